@@ -1,0 +1,56 @@
+# Every target makes the environment it needs; there is nothing to install by hand but Python >= 3.11 and make.
+PYTHON ?= python3
+PIP := -m pip --disable-pip-version-check --quiet
+VENV := .venv/bin
+PEERS := .venv-peers/bin
+
+.PHONY: retrain test test-peers lint golden clean help
+
+help:
+	@echo "make retrain     train, evaluate, promote and forecast on the sample data (ARGS='--help' for the options)"
+	@echo "make test        run the tests"
+	@echo "make test-peers  compare with torch and ONNX Runtime, in an environment of their own"
+	@echo "make lint        ruff, mypy, import-linter"
+
+retrain: .venv/installed
+	$(VENV)/gatecast retrain $(ARGS)
+
+test: .venv/installed-test
+	$(VENV)/python -m pytest $(ARGS)
+
+test-peers: .venv-peers/installed
+	$(PEERS)/python -m pytest tests/peers $(ARGS)
+
+lint: .venv/installed-lint
+	$(VENV)/ruff check .
+	$(VENV)/ruff format --check .
+	$(VENV)/mypy
+	$(VENV)/lint-imports
+
+# The torch vectors that `make test` compares with; committed, so that torch is not needed to run the tests.
+golden: .venv-peers/installed
+	$(PEERS)/python -m tests.golden.make_lstm
+
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Gatecast needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv .venv
+
+.venv/installed: pyproject.toml constraints.txt | .venv/bin/python
+	$(VENV)/python $(PIP) install -c constraints.txt -e .
+	touch $@
+
+.venv/installed-test: .venv/installed
+	$(VENV)/python $(PIP) install -c constraints.txt -e '.[test]'
+	touch $@
+
+.venv/installed-lint: .venv/installed-test
+	$(VENV)/python $(PIP) install -c constraints.txt -e '.[test,lint]'
+	touch $@
+
+.venv-peers/installed: pyproject.toml constraints.txt constraints-peers.txt
+	test -x $(PEERS)/python || $(PYTHON) -m venv .venv-peers
+	$(PEERS)/python $(PIP) install -c constraints.txt -c constraints-peers.txt -e '.[test]' torch onnx onnxruntime
+	touch $@
+
+clean:
+	rm -rf .venv .venv-peers

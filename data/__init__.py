@@ -1,0 +1,54 @@
+"""From a source to training arrays: bars and series, targets and features, scaling, splits and sequences.
+
+Public names are imported when they are first used, so that ``import data`` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import MappingProxyType
+from typing import Any
+
+_MODULE_OF = MappingProxyType(
+    {
+        name: module
+        for module, names in {
+            "data.bars": ("BAR_COLUMNS", "resample_bars", "validate_bars"),
+            "data.dates": ("next_dates", "period_name"),
+            "data.errors": ("InputError",),
+            "data.features": ("FEATURE_SETS", "TARGETS", "FeatureSet", "Target", "build_series_frame"),
+            "data.scaling": ("Scaler",),
+            "data.sequences": (
+                "SequenceSettings",
+                "Sequences",
+                "build_sequences",
+                "read_sequences",
+                "write_sequences",
+            ),
+            "data.series": ("validate_series",),
+            "data.sources": (
+                "CsvSource",
+                "ParquetSource",
+                "SampleSource",
+                "Selection",
+                "Source",
+                "frame_kind",
+                "open_source",
+            ),
+            "data.splits": ("SAMPLE_SPLIT", "TEST", "TRAIN", "VALIDATION", "SplitSettings"),
+            "data.store": ("content_hash", "sha256_file", "symbol_filename"),
+            "data.windows": ("Windows", "make_sequences", "prepare_time_series"),
+        }.items()
+        for name in names
+    }
+)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_MODULE_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(_MODULE_OF)

@@ -1,0 +1,1 @@
+"""Small real data that ship with the project; README.md beside this file gives source, licence and contents."""

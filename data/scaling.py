@@ -1,0 +1,88 @@
+"""Scaling of the columns of one series, fitted on its training rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Self, get_args
+
+import numpy as np
+
+from data.errors import InputError
+
+ScalerKind = Literal["standard", "minmax", "robust", "none"]
+
+
+@dataclass(frozen=True, eq=False)
+class Scaler:
+    """``(values - center) / scale``, column by column.
+
+    Attributes
+    ----------
+    kind : {"standard", "minmax", "robust", "none"}
+        Mean and standard deviation, minimum and range, median and interquartile range, or no change.
+    columns : tuple of str
+        Names of the columns.
+    center, scale : float64, (n_columns,)
+        A constant column has scale 1.
+    """
+
+    kind: ScalerKind
+    columns: tuple[str, ...]
+    center: np.ndarray
+    scale: np.ndarray
+
+    @classmethod
+    def fit(cls, values: np.ndarray, columns: Sequence[str], kind: ScalerKind = "standard") -> Self:
+        """Fit to `values`, shape (rows, n_columns); whoever calls passes training rows only.
+
+        Raises
+        ------
+        InputError
+            An unknown kind, or no rows.
+        """
+        if kind not in get_args(ScalerKind):
+            raise InputError(f"Unknown scaling {kind!r}; choose one of {', '.join(get_args(ScalerKind))}.")
+        if len(values) == 0:
+            raise InputError("A scaler needs at least one training row; give more rows.")
+        center, scale = _center_and_scale(np.asarray(values, dtype=np.float64), kind)
+        return cls(kind, tuple(columns), center, scale)
+
+    def transform(self, values: np.ndarray) -> np.ndarray:
+        """Scale `values`, shape (..., n_columns), to float64 of the same shape."""
+        return (values - self.center) / self.scale
+
+    def inverse(self, values: np.ndarray) -> np.ndarray:
+        """Undo `transform`."""
+        return values * self.scale + self.center
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what JSON can hold; `from_dict` gives back the same bits."""
+        return {
+            "kind": self.kind,
+            "columns": list(self.columns),
+            "center": self.center.tolist(),
+            "scale": self.scale.tolist(),
+        }
+
+    @classmethod
+    def from_dict(cls, state: dict[str, Any]) -> Self:
+        """Build the scaler that `to_dict` described."""
+        center, scale = (np.array(state[name], dtype=np.float64) for name in ("center", "scale"))
+        return cls(state["kind"], tuple(state["columns"]), center, scale)
+
+
+def _center_and_scale(values: np.ndarray, kind: ScalerKind) -> tuple[np.ndarray, np.ndarray]:
+    if kind == "none":
+        return np.zeros(values.shape[1]), np.ones(values.shape[1])
+    # Imported here: it takes a second, and a fitted scaler does without it.
+    from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
+
+    if kind == "standard":
+        standard = StandardScaler().fit(values)
+        return standard.mean_, standard.scale_
+    if kind == "minmax":
+        minmax = MinMaxScaler().fit(values)
+        return minmax.data_min_, 1 / minmax.scale_
+    robust = RobustScaler().fit(values)
+    return robust.center_, robust.scale_

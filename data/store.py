@@ -1,0 +1,224 @@
+"""Files that are whole or not there at all: Parquet, JSON, directories, their hashes and names."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import secrets
+import shutil
+import string
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from data.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+LONGEST_FILENAME = 150
+RESERVED_ON_WINDOWS = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
+
+
+def sha256_file(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def content_hash(columns: pd.DataFrame | Mapping[str, Any]) -> str:
+    """Hash names, types and values; the same in every process and on every machine of one byte order.
+
+    Parameters
+    ----------
+    columns : DataFrame or mapping of str to array
+        Numbers, timestamps or text. The index of a frame does not count.
+
+    Returns
+    -------
+    str
+        SHA-256, in hex.
+    """
+    digest = hashlib.sha256()
+    for name, column in columns.items():
+        values = pd.Series(column) if np.ndim(column) == 1 else np.asarray(column)
+        kind = str(values.dtype)
+        if isinstance(values.dtype, pd.DatetimeTZDtype):
+            values = values.dt.tz_convert(None)
+        elif values.dtype.kind not in "fiubMm":
+            # Codes and names: the type pandas gives to text differs between its versions.
+            codes, names = pd.factorize(np.asarray(values, dtype=object))
+            kind, values = f"text {json.dumps(list(names))}", codes
+        array = np.ascontiguousarray(values)
+        digest.update(json.dumps([str(name), kind, array.shape]).encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Give a temporary path that takes the place of `path` when the block ends well, and vanishes when it does not."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _temporary_beside(path)
+    try:
+        yield temporary
+        _sync(temporary)
+        temporary.replace(path)
+        _sync(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_directory(path: Path) -> Iterator[Path]:
+    """Give a temporary directory that takes the place of `path` when the block ends well; see `atomic_file`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary, former = _temporary_beside(path), _temporary_beside(path)
+    temporary.mkdir()
+    try:
+        yield temporary
+        for file in temporary.rglob("*"):
+            _sync(file)
+        _sync(temporary)
+        # A directory cannot be renamed onto one that holds files, so the former one steps aside first.
+        if path.exists():
+            path.rename(former)
+        temporary.rename(path)
+        _sync(path.parent)
+    finally:
+        if former.exists() and not path.exists():
+            former.rename(path)
+        for leftover in (temporary, former):
+            if leftover.exists():
+                shutil.rmtree(leftover)
+
+
+def _temporary_beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_parquet(table: pa.Table | pd.DataFrame, path: Path, metadata: Mapping[str, str] | None = None) -> Path:
+    """Write a table or frame (without its index), compressed with zstd, atomically.
+
+    Parameters
+    ----------
+    table : pyarrow.Table or DataFrame
+        What to write.
+    path : Path
+        Where; missing folders are made.
+    metadata : mapping of str to str, optional
+        Goes into the file's schema metadata.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if isinstance(table, pd.DataFrame):
+        table = pa.Table.from_pandas(table, preserve_index=False)
+    table = table.replace_schema_metadata({**(table.schema.metadata or {}), **(metadata or {})})
+    with atomic_file(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+    return path
+
+
+def read_parquet(path: Path) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Read a Parquet file and its metadata.
+
+    A pandas index comes as columns; what Arrow and pandas keep in the metadata for themselves is left out.
+
+    Raises
+    ------
+    InputError
+        The file is missing, unreadable or truncated.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    require_file(path)
+    try:
+        # ParquetFile, since read_table would make columns of folders named like key=value.
+        with pq.ParquetFile(path) as file:
+            table = file.read()
+        frame = table.to_pandas(ignore_metadata=True)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise InputError(
+            f"{path} cannot be read as Parquet; it is damaged or of another format: write it anew."
+        ) from error
+    stored = table.schema.metadata or {}
+    return frame, {
+        key.decode(): value.decode() for key, value in stored.items() if key not in (b"pandas", b"ARROW:schema")
+    }
+
+
+def write_json(path: Path, value: Any) -> Path:
+    """Write a value as indented JSON, atomically; NaN and infinity are refused, as other readers refuse them."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    with atomic_file(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+    return path
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises
+    ------
+    InputError
+        The file is missing or is not JSON.
+    """
+    require_file(path)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as JSON; it is damaged: write it anew or restore it.") from error
+
+
+def require_file(path: Path) -> None:
+    """Raise InputError unless `path` is a file."""
+    if path.is_dir():
+        raise InputError(f"{path} is a directory; name the file in it.")
+    if not path.exists():
+        raise InputError(f"{path} does not exist; check the path.")
+
+
+def symbol_filename(symbol: str) -> str:
+    """Turn a symbol into a file name (without suffix) that is safe on every usual file system.
+
+    Letters, digits and ``._^=-`` stay, the rest is percent-encoded. Names must not differ by case alone: capitals stay
+    (``AAPL``), a symbol all in small letters gets a plus sign (``sp500+``), in any other the small letters are encoded.
+    ``urllib.parse.unquote(name.removesuffix("+"))`` is the symbol again, unless it was too long and ends in a hash.
+
+    Raises
+    ------
+    InputError
+        The symbol is empty.
+    """
+    if not symbol:
+        raise InputError("A symbol is empty; name the series.")
+    small = symbol.islower()
+    kept = set(string.digits + "_^=-" + (string.ascii_lowercase if small else string.ascii_uppercase))
+    if not (".." in symbol or symbol.startswith(".") or symbol.endswith(".")):
+        kept.add(".")
+    name = "".join(letter if letter in kept else _percent(letter) for letter in symbol) + "+" * small
+    if RESERVED_ON_WINDOWS.match(name):
+        name = _percent(name[0]) + name[1:]
+    if len(name) > LONGEST_FILENAME:
+        name = f"{name[:100]}+{hashlib.sha256(symbol.encode()).hexdigest()[:32]}"
+    return name
+
+
+def _percent(letter: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in letter.encode())

@@ -1,0 +1,54 @@
+"""The CPU backend: the host-level operations, compiled for all cores of this machine."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kernels.cpu.gather import gather_windows
+from kernels.cpu.linear import LinearWeights, linear_backward, linear_forward, linear_workspace
+from kernels.cpu.loss import mse_loss
+from kernels.cpu.lstm import LSTMWeights, lstm_backward, lstm_forward, lstm_gates, lstm_workspace
+from kernels.cpu.optim import adam_step, clip_gradient_norm
+
+__all__ = [
+    "LSTMWeights",
+    "LinearWeights",
+    "adam_step",
+    "as_array",
+    "clip_gradient_norm",
+    "copy_into",
+    "gather_windows",
+    "linear_backward",
+    "linear_forward",
+    "linear_workspace",
+    "lstm_backward",
+    "lstm_forward",
+    "lstm_gates",
+    "lstm_workspace",
+    "mse_loss",
+    "name",
+    "to_host",
+    "zeros",
+]
+
+name = "cpu"
+
+
+def zeros(shape: tuple[int, ...], dtype: str) -> np.ndarray:
+    """Return an array of zeros where this backend computes."""
+    return np.zeros(shape, dtype)
+
+
+def as_array(array: np.ndarray, dtype: str) -> np.ndarray:
+    """Return `array` C-contiguous, of `dtype` and where this backend computes; a copy only where it must be."""
+    return np.ascontiguousarray(array, dtype)
+
+
+def to_host(array: np.ndarray) -> np.ndarray:
+    """Return a NumPy copy of one of this backend's arrays."""
+    return np.array(array, order="C")
+
+
+def copy_into(source: np.ndarray, destination: np.ndarray) -> None:
+    """``destination = source``, from a NumPy array into one of this backend's."""
+    destination[...] = source

@@ -1,0 +1,33 @@
+"""Training batches straight from the series, so that overlapping windows never exist all at once."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kernels.cpu.compilation import kernel
+
+__all__ = ["gather_windows"]
+
+
+def gather_windows(values: np.ndarray, starts: np.ndarray, windows: np.ndarray) -> None:
+    """``windows[n] = values[starts[n] : starts[n] + T, :columns]``.
+
+    Parameters
+    ----------
+    values : (rows, columns or more) array
+        All series, one after another.
+    starts : (n,) int64 array
+        First row of each window; ``starts + T`` must not pass the end of `values`.
+    windows : (n, T, columns) array
+        ``=``
+    """
+    _gather_windows(values, starts, windows)
+
+
+@kernel
+def _gather_windows(values, starts, windows):
+    count, steps, columns = windows.shape
+    for n in range(count):
+        for t in range(steps):
+            for j in range(columns):
+                windows[n, t, j] = values[starts[n] + t, j]

@@ -1,0 +1,79 @@
+"""One step of the optimiser over a model's flat vectors of parameters and gradients."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from kernels.cpu.compilation import kernel
+
+__all__ = ["adam_step", "clip_gradient_norm"]
+
+
+def adam_step(
+    values: np.ndarray,
+    gradients: np.ndarray,
+    first_moment: np.ndarray,
+    second_moment: np.ndarray,
+    step: int,
+    learning_rate: float,
+    betas: tuple[float, float],
+    epsilon: float,
+    weight_decay: float,
+) -> None:
+    """Adam (Kingma & Ba 2015, arXiv 1412.6980, algorithm 1) with decoupled weight decay (Loshchilov & Hutter 2019).
+
+    Parameters
+    ----------
+    values : (n,) array
+        ``+=``
+    gradients : (n,) array
+    first_moment, second_moment : (n,) arrays
+        ``=`` running means of the gradient and its square; zero before the first step.
+    step : int
+        1 for the first step.
+    learning_rate, epsilon, weight_decay : float
+    betas : (float, float)
+    """
+    _adam_step(values, gradients, first_moment, second_moment, step, learning_rate, *betas, epsilon, weight_decay)
+
+
+def clip_gradient_norm(gradients: np.ndarray, max_norm: float) -> float:
+    """Scale `gradients` to a Euclidean norm of at most `max_norm` (Pascanu et al. 2013); return the norm they had.
+
+    Parameters
+    ----------
+    gradients : (n,) array
+        ``=``
+    max_norm : float
+        Infinity leaves the gradients as they are.
+    """
+    return _clip_gradient_norm(gradients, max_norm)
+
+
+@kernel
+def _adam_step(values, gradients, first, second, step, learning_rate, beta_1, beta_2, epsilon, weight_decay):
+    number = values.dtype.type
+    step_size = number(learning_rate / (1 - beta_1**step))
+    root_correction = number(1 / math.sqrt(1 - beta_2**step))
+    keep = number(1 - learning_rate * weight_decay)
+    beta_1, beta_2, epsilon, one = number(beta_1), number(beta_2), number(epsilon), number(1)
+    for n in range(values.shape[0]):
+        gradient = gradients[n]
+        first[n] = beta_1 * first[n] + (one - beta_1) * gradient
+        second[n] = beta_2 * second[n] + (one - beta_2) * gradient * gradient
+        values[n] = keep * values[n] - step_size * first[n] / (np.sqrt(second[n]) * root_correction + epsilon)
+
+
+@kernel
+def _clip_gradient_norm(gradients, max_norm):
+    total = 0.0
+    for n in range(gradients.shape[0]):
+        total += np.float64(gradients[n]) * np.float64(gradients[n])
+    norm = math.sqrt(total)
+    if norm > max_norm:
+        scale = gradients.dtype.type(max_norm / norm)
+        for n in range(gradients.shape[0]):
+            gradients[n] *= scale
+    return norm

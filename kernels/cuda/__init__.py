@@ -1,0 +1,64 @@
+"""The CUDA backend: the same host-level operations as `kernels.cpu`, on one NVIDIA GPU.
+
+Under ``NUMBA_ENABLE_CUDASIM=1`` the kernels run in numba-cuda's simulator, slowly and without a GPU.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import cuda
+
+from kernels.cuda.gather import gather_windows
+from kernels.cuda.linear import LinearWeights, linear_backward, linear_forward, linear_workspace
+from kernels.cuda.loss import mse_loss
+from kernels.cuda.lstm import LSTMWeights, lstm_backward, lstm_forward, lstm_gates, lstm_workspace
+from kernels.cuda.optim import adam_step, clip_gradient_norm
+
+__all__ = [
+    "LSTMWeights",
+    "LinearWeights",
+    "adam_step",
+    "as_array",
+    "clip_gradient_norm",
+    "copy_into",
+    "gather_windows",
+    "linear_backward",
+    "linear_forward",
+    "linear_workspace",
+    "lstm_backward",
+    "lstm_forward",
+    "lstm_gates",
+    "lstm_workspace",
+    "mse_loss",
+    "name",
+    "to_host",
+    "zeros",
+]
+
+name = "cuda"
+
+
+def zeros(shape: tuple[int, ...], dtype: str) -> Any:
+    """Return an array of zeros where this backend computes."""
+    return cuda.to_device(np.zeros(shape, dtype))
+
+
+def as_array(array: Any, dtype: str) -> Any:
+    """Return `array` C-contiguous, of `dtype` and where this backend computes; a copy only where it must be."""
+    if hasattr(array, "copy_to_host"):
+        if array.dtype != np.dtype(dtype):
+            raise TypeError(f"an array on the GPU has dtype {array.dtype}; it must be {dtype}")
+        return array
+    return cuda.to_device(np.ascontiguousarray(array, dtype))
+
+
+def to_host(array: Any) -> np.ndarray:
+    """Return a NumPy copy of one of this backend's arrays."""
+    return array.copy_to_host()
+
+
+def copy_into(source: np.ndarray, destination: Any) -> None:
+    """``destination = source``, from a NumPy array into one of this backend's."""
+    destination.copy_to_device(np.ascontiguousarray(source))

@@ -1,0 +1,24 @@
+"""Training batches straight from the series, on the GPU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import cuda
+
+from kernels.cuda.launch import launch
+
+__all__ = ["gather_windows"]
+
+
+def gather_windows(values: Any, starts: Any, windows: Any) -> None:
+    """``windows[n] = values[starts[n] : starts[n] + T, :columns]``; arguments as `kernels.cpu.gather`."""
+    launch(_gather, (windows.shape[0], windows.shape[1]), values, starts, windows)
+
+
+@cuda.jit
+def _gather(values, starts, windows):
+    n, t = cuda.grid(2)
+    if n < windows.shape[0] and t < windows.shape[1]:
+        for j in range(windows.shape[2]):
+            windows[n, t, j] = values[starts[n] + t, j]

@@ -1,0 +1,134 @@
+"""The mathematics of one LSTM unit: one source for the CPU and the GPU.
+
+Each function is one equation on scalars and returns one number (LLVM vectorises loops over such functions; it gives up
+on functions that return tuples). They run as plain Python on NumPy scalars, and compile under ``numba.njit`` and
+``cuda.jit``.
+Constants are float32: a bare Python float would turn float32 arithmetic into float64; the float64 path uses only
+constants that float32 represents exactly.
+
+Equations are those of Hochreiter & Schmidhuber (1997) with the forget gate of Gers, Schmidhuber & Cummins (2000), in
+the form and gate order of torch.nn.LSTM::
+
+    i = sigmoid(z_i)    f = sigmoid(z_f)    g = tanh(z_g)    o = sigmoid(z_o)
+    c = f * c_prev + i * g                  h = o * tanh(c)
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import types
+from numba.extending import overload, register_jitable
+
+_HALF = np.float32(0.5)
+_ONE = np.float32(1.0)
+
+# A rational approximation of tanh, odd degree 13 over even degree 6, as in Eigen (MathFunctionsImpl.h, ptanh_float):
+# relative error below 5e-7 on the clamped range, beyond which tanh is 1 to the last bit of float32 but one.
+_TANH_BOUND = np.float32(7.90531110763549805)
+_P13, _P11, _P9, _P7, _P5, _P3, _P1 = (
+    np.float32(value)
+    for value in (
+        -2.76076847742355e-16,
+        2.00018790482477e-13,
+        -8.60467152213735e-11,
+        5.12229709037114e-08,
+        1.48572235717979e-05,
+        6.37261928875436e-04,
+        4.89352455891786e-03,
+    )
+)
+_Q6, _Q4, _Q2, _Q0 = (
+    np.float32(value)
+    for value in (1.19825839466702e-06, 1.18534705686654e-04, 2.26843463243900e-03, 4.89352518554385e-03)
+)
+
+
+@register_jitable
+def _tanh_rational(x):
+    x = min(x, _TANH_BOUND)
+    x = max(x, -_TANH_BOUND)
+    s = x * x
+    p = s * _P13 + _P11
+    p = s * p + _P9
+    p = s * p + _P7
+    p = s * p + _P5
+    p = s * p + _P3
+    p = s * p + _P1
+    q = s * _Q6 + _Q4
+    q = s * q + _Q2
+    q = s * q + _Q0
+    return x * p / q
+
+
+def tanh(x):
+    """Hyperbolic tangent: a rational approximation that vectorises in float32, the C library's in float64."""
+    return _tanh_rational(x) if isinstance(x, np.float32) else np.tanh(x)
+
+
+@overload(tanh)
+def _tanh_of_dtype(x):
+    if x == types.float32:
+        return lambda x: _tanh_rational(x)
+    return lambda x: math.tanh(x)
+
+
+@register_jitable
+def sigmoid(x):
+    """Logistic function, 1 / (1 + exp(-x)), through tanh: it neither overflows nor needs a branch."""
+    return _HALF * tanh(_HALF * x) + _HALF
+
+
+@register_jitable
+def sigmoid_derivative(y):
+    """Derivative of the logistic function, from its value y."""
+    return y * (_ONE - y)
+
+
+@register_jitable
+def tanh_derivative(y):
+    """Derivative of the hyperbolic tangent, from its value y."""
+    return _ONE - y * y
+
+
+@register_jitable
+def cell_state(i, f, g, c_prev):
+    """c_t = f * c_{t-1} + i * g."""
+    return f * c_prev + i * g
+
+
+@register_jitable
+def hidden_state(o, tanh_c):
+    """h_t = o * tanh(c_t)."""
+    return o * tanh_c
+
+
+@register_jitable
+def cell_state_gradient(dc, dh, o, tanh_c):
+    """Gradient of c_t: what comes from step t + 1 (dc) and what comes through h_t."""
+    return dc + dh * o * tanh_derivative(tanh_c)
+
+
+@register_jitable
+def input_gate_gradient(dc, i, g):
+    """Gradient of z_i."""
+    return dc * g * sigmoid_derivative(i)
+
+
+@register_jitable
+def forget_gate_gradient(dc, f, c_prev):
+    """Gradient of z_f."""
+    return dc * c_prev * sigmoid_derivative(f)
+
+
+@register_jitable
+def candidate_gradient(dc, i, g):
+    """Gradient of z_g."""
+    return dc * i * tanh_derivative(g)
+
+
+@register_jitable
+def output_gate_gradient(dh, o, tanh_c):
+    """Gradient of z_o."""
+    return dh * tanh_c * sigmoid_derivative(o)

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from data.dates import format_date, next_dates, parse_dates, period_name, spacing, start_of_day
+from data.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("2020-01-31", "2020-01-31"), ("20200131", "2020-01-31"), ("2020-01-31T15:30:00", "2020-01-31 15:30")],
+)
+def test_iso_dates_are_read_to_the_nanosecond(text, expected):
+    parsed = parse_dates(pd.Series([text]))
+    assert parsed.dtype == "datetime64[ns]"
+    assert parsed[0] == pd.Timestamp(expected)
+
+
+@pytest.mark.parametrize("text", ["01/02/2020", "yesterday", "", "17", "9999-12-31", "0001-01-01"])
+def test_ambiguous_or_unrepresentable_dates_become_nat(text):
+    assert parse_dates(pd.Series(["2020-01-01", text])).isna().tolist() == [False, True]
+
+
+def test_numbers_are_not_dates():
+    assert parse_dates(pd.Series([20200131])).isna().all()
+
+
+def test_date_objects_are_dates():
+    objects = pd.Series([pd.Timestamp("2020-01-31").date()], dtype=object)
+    assert parse_dates(objects)[0] == pd.Timestamp("2020-01-31")
+
+
+def test_midnights_with_an_offset_are_plain_dates():
+    parsed = parse_dates(pd.Series(["2024-01-02 00:00:00-05:00", "2024-07-02 00:00:00-04:00"]))
+    assert parsed.tolist() == [pd.Timestamp("2024-01-02"), pd.Timestamp("2024-07-02")]
+
+
+def test_times_with_an_offset_become_utc():
+    parsed = parse_dates(pd.Series(["2024-01-02 09:30:00-05:00", "2024-07-02 09:30:00-04:00"]))
+    assert parsed.tolist() == [pd.Timestamp("2024-01-02 14:30", tz="UTC"), pd.Timestamp("2024-07-02 13:30", tz="UTC")]
+
+
+def test_a_time_without_an_offset_among_others_is_unreadable():
+    parsed = parse_dates(pd.Series(["2024-01-02 09:30:00-05:00", "2024-01-03 09:30:00"]))
+    assert parsed.isna().tolist() == [False, True]
+
+
+def test_dates_are_written_without_midnight():
+    assert format_date(pd.Timestamp("2020-01-31")) == "2020-01-31"
+    assert format_date(pd.Timestamp("2020-01-31 15:30")) == "2020-01-31 15:30:00"
+
+
+def test_a_day_starts_at_midnight_in_its_zone():
+    day = pd.Timestamp("2024-01-02").date()
+    assert start_of_day(day, "America/New_York") == pd.Timestamp("2024-01-02 05:00", tz="UTC")
+    assert start_of_day(day, None) == pd.Timestamp("2024-01-02")
+
+
+def test_daily_data_without_weekends_go_on_over_business_days():
+    ds = pd.date_range("2024-01-01", "2024-01-05", freq="B")
+    assert next_dates(ds, 2).tolist() == [pd.Timestamp("2024-01-08"), pd.Timestamp("2024-01-09")]
+
+
+def test_a_holiday_does_not_hide_business_days():
+    ds = pd.date_range("2024-01-01", "2024-01-19", freq="B").delete(6)
+    assert next_dates(ds, 1).tolist() == [pd.Timestamp("2024-01-22")]
+
+
+def test_daily_data_with_weekends_go_on_over_weekends():
+    ds = pd.date_range("2024-01-01", "2024-01-07", freq="D").delete(2)
+    assert next_dates(ds[:5], 1).tolist() == [pd.Timestamp("2024-01-07")]
+
+
+def test_month_ends_stay_month_ends():
+    ds = pd.date_range("2023-10-31", periods=3, freq="ME")
+    assert next_dates(ds, 2).tolist() == [pd.Timestamp("2024-01-31"), pd.Timestamp("2024-02-29")]
+
+
+def test_a_day_of_the_month_stays_that_day():
+    ds = pd.DatetimeIndex(["2023-11-15", "2023-12-15", "2024-01-15", "2024-02-15"])
+    assert next_dates(ds, 1).tolist() == [pd.Timestamp("2024-03-15")]
+
+
+def test_four_weeks_are_no_month():
+    ds = pd.date_range("2024-01-01", periods=4, freq="28D")
+    assert next_dates(ds, 1).tolist() == [ds[-1] + pd.Timedelta(days=28)]
+
+
+def test_irregular_data_go_on_at_their_most_frequent_spacing():
+    ds = pd.DatetimeIndex(["2024-01-01 09:00", "2024-01-01 09:15", "2024-01-01 09:30", "2024-01-01 10:30"])
+    assert next_dates(ds, 2).tolist() == [pd.Timestamp("2024-01-01 10:45"), pd.Timestamp("2024-01-01 11:00")]
+
+
+def test_time_zones_are_kept():
+    ds = pd.date_range("2024-03-07", periods=2, freq="B", tz="America/New_York")
+    assert next_dates(ds, 1).tolist() == [pd.Timestamp("2024-03-11", tz="America/New_York")]
+
+
+def test_one_timestamp_has_no_spacing():
+    with pytest.raises(InputError, match="at least 2 rows"):
+        spacing(pd.DatetimeIndex(["2024-01-01"]))
+
+
+@pytest.mark.parametrize(
+    ("freq", "name"),
+    [("h", "hourly"), ("B", "daily"), ("W-SUN", "weekly"), ("ME", "monthly"), ("15min", "15-minute")],
+)
+def test_the_period_has_a_name(freq, name):
+    assert period_name(pd.date_range("2024-01-01", periods=10, freq=freq)) == name

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from data.errors import InputError
+from data.scaling import Scaler
+
+COLUMNS = ("y", "x")
+
+
+def make_values(rows: int = 50) -> np.ndarray:
+    return np.random.default_rng(0).normal([3, -100], [0.1, 40], (rows, 2))
+
+
+@pytest.mark.parametrize(
+    ("kind", "center", "scale"),
+    [
+        ("standard", lambda v: v.mean(axis=0), lambda v: v.std(axis=0)),
+        ("minmax", lambda v: v.min(axis=0), lambda v: np.ptp(v, axis=0)),
+        ("robust", lambda v: np.median(v, axis=0), lambda v: np.subtract(*np.percentile(v, [75, 25], axis=0))),
+        ("none", lambda v: np.zeros(2), lambda v: np.ones(2)),
+    ],
+)
+def test_each_kind_has_its_center_and_scale(kind, center, scale):
+    values = make_values()
+    scaler = Scaler.fit(values, COLUMNS, kind)
+    np.testing.assert_allclose(scaler.center, center(values), rtol=1e-12)
+    np.testing.assert_allclose(scaler.scale, scale(values), rtol=1e-12)
+    np.testing.assert_allclose(scaler.inverse(scaler.transform(values)), values, rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["standard", "minmax", "robust"])
+def test_a_constant_column_has_scale_one(kind):
+    scaler = Scaler.fit(np.full((5, 1), 7.0), ("y",), kind)
+    assert scaler.scale.tolist() == [1.0]
+    assert scaler.transform(np.array([[7.0]])).tolist() == [[0.0]]
+
+
+def test_json_round_trip_keeps_every_bit():
+    scaler = Scaler.fit(make_values(), COLUMNS)
+    again = Scaler.from_dict(json.loads(json.dumps(scaler.to_dict())))
+    assert (again.kind, again.columns) == (scaler.kind, scaler.columns)
+    assert again.center.tobytes() == scaler.center.tobytes()
+    assert again.scale.tobytes() == scaler.scale.tobytes()
+
+
+def test_an_unknown_kind_is_refused():
+    with pytest.raises(InputError, match="Unknown scaling 'max'; choose one of standard, minmax, robust, none"):
+        Scaler.fit(make_values(), COLUMNS, "max")  # type: ignore[arg-type]
+
+
+def test_no_rows_are_refused():
+    with pytest.raises(InputError, match="at least one training row"):
+        Scaler.fit(make_values(0), COLUMNS)

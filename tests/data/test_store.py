@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import unquote
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data.errors import InputError
+from data.store import (
+    atomic_directory,
+    atomic_file,
+    content_hash,
+    read_json,
+    read_parquet,
+    sha256_file,
+    symbol_filename,
+    write_json,
+    write_parquet,
+)
+from tests.data.frames import REPRODUCIBLE, make_bars
+
+SYMBOLS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=60)
+
+
+def test_a_file_has_the_hash_of_its_bytes(tmp_path):
+    path = tmp_path / "f"
+    path.write_bytes(b"abc")
+    assert sha256_file(path) == hashlib.sha256(b"abc").hexdigest()
+
+
+def test_the_content_hash_is_the_same_in_another_process():
+    code = (
+        "from data.store import content_hash; from tests.data.frames import make_bars; print(content_hash(make_bars()))"
+    )
+    root = Path(__file__).parents[2]
+    other = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert other.stdout.strip() == content_hash(make_bars())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda bars: bars.assign(close=np.nextafter(bars["close"], 0)),
+        lambda bars: bars.rename(columns={"close": "y"}),
+        lambda bars: bars.astype({"close": np.float32}),
+        lambda bars: bars.assign(unique_id="B"),
+        lambda bars: bars.assign(ds=bars["ds"] + pd.Timedelta(1, "ns")),
+        lambda bars: bars.assign(ds=bars["ds"].dt.tz_localize("UTC")),
+        lambda bars: bars[::-1],
+        lambda bars: bars[:-1],
+    ],
+)
+def test_the_content_hash_sees_every_change(change):
+    bars = make_bars().astype({"ds": "datetime64[ns]"})
+    assert content_hash(change(bars)) != content_hash(bars)
+
+
+def test_the_content_hash_does_not_depend_on_how_text_is_held():
+    bars = make_bars(("A", "B"))
+    assert content_hash(bars.astype({"unique_id": object})) == content_hash(bars)
+    assert content_hash(bars.astype({"unique_id": "category"})) == content_hash(bars)
+
+
+def test_parquet_round_trip_keeps_bits_and_metadata(tmp_path):
+    bars = make_bars(("A", "B"))
+    write_parquet(bars, tmp_path / "new" / "bars.parquet", {"gatecast": "é"})
+    frame, metadata = read_parquet(tmp_path / "new" / "bars.parquet")
+    assert content_hash(frame) == content_hash(bars)
+    assert metadata == {"gatecast": "é"}
+
+
+def test_a_folder_named_like_a_partition_adds_no_column(tmp_path):
+    path = write_parquet(make_bars(), tmp_path / "key=value" / "EURUSD=X.parquet")
+    assert list(read_parquet(path)[0].columns) == list(make_bars().columns)
+
+
+def test_parquet_cut_anywhere_is_named(tmp_path):
+    path = write_parquet(make_bars(), tmp_path / "bars.parquet")
+    whole = path.read_bytes()
+    for length in range(0, len(whole), 97):
+        path.write_bytes(whole[:length])
+        with pytest.raises(InputError, match=r"bars\.parquet cannot be read as Parquet"):
+            read_parquet(path)
+
+
+def test_json_round_trip(tmp_path):
+    value = {"a": [1, 0.1, None], "é": "ü"}
+    assert read_json(write_json(tmp_path / "f.json", value)) == value
+
+
+def test_broken_json_is_named(tmp_path):
+    (tmp_path / "f.json").write_text('{"a": ')
+    with pytest.raises(InputError, match=r"f\.json cannot be read as JSON"):
+        read_json(tmp_path / "f.json")
+
+
+@pytest.mark.parametrize("read", [read_json, read_parquet])
+def test_a_missing_file_and_a_directory_are_named(read, tmp_path):
+    with pytest.raises(InputError, match="nothing does not exist"):
+        read(tmp_path / "nothing")
+    with pytest.raises(InputError, match="is a directory"):
+        read(tmp_path)
+
+
+def test_json_that_cannot_be_written_leaves_the_old_file(tmp_path):
+    path = write_json(tmp_path / "f.json", 1)
+    with pytest.raises(ValueError, match="JSON compliant"):
+        write_json(path, float("nan"))
+    assert read_json(path) == 1
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "f"
+    path.write_text("old")
+    with pytest.raises(OSError, match="full"), atomic_file(path) as temporary:
+        temporary.write_text("half")
+        raise OSError("disk full")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_failed_write_leaves_the_old_directory_and_nothing_else(tmp_path):
+    path = tmp_path / "d"
+    with atomic_directory(path) as temporary:
+        (temporary / "f").write_text("old")
+    with pytest.raises(OSError, match="full"), atomic_directory(path) as temporary:
+        (temporary / "f").write_text("half")
+        raise OSError("disk full")
+    assert (path / "f").read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_directory_is_replaced_as_a_whole(tmp_path):
+    path = tmp_path / "d"
+    for name in ("old", "new"):
+        with atomic_directory(path) as temporary:
+            (temporary / name).touch()
+    assert [file.name for file in path.iterdir()] == ["new"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_directory_comes_back_when_the_new_one_cannot_take_its_place(tmp_path):
+    path = tmp_path / "d"
+    with atomic_directory(path) as temporary:
+        (temporary / "f").write_text("old")
+    with pytest.raises(FileNotFoundError), atomic_directory(path) as temporary:
+        temporary.rename(tmp_path / "elsewhere")
+    assert (path / "f").read_text() == "old"
+
+
+@pytest.mark.parametrize(
+    ("symbol", "name"),
+    [
+        ("AAPL", "AAPL"),
+        ("^GSPC", "^GSPC"),
+        ("EURUSD=X", "EURUSD=X"),
+        ("BRK.B", "BRK.B"),
+        ("sp500", "sp500+"),
+        ("Ab", "A%62"),
+        ("../etc", "%2E%2E%2Fetc+"),
+        ("..", "%2E%2E"),
+        (".X", "%2EX"),
+        ("X.", "X%2E"),
+        ("A/B", "A%2FB"),
+        ("NUL", "%4EUL"),
+        ("COM1.L", "%43OM1.L"),
+        ("7", "7"),
+    ],
+)
+def test_symbols_become_file_names(symbol, name):
+    assert symbol_filename(symbol) == name
+
+
+@REPRODUCIBLE
+@given(SYMBOLS)
+def test_a_file_name_is_plain_and_gives_its_symbol_back(symbol):
+    name = symbol_filename(symbol)
+    assert set(name) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._^=-%+")
+    assert ".." not in name
+    assert len(name) <= 150
+    if len(symbol.encode()) * 3 < 150:
+        assert unquote(name.removesuffix("+")) == symbol
+
+
+@REPRODUCIBLE
+@given(SYMBOLS, SYMBOLS)
+def test_two_symbols_never_share_a_file_name_in_any_case(one, other):
+    for another in {other, one.upper(), one.lower(), one.swapcase()} - {one}:
+        assert symbol_filename(one).lower() != symbol_filename(another).lower()
+
+
+def test_a_long_symbol_ends_in_its_hash():
+    names = {symbol_filename("A" * 200 + last) for last in "BCD"}
+    assert len(names) == 3
+    assert max(map(len, names)) <= 150
+
+
+def test_an_empty_symbol_is_refused():
+    with pytest.raises(InputError, match="symbol is empty"):
+        symbol_filename("")

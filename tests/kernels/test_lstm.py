@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import numba
+import numpy as np
+import pytest
+
+from tests import reference
+from tests.conftest import SIMULATED, on_device
+from tests.gradcheck import central_difference
+from tests.reference import relative_error
+
+TOLERANCE = {"float32": 1e-5, "float64": 1e-9}
+
+
+class Case:
+    """Random inputs of one layer, and what a backend makes of them."""
+
+    def __init__(self, rng, sizes, dtype):
+        batch_size, seq_len, input_size, hidden_size = self.sizes = sizes
+        self.dtype = dtype
+
+        def draw(*shape, scale=1.0):
+            return rng.normal(0, scale, shape).astype(dtype)
+
+        bound = hidden_size**-0.5
+        self.weights = [
+            draw(4 * hidden_size, input_size, scale=bound),
+            draw(4 * hidden_size, hidden_size, scale=bound),
+            draw(4 * hidden_size, scale=bound),
+        ]
+        self.x, self.dy = draw(batch_size, seq_len, input_size), draw(batch_size, seq_len, hidden_size)
+        self.h_0, self.c_0, self.dh_n, self.dc_n = (draw(batch_size, hidden_size) for _ in range(4))
+
+    def forward(self, ops, workspace=None, every_step=True):
+        batch_size, seq_len, _, hidden_size = self.sizes
+        self.workspace = workspace or ops.lstm_workspace(*self.sizes, self.dtype)
+        weights = ops.LSTMWeights(*(on_device(ops, array) for array in self.weights))
+        y = ops.zeros((batch_size, seq_len, hidden_size), self.dtype) if every_step else None
+        h_n, c_n = (ops.zeros((batch_size, hidden_size), self.dtype) for _ in range(2))
+        inputs = (on_device(ops, array) for array in (self.x, self.h_0, self.c_0))
+        ops.lstm_forward(weights, *inputs, self.workspace, y, h_n, c_n)
+        return ops.to_host(y) if every_step else None, ops.to_host(h_n), ops.to_host(c_n)
+
+    def backward(self, ops, every_step=True, input_grad=True):
+        weights = ops.LSTMWeights(*(on_device(ops, array) for array in self.weights))
+        gradients = ops.LSTMWeights(*(ops.zeros(array.shape, self.dtype) for array in self.weights))
+        dx = ops.zeros(self.x.shape, self.dtype) if input_grad else None
+        dh_0, dc_0 = (ops.zeros(self.h_0.shape, self.dtype) for _ in range(2))
+        dy = on_device(ops, self.dy) if every_step else None
+        ops.lstm_backward(
+            weights, dy, on_device(ops, self.dh_n), on_device(ops, self.dc_n), self.workspace, gradients, dx, dh_0, dc_0
+        )
+        dx = [ops.to_host(dx)] if input_grad else []
+        return [*(ops.to_host(array) for array in gradients), *dx, ops.to_host(dh_0), ops.to_host(dc_0)]
+
+    def oracle(self):
+        y, h_n, c_n, steps = reference.lstm_forward(*self.weights, self.x, self.h_0, self.c_0)
+        gradients = reference.lstm_backward(*self.weights[:2], steps, self.dy, self.dh_n, self.dc_n)
+        return (y, h_n, c_n), gradients
+
+
+def sizes_for(ops):
+    if ops.name == "cuda" and SIMULATED:
+        return [(1, 1, 1, 1), (3, 4, 2, 5)]
+    return [(1, 1, 1, 1), (3, 5, 2, 7), (8, 4, 1, 32), (17, 3, 33, 20), (70, 6, 5, 50)]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_forward_and_every_gradient_agree_with_the_oracle(ops, rng, dtype):
+    for sizes in sizes_for(ops):
+        case = Case(rng, sizes, dtype)
+        outputs, gradients = case.oracle()
+        for ours, expected in zip(case.forward(ops), outputs, strict=True):
+            assert relative_error(ours, expected) < TOLERANCE[dtype], sizes
+        for ours, expected in zip(case.backward(ops), gradients, strict=True):
+            assert relative_error(ours, expected) < TOLERANCE[dtype], sizes
+
+
+def test_the_oracle_itself_agrees_with_central_differences(rng):
+    case = Case(rng, (2, 3, 2, 3), "float64")
+
+    def loss():
+        y, h_n, c_n, _ = reference.lstm_forward(*case.weights, case.x, case.h_0, case.c_0)
+        return float((y * case.dy).sum() + (h_n * case.dh_n).sum() + (c_n * case.dc_n).sum())
+
+    _, gradients = case.oracle()
+    for array, gradient in zip([*case.weights, case.x, case.h_0, case.c_0], gradients, strict=True):
+        assert relative_error(gradient, central_difference(loss, array)) < 1e-8
+
+
+def test_gradients_agree_with_central_differences_of_the_kernel_itself(ops, rng):
+    case = Case(rng, (2, 2, 1, 2), "float64")
+
+    def loss():
+        y, h_n, c_n = case.forward(ops)
+        return float((y * case.dy).sum() + (h_n * case.dh_n).sum() + (c_n * case.dc_n).sum())
+
+    case.forward(ops)
+    gradients = case.backward(ops)
+    for array, gradient in zip([*case.weights, case.x, case.h_0, case.c_0], gradients, strict=True):
+        assert relative_error(gradient, central_difference(loss, array)) < 1e-7
+
+
+def test_a_workspace_serves_again_and_a_backward_leaves_no_trace(ops, rng):
+    first, second = (Case(rng, (3, 2, 2, 4), "float32") for _ in range(2))
+    expected = second.forward(ops), second.backward(ops)
+    first.forward(ops)
+    first.backward(ops)
+    again = second.forward(ops, workspace=first.workspace), second.backward(ops)
+    for ours, theirs in zip([*again[0], *again[1]], [*expected[0], *expected[1]], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_last_state_alone_and_no_input_gradient_change_nothing_else(ops, rng):
+    case = Case(rng, (3, 3, 2, 4), "float32")
+    case.dy[:] = 0
+    _, h_n, c_n = case.forward(ops)
+    full = case.backward(ops)
+    _, h_n_alone, c_n_alone = case.forward(ops, every_step=False)
+    part = case.backward(ops, every_step=False, input_grad=False)
+    np.testing.assert_array_equal(h_n, h_n_alone)
+    np.testing.assert_array_equal(c_n, c_n_alone)
+    for ours, theirs in zip(part, [*full[:3], *full[4:]], strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+def test_gates_are_those_of_the_equations(ops, rng):
+    case = Case(rng, (3, 2, 2, 4), "float64")
+    case.forward(ops)
+    *_, steps = reference.lstm_forward(*case.weights, case.x, case.h_0, case.c_0)
+    expected = np.stack([np.concatenate(step[3:7], axis=1) for step in steps], axis=1)
+    np.testing.assert_allclose(ops.lstm_gates(case.workspace), expected, atol=1e-12)
+
+
+def test_nan_in_one_row_stays_in_that_row(ops, rng):
+    case = Case(rng, (3, 2, 2, 4), "float32")
+    case.x[1, 0, 0] = np.nan
+    y, h_n, _ = case.forward(ops)
+    assert np.isnan(y[1]).all()
+    assert np.isnan(h_n[1]).all()
+    assert np.isfinite(y[[0, 2]]).all()
+    gradients = case.backward(ops)
+    assert np.isnan(gradients[0]).any()
+
+
+def test_bits_do_not_depend_on_the_number_of_threads(rng):
+    from kernels import get_backend
+
+    ops = get_backend("cpu")
+    case = Case(rng, (70, 6, 5, 24), "float32")
+    threads = numba.get_num_threads()
+    results = []
+    try:
+        for count in (1, threads):
+            numba.set_num_threads(count)
+            results.append([*case.forward(ops), *case.backward(ops)])
+    finally:
+        numba.set_num_threads(threads)
+    for one, many in zip(*results, strict=True):
+        np.testing.assert_array_equal(one, many)
+
+
+def test_a_row_has_the_same_bits_in_any_batch(rng):
+    from kernels import get_backend
+
+    ops = get_backend("cpu")
+    whole = Case(rng, (19, 4, 3, 10), "float32")
+    y, *_ = whole.forward(ops)
+    for row in (0, 7, 18):
+        part = Case(rng, (1, 4, 3, 10), "float32")
+        part.weights = whole.weights
+        part.x, part.h_0, part.c_0 = (array[row : row + 1].copy() for array in (whole.x, whole.h_0, whole.c_0))
+        np.testing.assert_array_equal(part.forward(ops)[0][0], y[row])

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lstm import LSTM
+from tests.reference import relative_error
+
+onnx = pytest.importorskip("onnx", reason="make test-peers installs onnx in an environment of its own")
+onnxruntime = pytest.importorskip("onnxruntime", reason="make test-peers installs ONNX Runtime")
+
+
+def in_onnx_order(array: np.ndarray) -> np.ndarray:
+    """From the gate order i, f, g, o to ONNX's i, o, f, c, with the axis of directions in front."""
+    i, f, g, o = np.split(array, 4)
+    return np.concatenate([i, o, f, g])[None]
+
+
+@pytest.mark.parametrize(("batch", "seq", "input_size", "hidden_size"), [(1, 60, 3, 64), (33, 10, 5, 7)])
+def test_lstm_agrees_with_onnx_runtime(batch, seq, input_size, hidden_size):
+    rng = np.random.default_rng(batch)
+    ours = LSTM(input_size, hidden_size, seed=4)
+    state = ours.state_dict()
+    bias = np.concatenate([in_onnx_order(state["bias_ih_l0"]), in_onnx_order(state["bias_hh_l0"])], axis=1)
+    constants = {"W": in_onnx_order(state["weight_ih_l0"]), "R": in_onnx_order(state["weight_hh_l0"]), "B": bias}
+    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+    node = helper.make_node("LSTM", ["X", "W", "R", "B"], ["Y", "Y_h"], hidden_size=hidden_size)
+    graph = helper.make_graph(
+        [node],
+        "lstm",
+        [helper.make_tensor_value_info("X", kind, [seq, batch, input_size])],
+        [
+            helper.make_tensor_value_info("Y", kind, [seq, 1, batch, hidden_size]),
+            helper.make_tensor_value_info("Y_h", kind, [1, batch, hidden_size]),
+        ],
+        [onnx.numpy_helper.from_array(array, name) for name, array in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=8)
+    onnx.checker.check_model(model)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    x = rng.normal(size=(batch, seq, input_size)).astype("float32")
+    y_peer, h_peer = session.run(None, {"X": np.ascontiguousarray(x.swapaxes(0, 1))})
+    y, (h_n, _) = ours.forward(x)
+    assert relative_error(y, y_peer[:, 0].swapaxes(0, 1)) < 1e-5
+    assert relative_error(h_n, h_peer) < 1e-5

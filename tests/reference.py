@@ -1,0 +1,66 @@
+"""Oracles in plain float64 NumPy, written from the equations and importing nothing of the project."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def lstm_forward(w_ih, w_hh, bias, x, h, c):
+    """One layer over (B, T, I); returns y (B, T, H), h_n, c_n and what the backward pass needs."""
+    w_ih, w_hh, bias, x, h, c = (np.asarray(a, np.float64) for a in (w_ih, w_hh, bias, x, h, c))
+    steps = []
+    for t in range(x.shape[1]):
+        z_i, z_f, z_g, z_o = np.split(x[:, t] @ w_ih.T + h @ w_hh.T + bias, 4, axis=1)
+        i, f, g, o = sigmoid(z_i), sigmoid(z_f), np.tanh(z_g), sigmoid(z_o)
+        c_prev, h_prev = c, h
+        c = f * c + i * g
+        h = o * np.tanh(c)
+        steps.append((x[:, t], h_prev, c_prev, i, f, g, o, c, h))
+    return np.stack([step[-1] for step in steps], axis=1), h, c, steps
+
+
+def lstm_backward(w_ih, w_hh, steps, dy, dh_n, dc_n):
+    """Back-propagation through time; returns dw_ih, dw_hh, dbias, dx, dh_0, dc_0."""
+    w_ih, w_hh = np.asarray(w_ih, np.float64), np.asarray(w_hh, np.float64)
+    dw_ih, dw_hh, dbias = np.zeros_like(w_ih), np.zeros_like(w_hh), np.zeros(len(w_ih))
+    dh, dc = np.array(dh_n, np.float64), np.array(dc_n, np.float64)
+    dx = np.zeros((len(dh), len(steps), w_ih.shape[1]))
+    for t in reversed(range(len(steps))):
+        x, h_prev, c_prev, i, f, g, o, c, _ = steps[t]
+        dh = dh + dy[:, t]
+        tanh_c = np.tanh(c)
+        dc = dc + dh * o * (1 - tanh_c**2)
+        dz = np.concatenate(
+            [dc * g * i * (1 - i), dc * c_prev * f * (1 - f), dc * i * (1 - g**2), dh * tanh_c * o * (1 - o)], axis=1
+        )
+        dw_ih += dz.T @ x
+        dw_hh += dz.T @ h_prev
+        dbias += dz.sum(axis=0)
+        dx[:, t] = dz @ w_ih
+        dh, dc = dz @ w_hh, dc * f
+    return dw_ih, dw_hh, dbias, dx, dh, dc
+
+
+def adam(values, gradients, learning_rate, betas, epsilon, weight_decay):
+    """Run AdamW over a list of gradients; returns the values after the last."""
+    values = np.array(values, np.float64)
+    first, second = np.zeros_like(values), np.zeros_like(values)
+    for step, gradient in enumerate(gradients, start=1):
+        gradient = np.asarray(gradient, np.float64)
+        first = betas[0] * first + (1 - betas[0]) * gradient
+        second = betas[1] * second + (1 - betas[1]) * gradient**2
+        m_hat, v_hat = first / (1 - betas[0] ** step), second / (1 - betas[1] ** step)
+        values -= learning_rate * weight_decay * values
+        values -= learning_rate * m_hat / (np.sqrt(v_hat) + epsilon)
+    return values
+
+
+def relative_error(a, b):
+    """max|a - b| / max(1, max|b|), as DESIGN §2 defines it."""
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    assert a.shape == b.shape, (a.shape, b.shape)
+    return np.max(np.abs(a - b), initial=0) / max(1, np.max(np.abs(b), initial=0))
