@@ -19,6 +19,12 @@ config.CACHE_DIR = str(cache_folder())
 # All of "fast" but the freedom to assume that NaN and infinity do not occur: a NaN must come out where one went in.
 _ARITHMETIC = {"contract", "reassoc", "nsz", "arcp", "afn"}
 
+# Numba would also look for array expressions to spread over threads; there are none, and the search takes seconds.
+_ONLY_PRANGE = {
+    "prange": True,
+    **dict.fromkeys(("comprehension", "reduction", "inplace_binop", "setitem", "numpy", "stencil", "fusion"), False),
+}
+
 
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile `function` to machine code that runs on one thread, without the interpreter lock, and keep it on disk."""
@@ -26,5 +32,10 @@ def kernel(function: Callable[..., Any]) -> Any:
 
 
 def parallel_kernel(function: Callable[..., Any]) -> Any:
-    """Like `kernel`, with ``numba.prange`` loops spread over the threads."""
-    return numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=_ARITHMETIC, parallel=True)(function)
+    """Like `kernel`, with ``numba.prange`` loops spread over the threads.
+
+    Such a function should do little but loop and call: what stands in it takes several times as long to compile.
+    """
+    return numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=_ARITHMETIC, parallel=_ONLY_PRANGE)(
+        function
+    )

@@ -12,7 +12,7 @@ import numba
 import numpy as np
 
 from kernels.cpu.compilation import kernel, parallel_kernel
-from kernels.cpu.pack import PANEL_BYTES, copy, pack, padded, panels_shape, product
+from kernels.cpu.pack import copy, pack, padded, panels_shape, product, sum_shards
 
 __all__ = ["LinearWeights", "linear_backward", "linear_forward", "linear_workspace"]
 
@@ -70,7 +70,8 @@ def linear_forward(weights: LinearWeights, x: np.ndarray, workspace: _Workspace,
     y : (rows, out) array
         ``=``
     """
-    _forward(weights, x, workspace, y)
+    _pack_forward(weights, workspace)
+    _forward(x, workspace, y)
 
 
 def linear_backward(
@@ -92,66 +93,59 @@ def linear_backward(
     dx : (rows, in) array
         ``=``
     """
-    _backward(weights, dy, workspace, gradients, dx)
-
-
-@parallel_kernel
-def _forward(weights, x, workspace, y):
-    rows, input_size = x.shape
-    output_size = y.shape[1]
-    pack(weights.weight.T, workspace.forward_panels, 0, 0)
-    pack(weights.bias.reshape(1, -1), workspace.forward_panels, input_size, 0)
-    shards, shard_rows, _ = workspace.operand.shape
-    for shard in numba.prange(shards):
-        first = shard * shard_rows
-        last = min(first + shard_rows, rows)
-        operand = workspace.operand[shard, : last - first]
-        output = workspace.output[shard, : last - first]
-        copy(x[first:last], operand)
-        for row in range(last - first):
-            operand[row, input_size] = 1
-        product(operand[:, : input_size + 1], workspace.forward_panels, output, False)
-        copy(output[:, :output_size], y[first:last])
-
-
-@parallel_kernel
-def _backward(weights, dy, workspace, gradients, dx):
-    rows, output_size = dy.shape
-    input_size = dx.shape[1]
     pack(weights.weight, workspace.backward_panels, 0, 0)
-    shards, shard_rows, _ = workspace.operand.shape
-    for shard in numba.prange(shards):
-        first = shard * shard_rows
-        last = min(first + shard_rows, rows)
-        d_input = workspace.d_input[shard, : last - first]
-        d_output = workspace.output[shard, : last - first]
-        copy(dy[first:last], d_output)
-        product(d_output[:, :output_size], workspace.backward_panels, d_input, False)
-        copy(d_input[:, :input_size], dx[first:last])
-        _weight_gradient(
-            d_output[:, :output_size], workspace.operand[shard, : last - first], workspace.d_weights[shard]
-        )
-    for row in numba.prange(output_size):
-        _sum_shards(workspace.d_weights[:, row], gradients, row)
+    _backward(dy, workspace, dx)
+    sum_shards(workspace.d_weights)
+    _unpack_gradients(workspace.d_weights[0], gradients)
 
 
 @kernel
-def _weight_gradient(d_output, operand, d_weights):
-    """``d_weights = d_output.T @ operand``; the operand's rows are padded to whole panels, so a view is packed."""
-    depth, columns = operand.shape
-    width = PANEL_BYTES // operand.itemsize
-    panels = operand.reshape(depth, columns // width, width).transpose(1, 0, 2)
-    product(d_output.T, panels, d_weights, False)
+def _pack_forward(weights, workspace):
+    pack(weights.weight.T, workspace.forward_panels, 0, 0)
+    pack(weights.bias.reshape(1, -1), workspace.forward_panels, weights.weight.shape[1], 0)
+
+
+@parallel_kernel
+def _forward(x, workspace, y):
+    for shard in numba.prange(workspace.operand.shape[0]):
+        _forward_shard(x, workspace, np.int64(shard), y)
 
 
 @kernel
-def _sum_shards(d_weights, gradients, row):
-    """Add up one row of the weight gradients, in the order of the shards."""
+def _forward_shard(x, workspace, shard, y):
+    first = shard * workspace.operand.shape[1]
+    last = min(first + workspace.operand.shape[1], x.shape[0])
+    input_size = x.shape[1]
+    operand, output = workspace.operand[shard, : last - first], workspace.output[shard, : last - first]
+    copy(x[first:last], operand)
+    for row in range(last - first):
+        operand[row, input_size] = 1
+    product(operand[:, : input_size + 1], workspace.forward_panels, output, False)
+    copy(output[:, : y.shape[1]], y[first:last])
+
+
+@parallel_kernel
+def _backward(dy, workspace, dx):
+    for shard in numba.prange(workspace.operand.shape[0]):
+        _backward_shard(dy, workspace, np.int64(shard), dx)
+
+
+@kernel
+def _backward_shard(dy, workspace, shard, dx):
+    first = shard * workspace.operand.shape[1]
+    last = min(first + workspace.operand.shape[1], dx.shape[0])
+    operand, d_input = workspace.operand[shard, : last - first], workspace.d_input[shard, : last - first]
+    d_output = workspace.output[shard, : last - first, : dy.shape[1]]
+    copy(dy[first:last], d_output)
+    product(d_output, workspace.backward_panels, d_input, False)
+    copy(d_input[:, : dx.shape[1]], dx[first:last])
+    product(d_output.T, operand, workspace.d_weights[shard], False)
+
+
+@kernel
+def _unpack_gradients(total, gradients):
+    """Take the gradients apart: the columns of `total` are ``[w | b]``."""
     input_size = gradients.weight.shape[1]
-    total = d_weights[0]
-    for shard in range(1, d_weights.shape[0]):
-        for j in range(input_size + 1):
-            total[j] += d_weights[shard, j]
-    for j in range(input_size):
-        gradients.weight[row, j] = total[j]
-    gradients.bias[row] = total[input_size]
+    copy(total[:, :input_size], gradients.weight)
+    for row in range(total.shape[0]):
+        gradients.bias[row] = total[row, input_size]

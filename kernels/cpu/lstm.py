@@ -20,7 +20,7 @@ import numba
 import numpy as np
 
 from kernels.cpu.compilation import kernel, parallel_kernel
-from kernels.cpu.pack import PANEL_BYTES, copy, pack, padded, panels_shape, product
+from kernels.cpu.pack import copy, pack, padded, panels_shape, product, sum_shards
 from kernels.scalar import (
     candidate_gradient,
     cell_state,
@@ -125,8 +125,9 @@ def lstm_forward(
     h_n, c_n : (B, H) arrays
         ``=`` state after the last step.
     """
+    _pack_forward(weights, workspace)
     every_step = y is not None
-    _forward(weights, x, h_0, c_0, workspace, y if every_step else _nothing(x), h_n, c_n, every_step)
+    _forward(x, h_0, c_0, workspace, y if every_step else _nothing(x), h_n, c_n, every_step)
 
 
 def lstm_backward(
@@ -159,12 +160,14 @@ def lstm_backward(
     dh_0, dc_0 : (B, H) arrays
         ``=``
     """
-    every_step, input_grad = dy is not None, dx is not None
-    nothing = _nothing(dh_n)
+    every_step, input_grad, nothing = dy is not None, dx is not None, _nothing(dh_n)
+    _pack_backward(weights, workspace, input_grad)
     _backward(
-        weights, dy if every_step else nothing, dh_n, dc_n, workspace,
-        gradients, dx if input_grad else nothing, dh_0, dc_0, every_step, input_grad,
+        dy if every_step else nothing, dh_n, dc_n, workspace, dx if input_grad else nothing, dh_0, dc_0,
+        every_step, input_grad,
     )  # fmt: skip
+    sum_shards(workspace.d_weights)
+    _unpack_gradients(workspace.d_weights[0], gradients)
 
 
 def lstm_gates(workspace: _Workspace) -> np.ndarray:
@@ -209,42 +212,46 @@ def _views(workspace, shard, rows):
     )
 
 
-@parallel_kernel
-def _forward(weights, x, h_0, c_0, workspace, y, h_n, c_n, every_step):
+@kernel
+def _pack_forward(weights, workspace):
     input_size, hidden_size = workspace.input_size, workspace.hidden_size
     pack(weights.w_hh.T, workspace.forward_panels, 0, 0)
     pack(weights.w_ih.T, workspace.forward_panels, hidden_size, 0)
     pack(weights.bias.reshape(1, -1), workspace.forward_panels, hidden_size + input_size, 0)
-    shards, rows, _ = workspace.d_cell.shape
-    for shard in numba.prange(shards):
-        first = shard * rows
-        last = min(first + rows, x.shape[0])
-        views = _views(workspace, shard, last - first)
-        _forward_shard(
-            x[first:last], h_0[first:last], c_0[first:last], views, workspace.forward_panels,
-            y[first:last], h_n[first:last], c_n[first:last], every_step,
-        )  # fmt: skip
+
+
+@parallel_kernel
+def _forward(x, h_0, c_0, workspace, y, h_n, c_n, every_step):
+    for shard in numba.prange(workspace.d_cell.shape[0]):
+        _forward_shard(x, h_0, c_0, workspace, np.int64(shard), y, h_n, c_n, every_step)
 
 
 @kernel
-def _forward_shard(x, h_0, c_0, views, panels, y, h_n, c_n, every_step):
-    rows, seq_len, input_size = x.shape
-    hidden_size = h_0.shape[1]
+def _rows(workspace, shard):
+    """Return the rows of the batch that a shard computes: first, and the one after the last."""
+    first = shard * workspace.d_cell.shape[1]
+    return first, min(first + workspace.d_cell.shape[1], workspace.batch_size)
+
+
+@kernel
+def _forward_shard(x, h_0, c_0, workspace, shard, y, h_n, c_n, every_step):
+    first, last = _rows(workspace, shard)
+    seq_len, input_size, hidden_size = workspace.seq_len, workspace.input_size, workspace.hidden_size
     depth = hidden_size + input_size + 1
-    operand, gates, cell, tanh_cell = views
-    copy(h_0, operand[0])
-    copy(c_0, cell[0])
+    operand, gates, cell, tanh_cell = _views(workspace, shard, last - first)
+    copy(h_0[first:last], operand[0])
+    copy(c_0[first:last], cell[0])
     for t in range(seq_len):
-        copy(x[:, t], operand[t, :, hidden_size:])
-        for r in range(rows):
+        copy(x[first:last, t], operand[t, :, hidden_size:])
+        for r in range(last - first):
             operand[t, r, depth - 1] = 1
-        product(operand[t, :, :depth], panels, gates[t], False)
-        for r in range(rows):
+        product(operand[t, :, :depth], workspace.forward_panels, gates[t], False)
+        for r in range(last - first):
             _activate(gates[t, r], cell[t, r], cell[t + 1, r], tanh_cell[t, r], operand[t + 1, r])
         if every_step:
-            copy(operand[t + 1, :, :hidden_size], y[:, t])
-    copy(operand[seq_len, :, :hidden_size], h_n)
-    copy(cell[seq_len], c_n)
+            copy(operand[t + 1, :, :hidden_size], y[first:last, t])
+    copy(operand[seq_len, :, :hidden_size], h_n[first:last])
+    copy(cell[seq_len], c_n[first:last])
 
 
 @kernel
@@ -262,69 +269,66 @@ def _activate(gates, c_prev, c, tanh_c, h):
         h[j] = hidden_state(o_j, tanh_c_j)
 
 
+@kernel
+def _pack_backward(weights, workspace, input_grad):
+    pack(weights.w_hh, workspace.backward_panels, 0, 0)
+    if input_grad:
+        pack(weights.w_ih, workspace.backward_panels, 0, workspace.hidden_size)
+
+
 @parallel_kernel
-def _backward(weights, dy, dh_n, dc_n, workspace, gradients, dx, dh_0, dc_0, every_step, input_grad):
+def _backward(dy, dh_n, dc_n, workspace, dx, dh_0, dc_0, every_step, input_grad):
+    for shard in numba.prange(workspace.d_cell.shape[0]):
+        _backward_shard(dy, dh_n, dc_n, workspace, np.int64(shard), dx, dh_0, dc_0, every_step, input_grad)
+
+
+@kernel
+def _backward_shard(dy, dh_n, dc_n, workspace, shard, dx, dh_0, dc_0, every_step, input_grad):
+    first, last = _rows(workspace, shard)
+    rows, seq_len = last - first, workspace.seq_len
     input_size, hidden_size = workspace.input_size, workspace.hidden_size
-    # Without dx only the panels that hold W_hh are packed and multiplied.
+    operand, gates, cell, tanh_cell = _views(workspace, shard, rows)
+    d_operand, d_cell = workspace.d_operand[shard, :rows], workspace.d_cell[shard, :rows]
+    # Without dx only the panels that hold W_hh are multiplied.
     columns = hidden_size + (input_size if input_grad else 0)
     width = workspace.backward_panels.shape[2]
     panels = workspace.backward_panels[: (columns + width - 1) // width]
-    pack(weights.w_hh, panels, 0, 0)
-    if input_grad:
-        pack(weights.w_ih, panels, 0, hidden_size)
-    shards, rows, _ = workspace.d_cell.shape
-    for shard in numba.prange(shards):
-        first = shard * rows
-        last = min(first + rows, dh_n.shape[0])
-        scratch = workspace.d_operand[shard, : last - first], workspace.d_cell[shard, : last - first]
-        _backward_shard(
-            dy[first:last], dh_n[first:last], dc_n[first:last], _views(workspace, shard, last - first), panels, scratch,
-            workspace.d_weights[shard], dx[first:last], dh_0[first:last], dc_0[first:last], every_step, input_grad,
-        )  # fmt: skip
-    for row in numba.prange(4 * hidden_size):
-        _sum_shards(workspace.d_weights[:, row], gradients, row)
-
-
-@kernel
-def _sum_shards(d_weights, gradients, row):
-    """Add up one row of the weight gradients, in the order of the shards."""
-    hidden_size, input_size = gradients.w_hh.shape[1], gradients.w_ih.shape[1]
-    total = d_weights[0]
-    for shard in range(1, d_weights.shape[0]):
-        for j in range(hidden_size + input_size + 1):
-            total[j] += d_weights[shard, j]
-    for j in range(hidden_size):
-        gradients.w_hh[row, j] = total[j]
-    for j in range(input_size):
-        gradients.w_ih[row, j] = total[hidden_size + j]
-    gradients.bias[row] = total[hidden_size + input_size]
-
-
-@kernel
-def _backward_shard(dy, dh_n, dc_n, views, panels, scratch, d_weights, dx, dh_0, dc_0, every_step, input_grad):
-    rows, hidden_size = dh_n.shape
-    operand, gates, cell, tanh_cell = views
-    d_operand, d_cell = scratch
-    seq_len = gates.shape[0]
-    input_size = dx.shape[2]
+    copy(dh_n[first:last], d_operand)
+    copy(dc_n[first:last], d_cell)
     steps = max(1, _CHUNK_ROWS // rows)
-    copy(dh_n, d_operand)
-    copy(dc_n, d_cell)
-    for last in range(seq_len, 0, -steps):
-        first = max(0, last - steps)
-        for t in range(last - 1, first - 1, -1):
+    for chunk_end in range(seq_len, 0, -steps):
+        chunk = max(0, chunk_end - steps)
+        for t in range(chunk_end - 1, chunk - 1, -1):
             for r in range(rows):
                 dh = d_operand[r, :hidden_size]
                 if every_step:
                     for j in range(hidden_size):
-                        dh[j] += dy[r, t, j]
+                        dh[j] += dy[first + r, t, j]
                 _differentiate(gates[t, r], cell[t, r], tanh_cell[t, r], dh, d_cell[r])
             product(gates[t, :, : 4 * hidden_size], panels, d_operand, False)
             if input_grad:
-                copy(d_operand[:, hidden_size : hidden_size + input_size], dx[:, t])
-        _accumulate(gates[first:last], operand[first:last], d_weights, last < seq_len)
-    copy(d_operand[:, :hidden_size], dh_0)
-    copy(d_cell, dc_0)
+                copy(d_operand[:, hidden_size : hidden_size + input_size], dx[first:last, t])
+        _accumulate(gates[chunk:chunk_end], operand[chunk:chunk_end], workspace.d_weights[shard], chunk_end < seq_len)
+    copy(d_operand[:, :hidden_size], dh_0[first:last])
+    copy(d_cell, dc_0[first:last])
+
+
+@kernel
+def _accumulate(d_gates, operand, d_weights, accumulate):
+    """``d_weights (+)= d_gates.T @ operand`` over a chunk of time steps."""
+    steps, rows, _ = d_gates.shape
+    left = d_gates.reshape(steps * rows, d_gates.shape[2])[:, : d_weights.shape[0]].T
+    product(left, operand.reshape(steps * rows, operand.shape[2]), d_weights, accumulate)
+
+
+@kernel
+def _unpack_gradients(total, gradients):
+    """Take one layer's gradients apart: the columns of `total` are ``[W_hh | W_ih | b]``."""
+    hidden_size, input_size = gradients.w_hh.shape[1], gradients.w_ih.shape[1]
+    copy(total[:, :hidden_size], gradients.w_hh)
+    copy(total[:, hidden_size : hidden_size + input_size], gradients.w_ih)
+    for row in range(total.shape[0]):
+        gradients.bias[row] = total[row, hidden_size + input_size]
 
 
 @kernel
@@ -341,14 +345,3 @@ def _differentiate(gates, c_prev, tanh_c, dh, dc):
         g[j] = candidate_gradient(dc_j, i_j, g_j)
         o[j] = output_gate_gradient(dh[j], o_j, tanh_c[j])
         dc[j] = dc_j * f_j
-
-
-@kernel
-def _accumulate(d_gates, operand, d_weights, accumulate):
-    """``d_weights (+)= d_gates.T @ operand`` over a chunk of time steps."""
-    steps, rows, _ = d_gates.shape
-    depth = steps * rows
-    width = PANEL_BYTES // d_weights.itemsize
-    left = d_gates.reshape(depth, d_gates.shape[2])[:, : d_weights.shape[0]].T
-    right = operand.reshape(depth, d_weights.shape[1] // width, width).transpose(1, 0, 2)
-    product(left, right, d_weights, accumulate)

@@ -2,8 +2,8 @@
 
 `tile` wants its right operand in *panels*: columns in groups of two vectors, the rows of a group one after another,
 so that a product reads memory strictly forward. The recurrent weights serve all time steps of a call, so they are
-packed once per call and read from cache ever after. An operand whose rows are already padded to whole panels (the
-activations) needs no packing: a strided view of it has the panels' shape.
+packed once per call and read from cache ever after. An operand whose rows are padded to whole panels anyway (the
+activations) is used as it lies.
 
 Columns are padded with zeros to a whole number of panels. The result's rows are as long as that, and what lies beyond
 the true columns is written (with zeros) and never read.
@@ -11,12 +11,13 @@ the true columns is written (with zeros) and never read.
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 
-from kernels.cpu.compilation import kernel
+from kernels.cpu.compilation import kernel, parallel_kernel
 from kernels.cpu.tile import HEIGHT, VECTOR_BYTES, tile
 
-__all__ = ["PANEL_BYTES", "copy", "pack", "padded", "panels_shape", "product"]
+__all__ = ["PANEL_BYTES", "copy", "pack", "padded", "panels_shape", "product", "sum_shards"]
 
 PANEL_BYTES = 2 * VECTOR_BYTES
 """Width of a panel: two vectors."""
@@ -67,27 +68,46 @@ def copy(source, destination):
 
 
 @kernel
-def product(a, panels, c, accumulate):
-    """``c = a @ b``, or ``c += a @ b``, where `panels` holds b.
+def product(a, b, c, accumulate):
+    """``c = a @ b``, or ``c += a @ b``.
 
     Parameters
     ----------
     a : (rows, depth) array, any strides
-    panels : (n_panels, depth, width) array, last axis contiguous
-    c : (rows, n_panels * width) array, last axis contiguous, written
+    b : (n_panels, depth, width) array, packed; or (depth, n_panels * width) array, last axis contiguous
+    c : (rows, n_panels * width or more) array, last axis contiguous
+        ``=`` or ``+=`` in the columns of the panels.
     accumulate : bool
     """
     rows = a.shape[0]
-    for panel in range(panels.shape[0]):
+    if b.ndim == 3:
+        panels = b.shape[0]
+    else:
+        panels = b.shape[1] * b.itemsize // PANEL_BYTES
+    for panel in range(panels):
         row = 0
         while row + HEIGHT <= rows:
-            tile(HEIGHT, a, row, panels, panel, c, accumulate)
+            tile(HEIGHT, a, row, b, panel, c, accumulate)
             row += HEIGHT
         if HEIGHT > 4 and row + 4 <= rows:
-            tile(4, a, row, panels, panel, c, accumulate)
+            tile(4, a, row, b, panel, c, accumulate)
             row += 4
         if row + 2 <= rows:
-            tile(2, a, row, panels, panel, c, accumulate)
+            tile(2, a, row, b, panel, c, accumulate)
             row += 2
         if row < rows:
-            tile(1, a, row, panels, panel, c, accumulate)
+            tile(1, a, row, b, panel, c, accumulate)
+
+
+@parallel_kernel
+def sum_shards(parts):
+    """``parts[0] += parts[1] + parts[2] + ...``, in that order, for a (shards, rows, columns) array."""
+    for row in numba.prange(parts.shape[1]):
+        _sum_row(parts, np.int64(row))
+
+
+@kernel
+def _sum_row(parts, row):
+    for shard in range(1, parts.shape[0]):
+        for column in range(parts.shape[2]):
+            parts[0, row, column] += parts[shard, row, column]

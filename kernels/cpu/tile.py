@@ -37,8 +37,8 @@ HEIGHT = 8 if VECTOR_BYTES == 64 else 4
 
 
 @intrinsic(prefer_literal=True)
-def tile(typing_context, height, a, row, panels, panel, c, accumulate):
-    """``c[row : row + height, panel's columns] (+)= a[row : row + height] @ panels[panel]``.
+def tile(typing_context, height, a, row, b, panel, c, accumulate):
+    """``c[row : row + height, panel's columns] (+)= a[row : row + height] @ b[:, panel's columns]``.
 
     Parameters
     ----------
@@ -46,14 +46,14 @@ def tile(typing_context, height, a, row, panels, panel, c, accumulate):
         Rows of the tile.
     a : (rows, depth) array, any strides
     row, panel : int
-    panels : (n_panels, depth, 2 * vector) array, last axis contiguous
+    b : (n_panels, depth, 2 * vector) or (depth, n_panels * 2 * vector) array, last axis contiguous
     c : (rows, n_panels * 2 * vector) array, last axis contiguous
         ``=`` where `accumulate` is False, ``+=`` where it is True. All columns of the panel are written.
     accumulate : bool
     """
     if not isinstance(height, types.IntegerLiteral):
         raise TypingError("the height of a tile is a literal integer")
-    signature = types.void(height, a, types.intp, panels, types.intp, c, types.boolean)
+    signature = types.void(height, a, types.intp, b, types.intp, c, types.boolean)
 
     def generate(context, builder, signature, arguments):
         emitter = _Tile(context, builder, signature, arguments, height.literal_value)
@@ -71,7 +71,7 @@ class _Tile:
         self.height = height
         array = {
             name: context.make_array(signature.args[place])(context, builder, arguments[place])
-            for name, place in (("a", 1), ("panels", 3), ("c", 5))
+            for name, place in (("a", 1), ("b", 3), ("c", 5))
         }
         self.row, self.panel, self.accumulate = arguments[2], arguments[4], arguments[6]
         self.scalar = context.get_data_type(signature.args[1].dtype)
@@ -114,8 +114,11 @@ class _Tile:
             for _ in range(self.height)
         ]
         with cgutils.for_range(builder, self.depth) as loop:
-            start = offset((self.panel, self.strides["panels"][0]), (loop.index, self.strides["panels"][1]))
-            right = [self.load("panels", builder.add(start, constant(VECTOR_BYTES * n)), self.vector) for n in range(2)]
+            # A packed panel is the first axis of b; an unpacked one is two vectors of b's last axis.
+            is_packed = len(self.strides["b"]) == 3
+            panel_stride = self.strides["b"][0] if is_packed else constant(2 * VECTOR_BYTES)
+            start = offset((self.panel, panel_stride), (loop.index, self.strides["b"][-2]))
+            right = [self.load("b", builder.add(start, constant(VECTOR_BYTES * n)), self.vector) for n in range(2)]
             for m in range(self.height):
                 place = offset(
                     (builder.add(self.row, constant(m)), self.strides["a"][0]), (loop.index, self.strides["a"][1])
