@@ -220,9 +220,9 @@ def scale_frame(frame: pd.DataFrame, columns: Sequence[str], scalers: Mapping[st
     InputError
         A column is missing, or a series is unknown to the model or too short.
     """
-    missing = [column for column in columns if column not in frame.columns]
+    missing = [column for column in ("unique_id", "ds", *columns) if column not in frame.columns]
     if missing:
-        raise InputError(f"The series frame has no column {missing[0]!r}, which the model was trained on; add it.")
+        raise InputError(f"The series frame has no column {missing[0]!r}, which the model was trained with; add it.")
     frame = validate_series(frame[["unique_id", "ds", *columns]], "The series frame")
     unique_ids, offsets = _series_of(frame)
     numbers = frame[list(columns)].to_numpy(np.float64)

@@ -80,10 +80,7 @@ def product(a, b, c, accumulate):
     accumulate : bool
     """
     rows = a.shape[0]
-    if b.ndim == 3:
-        panels = b.shape[0]
-    else:
-        panels = b.shape[1] * b.itemsize // PANEL_BYTES
+    panels = b.shape[0] if b.ndim == 3 else b.shape[1] * b.itemsize // PANEL_BYTES
     for panel in range(panels):
         row = 0
         while row + HEIGHT <= rows:

@@ -1,0 +1,57 @@
+"""LSTM models on Numba kernels: what a user imports.
+
+>>> from lstm import Forecaster
+>>> model = Forecaster(lookback=60, horizon=5).fit(frame)   # frame: unique_id, ds, y and covariates
+>>> model.predict()                                         # unique_id, ds, y_hat
+
+Names are imported when they are first used, so that ``import lstm`` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lstm.checkpoint import CheckpointError as CheckpointError
+    from lstm.config import ForecasterSettings as ForecasterSettings
+    from lstm.forecaster import Forecaster as Forecaster
+    from lstm.functional import sigmoid as sigmoid
+    from lstm.functional import sigmoid_derivative as sigmoid_derivative
+    from lstm.functional import tanh as tanh
+    from lstm.functional import tanh_derivative as tanh_derivative
+    from lstm.initialisation import init_parameters as init_parameters
+    from lstm.layers import Linear as Linear
+    from lstm.models import load as load
+    from lstm.recurrent import LSTM as LSTM
+    from lstm.recurrent import LSTMCell as LSTMCell
+
+_MODULES = MappingProxyType(
+    {
+        "CheckpointError": "lstm.checkpoint",
+        "Forecaster": "lstm.forecaster",
+        "ForecasterSettings": "lstm.config",
+        "LSTM": "lstm.recurrent",
+        "LSTMCell": "lstm.recurrent",
+        "Linear": "lstm.layers",
+        "init_parameters": "lstm.initialisation",
+        "load": "lstm.models",
+        "sigmoid": "lstm.functional",
+        "sigmoid_derivative": "lstm.functional",
+        "tanh": "lstm.functional",
+        "tanh_derivative": "lstm.functional",
+    }
+)
+
+__all__ = sorted(_MODULES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_MODULES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

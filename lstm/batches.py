@@ -1,0 +1,162 @@
+"""Training batches, gathered from the series as they are needed.
+
+`WindowBatches` draws windows in random order, each of which starts from a zero state. `StreamBatches` walks along the
+series side by side, so that the state at the end of one batch is the state at the beginning of the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+__all__ = ["Batch", "Batches", "StreamBatches", "WindowBatches"]
+
+
+class Batch(NamedTuple):
+    """Inputs and targets of one step."""
+
+    x: Any
+    """(batch, seq, columns)"""
+    y: Any
+    """(rows, horizon); rows are windows, or steps of windows where the model learns from every step"""
+    weights: Any
+    """(rows,): 0 for a row that does not count"""
+
+
+class Batches(Protocol):
+    """Where training takes its batches from."""
+
+    stateful: bool
+    steps_per_epoch: int
+    """At most; a batch in which no row counts is left out"""
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        """Give the batches of an epoch; the same number gives the same batches."""
+        ...
+
+
+class WindowBatches:
+    """Windows in random order, the same for the same seed and epoch.
+
+    Parameters
+    ----------
+    values : (rows, columns) array
+        All series, one after another; the target is column 0.
+    ends : (n,) int64 array
+        Row after each window's last input row.
+    lookback, horizon, batch_size, seed : int
+    ops : module
+        The backend to gather on.
+    """
+
+    stateful = False
+
+    def __init__(
+        self,
+        values: np.ndarray,
+        ends: np.ndarray,
+        lookback: int,
+        horizon: int,
+        batch_size: int,
+        seed: int,
+        ops: ModuleType,
+    ):
+        self._dtype = values.dtype.name
+        self._values = ops.as_array(values, self._dtype)
+        self._ends, self._ops, self._seed = ends, ops, seed
+        self._lookback, self._horizon, self._batch_size = lookback, horizon, batch_size
+        self.steps_per_epoch = -(-len(ends) // batch_size)
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        """Give the windows of an epoch in its own order."""
+        order = np.random.default_rng((self._seed, number)).permutation(len(self._ends))
+        for first in range(0, len(order), self._batch_size):
+            yield self.gather(self._ends[order[first : first + self._batch_size]])
+
+    def gather(self, ends: np.ndarray) -> Batch:
+        """Gather the windows that end before the rows `ends`."""
+        ops, count = self._ops, len(ends)
+        x = ops.zeros((count, self._lookback, self._values.shape[1]), self._dtype)
+        y = ops.zeros((count, self._horizon, 1), self._dtype)
+        ops.gather_windows(self._values, ops.as_array(ends - self._lookback, "int64"), x)
+        ops.gather_windows(self._values, ops.as_array(ends, "int64"), y)
+        weights = ops.as_array(np.ones(count), self._dtype)
+        return Batch(x, y.reshape(count, self._horizon), weights)
+
+
+class StreamBatches:
+    """Contiguous pieces of the series side by side, for training with the state carried from batch to batch.
+
+    The training rows are cut into about `batch_size` streams of equal length, none of which crosses from one series
+    into another; batch k holds the k-th `lookback` rows of every stream. Each epoch begins at its own offset, so that
+    the places where the gradient is cut move.
+
+    Parameters
+    ----------
+    values : (rows, columns) array
+        All series, one after another; the target is column 0.
+    series, ends : (n,) arrays
+        Series and row after the last input row of every training window; those rows are the targets that count.
+    lookback, horizon, batch_size, seed : int
+    ops : module
+        The backend to gather on.
+    """
+
+    stateful = True
+
+    def __init__(
+        self,
+        values: np.ndarray,
+        series: np.ndarray,
+        ends: np.ndarray,
+        lookback: int,
+        horizon: int,
+        batch_size: int,
+        seed: int,
+        ops: ModuleType,
+    ):
+        self._ops, self._seed, self._lookback, self._horizon = ops, seed, lookback, horizon
+        self._dtype = values.dtype.name
+        self._starts, self._stops = _streams(series, ends, lookback, batch_size)
+        self.steps_per_epoch = -(-int((self._stops - self._starts).max()) // lookback)
+        rows = len(values)
+        # A batch reads past the end of a stream that is over; those rows have weight 0 but must exist.
+        reach = self._starts.max() + (self.steps_per_epoch + 1) * lookback + horizon
+        padded = np.concatenate([values, np.zeros((max(0, reach - rows), values.shape[1]), values.dtype)])
+        self._values = ops.as_array(padded, self._dtype)
+        self._counts = np.zeros(len(padded), bool)
+        self._counts[ends - 1] = True
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        """Give the streams' pieces in order."""
+        shift = int(np.random.default_rng((self._seed, number)).integers(self._lookback))
+        for piece in range(self.steps_per_epoch):
+            starts = self._starts + shift + piece * self._lookback
+            rows = starts[:, None] + np.arange(self._lookback)
+            weights = self._counts[rows] & (rows < self._stops[:, None])
+            if weights.any():
+                yield self._gather(starts, rows, weights)
+
+    def _gather(self, starts: np.ndarray, rows: np.ndarray, weights: np.ndarray) -> Batch:
+        ops, streams = self._ops, len(starts)
+        x = ops.zeros((streams, self._lookback, self._values.shape[1]), self._dtype)
+        ops.gather_windows(self._values, ops.as_array(starts, "int64"), x)
+        y = ops.zeros((rows.size, self._horizon, 1), self._dtype)
+        ops.gather_windows(self._values, ops.as_array(rows.ravel() + 1, "int64"), y)
+        return Batch(x, y.reshape(rows.size, self._horizon), ops.as_array(weights.ravel(), self._dtype))
+
+
+def _streams(series: np.ndarray, ends: np.ndarray, lookback: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Cut every series' training rows into pieces, about `count` in all and each at least `lookback` long."""
+    spans = [(ends[series == k].min() - lookback, ends[series == k].max()) for k in np.unique(series)]
+    length = max(lookback, -(-sum(stop - start for start, stop in spans) // count))
+    starts, stops = [], []
+    for start, stop in spans:
+        pieces = max(1, min(round((stop - start) / length), (stop - start) // lookback))
+        edges = np.linspace(start, stop, pieces + 1).astype(np.int64)
+        starts.append(edges[:-1])
+        stops.append(edges[1:])
+    return np.concatenate(starts), np.concatenate(stops)

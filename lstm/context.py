@@ -1,0 +1,89 @@
+"""The end of every series, scaled: what a fitted forecaster needs to say what comes next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from data.dates import next_dates
+from data.scaling import Scaler
+from data.sequences import Sequences, scale_frame
+
+__all__ = ["Context"]
+
+# Enough dates to tell business days and months from a plain spacing.
+_DATES = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """The last rows of several series, one series after another.
+
+    Attributes
+    ----------
+    unique_ids : tuple of str, (n_series,)
+    offsets : int64, (n_series + 1,)
+        Rows of series k are ``offsets[k]:offsets[k + 1]``.
+    values : float32, (rows, n_columns)
+        Scaled; column 0 is the target.
+    ds : datetime64[ns], (rows,)
+        In UTC if there is a time zone.
+    timezone : str or None
+    """
+
+    unique_ids: tuple[str, ...]
+    offsets: np.ndarray
+    values: np.ndarray
+    ds: np.ndarray
+    timezone: str | None
+
+    @classmethod
+    def of_sequences(cls, sequences: Sequences, rows: int) -> Context:
+        """Keep the last `rows` rows of each series, or more where the dates need them."""
+        whole = cls(sequences.unique_ids, sequences.offsets, sequences.values, sequences.ds, sequences.timezone)
+        return whole._tail(max(rows, _DATES))
+
+    @classmethod
+    def of_frame(
+        cls, frame: pd.DataFrame, columns: Sequence[str], scalers: Mapping[str, Scaler], least: int, rows: int
+    ) -> Context:
+        """Scale a series frame as a model was trained to see it, and keep the last `rows` rows of each series.
+
+        Raises
+        ------
+        InputError
+            When a column is missing, a series is unknown to the model, or has fewer than `least` rows.
+        """
+        whole = cls(*scale_frame(frame, columns, scalers, least))
+        return whole._tail(max(rows, _DATES))
+
+    def rows_of(self, series: int) -> np.ndarray:
+        """Return the scaled rows of one series, (rows, n_columns)."""
+        return self.values[self.offsets[series] : self.offsets[series + 1]]
+
+    def next_dates(self, series: int, count: int) -> pd.DatetimeIndex:
+        """Return the `count` timestamps that follow a series."""
+        ds = pd.DatetimeIndex(self.ds[self.offsets[series] : self.offsets[series + 1]])
+        if self.timezone is not None:
+            ds = ds.tz_localize("UTC").tz_convert(self.timezone)
+        return next_dates(ds, count)
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Return what a safetensors file can hold; the names and the time zone go elsewhere."""
+        return {"values": self.values, "ds": self.ds.astype(np.int64), "offsets": self.offsets}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray], unique_ids: Sequence[str], timezone: str | None) -> Context:
+        """Undo `to_arrays`."""
+        ds = arrays["ds"].astype("datetime64[ns]")
+        return cls(tuple(unique_ids), arrays["offsets"], arrays["values"], ds, timezone)
+
+    def _tail(self, rows: int) -> Context:
+        spans = list(zip(self.offsets[:-1], self.offsets[1:], strict=True))
+        kept = np.concatenate([np.arange(max(first, stop - rows), stop) for first, stop in spans])
+        lengths = [min(rows, stop - first) for first, stop in spans]
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        return Context(self.unique_ids, offsets, self.values[kept], self.ds[kept], self.timezone)

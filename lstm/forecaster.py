@@ -1,0 +1,387 @@
+"""`Forecaster`: one LSTM for many series, from a long frame to what comes next."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from data.errors import InputError
+from data.scaling import Scaler
+from data.sequences import Sequences, SequenceSettings, build_sequences
+from data.splits import TRAIN, VALIDATION, SplitSettings
+from data.windows import Windows
+from lstm import checkpoint, epochs
+from lstm.batches import Batches, StreamBatches, WindowBatches
+from lstm.config import ForecasterSettings
+from lstm.context import Context
+from lstm.network import Network
+from lstm.recurrent import with_both_biases, with_one_bias
+from lstm.train import EpochRecord, Snapshot, fit
+
+__all__ = ["Forecaster"]
+
+# Windows predicted at once: enough to fill the cores, few enough that their activations stay small.
+_PREDICTION_BATCH = 256
+# A stateful model has seen the whole past in training; what lies further back than this many lookbacks has faded, so
+# `predict` reads only so far back.
+_STATEFUL_CONTEXT = 8
+
+
+class Forecaster:
+    """Predict the next `horizon` rows of each series from its last `lookback` rows, all at once (direct multi-step).
+
+    One network serves every ``unique_id``; each series is scaled by its own training rows. Columns beside ``y`` are
+    historical covariates: known up to the row a forecast is made from.
+
+    Parameters
+    ----------
+    **settings
+        The fields of `lstm.config.ForecasterSettings`.
+    """
+
+    kind = "Forecaster"
+
+    def __init__(self, **settings: Any):
+        self.settings = ForecasterSettings(**settings)
+        self.columns: tuple[str, ...] = ()
+        """Columns of the training data, ``y`` first; empty before `fit`"""
+        self.scalers: dict[str, Scaler] = {}
+        """One for each ``unique_id``"""
+        self.boundaries: dict[str, str] = {}
+        """Last timestamps of training and validation"""
+        self.data_hash = ""
+        """Content hash of the sequences it was fitted on"""
+        self._network: Network | None = None
+        self._snapshot: Snapshot | None = None
+        self._context: Context | None = None
+
+    @classmethod
+    def from_settings(cls, settings: ForecasterSettings) -> Forecaster:
+        """Make a forecaster from its settings."""
+        model = cls()
+        model.settings = settings
+        return model
+
+    # ---------------------------------------------------------------- training
+
+    def fit(self, df: pd.DataFrame, split: SplitSettings | None = None, **options: Any) -> Forecaster:
+        """Train on a long frame.
+
+        Parameters
+        ----------
+        df : DataFrame
+            ``unique_id``, ``ds``, ``y``; further numeric columns are historical covariates.
+        split : SplitSettings, optional
+            Where training and validation end; by default the last tenth of the time validates and nothing is held back
+            for a test.
+        **options
+            As for `fit_sequences`.
+        """
+        settings = SequenceSettings(
+            lookback=self.settings.lookback,
+            horizon=self.settings.horizon,
+            scaling=self.settings.scaling,
+            split=split or SplitSettings(test_fraction=0),
+        )
+        return self.fit_sequences(build_sequences(df, settings), **options)
+
+    def fit_sequences(
+        self,
+        sequences: Sequences,
+        *,
+        checkpoints: Path | None = None,
+        keep: int = 3,
+        resume: bool = False,
+        on_epoch: Callable[[EpochRecord], None] | None = None,
+    ) -> Forecaster:
+        """Train on sequences that are scaled and split already.
+
+        Parameters
+        ----------
+        sequences : Sequences
+        checkpoints : Path, optional
+            Folder for a loadable checkpoint after each epoch.
+        keep : int
+            How many of them stay.
+        resume : bool
+            Go on from the newest whole checkpoint in that folder; the end is the same, bit for bit, as without the
+            interruption. False begins anew and removes the folder's checkpoints.
+        on_epoch : callable, optional
+            Called with the record of each epoch, those before a resumption included.
+
+        Raises
+        ------
+        InputError
+            When lookback or horizon of the sequences are not the model's.
+        TrainingError
+            When training diverges.
+        ValueError
+            When `resume` is asked for without a folder, or `keep` is below 1.
+        """
+        if keep < 1 or (resume and checkpoints is None):
+            raise ValueError("resume needs the folder in checkpoints, and keep must be at least 1")
+        network = self._adopt(sequences)
+        start = self._resumed_from(checkpoints) if resume and checkpoints is not None else None
+        if checkpoints is not None and not resume:
+            epochs.clear(checkpoints)
+        if start is not None and on_epoch is not None:
+            for record in start.history:
+                on_epoch(record)
+
+        def after_epoch(record: EpochRecord, snapshot: Snapshot) -> None:
+            self._snapshot = snapshot
+            if checkpoints is not None:
+                self.save(epochs.epoch_path(checkpoints, record.epoch), overwrite=True)
+                epochs.keep_last(checkpoints, keep)
+            if on_epoch is not None:
+                on_epoch(record)
+
+        batches = self._batches(sequences, network.ops)
+        validation = sequences.windows_of(VALIDATION)
+        targets = _targets(sequences, validation, self.settings.horizon)
+
+        def validate() -> float:
+            return float(np.mean((self._predict_scaled(network, sequences, validation) - targets) ** 2))
+
+        self._snapshot = fit(network, batches, validate, self.settings, start=start, on_epoch=after_epoch)
+        return self
+
+    def _adopt(self, sequences: Sequences) -> Network:
+        self._require_sizes(sequences)
+        self.columns, self.boundaries = sequences.columns, sequences.boundaries
+        self.scalers = dict(zip(sequences.unique_ids, sequences.scalers, strict=True))
+        self.data_hash = sequences.content_hash
+        self._context = Context.of_sequences(sequences, self._context_rows)
+        self._network, self._snapshot = self._make_network(), None
+        return self._network
+
+    def _require_sizes(self, sequences: Sequences) -> None:
+        for name in ("lookback", "horizon"):
+            theirs, ours = getattr(sequences.settings, name), getattr(self.settings, name)
+            if theirs != ours:
+                raise InputError(f"The sequences have {name} {theirs}, but the model has {ours}; build them anew.")
+
+    def _make_network(self) -> Network:
+        settings = self.settings
+        return Network(
+            len(self.columns), settings.hidden_size, settings.num_layers, settings.horizon,
+            dtype=settings.dtype, backend=settings.backend, seed=settings.seed,
+        )  # fmt: skip
+
+    def _batches(self, sequences: Sequences, ops: ModuleType) -> Batches:
+        settings, training = self.settings, sequences.windows_of(TRAIN)
+        values, sizes = sequences.values.astype(settings.dtype), (settings.lookback, settings.horizon)
+        if settings.stateful:
+            streams = training.series, training.end
+            return StreamBatches(values, *streams, *sizes, settings.batch_size, settings.seed, ops)
+        return WindowBatches(values, training.end, *sizes, settings.batch_size, settings.seed, ops)
+
+    # ---------------------------------------------------------------- results
+
+    @property
+    def history(self) -> tuple[EpochRecord, ...]:
+        """What each epoch came to."""
+        return self._snapshot.history if self._snapshot else ()
+
+    @property
+    def best_epoch(self) -> int:
+        """Number of the epoch whose weights the model has after `fit`."""
+        if self._snapshot is None:
+            raise InputError("The model has not been fitted; call fit first.")
+        return self._snapshot.best_epoch
+
+    @property
+    def seconds_per_step(self) -> float:
+        """Mean wall-clock time of one optimiser step, validation included; NaN for a model that was loaded."""
+        timed = [record.seconds for record in self.history if not math.isnan(record.seconds)]
+        if not timed:
+            return math.nan
+        steps_per_epoch = self.history[-1].step / len(self.history)
+        return sum(timed) / (len(timed) * steps_per_epoch)
+
+    def predict(self, df: pd.DataFrame | None = None) -> pd.DataFrame:
+        """Forecast what follows each series.
+
+        Parameters
+        ----------
+        df : DataFrame, optional
+            Long frame with at least `lookback` rows of each series, columns as in training; by default the data the
+            model was fitted on is continued.
+
+        Returns
+        -------
+        DataFrame
+            ``unique_id``, ``ds``, ``y_hat``: `horizon` rows for each series.
+        """
+        network = self._require_network()
+        context = self._context
+        if df is not None:
+            context = Context.of_frame(df, self.columns, self.scalers, self.settings.lookback, self._context_rows)
+        assert context is not None  # there is a network only where there is a context
+        parts = []
+        for series, unique_id in enumerate(context.unique_ids):
+            rows = (
+                context.rows_of(series)
+                if self.settings.stateful
+                else context.rows_of(series)[-self.settings.lookback :]
+            )
+            scaled, _ = network.forward(network.ops.as_array(rows[None], network.dtype))
+            scaler = self.scalers[unique_id]
+            y_hat = network.ops.to_host(scaled)[0].astype(np.float64) * scaler.scale[0] + scaler.center[0]
+            ds = context.next_dates(series, self.settings.horizon)
+            parts.append(pd.DataFrame({"unique_id": unique_id, "ds": ds, "y_hat": y_hat}))
+        return pd.concat(parts, ignore_index=True)
+
+    def predict_windows(self, sequences: Sequences, split: int) -> pd.DataFrame:
+        """Forecast every window of a split, for scoring.
+
+        Parameters
+        ----------
+        sequences : Sequences
+            Built with this model's lookback, horizon and scalers.
+        split : int
+            TRAIN, VALIDATION or TEST of `data.splits`.
+
+        Returns
+        -------
+        DataFrame
+            ``unique_id``, ``cutoff`` (last input ds), ``ds``, ``step`` (1 to horizon), ``y`` and ``y_hat`` in y's unit.
+        """
+        network = self._require_network()
+        self._require_sizes(sequences)
+        if sequences.columns != self.columns:
+            raise InputError(
+                f"The sequences have the columns {', '.join(sequences.columns)}, but the model was trained on "
+                f"{', '.join(self.columns)}; build them anew."
+            )
+        for name, scaler in zip(sequences.unique_ids, sequences.scalers, strict=True):
+            if name not in self.scalers or scaler.to_dict() != self.scalers[name].to_dict():
+                raise InputError(f"{name} is not scaled as in training; build the sequences with the model's scalers.")
+        windows, horizon = sequences.windows_of(split), self.settings.horizon
+        steps = np.tile(np.arange(1, horizon + 1), len(windows))
+        series, end = np.repeat(windows.series, horizon), np.repeat(windows.end, horizon)
+        y_hat = sequences.unscale_y(self._predict_scaled(network, sequences, windows), windows.series)
+        y = sequences.unscale_y(_targets(sequences, windows, horizon), windows.series)
+        return pd.DataFrame(
+            {
+                "unique_id": np.array(sequences.unique_ids, dtype=object)[series],
+                "cutoff": sequences.dates(end - 1),
+                "ds": sequences.dates(end + steps - 1),
+                "step": steps,
+                "y": y.ravel(),
+                "y_hat": y_hat.ravel(),
+            }
+        )
+
+    def _predict_scaled(self, network: Network, sequences: Sequences, windows: Windows) -> np.ndarray:
+        """Return scaled forecasts (n, horizon) of windows, float32 or float64."""
+        values = network.ops.as_array(sequences.values, network.dtype)
+        scaled = np.empty((len(windows), self.settings.horizon), network.dtype)
+        if self.settings.stateful:
+            for series in np.unique(windows.series):
+                chosen = windows.series == series
+                first, end = sequences.offsets[series], windows.end[chosen]
+                y_hat, _ = network.forward(values[first : end.max()][None], every_step=True)
+                scaled[chosen] = network.ops.to_host(y_hat)[end - 1 - first]
+            return scaled
+        for first in range(0, len(windows), _PREDICTION_BATCH):
+            starts = windows.start[first : first + _PREDICTION_BATCH]
+            x = network.ops.zeros((len(starts), self.settings.lookback, values.shape[1]), network.dtype)
+            network.ops.gather_windows(values, network.ops.as_array(starts, "int64"), x)
+            y_hat, _ = network.forward(x)
+            scaled[first : first + len(starts)] = network.ops.to_host(y_hat)
+        return scaled
+
+    @property
+    def _context_rows(self) -> int:
+        return self.settings.lookback * (_STATEFUL_CONTEXT if self.settings.stateful else 1)
+
+    def _require_network(self) -> Network:
+        if self._network is None or self._snapshot is None:
+            raise InputError("The model has not been fitted; call fit first.")
+        return self._network
+
+    # ---------------------------------------------------------------- checkpoints
+
+    def save(self, path: str | Path, overwrite: bool = False, extra_files: Mapping[str, bytes] | None = None) -> Path:
+        """Write the model to a directory that `lstm.load` reads; see `lstm.checkpoint`.
+
+        Parameters
+        ----------
+        path : path
+        overwrite : bool
+            False refuses a path where something stands.
+        extra_files : mapping of name to bytes, optional
+            Files to keep with the model, covered by its hash.
+        """
+        network, snapshot, context = self._require_network(), self._snapshot, self._context
+        assert snapshot is not None and context is not None
+        document = {
+            "settings": self.settings.model_dump(mode="json"),
+            "columns": list(self.columns),
+            "scalers": {unique_id: scaler.to_dict() for unique_id, scaler in self.scalers.items()},
+            "boundaries": self.boundaries,
+            "data_hash": self.data_hash,
+            "context": {"unique_ids": list(context.unique_ids), "timezone": context.timezone},
+            "training": {
+                "history": [record.to_dict() for record in snapshot.history],
+                "optimizer_steps": snapshot.optimizer_steps,
+                "batches": {"seed": self.settings.seed, "next_epoch": len(snapshot.history) + 1},
+            },
+        }
+        arrays = {
+            "model": with_both_biases(network.parameters.to_host(), np.zeros_like),
+            "optimizer": {**snapshot.optimizer, "best_values": snapshot.best_values},
+            "context": context.to_arrays(),
+        }
+        contents = checkpoint.Checkpoint(self.kind, document, arrays, extra_files or {})
+        return checkpoint.write(contents, path, overwrite)
+
+    def _resumed_from(self, folder: Path) -> Snapshot | None:
+        """Return where an interrupted training stopped, None where there is nothing to go on from."""
+        found = epochs.newest(folder, lambda path: self.from_checkpoint(checkpoint.read(path), path))
+        if found is None:
+            return None
+        path, stopped = found
+        if stopped.settings != self.settings or stopped.data_hash != self.data_hash:
+            raise checkpoint.CheckpointError(
+                f"{path} was trained with other settings or data; train anew without resume."
+            )
+        return stopped._snapshot
+
+    @classmethod
+    def from_checkpoint(cls, contents: checkpoint.Checkpoint, path: str | Path) -> Forecaster:
+        """Build the forecaster that `save` wrote; `path` is named in errors."""
+        document, arrays = contents.document, contents.arrays
+        try:
+            model = cls(**document["settings"])
+            model.columns = tuple(document["columns"])
+            model.scalers = {name: Scaler.from_dict(state) for name, state in document["scalers"].items()}
+            model.boundaries, model.data_hash = document["boundaries"], document["data_hash"]
+            model._context = Context.from_arrays(arrays["context"], **document["context"])
+            model._network = model._make_network()
+            model._network.parameters.load(with_one_bias(arrays["model"]))
+            training, optimizer = document["training"], dict(arrays["optimizer"])
+            best_values = optimizer.pop("best_values")
+            history = tuple(EpochRecord(**record) for record in training["history"])
+            model._snapshot = Snapshot(
+                model._network.ops.to_host(model._network.parameters.values),
+                optimizer, training["optimizer_steps"], best_values, history,
+            )  # fmt: skip
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            problem = " ".join(str(error).split())  # pydantic's has several lines
+            raise checkpoint.CheckpointError(
+                f"{path} does not hold a complete Forecaster ({problem}); retrain the model."
+            ) from error
+        return model
+
+
+def _targets(sequences: Sequences, windows: Windows, horizon: int) -> np.ndarray:
+    """Return the scaled targets of windows, (n, horizon)."""
+    return sequences.values[windows.end[:, None] + np.arange(horizon), 0]

@@ -1,0 +1,80 @@
+"""The optimiser and the course of its learning rate."""
+
+from __future__ import annotations
+
+import math
+from types import ModuleType
+
+import numpy as np
+
+from lstm.parameters import Parameters
+
+__all__ = ["Adam", "learning_rate_at"]
+
+
+class Adam:
+    """Adam with decoupled weight decay over a model's flat vectors (arXiv 1412.6980 and 1711.05101).
+
+    Parameters
+    ----------
+    parameters : Parameters
+    ops : module
+        The backend that holds them.
+    weight_decay, gradient_clip : float
+    betas, epsilon : as in the paper
+    """
+
+    def __init__(
+        self,
+        parameters: Parameters,
+        ops: ModuleType,
+        *,
+        weight_decay: float = 0.0,
+        gradient_clip: float = math.inf,
+        betas: tuple[float, float] = (0.9, 0.999),
+        epsilon: float = 1e-8,
+    ):
+        self._parameters, self._ops = parameters, ops
+        self._weight_decay, self._gradient_clip = weight_decay, gradient_clip
+        self._betas, self._epsilon = betas, epsilon
+        dtype = np.dtype(parameters.values.dtype).name
+        self._first = ops.zeros((len(parameters),), dtype)
+        self._second = ops.zeros((len(parameters),), dtype)
+        self.steps = 0
+
+    def step(self, learning_rate: float) -> float:
+        """Clip the gradients, update the values, and return the norm that the gradients had."""
+        norm = self._ops.clip_gradient_norm(self._parameters.gradients, self._gradient_clip)
+        self.steps += 1
+        self._ops.adam_step(
+            self._parameters.values, self._parameters.gradients, self._first, self._second, self.steps,
+            learning_rate, self._betas, self._epsilon, self._weight_decay,
+        )  # fmt: skip
+        return norm
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Copy the moments, each a flat vector; the number of steps is an attribute."""
+        return {"first_moment": self._ops.to_host(self._first), "second_moment": self._ops.to_host(self._second)}
+
+    def load_state_dict(self, arrays: dict[str, np.ndarray], steps: int) -> None:
+        """Take over moments and number of steps."""
+        self._ops.copy_into(arrays["first_moment"], self._first)
+        self._ops.copy_into(arrays["second_moment"], self._second)
+        self.steps = steps
+
+
+def learning_rate_at(step: int, total_steps: int, peak: float, schedule: str) -> float:
+    """Return the learning rate of a step: `peak` throughout, or falling from it to a twentieth by a half cosine.
+
+    Parameters
+    ----------
+    step : int
+        0 for the first.
+    total_steps : int
+    peak : float
+    schedule : {"constant", "cosine"}
+    """
+    if schedule == "constant":
+        return peak
+    floor = peak / 20
+    return floor + (peak - floor) * 0.5 * (1 + math.cos(math.pi * step / max(1, total_steps - 1)))

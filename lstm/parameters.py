@@ -1,0 +1,106 @@
+"""A model's parameters: one flat vector of values, one of gradients, and named views into both.
+
+The optimiser and the clipping work on the flat vectors in one call; layers work on the views. A model joins the
+parameters of its layers, which from then on are views of the model's vectors.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Parameters"]
+
+
+class Parameters:
+    """Named arrays in one flat vector, with their gradients.
+
+    Parameters
+    ----------
+    arrays : mapping of name to array
+        First values, copied; all of one dtype.
+    ops : module
+        The backend that holds the vectors.
+    """
+
+    def __init__(self, arrays: Mapping[str, np.ndarray], ops: ModuleType):
+        self._ops = ops
+        self._shapes = {name: array.shape for name, array in arrays.items()}
+        flat = np.concatenate([array.ravel() for array in arrays.values()])
+        self.values: Any = ops.as_array(flat, flat.dtype.name)
+        self.gradients: Any = ops.zeros(flat.shape, flat.dtype.name)
+        self._make_views()
+
+    @classmethod
+    def join(cls, parts: Mapping[str, Parameters], ops: ModuleType) -> Parameters:
+        """Return the parameters of all parts, named ``part.name``; the parts become views of the whole."""
+        arrays = {f"{prefix}.{name}": array for prefix, part in parts.items() for name, array in part.to_host().items()}
+        whole = cls(arrays, ops)
+        start = 0
+        for part in parts.values():
+            stop = start + part.values.shape[0]
+            part._bind(whole.values[start:stop], whole.gradients[start:stop])
+            start = stop
+        return whole
+
+    def __getitem__(self, name: str) -> Any:
+        return self._value_views[name]
+
+    def gradient(self, name: str) -> Any:
+        """The gradient of one parameter: a view."""
+        return self._gradient_views[name]
+
+    def __iter__(self):
+        return iter(self._shapes)
+
+    def __len__(self) -> int:
+        return self.values.shape[0]
+
+    def to_host(self) -> dict[str, np.ndarray]:
+        """Copy the values into NumPy arrays."""
+        return {name: self._ops.to_host(self[name]) for name in self}
+
+    def gradients_to_host(self) -> dict[str, np.ndarray]:
+        """Copy the gradients into NumPy arrays."""
+        return {name: self._ops.to_host(self.gradient(name)) for name in self}
+
+    def load(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Overwrite all values, ``=``.
+
+        Raises
+        ------
+        ValueError
+            When a name is missing or unknown, or a shape differs; nothing has been overwritten then.
+        """
+        missing, unknown = set(self._shapes) - set(arrays), set(arrays) - set(self._shapes)
+        if missing or unknown:
+            raise ValueError(f"parameters do not match: missing {sorted(missing)}, unknown {sorted(unknown)}")
+        for name, shape in self._shapes.items():
+            if arrays[name].shape != shape:
+                raise ValueError(f"parameter {name} has shape {arrays[name].shape}, but the model needs {shape}")
+        dtype = np.dtype(self.values.dtype)
+        self.set_flat(np.concatenate([np.asarray(arrays[name], dtype).ravel() for name in self]))
+
+    def set_flat(self, vector: np.ndarray) -> None:
+        """Overwrite the flat vector of values, ``=``."""
+        self._ops.copy_into(vector, self.values)
+
+    def _bind(self, values: Any, gradients: Any) -> None:
+        self.values, self.gradients = values, gradients
+        self._make_views()
+
+    def _make_views(self) -> None:
+        self._value_views = self._views(self.values)
+        self._gradient_views = self._views(self.gradients)
+
+    def _views(self, vector: Any) -> dict[str, Any]:
+        views, start = {}, 0
+        for name, shape in self._shapes.items():
+            stop = start + math.prod(shape)
+            views[name] = vector[start:stop].reshape(shape)
+            start = stop
+        return views

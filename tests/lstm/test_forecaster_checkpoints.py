@@ -1,0 +1,175 @@
+"""Saving, checkpoints while training, and resuming: `Forecaster` of lstm/forecaster.py."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from data.errors import InputError
+from lstm import checkpoint
+from lstm.checkpoint import CheckpointError
+from lstm.models import load
+from tests.lstm.frames import SPLIT, sequences_for, sine_frame, small_model
+
+
+class InterruptionError(Exception):
+    pass
+
+
+@pytest.fixture(scope="module")
+def frame():
+    return sine_frame(names=("alpha", "beta"))
+
+
+@pytest.fixture(scope="module")
+def fitted(frame):
+    """One plain model for the tests that only look at it."""
+    return small_model().fit(frame, SPLIT)
+
+
+def files(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def test_saving_onto_something_is_refused_unless_asked_for(fitted, tmp_path):
+    path = fitted.save(str(tmp_path / "model"), extra_files={"notes.txt": b"first"})
+    before = files(path)
+    with pytest.raises(CheckpointError, match="exists already"):
+        fitted.save(path)
+    assert files(path) == before
+    fitted.save(path, overwrite=True)
+    assert "notes.txt" not in files(path)
+
+
+def test_extra_files_are_kept_and_guarded(fitted, tmp_path):
+    path = fitted.save(tmp_path / "model", extra_files={"notes.txt": b"kept"})
+    assert checkpoint.read(path).extra_files == {"notes.txt": b"kept"}
+    (path / "notes.txt").write_bytes(b"else")
+    with pytest.raises(CheckpointError, match=r"notes\.txt is damaged"):
+        load(path)
+
+
+def test_weights_are_stored_under_the_names_of_torch(fitted, tmp_path):
+    weights = checkpoint.read(fitted.save(tmp_path / "model")).arrays["model"]
+    assert {name: array.shape for name, array in weights.items()} == {
+        "lstm.weight_ih_l0": (20, 2),
+        "lstm.weight_hh_l0": (20, 5),
+        "lstm.bias_ih_l0": (20,),
+        "lstm.bias_hh_l0": (20,),
+        "head.weight": (1, 5),
+        "head.bias": (1,),
+    }
+    assert not weights["lstm.bias_hh_l0"].any()
+
+
+def test_one_checkpoint_stays_for_each_of_the_last_epochs_and_each_can_be_loaded(frame, tmp_path):
+    folder = tmp_path / "checkpoints"
+    model = small_model(max_epochs=4, patience=4).fit(frame, SPLIT, checkpoints=folder, keep=2)
+    assert sorted(path.name for path in folder.iterdir()) == ["epoch-0003", "epoch-0004"]
+    kept = [load(path) for path in sorted(folder.iterdir())]
+    assert [len(other.history) for other in kept] == [3, 4]
+    assert kept[1].history == model.history
+    first, second = (other.predict()["y_hat"].to_numpy() for other in kept)
+    assert np.isfinite(first).all()
+    assert not np.array_equal(first, second)
+
+
+def test_checkpoints_do_not_change_the_training(frame, fitted, tmp_path):
+    model = small_model().fit(frame, SPLIT, checkpoints=tmp_path / "checkpoints", keep=1)
+    assert files(model.save(tmp_path / "a")) == files(fitted.save(tmp_path / "b"))
+
+
+def interrupted(model, sequences, folder, epoch):
+    def stop(record):
+        if record.epoch == epoch:
+            raise InterruptionError
+
+    with pytest.raises(InterruptionError):
+        model.fit_sequences(sequences, checkpoints=folder, on_epoch=stop)
+
+
+@pytest.mark.parametrize("changes", [{}, {"stateful": True, "num_layers": 2, "horizon": 2}, {"dtype": "float64"}])
+def test_an_interrupted_training_goes_on_to_the_same_bits(frame, tmp_path, changes):
+    changes = {"max_epochs": 4, "patience": 4, **changes}
+    sequences = sequences_for(small_model(**changes), frame)
+    straight = small_model(**changes).fit_sequences(sequences, checkpoints=tmp_path / "straight")
+    expected = files(straight.save(tmp_path / "expected"))
+    for epoch in (1, 2, 3, 4):
+        folder = tmp_path / f"stopped-{epoch}"
+        interrupted(small_model(**changes), sequences, folder, epoch)
+        seen = []
+        resumed = small_model(**changes).fit_sequences(
+            sequences, checkpoints=folder, resume=True, on_epoch=lambda record, seen=seen: seen.append(record.epoch)
+        )
+        assert seen == [1, 2, 3, 4]
+        assert files(resumed.save(tmp_path / f"resumed-{epoch}")) == expected
+        assert [files(path) for path in sorted(folder.iterdir())] == [
+            files(path) for path in sorted((tmp_path / "straight").iterdir())
+        ]
+
+
+def test_a_training_that_stopped_early_is_not_prolonged_by_resuming(frame, tmp_path):
+    changes = {"max_epochs": 30, "patience": 1, "learning_rate": 0.2}
+    model = small_model(**changes).fit(frame, SPLIT, checkpoints=tmp_path / "c")
+    assert len(model.history) < 30
+    again = small_model(**changes).fit(frame, SPLIT, checkpoints=tmp_path / "c", resume=True)
+    assert again.history == model.history
+    pd.testing.assert_frame_equal(again.predict(), model.predict(), check_exact=True)
+
+
+def test_a_damaged_checkpoint_is_passed_over_with_a_warning(frame, fitted, tmp_path, caplog):
+    folder = tmp_path / "checkpoints"
+    sequences = sequences_for(fitted, frame)
+    interrupted(small_model(), sequences, folder, 2)
+    (folder / "epoch-0002" / "model.safetensors").write_bytes(b"")
+    with caplog.at_level(logging.WARNING):
+        resumed = small_model().fit_sequences(sequences, checkpoints=folder, resume=True)
+    assert "epoch-0002" in caplog.text
+    assert files(resumed.save(tmp_path / "a")) == files(fitted.save(tmp_path / "b"))
+    assert load(folder / "epoch-0002").history == fitted.history[:2]
+
+
+def test_resuming_where_nothing_was_begun_begins(frame, fitted, tmp_path):
+    model = small_model().fit(frame, SPLIT, checkpoints=tmp_path / "none", resume=True)
+    assert model.history == fitted.history
+
+
+@pytest.mark.parametrize("what", ["settings", "data"])
+def test_resuming_with_other_settings_or_data_is_refused_and_changes_nothing(frame, tmp_path, what):
+    folder = tmp_path / "checkpoints"
+    small_model(max_epochs=2).fit(frame, SPLIT, checkpoints=folder)
+    before = {path.name: files(path) for path in folder.iterdir()}
+    model = small_model(max_epochs=2, hidden_size=6) if what == "settings" else small_model(max_epochs=2)
+    other = frame.assign(wave=frame["wave"] * 2) if what == "data" else frame
+    with pytest.raises(CheckpointError, match="other settings or data; train anew without resume"):
+        model.fit(other, SPLIT, checkpoints=folder, resume=True)
+    assert {path.name: files(path) for path in folder.iterdir()} == before
+    with pytest.raises(InputError, match="not been fitted"):
+        model.predict()
+
+
+def test_beginning_anew_removes_former_checkpoints_and_no_other_file(frame, tmp_path):
+    folder = tmp_path / "checkpoints"
+    small_model(max_epochs=3).fit(frame, SPLIT, checkpoints=folder)
+    (folder / "notes.txt").write_text("mine")
+    shutil.copytree(folder / "epoch-0003", folder / ".epoch-0004.0123abcd.tmp")
+    small_model(max_epochs=1).fit(frame, SPLIT, checkpoints=folder)
+    assert sorted(path.name for path in folder.iterdir()) == ["epoch-0001", "notes.txt"]
+    assert len(load(folder / "epoch-0001").history) == 1
+
+
+def test_the_hash_of_the_data_goes_with_the_model(fitted, frame):
+    assert fitted.data_hash == sequences_for(fitted, frame).content_hash
+    assert fitted.data_hash != sequences_for(fitted, frame.assign(wave=0.0)).content_hash
+
+
+def test_epochs_are_reported_as_they_end(frame):
+    seen = []
+    model = small_model().fit(frame, SPLIT, on_epoch=seen.append)
+    assert tuple(seen) == model.history
+    assert all(first.step < second.step for first, second in pairwise(seen))
