@@ -4,7 +4,8 @@ Each function is one equation on scalars and returns one number (LLVM vectorises
 on functions that return tuples). They run as plain Python on NumPy scalars, and compile under ``numba.njit`` and
 ``cuda.jit``.
 Constants are float32: a bare Python float would turn float32 arithmetic into float64; the float64 path uses only
-constants that float32 represents exactly.
+constants that float32 represents exactly. Fused multiply-adds are asked for by name, since nothing here is compiled
+with "fast" arithmetic: a compiler that may regroup sums does so differently from one build to the next.
 
 Equations are those of Hochreiter & Schmidhuber (1997) with the forget gate of Gers, Schmidhuber & Cummins (2000), in
 the form and gate order of torch.nn.LSTM::
@@ -18,8 +19,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from llvmlite import ir
 from numba import types
-from numba.extending import overload, register_jitable
+from numba.extending import intrinsic, overload, register_jitable
 
 _HALF = np.float32(0.5)
 _ONE = np.float32(1.0)
@@ -45,20 +47,40 @@ _Q6, _Q4, _Q2, _Q0 = (
 )
 
 
+def multiply_add(a, b, c):
+    """Return a * b + c, rounded once where the processor has an instruction for it; one dtype for all."""
+    return a * b + c
+
+
+@overload(multiply_add)
+def _multiply_add_compiled(a, b, c):
+    return lambda a, b, c: _fmuladd(a, b, c)
+
+
+@intrinsic
+def _fmuladd(typing_context, a, b, c):
+    def generate(context, builder, signature, arguments):
+        number = arguments[0].type
+        function = builder.module.declare_intrinsic("llvm.fmuladd", [number], ir.FunctionType(number, [number] * 3))
+        return builder.call(function, arguments)
+
+    return a(a, a, a), generate
+
+
 @register_jitable
 def _tanh_rational(x):
     x = min(x, _TANH_BOUND)
     x = max(x, -_TANH_BOUND)
     s = x * x
-    p = s * _P13 + _P11
-    p = s * p + _P9
-    p = s * p + _P7
-    p = s * p + _P5
-    p = s * p + _P3
-    p = s * p + _P1
-    q = s * _Q6 + _Q4
-    q = s * q + _Q2
-    q = s * q + _Q0
+    p = multiply_add(s, _P13, _P11)
+    p = multiply_add(s, p, _P9)
+    p = multiply_add(s, p, _P7)
+    p = multiply_add(s, p, _P5)
+    p = multiply_add(s, p, _P3)
+    p = multiply_add(s, p, _P1)
+    q = multiply_add(s, _Q6, _Q4)
+    q = multiply_add(s, q, _Q2)
+    q = multiply_add(s, q, _Q0)
     return x * p / q
 
 
@@ -95,7 +117,7 @@ def tanh_derivative(y):
 @register_jitable
 def cell_state(i, f, g, c_prev):
     """c_t = f * c_{t-1} + i * g."""
-    return f * c_prev + i * g
+    return multiply_add(f, c_prev, i * g)
 
 
 @register_jitable
@@ -107,7 +129,7 @@ def hidden_state(o, tanh_c):
 @register_jitable
 def cell_state_gradient(dc, dh, o, tanh_c):
     """Gradient of c_t: what comes from step t + 1 (dc) and what comes through h_t."""
-    return dc + dh * o * tanh_derivative(tanh_c)
+    return multiply_add(dh * o, tanh_derivative(tanh_c), dc)
 
 
 @register_jitable

@@ -1,7 +1,14 @@
-"""How every CPU kernel is compiled: one decorator, one set of options."""
+"""How every CPU kernel is compiled: one decorator, one set of options.
+
+There is no ``fastmath``. It would let LLVM regroup sums, which it does differently in the process that compiles a
+kernel and in those that load it from the cache, and it would let it assume that NaN does not occur.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -16,8 +23,24 @@ __all__ = ["kernel", "parallel_kernel"]
 # code of its callees, so an edit in one file must invalidate all.
 config.CACHE_DIR = str(cache_folder())
 
-# All of "fast" but the freedom to assume that NaN and infinity do not occur: a NaN must come out where one went in.
-_ARITHMETIC = {"contract", "reassoc", "nsz", "arcp", "afn"}
+# How often an idle OpenMP thread looks for work before it sleeps. GNU's default spins for milliseconds: on two cores, any
+# other busy process (Prefect's server is one) then makes a training step of half a millisecond take thirty. This long
+# covers the pause between two kernels of a step, and costs nothing measurable on an idle machine.
+_SPIN_COUNT = "3000"
+
+
+def _load_thread_pool() -> None:
+    """Load Numba's OpenMP layer with that spin count, unless the user has set one; the environment stays as it was."""
+    if os.environ.keys() & {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}:
+        return
+    os.environ["GOMP_SPINCOUNT"] = _SPIN_COUNT
+    # Where the layer cannot be loaded, Numba chooses another when the first parallel kernel runs.
+    with contextlib.suppress(ImportError):
+        importlib.import_module("numba.np.ufunc.omppool")
+    del os.environ["GOMP_SPINCOUNT"]
+
+
+_load_thread_pool()
 
 # Numba would also look for array expressions to spread over threads; there are none, and the search takes seconds.
 _ONLY_PRANGE = {
@@ -28,7 +51,7 @@ _ONLY_PRANGE = {
 
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile `function` to machine code that runs on one thread, without the interpreter lock, and keep it on disk."""
-    return numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=_ARITHMETIC)(function)
+    return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
 
 
 def parallel_kernel(function: Callable[..., Any]) -> Any:
@@ -36,6 +59,4 @@ def parallel_kernel(function: Callable[..., Any]) -> Any:
 
     Such a function should do little but loop and call: what stands in it takes several times as long to compile.
     """
-    return numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=_ARITHMETIC, parallel=_ONLY_PRANGE)(
-        function
-    )
+    return numba.njit(cache=True, nogil=True, error_model="numpy", parallel=_ONLY_PRANGE)(function)

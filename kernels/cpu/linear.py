@@ -71,7 +71,11 @@ def linear_forward(weights: LinearWeights, x: np.ndarray, workspace: _Workspace,
         ``=``
     """
     _pack_forward(weights, workspace)
-    _forward(x, workspace, y)
+    # A single shard needs no second thread, and waking one would take longer than the work.
+    if workspace.operand.shape[0] == 1:
+        _forward_shard(x, workspace, 0, y)
+    else:
+        _forward(x, workspace, y)
 
 
 def linear_backward(
@@ -94,7 +98,10 @@ def linear_backward(
         ``=``
     """
     pack(weights.weight, workspace.backward_panels, 0, 0)
-    _backward(dy, workspace, dx)
+    if workspace.operand.shape[0] == 1:
+        _backward_shard(dy, workspace, 0, dx)
+    else:
+        _backward(dy, workspace, dx)
     sum_shards(workspace.d_weights)
     _unpack_gradients(workspace.d_weights[0], gradients)
 

@@ -127,7 +127,11 @@ def lstm_forward(
     """
     _pack_forward(weights, workspace)
     every_step = y is not None
-    _forward(x, h_0, c_0, workspace, y if every_step else _nothing(x), h_n, c_n, every_step)
+    y = y if every_step else _nothing(x)
+    if workspace.d_cell.shape[0] == 1:  # a single shard needs no second thread
+        _forward_shard(x, h_0, c_0, workspace, 0, y, h_n, c_n, every_step)
+    else:
+        _forward(x, h_0, c_0, workspace, y, h_n, c_n, every_step)
 
 
 def lstm_backward(
@@ -161,11 +165,12 @@ def lstm_backward(
         ``=``
     """
     every_step, input_grad, nothing = dy is not None, dx is not None, _nothing(dh_n)
+    dy, dx = dy if every_step else nothing, dx if input_grad else nothing
     _pack_backward(weights, workspace, input_grad)
-    _backward(
-        dy if every_step else nothing, dh_n, dc_n, workspace, dx if input_grad else nothing, dh_0, dc_0,
-        every_step, input_grad,
-    )  # fmt: skip
+    if workspace.d_cell.shape[0] == 1:
+        _backward_shard(dy, dh_n, dc_n, workspace, 0, dx, dh_0, dc_0, every_step, input_grad)
+    else:
+        _backward(dy, dh_n, dc_n, workspace, dx, dh_0, dc_0, every_step, input_grad)
     sum_shards(workspace.d_weights)
     _unpack_gradients(workspace.d_weights[0], gradients)
 

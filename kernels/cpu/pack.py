@@ -19,6 +19,9 @@ from kernels.cpu.tile import HEIGHT, VECTOR_BYTES, tile
 
 __all__ = ["PANEL_BYTES", "copy", "pack", "padded", "panels_shape", "product", "sum_shards"]
 
+# Numbers to add from which waking the other threads pays.
+_WORTH_THREADS = 1 << 17
+
 PANEL_BYTES = 2 * VECTOR_BYTES
 """Width of a panel: two vectors."""
 
@@ -96,15 +99,23 @@ def product(a, b, c, accumulate):
             tile(1, a, row, b, panel, c, accumulate)
 
 
-@parallel_kernel
-def sum_shards(parts):
+def sum_shards(parts: np.ndarray) -> None:
     """``parts[0] += parts[1] + parts[2] + ...``, in that order, for a (shards, rows, columns) array."""
+    if parts.size < _WORTH_THREADS:
+        _sum_rows(parts, 0, parts.shape[1])
+    else:
+        _sum_in_parallel(parts)
+
+
+@parallel_kernel
+def _sum_in_parallel(parts):
     for row in numba.prange(parts.shape[1]):
-        _sum_row(parts, np.int64(row))
+        _sum_rows(parts, np.int64(row), np.int64(row) + 1)
 
 
 @kernel
-def _sum_row(parts, row):
-    for shard in range(1, parts.shape[0]):
-        for column in range(parts.shape[2]):
-            parts[0, row, column] += parts[shard, row, column]
+def _sum_rows(parts, first, last):
+    for row in range(first, last):
+        for shard in range(1, parts.shape[0]):
+            for column in range(parts.shape[2]):
+                parts[0, row, column] += parts[shard, row, column]

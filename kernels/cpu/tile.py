@@ -5,8 +5,7 @@ A matrix product is fast when every number that is loaded is used many times. Th
 ``b``, and one number of ``a`` per row, which it multiplies with both: 16 multiply-adds for 10 loads on a machine with
 512-bit vectors, so the arithmetic units and not the loads set the pace. Numba has no vector type, and LLVM does not
 find this form from loops over arrays, so `tile` emits it as LLVM instructions. The width follows the CPU: AVX-512
-(16 floats), AVX2 (8), SSE or NEON (4). ``contract`` lets LLVM fuse multiply and add where the CPU can, and does not
-call a slow library routine where it cannot.
+(16 floats), AVX2 (8), SSE or NEON (4). ``llvm.fmuladd`` is one instruction where the CPU has it, and two where not.
 """
 
 from __future__ import annotations
@@ -99,6 +98,11 @@ class _Tile:
         builder = self.builder
         size = self.depth.type
         width = ir.Constant(size, VECTOR_BYTES)
+        multiply_add = cgutils.get_or_insert_function(
+            builder.module,
+            ir.FunctionType(self.vector, [self.vector] * 3),
+            f"llvm.fmuladd.v{self.lanes}f{8 * self.item_bytes}",
+        )
 
         def offset(*terms):
             total = ir.Constant(size, 0)
@@ -125,8 +129,7 @@ class _Tile:
                 )
                 left = self.broadcast(self.load("a", place, self.scalar))
                 for n in range(2):
-                    product = builder.fmul(left, right[n], flags=("contract",))
-                    total = builder.fadd(builder.load(sums[m][n]), product, flags=("contract",))
+                    total = builder.call(multiply_add, [left, right[n], builder.load(sums[m][n])])
                     builder.store(total, sums[m][n])
 
         def store(add):
