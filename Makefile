@@ -4,12 +4,15 @@ PIP := -m pip --disable-pip-version-check --quiet
 VENV := .venv/bin
 PEERS := .venv-peers/bin
 
-.PHONY: retrain test test-peers lint golden clean help
+BENCH := .venv-bench/bin
+
+.PHONY: retrain test test-peers bench lint golden clean help
 
 help:
 	@echo "make retrain     train, evaluate, promote and forecast on the sample data (ARGS='--help' for the options)"
 	@echo "make test        run the tests"
 	@echo "make test-peers  compare with torch and ONNX Runtime, in an environment of their own"
+	@echo "make bench       measure speed beside torch, ONNX Runtime and neuralforecast (ARGS='--quick' for a minute's worth)"
 	@echo "make lint        ruff, mypy, import-linter"
 
 retrain: .venv/installed
@@ -26,6 +29,9 @@ lint: .venv/installed-lint
 	$(VENV)/ruff format --check .
 	$(VENV)/mypy
 	$(VENV)/lint-imports
+
+bench: .venv-bench/installed
+	$(BENCH)/python -m benchmarks $(ARGS)
 
 # The torch vectors that `make test` compares with; committed, so that torch is not needed to run the tests.
 golden: .venv-peers/installed
@@ -52,5 +58,12 @@ golden: .venv-peers/installed
 	$(PEERS)/python $(PIP) install -c constraints.txt -c constraints-peers.txt -e '.[test]' torch onnx onnxruntime
 	touch $@
 
+# torch first and by its exact version, so that no other package brings another build of it.
+.venv-bench/installed: pyproject.toml constraints.txt constraints-peers.txt
+	test -x $(BENCH)/python || $(PYTHON) -m venv .venv-bench
+	$(BENCH)/python $(PIP) install -c constraints.txt -c constraints-peers.txt torch
+	$(BENCH)/python $(PIP) install -c constraints.txt -c constraints-peers.txt -e . onnx onnxruntime neuralforecast pytorch-crf
+	touch $@
+
 clean:
-	rm -rf .venv .venv-peers
+	rm -rf .venv .venv-peers .venv-bench

@@ -23,9 +23,9 @@ __all__ = ["kernel", "parallel_kernel"]
 # code of its callees, so an edit in one file must invalidate all.
 config.CACHE_DIR = str(cache_folder())
 
-# How often an idle OpenMP thread looks for work before it sleeps. GNU's default spins for milliseconds: on two cores, any
-# other busy process (Prefect's server is one) then makes a training step of half a millisecond take thirty. This long
-# covers the pause between two kernels of a step, and costs nothing measurable on an idle machine.
+# How often an idle OpenMP thread looks for work before it sleeps. GNU's default spins for milliseconds: on two cores,
+# any other busy process (Prefect's server is one) then makes a training step of half a millisecond take thirty. This
+# long covers the pause between two kernels of a step, and costs nothing measurable on an idle machine.
 _SPIN_COUNT = "3000"
 
 

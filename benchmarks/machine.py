@@ -1,0 +1,51 @@
+"""What a run was measured on: the processor and the versions, but no names of hosts or folders."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+__all__ = ["machine_facts", "versions"]
+
+_PACKAGES = ("numba", "llvmlite", "numpy", "torch", "onnx", "onnxruntime", "neuralforecast", "pytorch-lightning")
+
+
+def machine_facts(threads: int) -> dict[str, Any]:
+    """Return the processor, its cores and vectors, the memory, the system, and the threads that were used."""
+    from kernels.backend import describe
+
+    kernels = describe()
+    return {
+        "processor": _processor_name(),
+        "llvm_cpu": kernels["cpu"],
+        "vector_bits": kernels["vector_bits"],
+        "cores": os.cpu_count(),
+        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9),
+        "system": f"{platform.system()} {platform.machine()}",
+        "threads": threads,
+        "threading_layer": kernels["threading_layer"],
+        "kernels": kernels["code_version"],
+    }
+
+
+def versions() -> dict[str, str | None]:
+    """Return the version of Python, Gatecast's libraries and the peers; None for one that is not installed."""
+    return {"python": platform.python_version(), **{package: _version(package) for package in _PACKAGES}}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _processor_name() -> str:
+    path = Path("/proc/cpuinfo")
+    if not path.exists():
+        return platform.processor() or platform.machine()
+    names = [line.split(":", 1)[1].strip() for line in path.read_text().splitlines() if line.startswith("model name")]
+    return names[0] if names else platform.machine()

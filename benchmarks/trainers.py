@@ -1,0 +1,95 @@
+"""One training step, by Gatecast and by torch: the same arithmetic from the same weights.
+
+LSTM layers, a linear head on the last hidden state, mean squared error, gradients of all weights but not of the input,
+clipping to a norm of 1, Adam without weight decay. Both train one bias for each gate: torch's second bias is zero and
+frozen, since two would move twice as far.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from benchmarks.sizes import Sizes
+
+__all__ = ["GatecastTrainer", "TorchTrainer", "draw_weights"]
+
+_LEARNING_RATE = 1e-3
+_GRADIENT_CLIP = 1.0
+
+
+def draw_weights(sizes: Sizes, seed: int) -> dict[str, np.ndarray]:
+    """Draw the weights that both sides start from, float32, under the names and shapes of torch."""
+    from lstm.initialisation import init_linear, init_parameters
+
+    generator = np.random.default_rng(seed)
+    weights: dict[str, np.ndarray] = {}
+    for layer in range(sizes.num_layers):
+        input_size = sizes.hidden_size if layer else sizes.input_size
+        arrays = init_parameters(input_size, sizes.hidden_size, generator)
+        weights |= {f"lstm.{name}_l{layer}": array for name, array in arrays.items()}
+    return weights | {f"head.{name}": array for name, array in init_linear(sizes.hidden_size, 1, generator).items()}
+
+
+class GatecastTrainer:
+    """Gatecast's network and optimiser.
+
+    Parameters
+    ----------
+    sizes : Sizes
+    weights : from `draw_weights`
+    """
+
+    def __init__(self, sizes: Sizes, weights: dict[str, np.ndarray]):
+        from lstm.network import Network
+        from lstm.optim import Adam
+
+        self.network = Network(sizes.input_size, sizes.hidden_size, sizes.num_layers, 1)
+        self.network.parameters.load(weights)
+        self._optimizer = Adam(self.network.parameters, self.network.ops, gradient_clip=_GRADIENT_CLIP)
+        self._row_weights = np.ones(sizes.batch_size, "float32")
+
+    def step(self, x: np.ndarray, y: np.ndarray) -> float:
+        """Train on one batch, x (B, T, I) and y (B, 1); return its loss."""
+        network = self.network
+        y_hat, _ = network.forward(x, training=True)
+        gradient = network.ops.zeros(y_hat.shape, network.dtype)
+        loss = network.ops.mse_loss(y_hat, y, self._row_weights, gradient)
+        network.backward(gradient)
+        self._optimizer.step(_LEARNING_RATE)
+        return loss
+
+
+class TorchTrainer:
+    """The same in torch.
+
+    Parameters
+    ----------
+    sizes : Sizes
+    weights : from `draw_weights`
+    """
+
+    def __init__(self, sizes: Sizes, weights: dict[str, np.ndarray]):
+        import torch
+
+        lstm = torch.nn.LSTM(sizes.input_size, sizes.hidden_size, sizes.num_layers, batch_first=True)
+        self._model = torch.nn.ModuleDict({"lstm": lstm, "head": torch.nn.Linear(sizes.hidden_size, 1)})
+        zeros = {name.replace("_ih_", "_hh_"): np.zeros_like(a) for name, a in weights.items() if "bias_ih" in name}
+        self._model.load_state_dict({name: torch.from_numpy(array) for name, array in (weights | zeros).items()})
+        for name in zeros:
+            self._model.get_parameter(name).requires_grad_(False)
+        self._parameters = [value for value in self._model.parameters() if value.requires_grad]
+        self._optimizer = torch.optim.Adam(self._parameters, lr=_LEARNING_RATE, fused=True)
+        self._mse_loss = torch.nn.functional.mse_loss
+        self._clip = torch.nn.utils.clip_grad_norm_
+
+    def step(self, x: Any, y: Any) -> float:
+        """Train on one batch of tensors, x (B, T, I) and y (B, 1); return its loss."""
+        self._optimizer.zero_grad()
+        _, (h_n, _) = self._model["lstm"](x)
+        loss = self._mse_loss(self._model["head"](h_n[-1]), y)
+        loss.backward()
+        self._clip(self._parameters, _GRADIENT_CLIP)
+        self._optimizer.step()
+        return loss.item()

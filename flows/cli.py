@@ -1,0 +1,48 @@
+"""The `gatecast` command: mounts the sub-commands and nothing else."""
+
+from __future__ import annotations
+
+import typer
+
+from flows.commands.doctor import doctor
+from flows.commands.forecast import forecast
+from flows.commands.retrain import retrain
+
+EXAMPLES = """Examples:
+
+gatecast retrain   (the sample)
+
+gatecast retrain --target close --symbols sp500 --start 2005-01-01
+
+gatecast retrain --source csv --path prices.csv --horizon 5 --epochs 50
+
+gatecast retrain --source parquet --path load.parquet --lookback 168 --name town-load
+"""
+
+app = typer.Typer(
+    name="gatecast",
+    help="LSTM forecasts that retrain themselves, on an ordinary CPU machine, without a deep-learning framework.",
+    epilog="Start with: gatecast retrain   (two stock indices that ship with Gatecast; takes about half a minute)",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command(epilog=EXAMPLES)(retrain)
+app.command()(forecast)
+app.command()(doctor)
+
+
+@app.callback()
+def gatecast() -> None:
+    """Make the sub-commands sub-commands, even if there were only one."""
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

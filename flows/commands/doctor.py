@@ -1,0 +1,161 @@
+"""``gatecast doctor``: is everything here that a run needs?"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import typer
+from rich.markup import escape
+
+from flows.commands.options import CommonOptions, takes
+from flows.terminal import RUN_FAILED, console, explained, print_next
+
+PACKAGES = ("data", "flows", "kernels", "lstm")
+DEPENDENCIES = (
+    "numba", "numpy", "pandas", "pyarrow", "scikit-learn", "prefect", "fastapi", "sqlalchemy", "pydantic",
+    "safetensors", "threadpoolctl", "typer", "rich", "matplotlib",
+)  # fmt: skip
+SERVER_LIMIT_SECONDS = 5
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report.
+
+    Attributes
+    ----------
+    name : str
+        What was looked at.
+    text : str
+        What was found.
+    mend : str or None
+        What to do, where something is broken.
+    """
+
+    name: str
+    text: str
+    mend: str | None = None
+
+
+@takes(CommonOptions)
+def doctor(options: CommonOptions) -> None:
+    """Look at the installation: versions, processor, kernels, workspace and Prefect's server.
+
+    Ends with exit status 1 when something is broken, and says how to mend it.
+    """
+    with explained(options.debug):
+        options.prepare()
+        findings = list(examine())
+        broken = [finding for finding in findings if finding.mend]
+        for finding in findings:
+            mark = "[red]✗[/red]" if finding.mend else "[green]✓[/green]"
+            console().print(f"{mark} {finding.name:<12}{escape(finding.text)}")
+        for finding in broken:
+            console().print(f"\n[red]{finding.name}:[/red] {escape(finding.mend or '')}")
+        if broken:
+            raise typer.Exit(RUN_FAILED)
+        print_next("gatecast retrain")
+
+
+def examine() -> Iterator[Finding]:
+    """Look at one thing after the other; a look that fails is a finding, not an end."""
+    looks: tuple[Callable[[], Iterator[Finding]], ...] = (versions, packages, kernels, workspace, server, yahoo)
+    for look in looks:
+        try:
+            yield from look()
+        except Exception as error:
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            yield Finding(look.__name__, reason, "This should not happen; mend what it names, or reinstall Gatecast.")
+
+
+def versions() -> Iterator[Finding]:
+    """List Python and the dependencies."""
+    python = f"{platform.python_version()} at {sys.executable}"
+    too_old = "Gatecast needs Python 3.11 or newer." if sys.version_info < (3, 11) else None
+    yield Finding("Python", python, too_old)
+    found, missing = [], []
+    for name in DEPENDENCIES:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            missing.append(name)
+    yield Finding("versions", ", ".join(found))
+    if missing:
+        yield Finding("missing", ", ".join(missing), f"Install them: pip install {' '.join(missing)}")
+
+
+def packages() -> Iterator[Finding]:
+    """Look where the four packages come from: their names are plain, and another project's may have come first."""
+    roots = {name: Path(str(importlib.import_module(name).__file__)).parent.parent for name in PACKAGES}
+    if len(set(roots.values())) == 1:
+        yield Finding("packages", f"{', '.join(PACKAGES)} from {roots['flows']}")
+        return
+    listed = ", ".join(f"{name} from {root}" for name, root in roots.items())
+    yield Finding(
+        "packages", listed, "Another project's package comes first; remove it from PYTHONPATH or the environment."
+    )
+
+
+def kernels() -> Iterator[Finding]:
+    """Compile and run a kernel."""
+    from kernels.backend import describe
+
+    found = describe()
+    layer = f"{found['threads']} of {found['cores']} cores through Numba's {found['threading_layer']} layer"
+    yield Finding("processor", f"{found['cpu']}, vectors of {found['vector_bits']} bits; {layer}")
+    yield Finding("kernels", f"code {found['code_version']}, compiled into {found['cache_folder']}")
+    yield Finding("GPU", found["gpu"])
+
+
+def workspace() -> Iterator[Finding]:
+    """Look whether the workspace can be written to."""
+    from flows.registry import champions
+    from flows.settings import Workspace
+
+    here = Workspace.from_environment()
+    nearest = next(path for path in (here.root, *here.root.parents) if path.exists())
+    try:
+        with tempfile.NamedTemporaryFile(dir=nearest):
+            pass
+    except OSError as error:
+        yield Finding(
+            "workspace", f"{here.root} ({error.strerror})", "Name a folder you may write to with --workspace."
+        )
+        return
+    models = champions(here)
+    yield Finding("workspace", f"{here.root}, " + (f"models: {', '.join(models)}" if models else "no model yet"))
+
+
+def server() -> Iterator[Finding]:
+    """Look for Prefect's server: the one that is named, or the embedded one."""
+    import httpx
+
+    from flows.settings import Workspace
+
+    url = os.environ.get("PREFECT_API_URL")
+    if not url:
+        home = os.environ.get("PREFECT_HOME") or Workspace.from_environment().prefect
+        yield Finding("Prefect", f"embedded server, started with each run; its database is in {home}")
+        return
+    try:
+        httpx.get(f"{url.rstrip('/')}/health", timeout=SERVER_LIMIT_SECONDS).raise_for_status()
+    except httpx.HTTPError as error:
+        mend = "Start that server (prefect server start), or unset PREFECT_API_URL to use the embedded one."
+        yield Finding("Prefect", f"{url} does not answer ({error})", mend)
+        return
+    yield Finding("Prefect", f"server at {url}")
+
+
+def yahoo() -> Iterator[Finding]:
+    """Look for the library behind the Yahoo source."""
+    there = importlib.util.find_spec("yfinance") is not None
+    yield Finding("yfinance", version("yfinance") if there else "missing", None if there else "pip install yfinance")

@@ -1,0 +1,52 @@
+"""``gatecast forecast``: what comes next, by the champion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.commands.options import CommonOptions, takes
+from flows.terminal import console, explained, print_next, print_paths
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForecastOptions(CommonOptions):
+    """The options of ``gatecast forecast``."""
+
+    name: Annotated[str | None, typer.Option(help="Name of the model.", show_default="the only one there is")] = None
+    path: Annotated[
+        Path | None,
+        typer.Option(
+            help="Newer data, .csv or .parquet, of the form the model was trained on.", show_default="as it was trained"
+        ),
+    ] = None
+
+
+@takes(ForecastOptions)
+def forecast(options: ForecastOptions) -> None:
+    """Forecast with a model's champion.
+
+    Reads the data anew from where the model was trained, or from --path, and forecasts the next steps of each series.
+    """
+    with explained(options.debug):
+        options.prepare()
+        with console(stderr=True).status("Starting Prefect"):
+            from flows.forecast import choose_model, forecast_latest
+            from flows.orchestration import start_embedded_server
+            from flows.settings import DataSettings, Workspace
+
+            name = choose_model(Workspace.from_environment(), options.name)
+            data = None
+            if options.path is not None:
+                source = "csv" if options.path.suffix.lower() in (".csv", ".txt") else "parquet"
+                data = DataSettings(source=source, path=options.path)
+            start_embedded_server()
+        result = forecast_latest(name, data)
+        console().print(f"\n[bold]Forecast by {result['name']} {result['version']}[/bold]")
+        for sentence in result["forecast"]["sentences"]:
+            console().print(f"  {sentence}", markup=False)
+        print_paths({"forecast": result["forecast"]["path"]})
+        print_next("gatecast retrain --help")

@@ -1,0 +1,204 @@
+"""``gatecast retrain``: the main job."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flows.commands.options import CommonOptions, day, given, names, takes
+from flows.terminal import command_line, console, explained, print_next, print_paths, print_scores, print_times
+
+if TYPE_CHECKING:
+    from flows.settings import RetrainSettings
+
+DATA, FORECAST, MODEL, RUN = "Data", "What to forecast", "Model and training", "This run"
+DAY = ["%Y-%m-%d"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrainOptions(CommonOptions):
+    """The options of ``gatecast retrain``; None stands for the default of `flows.settings.RetrainSettings`."""
+
+    source: Annotated[
+        str, typer.Option(help="sample (S&P 500 and NASDAQ, 1999-2018), csv or parquet.", rich_help_panel=DATA)
+    ] = "sample"
+    path: Annotated[
+        Path | None,
+        typer.Option(
+            help="Your file, for csv and parquet: bars (date, open, high, low, close, volume; one or many symbols) or"
+            " series (unique_id, ds, y, covariates).",
+            show_default=False,
+            rich_help_panel=DATA,
+        ),
+    ] = None
+    symbols: Annotated[
+        str | None, typer.Option(help="Series to keep, as A,B.", show_default="all", rich_help_panel=DATA)
+    ] = None
+    start: Annotated[
+        datetime | None,
+        typer.Option(formats=DAY, metavar="DATE", help="First day to keep.", show_default="all", rich_help_panel=DATA),
+    ] = None
+    end: Annotated[
+        datetime | None,
+        typer.Option(formats=DAY, metavar="DATE", help="Last day to keep.", show_default="all", rich_help_panel=DATA),
+    ] = None
+    interval: Annotated[
+        str | None,
+        typer.Option(help="Merge bars to 1d, 1wk or 1mo.", show_default="as they are", rich_help_panel=DATA),
+    ] = None
+    target: Annotated[
+        str | None,
+        typer.Option(
+            help="range (the next day's volatility), return or close; a file of series has its own: y.",
+            show_default="range",
+            rich_help_panel=FORECAST,
+        ),
+    ] = None
+    features: Annotated[
+        str | None,
+        typer.Option(
+            help="What the model sees besides: returns (log return, volume, range), slides (close, volume, high - low)"
+            " or none.",
+            show_default="returns",
+            rich_help_panel=FORECAST,
+        ),
+    ] = None
+    horizon: Annotated[
+        int | None, typer.Option(help="Steps ahead, all at once.", show_default="1", rich_help_panel=FORECAST)
+    ] = None
+    lookback: Annotated[
+        int | None, typer.Option(help="Past rows the model sees.", show_default="60", rich_help_panel=MODEL)
+    ] = None
+    hidden_size: Annotated[
+        int | None, typer.Option(help="Units of the LSTM.", show_default="32", rich_help_panel=MODEL)
+    ] = None
+    num_layers: Annotated[int | None, typer.Option(help="LSTM layers.", show_default="1", rich_help_panel=MODEL)] = None
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Step size of Adam.", show_default="0.001", rich_help_panel=MODEL)
+    ] = None
+    batch_size: Annotated[
+        int | None, typer.Option(help="Windows of one step.", show_default="32", rich_help_panel=MODEL)
+    ] = None
+    stateful: Annotated[
+        bool | None,
+        typer.Option(
+            "--stateful",
+            help="Carry the state along each series from batch to batch and learn from every step: many times faster"
+            " an epoch; --learning-rate 0.01 suits it.",
+            show_default=False,
+            rich_help_panel=MODEL,
+        ),
+    ] = None
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            help="Passes over the data at most; training stops when validation gets no better.",
+            show_default="30",
+            rich_help_panel=MODEL,
+        ),
+    ] = None
+    train_end: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=DAY,
+            metavar="DATE",
+            help="Last day of training; give --validation-end too.",
+            show_default="70 % of the time; sample: 2011-12-31",
+            rich_help_panel=MODEL,
+        ),
+    ] = None
+    validation_end: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=DAY,
+            metavar="DATE",
+            help="Last day of validation; the rest is the test period.",
+            show_default="80 % of the time; sample: 2013-12-31",
+            rich_help_panel=MODEL,
+        ),
+    ] = None
+    seed: Annotated[
+        int | None, typer.Option(help="The same seed gives the same bits.", show_default="0", rich_help_panel=MODEL)
+    ] = None
+    name: Annotated[
+        str | None,
+        typer.Option(help="Name of the model.", show_default="data and target, as sample-range", rich_help_panel=RUN),
+    ] = None
+    force: Annotated[
+        bool, typer.Option("--force", help="Run every step, even where nothing has changed.", rich_help_panel=RUN)
+    ] = False
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a training that was interrupted.", rich_help_panel=RUN)
+    ] = False
+
+    def settings(self) -> RetrainSettings:
+        """Return the settings of the run."""
+        from data.splits import SplitSettings
+        from flows.settings import DataSettings, RetrainSettings
+        from lstm.config import ForecasterSettings
+
+        data = given(source=self.source, path=self.path, symbols=names(self.symbols), interval=self.interval)
+        split = given(train_end=day(self.train_end), validation_end=day(self.validation_end))
+        model = {name: getattr(self, name) for name in ForecasterSettings.model_fields if hasattr(self, name)}
+        return RetrainSettings.model_validate(
+            {
+                **given(name=self.name, target=self.target, features=self.features),
+                "data": DataSettings(**data, start=day(self.start), end=day(self.end)),
+                "split": SplitSettings(**split) if split else None,
+                "model": ForecasterSettings(**given(**model, max_epochs=self.epochs)),
+            }
+        )
+
+
+@takes(RetrainOptions)
+def retrain(options: RetrainOptions) -> None:
+    """Train, evaluate, promote and forecast: the whole job.
+
+    Reads the data, trains an LSTM, compares it with naive forecasts on a test period it has never seen, makes it the
+    champion if it is not worse than the present one, and forecasts what comes next. Steps for which nothing has changed
+    are answered from cache.
+    """
+    started = time.perf_counter()
+    with explained(options.debug, after_interrupt=f"to go on where it stopped: {command_line('--resume')}"):
+        options.prepare()
+        settings = options.settings()
+        with console(stderr=True).status("Starting Prefect"):
+            from flows.orchestration import start_embedded_server
+            from flows.retrain import retrain as flow
+
+            start_embedded_server()
+        result = flow(settings, resume=options.resume, force=options.force)
+        show(result, time.perf_counter() - started)
+
+
+def show(result: Mapping[str, Any], seconds: float) -> None:
+    """Print the closing tables: scores beside baselines, seconds per step, what was written, what to type next."""
+    from data.store import read_json
+    from flows.report import score_table
+
+    evaluated, forecasts, trained = result["evaluate"], result["forecast"], result["train"]
+    evaluation = read_json(Path(evaluated["evaluation"]))
+    title = f"Test period {evaluation['first']} to {evaluation['last']}, in {evaluation['unit']}"
+    print_scores(score_table(evaluation["scores"]), title)
+    console().print(evaluation["verdict"], markup=False)
+    print_times(result["steps"], seconds, trained["milliseconds_per_step"])
+    console().print("\n[bold]Forecast[/bold]")
+    for sentence in forecasts["sentences"]:
+        console().print(f"  {sentence}", markup=False)
+    print_paths(
+        {
+            "model": result["checkpoint"]["path"],
+            "picture": evaluated["picture"],
+            "loss curves": evaluated["losses"],
+            "scores": evaluated["evaluation"],
+            "test forecasts": evaluated["predictions"],
+            "forecast": forecasts["path"],
+        }
+    )
+    print_next(f"gatecast forecast --name {result['settings']['name']}")

@@ -1,0 +1,153 @@
+"""Forecast with the champion: the last step of a retrain, and a flow of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from data.dates import period_name
+from data.errors import InputError
+from data.features import Target
+from data.store import write_parquet
+from flows.ingest import ingest, read_ingested
+from flows.orchestration import Output, Steps, flow, hashes, task
+from flows.registry import Registry, champions
+from flows.settings import DataSettings, RetrainSettings, Workspace
+from flows.targets import DISPLAYS, series_frame, target_of
+from lstm import load
+from lstm.forecaster import Forecaster
+
+SENTENCES = 20
+
+
+@flow(name="forecast")
+def forecast_latest(name: str | None = None, data: DataSettings | None = None) -> dict[str, Any]:
+    """Read the data anew and forecast what comes next with a model's champion.
+
+    Parameters
+    ----------
+    name : str, optional
+        Name of the model; may be left out while there is only one.
+    data : DataSettings, optional
+        Where to read instead of where the champion's training data came from.
+    """
+    workspace = Workspace.from_environment()
+    registry = Registry(workspace.models / choose_model(workspace, name))
+    version = registry.champion()
+    if version is None:
+        raise InputError(f"The model {registry.name} has no champion in {workspace.root}; retrain it first.")
+    settings = registry.settings(version)
+    with Steps() as step:
+        bars = step(ingest, data or settings.data, str(workspace.bars))
+        if bars["kind"] != ("bars" if settings.target else "series"):
+            raise InputError(
+                f"{registry.name} was not trained on {bars['kind']}, which the data holds; choose the other file."
+            )
+        directory = str(workspace.forecasts / registry.name)
+        forecasts = step(forecast, str(registry.path(version)), settings, bars["directory"], bars["last"], directory)
+    return {"name": registry.name, "version": version, "steps": step.records, "ingest": bars, "forecast": forecasts}
+
+
+@task("forecast from {last}", cached=True)
+def forecast(version: str, settings: RetrainSettings, bars: str, last: str, directory: str) -> Output:
+    """Forecast the next steps of each series and write them to ``directory/LAST.parquet``.
+
+    Parameters
+    ----------
+    version : str
+        Folder of the champion.
+    settings : RetrainSettings
+        Those the champion was trained with.
+    bars : str
+        Folder of the data.
+    last : str
+        Date of the last row, which names the file.
+    directory : str
+        Folder of the model's forecasts.
+
+    Returns
+    -------
+    dict
+        ``path`` of the forecasts and ``sentences`` of the first series, for people.
+    """
+    forecasts, sentences = predict_next(load(Path(version)), read_ingested(Path(bars)), settings)
+    metadata = {"model": str(settings.name), "version": Path(version).name, "target": settings.target or "y"}
+    path = write_parquet(forecasts, Path(directory) / f"{last}.parquet", metadata)
+    steps = f"{settings.model.horizon} steps" if settings.model.horizon > 1 else "the next step"
+    return {
+        "path": str(path),
+        "files": hashes(path),
+        "sentences": sentences[:SENTENCES],
+        "summary": f"{steps} of {len(sentences)} series by {Path(version).name}",
+    }
+
+
+def predict_next(model: Forecaster, frame: pd.DataFrame, settings: RetrainSettings) -> tuple[pd.DataFrame, list[str]]:
+    """Forecast the steps after the last row of each series.
+
+    Parameters
+    ----------
+    model : Forecaster
+        Fitted.
+    frame : DataFrame
+        Bars or series frame.
+    settings : RetrainSettings
+        Those of the model.
+
+    Returns
+    -------
+    forecasts : DataFrame
+        ``unique_id``, ``ds``, ``y_hat`` in the unit of y, and ``value`` and ``unit`` as people read it.
+    sentences : list of str
+        The first step of each series beside its last value.
+    """
+    target = target_of(settings)
+    display = DISPLAYS[settings.target or "y"]
+    series = series_frame(frame, settings.target, settings.features)
+    raw = model.predict(series)
+    last = series.groupby("unique_id")["ds"].last()
+    steps = raw.groupby("unique_id").cumcount() + 1
+    in_unit = target.invert(raw.assign(cutoff=raw["unique_id"].map(last), step=steps), frame)
+    forecasts = raw[["unique_id", "ds", "y_hat"]].assign(
+        value=display.apply(in_unit["y_hat"].to_numpy()), unit=display.unit
+    )
+    last_values = _last_values(series, frame, target)
+    first_step = in_unit[steps == 1]
+    sentences = [
+        target.sentence(unique_id, y_hat, last_values[unique_id], _period(series, unique_id))
+        for unique_id, y_hat in zip(first_step["unique_id"].astype(str), first_step["y_hat"], strict=True)
+    ]
+    return forecasts, sentences
+
+
+def _last_values(series: pd.DataFrame, frame: pd.DataFrame, target: Target) -> dict[str, float]:
+    """Return the last value of each series in the target's unit, as if it had been forecast from the row before it."""
+    cutoff = series.groupby("unique_id")["ds"].shift()
+    last = series.assign(cutoff=cutoff, step=1, y_hat=series["y"]).groupby("unique_id").tail(1)
+    return dict(zip(last["unique_id"], target.invert(last, frame)["y_hat"], strict=True))
+
+
+def _period(series: pd.DataFrame, unique_id: str) -> str:
+    return period_name(pd.DatetimeIndex(series.loc[series["unique_id"] == unique_id, "ds"]))
+
+
+def choose_model(workspace: Workspace, name: str | None) -> str:
+    """Return the name of the model to use: the one that is named, or the only one.
+
+    Raises
+    ------
+    InputError
+        There is no such model, or several to choose from.
+    """
+    known = champions(workspace)
+    if not known:
+        raise InputError(
+            f"{workspace.root} holds no trained model; run 'gatecast retrain' first or name another --workspace."
+        )
+    if name is None and len(known) > 1:
+        raise InputError(f"There are several models; choose one with --name: {', '.join(known[:10])}.")
+    if name is not None and name not in known:
+        raise InputError(f"There is no trained model {name!r}; choose from {', '.join(known[:10])}.")
+    return name or known[0]

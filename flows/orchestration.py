@@ -1,0 +1,258 @@
+"""Prefect as this project uses it; every other module takes what it needs of Prefect from here.
+
+Prefect reads its settings when it is first imported, so the defaults below are set before that. What the user has set
+stays.
+
+Three things are added to Prefect's own:
+
+- a task's result is JSON, and it is answered from cache while its inputs, the code and the files it wrote are
+  unchanged;
+- a finished flow waits until the server has recorded its task runs: the embedded server drops what is still queued when
+  the process ends;
+- the embedded server does not see Ctrl-C, so that an interrupted run is still recorded as such.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC
+from functools import cache
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ParamSpec, Self, TypeVar
+from uuid import UUID
+
+from data.errors import InputError
+from data.store import sha256_file
+from flows.settings import Workspace
+from flows.terminal import print_step, warn
+
+ENVIRONMENT = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_UI_V2_ENABLED": "false",  # the v2 UI calls an outside host
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
+    "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",  # Prefect's own choice is pickle
+    # Errors reach the terminal as one sentence of ours; the log of the run, on the server, has all of it.
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+}
+
+
+def _set_environment(workspace: Workspace) -> None:
+    for name, value in {**ENVIRONMENT, "PREFECT_HOME": str(workspace.prefect)}.items():
+        os.environ.setdefault(name, value)
+    try:
+        # Prefect makes its own folder, but not the one above it.
+        workspace.root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{workspace.root} cannot be made ({error.strerror}); name another --workspace.") from error
+
+
+_set_environment(Workspace.from_environment())
+
+# ruff: noqa: E402
+import prefect
+from prefect import Task, flow
+from prefect.artifacts import (
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+from prefect.cache_policies import NO_CACHE, CachePolicy
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import TaskRunFilter, TaskRunFilterId
+from prefect.context import TaskRunContext
+from prefect.results import ResultStore
+from prefect.settings import PREFECT_API_URL
+from prefect.types import DateTime
+
+__all__ = [
+    "Output",
+    "Steps",
+    "Unchanged",
+    "code_version",
+    "create_markdown_artifact",
+    "create_progress_artifact",
+    "create_table_artifact",
+    "digest",
+    "flow",
+    "hashes",
+    "start_embedded_server",
+    "task",
+    "update_progress_artifact",
+]
+
+P = ParamSpec("P")
+R = TypeVar("R", bound=Mapping[str, Any])
+
+Output = dict[str, Any]
+"""What a step returns, in JSON values: ``summary``, a line for people, paths, and with a cached step its ``files``."""
+
+LONG_AGO = DateTime(2000, 1, 1, tzinfo=UTC)
+RECORD_LIMIT_SECONDS = 60.0
+RUNS_PER_QUERY = 200
+
+
+@cache
+def code_version() -> str:
+    """Return 16 hex digits that change with any source file of the four packages."""
+    root = Path(__file__).parent.parent
+    total = hashlib.sha256()
+    for package in ("data", "flows", "kernels", "lstm"):
+        for path in sorted((root / package).rglob("*.py")):
+            total.update(path.relative_to(root).as_posix().encode())
+            total.update(path.read_bytes())
+    return total.hexdigest()[:16]
+
+
+def digest(*values: Any) -> str:
+    """Return 12 hex digits of the SHA-256 of JSON values and settings."""
+    text = json.dumps(values, sort_keys=True, default=lambda settings: settings.model_dump(mode="json"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def hashes(*paths: Path) -> dict[str, str]:
+    """Return path and SHA-256 of files, and of all files in directories: what a step says it wrote."""
+    files = [
+        file for path in paths for file in (sorted(path.rglob("*")) if path.is_dir() else [path]) if file.is_file()
+    ]
+    return {str(file): sha256_file(file) for file in files}
+
+
+@dataclass
+class Unchanged(CachePolicy):
+    """Answer a task from cache while its inputs and the code are unchanged and the files it wrote are as it left them.
+
+    A task lists its files with their hashes under ``files`` of its result (see `hashes`). A flow's parameter ``force``
+    makes every task run again.
+
+    Attributes
+    ----------
+    ignore : tuple of str
+        Inputs that do not change the result.
+    """
+
+    ignore: tuple[str, ...] = ()
+
+    def compute_key(
+        self, task_ctx: TaskRunContext, inputs: dict[str, Any], flow_parameters: dict[str, Any], **kwargs: Any
+    ) -> str:
+        """Return the key of the task's result; a result that must not be used is made to expire."""
+        considered = {name: value for name, value in inputs.items() if name not in self.ignore}
+        key = f"{task_ctx.task.name}-{digest(code_version(), considered)}"
+        store = task_ctx.result_store
+        if store.exists(key) and (flow_parameters.get("force") or not _is_intact(store, key)):
+            store.write(obj=None, key=key, expiration=LONG_AGO)
+        return key
+
+
+def _is_intact(store: ResultStore, key: str) -> bool:
+    try:
+        files: Mapping[str, str] = store.read(key).result["files"]
+        return all(sha256_file(Path(path)) == expected for path, expected in files.items())
+    except (OSError, ValueError, TypeError, KeyError):
+        return False
+
+
+def task(run_name: str, *, cached: bool, ignore: tuple[str, ...] = ()) -> Callable[[Callable[P, R]], Task[P, R]]:
+    """Make a Prefect task whose result is stored as JSON.
+
+    Parameters
+    ----------
+    run_name : str
+        Name of a run, a template over the task's inputs.
+    cached : bool
+        Whether `Unchanged` answers for it. A step that looks at the outside world is never answered from cache.
+    ignore : tuple of str
+        Inputs that do not change the result.
+    """
+    return prefect.task(
+        task_run_name=run_name,
+        cache_policy=Unchanged(ignore=ignore) if cached else NO_CACHE,
+        persist_result=cached,
+        result_serializer="json",
+    )
+
+
+class Steps:
+    """The steps of one flow run: calls tasks one by one, tells the terminal, and waits until all are on record.
+
+    Used as a context manager inside a flow; calling it runs a task: ``bars = step(ingest, settings.data)``.
+
+    Attributes
+    ----------
+    records : list of dict
+        ``name``, ``seconds`` (wall clock, Prefect's part included) and ``cached`` of each step.
+    """
+
+    def __init__(self) -> None:
+        self.records: list[dict[str, Any]] = []
+        self._task_runs: list[UUID] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __call__(self, step: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run a task; its ``summary``, one line, goes to the terminal."""
+        started = time.perf_counter()
+        state = step(*args, return_state=True, **kwargs)
+        if state.state_details.task_run_id is not None:
+            self._task_runs.append(state.state_details.task_run_id)
+        result = state.result()
+        seconds, cached = time.perf_counter() - started, state.name == "Cached"
+        self.records.append({"name": step.name, "seconds": round(seconds, 3), "cached": cached})
+        print_step(step.name, seconds, cached, result["summary"])
+        return result
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        missing = wait_until_recorded(self._task_runs)
+        if missing:
+            warn(f"{missing} of {len(self._task_runs)} task runs are not on record; Prefect's dashboard lacks them.")
+
+
+def wait_until_recorded(task_runs: Sequence[UUID], limit_seconds: float = RECORD_LIMIT_SECONDS) -> int:
+    """Wait until the server has a final state of each task run, and return how many it still lacks at the limit.
+
+    Task runs travel to the server as events, behind the flow's back; ending the process drops those on the way.
+    """
+    waiting = set(task_runs)
+    until = time.monotonic() + limit_seconds
+    with get_client(sync_client=True) as client:
+        while waiting and time.monotonic() < until:
+            some = list(waiting)[:RUNS_PER_QUERY]
+            found = client.read_task_runs(task_run_filter=TaskRunFilter(id=TaskRunFilterId(any_=some)))
+            waiting -= {run.id for run in found if run.state is not None and run.state.is_final()}
+            if waiting:
+                time.sleep(0.1)
+    return len(waiting)
+
+
+def start_embedded_server() -> None:
+    """Start Prefect's embedded server, unless ``PREFECT_API_URL`` names a running one.
+
+    Ctrl-C goes to every process of the terminal. The server must outlive it to record the end of the run, so it is
+    started from a thread in which SIGINT is blocked, which a child process inherits; it ends with this process all the
+    same.
+    """
+    if PREFECT_API_URL.value():
+        return
+
+    def block_interrupts() -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+
+    def start() -> None:
+        with get_client(sync_client=True) as client:
+            client.hello()
+
+    with ThreadPoolExecutor(1, initializer=block_interrupts) as thread:
+        thread.submit(start).result()

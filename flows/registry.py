@@ -1,0 +1,171 @@
+"""The versions of a model, and which of them is the champion.
+
+``models/NAME/VERSION/`` is a checkpoint of `lstm` with ``evaluation.json`` and ``settings.json`` under its hashes and
+``lineage.json`` beside them; ``models/NAME/champion.json`` names the version that forecasts;
+``models/NAME/promotions.jsonl`` keeps every decision. A version is never changed; the other two are replaced whole.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from data.errors import InputError
+from data.store import atomic_file, read_json, sha256_file, write_json
+from flows.settings import RetrainSettings, Workspace
+
+VERSION = re.compile(r"v(\d{4,})-([0-9a-f]{12})")
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What became of a challenger.
+
+    Attributes
+    ----------
+    version : str
+        The challenger.
+    champion : str or None
+        The champion it met.
+    promoted : bool
+        Whether it is the champion now.
+    reason : str
+        One sentence.
+    """
+
+    version: str
+    champion: str | None
+    promoted: bool
+    reason: str
+
+
+class Registry:
+    """The versions of one model.
+
+    Parameters
+    ----------
+    directory : Path
+        ``models/NAME`` of the workspace.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.name = directory.name
+        self.directory = directory
+
+    def training_directory(self, key: str) -> Path:
+        """Return the folder of one training: its epochs' checkpoints and, once it ended, ``model``."""
+        return self.directory / ".training" / key
+
+    def versions(self) -> list[str]:
+        """Return the names of the versions, oldest first."""
+        if not self.directory.is_dir():
+            return []
+        numbered = ((VERSION.fullmatch(path.name), path.name) for path in self.directory.iterdir() if path.is_dir())
+        return [name for _, name in sorted((int(match[1]), name) for match, name in numbered if match)]
+
+    def path(self, version: str) -> Path:
+        """Return the folder of a version."""
+        return self.directory / version
+
+    def settings(self, version: str) -> RetrainSettings:
+        """Return the resolved settings that a version was trained with.
+
+        Raises
+        ------
+        InputError
+            They are missing or of another version of Gatecast.
+        """
+        path = self.path(version) / "settings.json"
+        try:
+            return RetrainSettings.model_validate(read_json(path))
+        except ValidationError as error:
+            raise InputError(f"{path} does not hold the settings of this version of Gatecast; retrain.") from error
+
+    def add(self, candidate: Path, fingerprint: str, lineage: dict[str, Any]) -> str:
+        """Make a saved checkpoint a version; where one has the same fingerprint, that is it.
+
+        Parameters
+        ----------
+        candidate : Path
+            The checkpoint, on the same file system; it is moved.
+        fingerprint : str
+            Twelve hex digits of its model.json.
+        lineage : dict
+            Where it comes from; the time is added.
+
+        Returns
+        -------
+        str
+            Name of the version.
+        """
+        versions = self.versions()
+        known = next((version for version in versions if version.endswith(f"-{fingerprint}")), None)
+        if known is not None:
+            # The fingerprint stands for every file, so whatever differs has been damaged since.
+            for file in candidate.iterdir():
+                if not (self.path(known) / file.name).exists() or sha256_file(file) != sha256_file(
+                    self.path(known) / file.name
+                ):
+                    file.replace(self.path(known) / file.name)
+            shutil.rmtree(candidate)
+            return known
+        number = int(versions[-1][1:].split("-")[0]) + 1 if versions else 1
+        version = f"v{number:04d}-{fingerprint}"
+        write_json(candidate / "lineage.json", {"version": version, "created_at": _now(), **lineage})
+        candidate.rename(self.path(version))
+        _sync(self.directory)
+        return version
+
+    def champion(self) -> str | None:
+        """Return the name of the champion, None while there is none.
+
+        Raises
+        ------
+        InputError
+            ``champion.json`` is damaged.
+        """
+        pointer = self.directory / "champion.json"
+        if not pointer.exists():
+            return None
+        content = read_json(pointer)
+        version = content.get("version") if isinstance(content, dict) else None
+        if not isinstance(version, str) or not VERSION.fullmatch(version):
+            raise InputError(f"{pointer} names no version; remove it and retrain to choose a champion anew.")
+        return version
+
+    def record(self, decision: Decision) -> None:
+        """Keep a decision and, where it promotes, make the challenger champion."""
+        entry = {"decided_at": _now(), **vars(decision)}
+        history = self.directory / "promotions.jsonl"
+        former = history.read_text(encoding="utf-8") if history.exists() else ""
+        with atomic_file(history) as temporary:
+            temporary.write_text(f"{former}{json.dumps(entry, ensure_ascii=False)}\n", encoding="utf-8")
+        if decision.promoted:
+            write_json(
+                self.directory / "champion.json", {"promoted_at": entry["decided_at"], "version": decision.version}
+            )
+
+
+def champions(workspace: Workspace) -> list[str]:
+    """Return the names of the models that have a champion."""
+    return sorted(path.parent.name for path in workspace.models.glob("*/champion.json"))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

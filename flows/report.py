@@ -1,0 +1,179 @@
+"""Pictures of an evaluation, and what of it goes to Prefect's dashboard."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from data.store import atomic_file
+from flows.evaluation import ALL_SERIES, LABELS, MODEL
+from flows.orchestration import create_markdown_artifact, create_table_artifact
+from flows.targets import Display
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from lstm.train import EpochRecord
+
+PANELS = 6
+ACTUAL, FORECAST, MARK = "#9aa5b1", "#c2410c", "#334155"
+COLOURS = 16  # of a palette: lines need no more, and the file is a quarter of the size
+STYLE = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#64748b",
+    "axes.grid": True,
+    "grid.color": "#e5e7eb",
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+}
+
+
+def plot_forecasts(predictions: pd.DataFrame, display: Display, title: str, path: Path) -> Path:
+    """Draw forecast against actual over the test period, one panel per series, `PANELS` at most.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        As `flows.evaluation.predict_test` returns them; with a horizon above one, only the first step is drawn.
+    display : Display
+        How people read the values.
+    title : str
+        Title of the picture.
+    path : Path
+        A PNG file.
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    first_step = predictions[predictions["step"] == 1]
+    drawn = list(dict.fromkeys(first_step["unique_id"]))[:PANELS]
+    columns = 1 if len(drawn) < 3 else 2
+    rows = math.ceil(len(drawn) / columns)
+    with rc_context(STYLE):  # type: ignore[arg-type]
+        figure = Figure(figsize=(9, 1.1 + 2.1 * rows), dpi=110, layout="constrained")
+        axes = figure.subplots(rows, columns, sharex=True, squeeze=False).ravel()
+        for axis, unique_id in zip(axes, drawn, strict=False):
+            _draw_series(axis, first_step[first_step["unique_id"] == unique_id], display)
+        for axis in axes[len(drawn) :]:
+            axis.remove()
+        handles, labels = axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper right", ncols=2)
+        figure.suptitle(title, x=0.01, ha="left", fontsize=10)
+        _save(figure, path)
+    return path
+
+
+def _draw_series(axis: Axes, rows: pd.DataFrame, display: Display) -> None:
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    actual, forecast = display.apply(rows["y"].to_numpy()), display.apply(rows[MODEL].to_numpy())
+    axis.plot(rows["ds"], actual, color=ACTUAL, linewidth=0.7, label="actual")
+    axis.plot(rows["ds"], forecast, color=FORECAST, linewidth=1.1, label="forecast")
+    title = str(rows["unique_id"].iloc[0])
+    if display.unit == "%" and actual.min() > 0:
+        # A few stormy days would flatten all the others.
+        top = 1.15 * float(np.quantile(actual, 0.995))
+        axis.set_ylim(0, top)
+        title += f"  (the highest, {actual.max():.2g} %, is cut off)" if actual.max() > top else ""
+    axis.set_title(title, loc="left", fontsize=9)
+    dates = AutoDateLocator(minticks=3, maxticks=10)
+    axis.xaxis.set_major_locator(dates)
+    axis.xaxis.set_major_formatter(ConciseDateFormatter(dates))
+    axis.set_ylabel(f"{display.label} ({display.unit})" if display.unit else display.label)
+    axis.margins(x=0.01)
+
+
+def plot_losses(history: Sequence[EpochRecord], best_epoch: int, path: Path) -> Path:
+    """Draw training and validation loss by epoch, with the epoch whose weights were kept.
+
+    Parameters
+    ----------
+    history : sequence of EpochRecord
+        Of the training.
+    best_epoch : int
+        Where the validation loss is lowest.
+    path : Path
+        A PNG file.
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    epochs = [record.epoch for record in history]
+    with rc_context(STYLE):  # type: ignore[arg-type]
+        figure = Figure(figsize=(6.5, 3.6), dpi=110, layout="constrained")
+        axis = figure.subplots()
+        for name, colour in (("train_loss", MARK), ("validation_loss", FORECAST)):
+            label = name.removesuffix("_loss").replace("train", "training")
+            axis.plot(
+                epochs,
+                [getattr(record, name) for record in history],
+                color=colour,
+                marker="o",
+                markersize=3,
+                label=label,
+            )
+        axis.axvline(best_epoch, color=ACTUAL, linestyle="--", linewidth=1, label=f"best epoch ({best_epoch})")
+        axis.set_xlabel("epoch")
+        axis.set_ylabel("loss (mean squared error, scaled)")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.legend()
+        _save(figure, path)
+    return path
+
+
+def _save(figure: Figure, path: Path) -> None:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", facecolor="white")
+    buffer.seek(0)
+    with Image.open(buffer) as picture, atomic_file(path) as temporary:
+        small = picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+        small.save(temporary, format="PNG", optimize=True)
+
+
+def publish(name: str, scores: Sequence[Mapping[str, Any]], sentence: str, picture: Path) -> None:
+    """Show scores and picture on Prefect's dashboard; has to be called within a task run."""
+    key = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    create_table_artifact(table=score_table(scores), key=f"{key}-scores", description=sentence)
+    encoded = base64.b64encode(picture.read_bytes()).decode()
+    markdown = f"{sentence}\n\n![Forecast against actual over the test period](data:image/png;base64,{encoded})\n"
+    create_markdown_artifact(markdown, key=f"{key}-forecast", description=f"Test period of {name}")
+
+
+def score_table(scores: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Return the scores as rows of text, for a table: names of people and few digits, no NaN or infinity."""
+    table = []
+    for score in scores:
+        row = {
+            "series": "all series" if score["unique_id"] == ALL_SERIES else score["unique_id"],
+            "forecast": LABELS[score["forecast"]],
+            "RMSE": _figure(score["rmse"]),
+            "MAE": _figure(score["mae"]),
+            "MSE": _figure(score["mse"]),
+            "R²": _figure(score["r2"], ".3f"),
+            "skill": _figure(score["skill"], "+.1%"),
+        }
+        if "mape" in score:
+            row["MAPE %"] = _figure(score["mape"], ".3f")
+        table.append(row)
+    return table
+
+
+def _figure(value: float | None, form: str = "") -> str:
+    if value is None:
+        return "–"
+    return format(value, form or ("#.4g" if abs(value) < 10_000 else ",.0f"))

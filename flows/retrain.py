@@ -1,0 +1,188 @@
+"""The main job: START HERE.
+
+`retrain` below is the whole road, one task per step. Each step hands the next a path and small JSON values; the files
+are Parquet, safetensors and JSON. To follow the road down to a single gate of the LSTM, read in this order:
+
+1. `retrain` and `train` in this file;
+2. `lstm.forecaster.Forecaster.fit_sequences`, the model, and `lstm.train`, its epochs;
+3. `lstm.recurrent.LSTM`, the layer, forward and backward;
+4. ``kernels/cpu/lstm.py``, its loop over time, compiled by Numba;
+5. ``kernels/scalar.py``, the mathematics of one unit.
+
+A step whose inputs, code and files are unchanged is answered from cache (`flows.orchestration.Unchanged`). `ingest` and
+`promote` always run, since they look at the world outside: the data, and the present champion.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from data.sequences import SequenceSettings, read_sequences, write_sequences
+from data.sequences import build_sequences as index_windows
+from data.splits import SPLIT_NAMES
+from data.store import read_parquet, write_json, write_parquet
+from flows import evaluation, promotion, report
+from flows.forecast import forecast
+from flows.ingest import ingest, read_ingested
+from flows.orchestration import Output, Steps, code_version, digest, flow, hashes, task
+from flows.progress import TrainingProgress
+from flows.registry import Registry
+from flows.settings import RetrainSettings, Workspace
+from flows.targets import DISPLAYS, series_frame, target_of
+from lstm import load
+from lstm.checkpoint import fingerprint
+from lstm.config import ForecasterSettings
+from lstm.forecaster import Forecaster
+
+DEFAULTS = RetrainSettings()
+
+
+@flow(name="retrain")
+def retrain(settings: RetrainSettings = DEFAULTS, resume: bool = False, force: bool = False) -> dict[str, Any]:
+    """Train a model on the latest data, hold it against the baselines and the champion, and forecast with the winner.
+
+    Parameters
+    ----------
+    settings : RetrainSettings
+        Data, target, model.
+    resume : bool
+        Go on with an interrupted training of the same data, code and settings; it ends with the same bits.
+    force : bool
+        Run every step again, even where nothing has changed.
+
+    Returns
+    -------
+    dict
+        What each step returned, the resolved ``settings``, and name, seconds and cache state of the ``steps``.
+    """
+    workspace = Workspace.from_environment()
+    with Steps() as step:
+        bars = step(ingest, settings.data, str(workspace.bars))
+        settings = settings.resolved(bars["kind"])
+        registry = Registry(workspace.models / str(settings.name))
+
+        windows = evaluation.sequence_settings(settings)
+        key = digest(bars["content_hash"], windows, settings.target, settings.features, code_version())
+        directory = workspace.sequences / f"{registry.name}-{key}"
+        data, target, features = bars["directory"], settings.target, settings.features
+        sequences = step(build_sequences, data, target, features, windows, str(directory))
+
+        key = digest(sequences["content_hash"], settings.model, code_version())
+        trained = step(train, sequences["directory"], settings.model, str(registry.training_directory(key)), resume)
+
+        model, models = trained["model"], str(registry.directory)
+
+        directory = workspace.reports / registry.name
+        evaluated = step(evaluate, model, sequences["directory"], data, settings, str(directory))
+        lineage = {"data_hash": bars["content_hash"], "data": data, "code_version": code_version()}
+        version = step(checkpoint, model, evaluated["evaluation"], settings, lineage, models)
+        promoted = step(promote, version["version"], evaluated["predictions"], data, settings, models)
+
+        champion = promoted["champion"]
+        directory = workspace.forecasts / registry.name
+        path, winner = str(registry.path(champion)), registry.settings(champion)
+        forecasts = step(forecast, path, winner, data, bars["last"], str(directory))
+    return {
+        "settings": settings.to_dict(),
+        "steps": step.records,
+        "ingest": bars,
+        "build_sequences": sequences,
+        "train": trained,
+        "evaluate": evaluated,
+        "checkpoint": version,
+        "promote": promoted,
+        "forecast": forecasts,
+    }
+
+
+@task("build sequences", cached=True)
+def build_sequences(
+    bars: str, target: str | None, features: str | None, settings: SequenceSettings, directory: str
+) -> Output:
+    """Turn bars into the target and its features, scale them, and index the windows of each split."""
+    sequences = index_windows(series_frame(read_ingested(Path(bars)), target, features), settings)
+    write_sequences(sequences, Path(directory))
+    counts = [f"{len(sequences.windows_of(split)):,} {name}" for split, name in enumerate(SPLIT_NAMES)]
+    return {
+        "directory": directory,
+        "content_hash": sequences.content_hash,
+        "files": hashes(Path(directory)),
+        "summary": f"windows: {', '.join(counts)}; columns {', '.join(sequences.columns)}",
+    }
+
+
+@task("train", cached=True, ignore=("resume",))
+def train(sequences: str, settings: ForecasterSettings, directory: str, resume: bool) -> Output:
+    """Fit the LSTM; each epoch leaves a checkpoint in `directory`, from which an interrupted training can go on."""
+    folder = Path(directory)
+    begun = resume and any(folder.glob("epoch-*"))
+    model = Forecaster.from_settings(settings)
+    with TrainingProgress(settings.max_epochs) as progress:
+        model.fit_sequences(read_sequences(Path(sequences)), checkpoints=folder, resume=resume, on_epoch=progress)
+    model.save(folder / "model", overwrite=True)
+    note = "went on with the interrupted training, " if begun else "found nothing to resume, " if resume else ""
+    milliseconds = 1000 * model.seconds_per_step
+    return {
+        "model": str(folder / "model"),
+        "files": hashes(folder / "model"),
+        "milliseconds_per_step": round(milliseconds, 3) if math.isfinite(milliseconds) else None,
+        "summary": f"{note}{len(model.history)} epochs, the best was {model.best_epoch}",
+    }
+
+
+@task("evaluate {settings.name}", cached=True)
+def evaluate(model: str, sequences: str, bars: str, settings: RetrainSettings, directory: str) -> Output:
+    """Score the model beside the baselines on the test rows, and draw what a person looks at."""
+    forecaster, folder = load(Path(model)), Path(directory)
+    predictions = evaluation.predict_test(
+        forecaster, read_sequences(Path(sequences)), read_ingested(Path(bars)), settings
+    )
+    scores = evaluation.score(predictions, settings)
+    sentence = evaluation.verdict(scores)
+    first, last = (f"{moment:%Y-%m-%d}" for moment in (predictions["ds"].min(), predictions["ds"].max()))
+
+    display = DISPLAYS[settings.target or "y"]
+    title = f"{settings.name}: {display.label} forecast one step ahead against actual, {first} to {last}"
+    written = {
+        "predictions": write_parquet(predictions, folder / "predictions.parquet"),
+        "picture": report.plot_forecasts(predictions, display, title, folder / "forecast.png"),
+        "losses": report.plot_losses(forecaster.history, forecaster.best_epoch, folder / "losses.png"),
+        "evaluation": write_json(
+            folder / "evaluation.json",
+            {"unit": target_of(settings).unit, "first": first, "last": last, "verdict": sentence, "scores": scores},
+        ),
+    }
+    report.publish(str(settings.name), scores, sentence, written["picture"])
+    return {
+        **{name: str(path) for name, path in written.items()},
+        "files": hashes(*written.values()),
+        "summary": sentence,
+    }
+
+
+@task("checkpoint {settings.name}", cached=True)
+def checkpoint(
+    model: str, evaluation: str, settings: RetrainSettings, lineage: dict[str, Any], registry: str
+) -> Output:
+    """Make the model a version, with its evaluation and settings; the same model twice is one version."""
+    versions = Registry(Path(registry))
+    candidate = Path(model).with_name("candidate")
+    extra = {"evaluation.json": Path(evaluation).read_bytes(), "settings.json": json.dumps(settings.to_dict()).encode()}
+    load(Path(model)).save(candidate, overwrite=True, extra_files=extra)
+    version = versions.add(candidate, fingerprint(candidate), {"parent": versions.champion(), **lineage})
+    path = versions.path(version)
+    return {"version": version, "path": str(path), "files": hashes(path), "summary": version}
+
+
+@task("promote {version}?", cached=False)
+def promote(version: str, predictions: str, bars: str, settings: RetrainSettings, registry: str) -> Output:
+    """Make the version champion unless the present champion forecasts the same test rows better."""
+    versions = Registry(Path(registry))
+    rows, _ = read_parquet(Path(predictions))
+    decision = promotion.decide(versions, version, rows, read_ingested(Path(bars)), settings)
+    if decision.champion != version:
+        versions.record(decision)
+    return {"champion": versions.champion(), "promoted": decision.promoted, "summary": decision.reason}

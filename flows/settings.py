@@ -1,0 +1,157 @@
+"""What a run is told: the workspace it writes to and the settings of a retrain."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from data.errors import InputError
+from data.splits import SAMPLE_SPLIT, SplitSettings
+from lstm.config import ForecasterSettings
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folder that holds everything a run writes.
+
+    Attributes
+    ----------
+    root : Path
+        Absolute path; its folders are made when something is written to them.
+    """
+
+    root: Path
+
+    @classmethod
+    def from_environment(cls) -> Workspace:
+        """Return the workspace that ``GATECAST_HOME`` names, ``./workspace`` if it names none."""
+        root = Path(os.environ.get("GATECAST_HOME") or "workspace").expanduser().resolve()
+        if root.exists() and not root.is_dir():
+            raise InputError(f"{root} is a file, so it cannot be the workspace; name a folder with --workspace.")
+        return cls(root)
+
+    @property
+    def bars(self) -> Path:
+        """Folder of the data as it was read, one folder per content, one file per series."""
+        return self.root / "bars"
+
+    @property
+    def sequences(self) -> Path:
+        """Folder of the scaled training sequences."""
+        return self.root / "sequences"
+
+    @property
+    def models(self) -> Path:
+        """Folder of the model versions and their champions."""
+        return self.root / "models"
+
+    @property
+    def forecasts(self) -> Path:
+        """Folder of the forecasts."""
+        return self.root / "forecasts"
+
+    @property
+    def reports(self) -> Path:
+        """Folder of the pictures and test predictions of each model's latest evaluation."""
+        return self.root / "reports"
+
+    @property
+    def prefect(self) -> Path:
+        """Folder of Prefect's database and results."""
+        return self.root / "prefect"
+
+
+class Settings(BaseModel):
+    """Base of the settings: frozen, and an unknown name is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataSettings(Settings):
+    """Which data to read."""
+
+    source: Literal["sample", "csv", "parquet"] = Field(
+        "sample", description="Where the data comes from: the shipped S&P 500 and NASDAQ bars, or a file of yours"
+    )
+    path: Path | None = Field(None, description="The file, for csv and parquet: bars, or a frame unique_id, ds, y, ...")
+    symbols: tuple[str, ...] | None = Field(None, description="Series to keep; all of them if left empty")
+    start: date | None = Field(None, description="First day to keep")
+    end: date | None = Field(None, description="Last day to keep")
+    interval: str | None = Field(None, description="Resample bars to 1d, 1wk or 1mo; as they are if left empty")
+
+    @field_validator("path")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        return path and path.expanduser().resolve()
+
+    @property
+    def origin(self) -> str:
+        """A short name of the data that is safe in file names: ``sample`` or the file's stem."""
+        stem = re.sub(r"[^A-Za-z0-9._-]+", "-", self.path.stem if self.path else self.source).strip(".-_")
+        return stem[:40] or self.source
+
+
+class RetrainSettings(Settings):
+    """Everything that decides what `flows.retrain.retrain` does. What is None is filled in by `resolved`."""
+
+    name: str | None = Field(None, pattern=NAME_PATTERN, description="Name of the model; data and target if left empty")
+    data: DataSettings = Field(DataSettings(), description="Which data to read")
+    target: Literal["range", "return", "close"] | None = Field(
+        None, description="What to forecast from bars: the next day's range (the default), return or close"
+    )
+    features: Literal["returns", "slides", "none"] | None = Field(
+        None, description="What the model sees besides the target: returns (the default), slides or none"
+    )
+    split: SplitSettings | None = Field(
+        None, description="Where training and validation end: 2011 and 2013 for the sample, else shares of the time"
+    )
+    model: ForecasterSettings = Field(ForecasterSettings(), description="The LSTM and its training")
+
+    def resolved(self, kind: str) -> RetrainSettings:
+        """Return the settings with nothing left to derive.
+
+        Parameters
+        ----------
+        kind : {"bars", "series"}
+            What the data turned out to be. A series frame brings its own target, ``y``, and its own features.
+
+        Raises
+        ------
+        InputError
+            A target or features were asked of a series frame.
+        """
+        from data.features import FEATURE_SETS
+
+        split = self.split or (SAMPLE_SPLIT if self.data.source == "sample" else SplitSettings())
+        if kind == "series":
+            if self.target or self.features:
+                raise InputError(
+                    f"{self.data.path} holds series with their own y, which takes no other target or features; leave"
+                    " --target and --features out."
+                )
+            return self.model_copy(update={"name": self.name or self.data.origin, "split": split})
+        target, features = self.target or "range", self.features or "returns"
+        model = self.model
+        if "scaling" not in model.model_fields_set:
+            model = model.model_copy(update={"scaling": FEATURE_SETS[features].scaling})
+        return self.model_copy(
+            update={
+                "name": self.name or f"{self.data.origin}-{target}",
+                "target": target,
+                "features": features,
+                "split": split,
+                "model": model,
+            }
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as JSON values."""
+        return self.model_dump(mode="json")

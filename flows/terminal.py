@@ -1,0 +1,147 @@
+"""What a person sees in the terminal: consoles, step lines, tables and errors of one sentence."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+INPUT_IS_WRONG = 2
+RUN_FAILED = 1
+INTERRUPTED = 130
+SERIES_IN_TABLE = 6
+OUR_PACKAGES = ("data", "flows", "kernels", "lstm")
+
+
+def console(stderr: bool = False) -> Console:
+    """Return a console on today's standard output, or standard error, that breaks no paths and colours no numbers."""
+    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+
+
+def print_step(name: str, seconds: float, cached: bool, summary: str) -> None:
+    """Print the line of a finished step."""
+    note = " [dim](unchanged, from cache)[/dim]" if cached else ""
+    console().print(
+        f"[green]✓[/green] {name.replace('_', ' '):<16}[dim]{seconds:6.1f} s[/dim]  {escape(summary)}{note}"
+    )
+
+
+def warn(sentence: str) -> None:
+    """Print a warning to standard error."""
+    console(stderr=True).print(f"[yellow]Warning:[/yellow] {escape(sentence)}")
+
+
+def print_error(sentence: str) -> None:
+    """Print an error to standard error."""
+    console(stderr=True).print(f"[red]Error:[/red] {escape(sentence)}")
+
+
+def print_next(command: str) -> None:
+    """Print the command to type next."""
+    console().print(f"\nNext: [bold]{escape(command)}[/bold]")
+
+
+@contextmanager
+def explained(debug: bool = False, after_interrupt: str | None = None) -> Iterator[None]:
+    """Turn what a command raises into one sentence and an exit status: 2 wrong input, 1 failure, 130 Ctrl-C.
+
+    Parameters
+    ----------
+    debug : bool
+        Let the traceback through instead.
+    after_interrupt : str, optional
+        What to do after Ctrl-C.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        print_error(f"Interrupted; {after_interrupt}." if after_interrupt else "Interrupted.")
+        raise typer.Exit(INTERRUPTED) from None
+    except Exception as error:
+        if debug or isinstance(error, (typer.Exit, typer.Abort)):
+            raise
+        sentence, status = explain(error)
+        print_error(sentence)
+        raise typer.Exit(status) from None
+
+
+def explain(error: Exception) -> tuple[str, int]:
+    """Return the sentence and the exit status of an exception."""
+    from pydantic import ValidationError
+
+    from data.errors import InputError
+
+    if isinstance(error, ValidationError):
+        return explain_settings(error), INPUT_IS_WRONG
+    if isinstance(error, InputError):
+        return str(error), INPUT_IS_WRONG
+    if type(error).__module__.split(".")[0] in OUR_PACKAGES:
+        return str(error), RUN_FAILED
+    text = " ".join(str(error).split())
+    text = text if len(text) <= 300 else f"{text[:299]}…"
+    return f"The run failed with {type(error).__name__}: {text or 'no message'} (--debug shows where).", RUN_FAILED
+
+
+def explain_settings(error: ValidationError) -> str:
+    """Return one sentence on the first wrong setting: the option, its value, and what is allowed."""
+    problem = error.errors(include_url=False)[0]
+    allowed = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    names = [part for part in problem["loc"] if isinstance(part, str)]
+    if not names or problem["type"] == "value_error":
+        return f"{allowed[:1].upper()}{allowed[1:]}."
+    option = "--" + names[-1].replace("_", "-")
+    if problem["type"] == "extra_forbidden":
+        return f"There is no setting {option}; leave it out."
+    return f"{option} {problem['input']} is not allowed: it should be {allowed}."
+
+
+def command_line(*added: str) -> str:
+    """Return the command that was typed, with further options."""
+    arguments = [argument for argument in sys.argv[1:] if argument not in added]
+    return shlex.join(["gatecast", *arguments, *added])
+
+
+def print_scores(rows: Sequence[Mapping[str, str]], title: str) -> None:
+    """Print the scores of `flows.report.score_table`, the model's in bold; of many series only the total."""
+    series = list(dict.fromkeys(row["series"] for row in rows))
+    shown = rows if len(series) <= SERIES_IN_TABLE else [row for row in rows if row["series"] == series[-1]]
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for column in rows[0]:
+        table.add_column(column, justify="left" if column in ("series", "forecast") else "right", no_wrap=True)
+    former = None
+    for row in shown:
+        first = row["series"] != former
+        if first and former is not None:
+            table.add_section()
+        former = row["series"]
+        cells = [escape(row["series"]) if first else "", *(escape(cell) for cell in list(row.values())[1:])]
+        table.add_row(*cells, style="bold" if first else None)
+    console().print()
+    console().print(table)
+
+
+def print_times(steps: Sequence[Mapping[str, Any]], seconds: float, milliseconds_per_step: float | None) -> None:
+    """Print the wall-clock seconds of each step, and of the whole command."""
+    parts = [f"{step['name'].replace('_', ' ')} {step['seconds']:.1f}" for step in steps]
+    text = f"{' · '.join(parts)} · [bold]in all {seconds:.1f}[/bold], Prefect's start included"
+    console().print(f"\n[bold]Seconds[/bold]  {text}")
+    if milliseconds_per_step is not None:
+        console().print(f"         training took {milliseconds_per_step:.2f} ms per optimiser step")
+
+
+def print_paths(paths: Mapping[str, str]) -> None:
+    """Print the absolute paths of what was written."""
+    console().print("\n[bold]Written[/bold]")
+    for name, path in paths.items():
+        console().print(f"  {name:<15}{escape(path)}")

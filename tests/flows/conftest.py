@@ -1,0 +1,70 @@
+"""One Prefect server for all tests of the flows, and a small run that most of them look at."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# Prefect reads its environment when it is first imported, which collecting the tests does.
+os.environ["GATECAST_HOME"] = tempfile.mkdtemp(prefix="gatecast-tests-")
+
+from flows.orchestration import prefect
+from flows.settings import DataSettings, RetrainSettings, Workspace
+from lstm.config import ForecasterSettings
+
+
+def small_settings(**changes: Any) -> RetrainSettings:
+    """Settings of a run of a second or two on a part of the sample."""
+    model = {"lookback": 8, "hidden_size": 4, "max_epochs": 3, **changes.pop("model", {})}
+    data = DataSettings(symbols=("sp500",), start=date(2010, 1, 1), end=date(2015, 6, 30))
+    return RetrainSettings(**{"data": data, "model": ForecasterSettings(**model), **changes})
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    """Bytes of every file of a workspace but Prefect's own."""
+    files = (path for path in sorted(root.rglob("*")) if path.is_file() and "prefect" not in path.parts)
+    return {str(path.relative_to(root)): path.read_bytes() for path in files}
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    from prefect.settings import PREFECT_API_URL
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=90):
+        yield str(PREFECT_API_URL.value())
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    monkeypatch.setenv("GATECAST_HOME", str(tmp_path / "workspace"))
+    return Workspace.from_environment()
+
+
+@pytest.fixture(scope="session")
+def trained(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workspace, dict[str, Any]]]:
+    """A workspace after one small retrain, and what it returned; tests must not change it."""
+    from flows.retrain import retrain
+
+    root = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GATECAST_HOME", str(root))
+        yield Workspace(root), retrain(small_settings())
+
+
+@pytest.fixture
+def copied(trained: tuple[Workspace, dict[str, Any]], workspace: Workspace) -> Workspace:
+    """A workspace of its own with the trained model in it."""
+    import shutil
+
+    shutil.copytree(trained[0].root, workspace.root)
+    return workspace
+
+
+__all__ = ["contents", "prefect", "small_settings"]

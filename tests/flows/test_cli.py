@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from flows.cli import app
+from flows.commands.retrain import RetrainOptions
+from flows.settings import RetrainSettings, Workspace
+from tests.flows.conftest import contents
+
+SMALL = (
+    "--symbols sp500 --start 2010-01-01 --end 2015-06-30 --lookback 8 --hidden-size 4 --epochs 3".split()  # noqa: SIM905
+)
+HEADER = "Date,Open,High,Low,Close,Volume\n"
+ROW = "2020-01-{day:02d},10,11,9,10,100\n"
+
+
+def gatecast(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments), env={"COLUMNS": "120"})
+
+
+def plain(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from flows.cli import app; from typer.testing import CliRunner;"
+        "assert CliRunner().invoke(app, ['retrain', '--help']).exit_code == 0;"
+        "heavy = ('prefect', 'pandas', 'numba', 'numpy', 'matplotlib');"
+        "print([name for name in heavy if name in sys.modules])"
+    )
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("command", ["retrain", "forecast", "doctor"])
+def test_every_command_explains_itself(command: str) -> None:
+    done = gatecast(command, "--help")
+    assert done.exit_code == 0
+    assert "--workspace" in plain(done.output)
+
+
+def test_the_defaults_that_help_shows_are_those_of_the_settings() -> None:
+    shown = plain(gatecast("retrain", "--help").output)
+    model = RetrainSettings().model
+    options = ("lookback", "horizon", "hidden_size", "num_layers", "learning_rate", "batch_size", "seed")
+    expected = {option: getattr(model, option) for option in options} | {"epochs": model.max_epochs}
+    for option, value in expected.items():
+        line = re.search(rf"--{option.replace('_', '-')} .*?\[default: \(([^)]*)\)\]", shown, re.DOTALL)
+        assert line is not None, option
+        assert line[1] == f"{value:g}"
+
+
+def test_no_option_is_the_default_settings() -> None:
+    assert RetrainOptions().settings() == RetrainSettings()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--lookback", "-5"], "--lookback -5 is not allowed: it should be greater than 0."),
+        (["--target", "volume"], "--target volume is not allowed: it should be 'range', 'return' or 'close'."),
+        (["--source", "excel"], "--source excel is not allowed"),
+        (["--train-end", "2010-01-01"], "Give both train_end and validation_end, or neither."),
+        (["--name", "../up"], "--name ../up is not allowed"),
+    ],
+)
+def test_a_wrong_option_is_one_sentence(workspace: Workspace, arguments: list[str], expected: str) -> None:
+    done = gatecast("retrain", *arguments)
+    assert done.exit_code == 2
+    assert expected in done.output
+    assert "Traceback" not in done.output
+    assert not workspace.root.exists()
+
+
+def test_an_unknown_option_is_a_usage_error() -> None:
+    assert gatecast("retrain", "--no-such-option").exit_code == 2
+    assert gatecast("no-such-command").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (None, "does not exist"),
+        ("", "is empty"),
+        (HEADER.replace("Close", "Price") + ROW.format(day=1), "no column 'close'"),
+        (HEADER + ROW.format(day=1) + "2020-01-02,10,11,9,ten,100\n", "row 2"),
+        (HEADER + ROW.format(day=1) + "2020-01-02,10,inf,9,10,100\n", "row 2"),
+        (HEADER + ROW.format(day=1) * 2, "row 2"),
+        (HEADER + ROW.format(day=2) + ROW.format(day=1), "row 2"),
+        (HEADER + "".join(ROW.format(day=day) for day in range(1, 29)), "give"),
+    ],
+    ids=["missing", "empty", "column", "text", "infinity", "twice", "unsorted", "short"],
+)
+def test_a_wrong_file_changes_nothing(
+    copied: Workspace, server: str, tmp_path: Path, text: str | None, expected: str
+) -> None:
+    path = tmp_path / "sp500.csv"
+    if text is not None:
+        path.write_text(text)
+    before = contents(copied.root)
+    done = gatecast("retrain", "--source", "csv", "--path", str(path), "--name", "sample-range")
+    assert done.exit_code == 2, done.output
+    assert expected in done.output
+    assert done.output.count("Error:") == 1
+    assert "Traceback" not in done.output
+    after = contents(copied.root)
+    assert {name: after.get(name) for name in before} == before
+
+
+def test_a_damaged_champion_is_named(copied: Workspace, server: str) -> None:
+    (weights,) = copied.models.glob("sample-range/v*/model.safetensors")
+    weights.write_bytes(weights.read_bytes()[:100])
+    done = gatecast("forecast")
+    assert done.exit_code == 2
+    assert str(weights) in done.output
+
+
+def test_retrain_ends_with_scores_paths_and_the_next_command(trained: tuple[Workspace, dict[str, Any]]) -> None:
+    done = gatecast("retrain", *SMALL)
+    assert done.exit_code == 0, done.output
+    for expected in ("HAR(1,5,22)", "the naive forecast", "Seconds", str(trained[0].root), "unchanged, from cache"):
+        assert expected in done.output
+    assert done.output.rstrip().splitlines()[-1] == "Next: gatecast forecast --name sample-range"
+    for path in re.findall(rf"{trained[0].root}\S+", done.output):
+        assert Path(path).exists()
+
+
+def test_forecast_prints_what_it_wrote(trained: tuple[Workspace, dict[str, Any]]) -> None:
+    done = gatecast("forecast", "--workspace", str(trained[0].root))
+    assert done.exit_code == 0, done.output
+    assert "sp500: expected daily volatility" in done.output
+    assert trained[1]["forecast"]["path"] in done.output
+
+
+def test_an_interrupt_names_the_command_that_goes_on(
+    workspace: Workspace, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows import retrain
+
+    def interrupt(*arguments: Any, **options: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(retrain.evaluation, "sequence_settings", interrupt)
+    monkeypatch.setattr(sys, "argv", ["gatecast", "retrain", *SMALL])
+    done = gatecast("retrain", *SMALL)
+    assert done.exit_code == 130
+    assert f"gatecast retrain {' '.join(SMALL)} --resume" in done.output
+
+
+def test_a_failure_of_ours_is_one_sentence_and_status_1(
+    workspace: Workspace, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows import retrain
+
+    def fail(*arguments: Any) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(retrain.evaluation, "sequence_settings", fail)
+    done = gatecast("retrain", *SMALL)
+    assert done.exit_code == 1
+    assert "OSError: No space left on device" in done.output
+    assert "Traceback" not in done.output
+
+
+def test_doctor_finds_nothing_broken(workspace: Workspace) -> None:
+    done = gatecast("doctor")
+    assert done.exit_code == 0, done.output
+    for expected in ("Python", "packages", "processor", "kernels", "GPU", "workspace", "Prefect", "yfinance"):
+        assert expected in done.output

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from data.errors import InputError
+from data.store import read_parquet
+from flows.forecast import choose_model, forecast_latest, predict_next
+from flows.ingest import read_ingested
+from flows.settings import DataSettings, Workspace
+from lstm import Forecaster, load
+from tests.flows.conftest import small_settings
+
+
+def test_the_champion_forecasts_from_where_it_was_trained(
+    trained: tuple[Workspace, dict[str, Any]],
+) -> None:
+    result = forecast_latest()
+    assert (result["name"], result["version"]) == ("sample-range", trained[1]["checkpoint"]["version"])
+    assert result["forecast"]["path"] == trained[1]["forecast"]["path"]
+    forecasts, _ = read_parquet(Path(result["forecast"]["path"]))
+    assert forecasts["ds"].tolist() == [pd.Timestamp("2015-07-01")]
+    assert np.allclose(forecasts["value"], 100 * np.exp(forecasts["y_hat"] / 2))
+
+
+def test_newer_data_give_a_further_forecast(copied: Workspace, tmp_path: Path) -> None:
+    frame = read_ingested(next(copied.bars.iterdir()))
+    frame.tail(40).head(30).to_csv(tmp_path / "bars.csv", index=False)
+    result = forecast_latest("sample-range", DataSettings(source="csv", path=tmp_path / "bars.csv"))
+    assert Path(result["forecast"]["path"]).name == f"{frame['ds'].iloc[-11]:%Y-%m-%d}.parquet"
+
+
+def test_closes_are_forecast_as_prices(trained: tuple[Workspace, dict[str, Any]]) -> None:
+    settings = small_settings(target="close").resolved("bars")
+    frame = read_ingested(Path(trained[1]["ingest"]["directory"]))
+    model = load(Path(trained[1]["checkpoint"]["path"]))
+    forecasts, (sentence,) = predict_next(model, frame, settings)
+    last = frame["close"].iloc[-1]
+    assert forecasts["value"].iloc[0] == pytest.approx(last * np.exp(forecasts["y_hat"].iloc[0]))
+    assert f"last {last:,.1f}" in sentence
+
+
+def test_a_model_has_to_be_there(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds no trained model"):
+        choose_model(Workspace(tmp_path), None)
+
+
+def test_several_models_have_to_be_chosen_from(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / "models" / name).mkdir(parents=True)
+        (tmp_path / "models" / name / "champion.json").write_text("{}")
+    with pytest.raises(InputError, match="--name: a, b"):
+        choose_model(Workspace(tmp_path), None)
+    with pytest.raises(InputError, match="no trained model 'c'"):
+        choose_model(Workspace(tmp_path), "c")
+    assert choose_model(Workspace(tmp_path), "b") == "b"
+
+
+def test_an_unfitted_model_cannot_forecast(trained: tuple[Workspace, dict[str, Any]]) -> None:
+    frame = read_ingested(Path(trained[1]["ingest"]["directory"]))
+    with pytest.raises(InputError, match="not been fitted"):
+        predict_next(Forecaster(), frame, small_settings().resolved("bars"))

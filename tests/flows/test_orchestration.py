@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from flows.orchestration import (
+    ENVIRONMENT,
+    Output,
+    Steps,
+    code_version,
+    digest,
+    flow,
+    hashes,
+    task,
+    wait_until_recorded,
+)
+
+
+def test_prefect_sends_nothing_out() -> None:
+    from prefect.settings import get_current_settings
+
+    assert os.environ["DO_NOT_TRACK"] == "1"
+    assert get_current_settings().server.analytics_enabled is False
+    assert get_current_settings().server.ephemeral.startup_timeout_seconds == int(
+        ENVIRONMENT["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"]
+    )
+
+
+def test_the_code_version_is_stable() -> None:
+    assert code_version() == code_version.__wrapped__()
+    assert len(code_version()) == 16
+
+
+def test_a_digest_depends_on_values_and_not_on_order() -> None:
+    assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
+    assert digest({"a": 1}) != digest({"a": 2})
+
+
+def test_hashes_list_files_of_directories(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a").write_text("a")
+    (tmp_path / "b").write_text("b")
+    assert list(hashes(tmp_path / "folder", tmp_path / "b")) == [str(tmp_path / "folder" / "a"), str(tmp_path / "b")]
+
+
+@task("write {path}", cached=True, ignore=("note",))
+def write(path: str, text: str, note: str) -> Output:
+    Path(path).write_text(text)
+    return {"files": hashes(Path(path)), "summary": f"{text} {note}"}
+
+
+@flow
+def write_once(path: str, text: str, note: str = "", force: bool = False) -> tuple[str, bool]:
+    with Steps() as step:
+        summary = step(write, path, text, note)["summary"]
+    return summary, step.records[0]["cached"]
+
+
+def test_a_step_is_cached_by_its_inputs(server: str, tmp_path: Path) -> None:
+    path = str(tmp_path / "file")
+    assert write_once(path, "one", "first") == ("one first", False)
+    assert write_once(path, "one", "second") == ("one first", True)
+    assert write_once(path, "two") == ("two ", False)
+
+
+def test_a_step_runs_again_when_its_file_is_gone_or_damaged_or_it_is_forced(server: str, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_once(str(path), "text")
+    path.unlink()
+    assert write_once(str(path), "text")[1] is False
+    path.write_text("damaged")
+    assert write_once(str(path), "text")[1] is False
+    assert path.read_text() == "text"
+    assert write_once(str(path), "text")[1] is True
+    assert write_once(str(path), "text", force=True)[1] is False
+
+
+@task("fail", cached=False)
+def fail() -> Output:
+    raise ValueError("broken")
+
+
+@flow
+def failing() -> None:
+    with Steps() as step:
+        step(fail)
+
+
+def test_the_error_of_a_step_reaches_the_caller(server: str) -> None:
+    with pytest.raises(ValueError, match="broken"):
+        failing()
+
+
+def test_waiting_for_a_task_run_that_never_comes_ends(server: str) -> None:
+    assert wait_until_recorded([uuid4()], limit_seconds=0.2) == 1

@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from data.errors import InputError
+from data.sequences import SequenceSettings, read_sequences
+from data.store import read_parquet
+from flows import retrain as module
+from flows.orchestration import flow
+from flows.registry import Registry
+from flows.retrain import build_sequences, retrain, train
+from flows.settings import DataSettings, RetrainSettings, Workspace
+from tests.flows.conftest import contents, small_settings
+
+STEPS = ["ingest", "build_sequences", "train", "evaluate", "checkpoint", "promote", "forecast"]
+
+
+def without(root: Path, *names: str) -> dict[str, bytes]:
+    return {name: content for name, content in contents(root).items() if not any(part in name for part in names)}
+
+
+def test_a_run_writes_what_its_steps_promise(trained: tuple[Workspace, dict[str, Any]]) -> None:
+    _, result = trained
+    assert [step["name"] for step in result["steps"]] == STEPS
+    version = Path(result["checkpoint"]["path"])
+    assert {path.name for path in version.iterdir()} >= {
+        "model.json", "model.safetensors", "optimizer.safetensors", "evaluation.json", "settings.json", "lineage.json",
+    }  # fmt: skip
+    assert version.name.startswith("v0001-")
+    assert read_sequences(Path(result["build_sequences"]["directory"])).columns[0] == "y"
+    forecasts, metadata = read_parquet(Path(result["forecast"]["path"]))
+    assert list(forecasts.columns) == ["unique_id", "ds", "y_hat", "value", "unit"]
+    assert metadata["version"] == version.name
+    assert result["forecast"]["sentences"][0].startswith("sp500: expected daily volatility")
+
+
+def test_nothing_stored_is_pickled(trained: tuple[Workspace, dict[str, Any]]) -> None:
+    from prefect.settings import PREFECT_LOCAL_STORAGE_PATH
+
+    records = [path for path in PREFECT_LOCAL_STORAGE_PATH.value().glob("train-*") if path.is_file()]
+    assert records
+    for record in records:
+        assert json.loads(record.read_text())["metadata"]["serializer"]["type"] == "json"
+
+
+def test_every_task_run_is_on_record(trained: tuple[Workspace, dict[str, Any]]) -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowFilter, FlowFilterName, FlowRunFilter, FlowRunFilterId
+
+    with get_client(sync_client=True) as client:
+        flow_runs = client.read_flow_runs(flow_filter=FlowFilter(name=FlowFilterName(any_=["retrain"])))
+        completed = [run for run in flow_runs if run.state is not None and run.state.is_completed()]
+        first = min(completed, key=lambda run: str(run.expected_start_time))
+        runs = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[first.id])))
+    assert len(runs) == len(STEPS)
+    assert all(run.state is not None and run.state.is_completed() for run in runs)
+
+
+def test_an_unchanged_run_is_answered_from_cache(trained: tuple[Workspace, dict[str, Any]]) -> None:
+    workspace, first = trained
+    before = contents(workspace.root)
+    second = retrain(small_settings())
+    cached = {step["name"] for step in second["steps"] if step["cached"]}
+    assert cached == set(STEPS) - {"ingest", "promote"}
+    assert second["checkpoint"] == first["checkpoint"]
+    assert contents(workspace.root) == before
+
+
+def test_a_damaged_file_makes_its_step_run_again(trained: tuple[Workspace, dict[str, Any]]) -> None:
+    workspace, first = trained
+    weights = Path(first["checkpoint"]["path"]) / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:100])
+    second = retrain(small_settings())
+    assert {step["name"]: step["cached"] for step in second["steps"]}["checkpoint"] is False
+    assert second["checkpoint"]["version"] == first["checkpoint"]["version"]
+    assert weights.read_bytes() == whole
+    assert Registry(workspace.models / "sample-range").versions() == [first["checkpoint"]["version"]]
+
+
+def test_force_runs_every_step_and_gives_the_same_version(trained: tuple[Workspace, dict[str, Any]]) -> None:
+    _, first = trained
+    second = retrain(small_settings(), force=True)
+    assert not any(step["cached"] for step in second["steps"])
+    assert second["checkpoint"]["version"] == first["checkpoint"]["version"]
+
+
+def test_a_resumed_training_has_the_bits_of_an_uninterrupted_one(
+    trained: tuple[Workspace, dict[str, Any]], workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupting(module.TrainingProgress):
+        def __call__(self, record: Any) -> None:
+            super().__call__(record)
+            if record.epoch == 2:
+                raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "TrainingProgress", Interrupting)
+        with pytest.raises(KeyboardInterrupt):
+            retrain(small_settings())
+    (training,) = (workspace.models / "sample-range" / ".training").iterdir()
+    assert {path.name for path in training.iterdir()} == {"epoch-0001", "epoch-0002"}
+    resumed = retrain(small_settings(), resume=True)
+    assert "went on" in resumed["train"]["summary"]
+    expected = Path(trained[1]["checkpoint"]["path"], "model.safetensors").read_bytes()
+    assert Path(resumed["checkpoint"]["path"], "model.safetensors").read_bytes() == expected
+    assert resumed["checkpoint"]["version"] == trained[1]["checkpoint"]["version"]
+
+
+def test_without_resume_a_training_begins_anew(server: str, workspace: Workspace) -> None:
+    leftover = workspace.root / "training" / "epoch-0007"
+    leftover.mkdir(parents=True)
+    sequences = prepared(workspace)
+
+    @flow
+    def train_anew() -> None:
+        train.fn(sequences, small_settings().model, str(leftover.parent), resume=False)
+
+    train_anew()
+    assert not leftover.exists()
+
+
+def prepared(workspace: Workspace) -> str:
+    from flows.ingest import ingest
+
+    bars = ingest.fn(small_settings().data, str(workspace.bars))
+    windows = SequenceSettings(lookback=8, split=small_settings().resolved("bars").split)
+    directory = str(workspace.sequences / "small")
+    return str(build_sequences.fn(bars["directory"], "range", "returns", windows, directory)["directory"])
+
+
+def test_a_series_frame_keeps_its_own_target(server: str, workspace: Workspace, tmp_path: Path) -> None:
+    ds = pd.date_range("2020-01-01", periods=120, freq="D")
+    frame = pd.DataFrame({"unique_id": "load", "ds": ds, "y": range(120), "temperature": 20.0})
+    path = tmp_path / "Town load.csv"
+    frame.to_csv(path, index=False)
+    settings = small_settings(data=DataSettings(source="csv", path=path), model={"horizon": 2})
+    result = retrain(settings)
+    assert result["settings"]["name"] == "Town-load"
+    assert result["settings"]["target"] is None
+    forecasts, _ = read_parquet(Path(result["forecast"]["path"]))
+    assert list(forecasts["ds"]) == [pd.Timestamp("2020-04-30"), pd.Timestamp("2020-05-01")]
+    assert (forecasts["value"] == forecasts["y_hat"]).all()
+
+
+def test_too_short_data_changes_nothing_that_was_there(copied: Workspace) -> None:
+    before = contents(copied.root)
+    with pytest.raises(InputError, match="lookback 5000"):
+        retrain(small_settings(model={"lookback": 5000}))
+    after = contents(copied.root)
+    assert {name: after[name] for name in before} == before
+
+
+def test_settings_travel_through_the_flow_as_json() -> None:
+    settings = small_settings().resolved("bars")
+    assert RetrainSettings.model_validate(json.loads(json.dumps(settings.to_dict()))) == settings
