@@ -6,7 +6,7 @@ parallel region. Within a step:
 
 forward     ``z_t = [h_{t-1} | x_t | 1] @ [W_hh | W_ih | b].T``, one product with weights packed once per call; gates.
 backward    gate gradients overwrite the gates, then ``[dh_{t-1} | dx_t] = dz_t @ [W_hh | W_ih]``.
-weights     ``dW += dz.T @ [h | x | 1]`` over a chunk of time steps while they are in cache; one accumulator per shard,
+weights     ``dW.T += [h | x | 1].T @ dz`` over a chunk of time steps while they are in cache; one accumulator per shard,
             and the accumulators are added in the order of the shards.
 
 Shards have a number of rows that depends on the batch size alone, so results do not depend on the number of threads.
@@ -58,7 +58,7 @@ class _Workspace(NamedTuple):
     seq_len: int
     input_size: int
     hidden_size: int
-    operand: np.ndarray  # (shards, (T + 1) * rows * padded(H + I + 1)): [h_{t-1} | x_t | 1]
+    operand: np.ndarray  # (shards, (T + 1) * rows * (H + I + 1)): [h_{t-1} | x_t | 1]
     gates: np.ndarray  # (shards, T * rows * padded(4H)): z, then i f g o, then their gradients
     cell: np.ndarray  # (shards, (T + 1) * rows * H)
     tanh_cell: np.ndarray  # (shards, T * rows * H)
@@ -66,7 +66,7 @@ class _Workspace(NamedTuple):
     backward_panels: np.ndarray  # packed [W_hh | W_ih]
     d_operand: np.ndarray  # (shards, rows, padded(H + I)): [dh_{t-1} | dx_t]
     d_cell: np.ndarray  # (shards, rows, H)
-    d_weights: np.ndarray  # (shards, 4H, padded(H + I + 1))
+    d_weights: np.ndarray  # (shards, H + I + 1, padded(4H)): rows [W_hh | W_ih | b].T
 
 
 def _shard_rows(batch_size: int) -> int:
@@ -78,7 +78,6 @@ def lstm_workspace(batch_size: int, seq_len: int, input_size: int, hidden_size: 
     rows = min(_shard_rows(batch_size), batch_size)
     shards = -(-batch_size // rows)
     depth = hidden_size + input_size + 1
-    columns = padded(depth, dtype)
 
     def zeros(*shape: int) -> np.ndarray:
         return np.zeros(shape, dtype)
@@ -88,7 +87,7 @@ def lstm_workspace(batch_size: int, seq_len: int, input_size: int, hidden_size: 
         seq_len=seq_len,
         input_size=input_size,
         hidden_size=hidden_size,
-        operand=zeros(shards, (seq_len + 1) * rows * columns),
+        operand=zeros(shards, (seq_len + 1) * rows * depth),
         gates=zeros(shards, seq_len * rows * padded(4 * hidden_size, dtype)),
         cell=zeros(shards, (seq_len + 1) * rows * hidden_size),
         tanh_cell=zeros(shards, seq_len * rows * hidden_size),
@@ -96,7 +95,7 @@ def lstm_workspace(batch_size: int, seq_len: int, input_size: int, hidden_size: 
         backward_panels=zeros(*panels_shape(4 * hidden_size, hidden_size + input_size, dtype)),
         d_operand=zeros(shards, rows, padded(hidden_size + input_size, dtype)),
         d_cell=zeros(shards, rows, hidden_size),
-        d_weights=zeros(shards, 4 * hidden_size, columns),
+        d_weights=zeros(shards, depth, padded(4 * hidden_size, dtype)),
     )
 
 
@@ -194,7 +193,7 @@ def _nothing(like: np.ndarray) -> np.ndarray:
 class _Views(NamedTuple):
     """One shard's part of the workspace, time-major."""
 
-    operand: np.ndarray  # (T + 1, rows, padded(H + I + 1))
+    operand: np.ndarray  # (T + 1, rows, H + I + 1)
     gates: np.ndarray  # (T, rows, padded(4H))
     cell: np.ndarray  # (T + 1, rows, H)
     tanh_cell: np.ndarray  # (T, rows, H)
@@ -210,7 +209,7 @@ def _views(workspace, shard, rows):
     seq_len, hidden_size = workspace.seq_len, workspace.hidden_size
     gate_columns = workspace.forward_panels.shape[0] * workspace.forward_panels.shape[2]
     return _Views(
-        _steps(workspace.operand, shard, seq_len + 1, rows, workspace.d_weights.shape[2]),
+        _steps(workspace.operand, shard, seq_len + 1, rows, workspace.d_weights.shape[1]),
         _steps(workspace.gates, shard, seq_len, rows, gate_columns),
         _steps(workspace.cell, shard, seq_len + 1, rows, hidden_size),
         _steps(workspace.tanh_cell, shard, seq_len, rows, hidden_size),
@@ -250,7 +249,7 @@ def _forward_shard(x, h_0, c_0, workspace, shard, y, h_n, c_n, every_step):
         copy(x[first:last, t], operand[t, :, hidden_size:])
         for r in range(last - first):
             operand[t, r, depth - 1] = 1
-        product(operand[t, :, :depth], workspace.forward_panels, gates[t], False)
+        product(operand[t], workspace.forward_panels, gates[t], False)
         for r in range(last - first):
             _activate(gates[t, r], cell[t, r], cell[t + 1, r], tanh_cell[t, r], operand[t + 1, r])
         if every_step:
@@ -320,20 +319,21 @@ def _backward_shard(dy, dh_n, dc_n, workspace, shard, dx, dh_0, dc_0, every_step
 
 @kernel
 def _accumulate(d_gates, operand, d_weights, accumulate):
-    """``d_weights (+)= d_gates.T @ operand`` over a chunk of time steps."""
-    steps, rows, _ = d_gates.shape
-    left = d_gates.reshape(steps * rows, d_gates.shape[2])[:, : d_weights.shape[0]].T
-    product(left, operand.reshape(steps * rows, operand.shape[2]), d_weights, accumulate)
+    """``d_weights (+)= operand.T @ d_gates`` over a chunk of time steps."""
+    depth = operand.shape[0] * operand.shape[1]
+    left, right = operand.reshape(depth, operand.shape[2]), d_gates.reshape(depth, d_gates.shape[2])
+    product(left.T, right, d_weights, accumulate)
 
 
 @kernel
 def _unpack_gradients(total, gradients):
-    """Take one layer's gradients apart: the columns of `total` are ``[W_hh | W_ih | b]``."""
-    hidden_size, input_size = gradients.w_hh.shape[1], gradients.w_ih.shape[1]
-    copy(total[:, :hidden_size], gradients.w_hh)
-    copy(total[:, hidden_size : hidden_size + input_size], gradients.w_ih)
-    for row in range(total.shape[0]):
-        gradients.bias[row] = total[row, hidden_size + input_size]
+    """Take one layer's gradients apart: the rows of `total` are ``[W_hh | W_ih | b].T``."""
+    rows, hidden_size = gradients.w_hh.shape
+    input_size = gradients.w_ih.shape[1]
+    copy(total[:hidden_size, :rows].T, gradients.w_hh)
+    copy(total[hidden_size : hidden_size + input_size, :rows].T, gradients.w_ih)
+    for row in range(rows):
+        gradients.bias[row] = total[hidden_size + input_size, row]
 
 
 @kernel
