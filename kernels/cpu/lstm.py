@@ -6,8 +6,8 @@ parallel region. Within a step:
 
 forward     ``z_t = [h_{t-1} | x_t | 1] @ [W_hh | W_ih | b].T``, one product with weights packed once per call; gates.
 backward    gate gradients overwrite the gates, then ``[dh_{t-1} | dx_t] = dz_t @ [W_hh | W_ih]``.
-weights     ``dW.T += [h | x | 1].T @ dz`` over a chunk of time steps while they are in cache; one accumulator per shard,
-            and the accumulators are added in the order of the shards.
+weights     ``dW.T += [h | x | 1].T @ dz`` over a chunk of time steps while they are in cache; one accumulator per
+            shard, and the accumulators are added in the order of the shards.
 
 Shards have a number of rows that depends on the batch size alone, so results do not depend on the number of threads.
 """
