@@ -53,9 +53,11 @@ golden: .venv-peers/installed
 	$(VENV)/python $(PIP) install -c constraints.txt -e '.[test,lint]'
 	touch $@
 
+# The two nvidia packages compile CUDA kernels to PTX, which shows that they would build for a GPU where there is none.
 .venv-peers/installed: pyproject.toml constraints.txt constraints-peers.txt
 	test -x $(PEERS)/python || $(PYTHON) -m venv .venv-peers
-	$(PEERS)/python $(PIP) install -c constraints.txt -c constraints-peers.txt -e '.[test]' torch onnx onnxruntime
+	$(PEERS)/python $(PIP) install -c constraints.txt -c constraints-peers.txt -e '.[test]' torch onnx onnxruntime \
+		nvidia-nvvm nvidia-cuda-nvrtc
 	touch $@
 
 # torch first and by its exact version, so that no other package brings another build of it.

@@ -1,0 +1,63 @@
+"""The CUDA kernels compile to PTX for a real GPU. That needs NVIDIA's compiler libraries, but neither GPU nor driver."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip("nvidia", reason="make test-peers installs NVIDIA's compiler libraries")
+
+# Device functions ask for the compute capability of the present device; without one, this stands in.
+COMPILE = """
+import numba.cuda.dispatcher as dispatcher
+from numba import cuda, float32, float64, int64, types
+
+class Hopper:
+    compute_capability = (9, 0)
+
+dispatcher.get_current_device = Hopper
+from kernels.cuda import gather, linear, loss, lstm, optim
+
+number = {"float32": float32, "float64": float64}["DTYPE"]
+one, two, three = (types.Array(number, ndim, "C") for ndim in (1, 2, 3))
+sums, starts = types.Array(float64, 1, "C"), types.Array(int64, 1, "C")
+signatures = {
+    lstm._forward_step: (two, two, one, three, int64, three, three, three, three),
+    lstm._collect: (three, three),
+    lstm._add_step: (three, int64, two),
+    lstm._backward_step: (int64, three, three, three, two, two),
+    lstm._propagate: (three, int64, two, two),
+    lstm._propagate_input: (three, int64, two, three),
+    lstm._recurrent_gradient: (three, three, two),
+    lstm._input_gradient: (three, three, two),
+    lstm._bias_gradient: (three, one),
+    linear._forward: (two, one, two, two),
+    linear._input_gradient: (two, two, two),
+    linear._weight_gradient: (two, two, two, one),
+    optim._adam: (one,) * 4 + (number,) * 7,
+    optim._scale: (one, number),
+    gather._gather: (two, starts, three),
+}
+wide = {
+    loss._sums: (two, two, one, sums),
+    loss._gradient: (two, two, one, float64, two),
+    optim._square_sum: (one, sums),
+}
+for kernel, signature in {**signatures, **wide}.items():
+    ptx, _ = cuda.compile_ptx(kernel.py_func, signature, cc=(9, 0))
+    assert ".entry" in ptx, kernel
+    if number == float32 and kernel in signatures:
+        assert ".f64" not in ptx, f"{kernel.py_func.__name__} computes in float64"
+print("compiled", len(signatures) + len(wide))
+"""
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_every_kernel_compiles_for_hopper_and_float32_stays_float32(dtype):
+    environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "0"}
+    program = COMPILE.replace("DTYPE", dtype)
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
+    assert result.stdout.strip() == "compiled 18", result.stderr
