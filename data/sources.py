@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import tarfile
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from lzma import LZMAError
 from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar, Literal, Protocol
+from zipfile import BadZipFile
 
 import pandas as pd
 
@@ -179,8 +182,12 @@ def read_csv(path: Path) -> pd.DataFrame:
         raise InputError(
             f"{path} is not a table with the same number of fields in each line ({reason}); mend it."
         ) from error
+    except (BadZipFile, LZMAError, tarfile.TarError, EOFError, ImportError) as error:
+        raise InputError(f"{path} cannot be decompressed ({error}); give the CSV file itself.") from error
     except OSError as error:
-        raise InputError(f"{path} cannot be opened ({error.strerror}); check the path and its permissions.") from error
+        raise InputError(
+            f"{path} cannot be opened ({error.strerror or error}); check the path and its permissions."
+        ) from error
 
 
 def select(frame: pd.DataFrame, selection: Selection, origin: str) -> pd.DataFrame:

@@ -23,15 +23,16 @@ SENTENCES = 20
 
 
 @flow(name="forecast")
-def forecast_latest(name: str | None = None, data: DataSettings | None = None) -> dict[str, Any]:
+def forecast_latest(name: str | None = None, path: Path | None = None) -> dict[str, Any]:
     """Read the data anew and forecast what comes next with a model's champion.
 
     Parameters
     ----------
     name : str, optional
         Name of the model; may be left out while there is only one.
-    data : DataSettings, optional
-        Where to read instead of where the champion's training data came from.
+    path : Path, optional
+        Newer data, .parquet or CSV, instead of where the champion's training data came from; symbols and interval are
+        those of the training.
     """
     workspace = Workspace.from_environment()
     registry = Registry(workspace.models / choose_model(workspace, name))
@@ -40,7 +41,11 @@ def forecast_latest(name: str | None = None, data: DataSettings | None = None) -
         raise InputError(f"The model {registry.name} has no champion in {workspace.root}; retrain it first.")
     settings = registry.settings(version)
     with Steps() as step:
-        bars = step(ingest, data or settings.data, str(workspace.bars))
+        data = settings.data
+        if path is not None:
+            source = "parquet" if path.suffix.lower() in (".parquet", ".pq") else "csv"
+            data = DataSettings(source=source, path=path, symbols=data.symbols, interval=data.interval)
+        bars = step(ingest, data, str(workspace.bars))
         if bars["kind"] != ("bars" if settings.target else "series"):
             raise InputError(
                 f"{registry.name} was not trained on {bars['kind']}, which the data holds; choose the other file."

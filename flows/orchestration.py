@@ -18,6 +18,7 @@ import hashlib
 import json
 import os
 import signal
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -51,8 +52,12 @@ def _set_environment(workspace: Workspace) -> None:
     try:
         # Prefect makes its own folder, but not the one above it.
         workspace.root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=workspace.root):
+            pass  # Prefect's server would only time out in a folder that cannot be written to
     except OSError as error:
-        raise InputError(f"{workspace.root} cannot be made ({error.strerror}); name another --workspace.") from error
+        raise InputError(
+            f"{workspace.root} cannot be written to ({error.strerror}); name another --workspace."
+        ) from error
 
 
 _set_environment(Workspace.from_environment())

@@ -7,10 +7,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,12 +42,15 @@ class Decision:
         Whether it is the champion now.
     reason : str
         One sentence.
+    winner : str
+        The champion from now on: the challenger, the former champion or, where that is damaged, another version.
     """
 
     version: str
     champion: str | None
     promoted: bool
     reason: str
+    winner: str
 
 
 class Registry:
@@ -59,6 +65,14 @@ class Registry:
     def __init__(self, directory: Path) -> None:
         self.name = directory.name
         self.directory = directory
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Let one process at a time add a version or decide; another waits."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        with (self.directory / ".lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
     def training_directory(self, key: str) -> Path:
         """Return the folder of one training: its epochs' checkpoints and, once it ended, ``model``."""
@@ -86,7 +100,7 @@ class Registry:
         path = self.path(version) / "settings.json"
         try:
             return RetrainSettings.model_validate(read_json(path))
-        except ValidationError as error:
+        except (InputError, ValidationError) as error:
             raise InputError(f"{path} does not hold the settings of this version of Gatecast; retrain.") from error
 
     def add(self, candidate: Path, fingerprint: str, lineage: dict[str, Any]) -> str:
@@ -135,22 +149,25 @@ class Registry:
         pointer = self.directory / "champion.json"
         if not pointer.exists():
             return None
-        content = read_json(pointer)
+        try:
+            content = read_json(pointer)
+        except InputError:
+            content = None
         version = content.get("version") if isinstance(content, dict) else None
         if not isinstance(version, str) or not VERSION.fullmatch(version):
             raise InputError(f"{pointer} names no version; remove it and retrain to choose a champion anew.")
         return version
 
     def record(self, decision: Decision) -> None:
-        """Keep a decision and, where it promotes, make the challenger champion."""
+        """Keep a decision, and let ``champion.json`` name its winner."""
         entry = {"decided_at": _now(), **vars(decision)}
         history = self.directory / "promotions.jsonl"
         former = history.read_text(encoding="utf-8") if history.exists() else ""
         with atomic_file(history) as temporary:
             temporary.write_text(f"{former}{json.dumps(entry, ensure_ascii=False)}\n", encoding="utf-8")
-        if decision.promoted:
+        if decision.winner != decision.champion:
             write_json(
-                self.directory / "champion.json", {"promoted_at": entry["decided_at"], "version": decision.version}
+                self.directory / "champion.json", {"promoted_at": entry["decided_at"], "version": decision.winner}
             )
 
 

@@ -63,6 +63,7 @@ def retrain(settings: RetrainSettings = DEFAULTS, resume: bool = False, force: b
         bars = step(ingest, settings.data, str(workspace.bars))
         settings = settings.resolved(bars["kind"])
         registry = Registry(workspace.models / str(settings.name))
+        registry.champion()  # a damaged pointer is better found before the training than after it
 
         windows = evaluation.sequence_settings(settings)
         key = digest(bars["content_hash"], windows, settings.target, settings.features, code_version())
@@ -75,7 +76,7 @@ def retrain(settings: RetrainSettings = DEFAULTS, resume: bool = False, force: b
 
         model, models = trained["model"], str(registry.directory)
 
-        directory = workspace.reports / registry.name
+        directory = workspace.reports / registry.name / key
         evaluated = step(evaluate, model, sequences["directory"], data, settings, str(directory))
         lineage = {"data_hash": bars["content_hash"], "data": data, "code_version": code_version()}
         version = step(checkpoint, model, evaluated["evaluation"], settings, lineage, models)
@@ -142,6 +143,10 @@ def evaluate(model: str, sequences: str, bars: str, settings: RetrainSettings, d
     )
     scores = evaluation.score(predictions, settings)
     sentence = evaluation.verdict(scores)
+    untested = sorted(set(forecaster.scalers) - set(predictions["unique_id"]))
+    if untested:
+        more = f" and {len(untested) - 5} more" if len(untested) > 5 else ""
+        sentence += f" No test rows: {', '.join(untested[:5])}{more}."
     first, last = (f"{moment:%Y-%m-%d}" for moment in (predictions["ds"].min(), predictions["ds"].max()))
 
     display = DISPLAYS[settings.target or "y"]
@@ -171,8 +176,9 @@ def checkpoint(
     versions = Registry(Path(registry))
     candidate = Path(model).with_name("candidate")
     extra = {"evaluation.json": Path(evaluation).read_bytes(), "settings.json": json.dumps(settings.to_dict()).encode()}
-    load(Path(model)).save(candidate, overwrite=True, extra_files=extra)
-    version = versions.add(candidate, fingerprint(candidate), {"parent": versions.champion(), **lineage})
+    with versions.locked():
+        load(Path(model)).save(candidate, overwrite=True, extra_files=extra)
+        version = versions.add(candidate, fingerprint(candidate), {"parent": versions.champion(), **lineage})
     path = versions.path(version)
     return {"version": version, "path": str(path), "files": hashes(path), "summary": version}
 
@@ -182,7 +188,8 @@ def promote(version: str, predictions: str, bars: str, settings: RetrainSettings
     """Make the version champion unless the present champion forecasts the same test rows better."""
     versions = Registry(Path(registry))
     rows, _ = read_parquet(Path(predictions))
-    decision = promotion.decide(versions, version, rows, read_ingested(Path(bars)), settings)
-    if decision.champion != version:
-        versions.record(decision)
+    with versions.locked():
+        decision = promotion.decide(versions, version, rows, read_ingested(Path(bars)), settings)
+        if decision.champion != version:
+            versions.record(decision)
     return {"champion": versions.champion(), "promoted": decision.promoted, "summary": decision.reason}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -47,9 +50,12 @@ def print_error(sentence: str) -> None:
     console(stderr=True).print(f"[red]Error:[/red] {escape(sentence)}")
 
 
-def print_next(command: str) -> None:
-    """Print the command to type next."""
-    console().print(f"\nNext: [bold]{escape(command)}[/bold]")
+def print_next(arguments: str) -> None:
+    """Print what to type next, in the workspace of this command."""
+    typed = sys.argv[1:]
+    workspace = next((typed[n : n + 2] for n, word in enumerate(typed) if word == "--workspace"), [])
+    workspace = workspace or [word for word in typed if word.startswith("--workspace=")]
+    console().print(f"\n[bold]Next:[/bold] {escape(' '.join([program(), arguments, shlex.join(workspace)]).rstrip())}")
 
 
 @contextmanager
@@ -109,7 +115,15 @@ def explain_settings(error: ValidationError) -> str:
 def command_line(*added: str) -> str:
     """Return the command that was typed, with further options."""
     arguments = [argument for argument in sys.argv[1:] if argument not in added]
-    return shlex.join(["gatecast", *arguments, *added])
+    return shlex.join([program(), *arguments, *added])
+
+
+def program() -> str:
+    """Return what to type for ``gatecast``: its path, where it is not on the search path."""
+    typed = Path(sys.argv[0])
+    if typed.name != "gatecast" or shutil.which("gatecast"):
+        return "gatecast"
+    return os.path.relpath(typed)
 
 
 def print_scores(rows: Sequence[Mapping[str, str]], title: str) -> None:

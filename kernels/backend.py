@@ -72,7 +72,7 @@ def describe() -> dict[str, Any]:
         "threading_layer": numba.threading_layer(),
         "code_version": code_version(),
         "cache_folder": str(cache_folder()),
-        "gpu": _cuda_problem() or "usable",
+        "gpu": f"not used: {problem}" if (problem := _cuda_problem()) else "usable with backend cuda",
     }
 
 

@@ -105,6 +105,8 @@ def read(path: str | Path) -> Checkpoint:
         )
     arrays, extra_files = {}, {}
     for name, expected in hashes.items():
+        if Path(name).name != name:
+            raise CheckpointError(f"{path / DOCUMENT} names {name!r}, a file outside the checkpoint; do not trust it.")
         content = _read_file(path / name)
         if hashlib.sha256(content).hexdigest() != expected:
             raise CheckpointError(

@@ -37,7 +37,7 @@ class Forecaster:
     """Predict the next `horizon` rows of each series from its last `lookback` rows, all at once (direct multi-step).
 
     One network serves every ``unique_id``; each series is scaled by its own training rows. Columns beside ``y`` are
-    historical covariates: known up to the row a forecast is made from.
+    historical covariates: known up to the row a forecast is made from. One object serves one thread at a time.
 
     Parameters
     ----------

@@ -34,6 +34,10 @@ class Linear:
         backend: str = "cpu",
         seed: int | np.random.Generator = 0,
     ):
+        if input_size < 1 or output_size < 1:
+            raise ValueError(f"input_size is {input_size} and output_size {output_size}; both must be at least 1")
+        if dtype not in ("float32", "float64"):
+            raise ValueError(f"dtype is {dtype!r}; choose float32 or float64")
         self.input_size, self.output_size, self.dtype = input_size, output_size, dtype
         self._ops: ModuleType = get_backend(backend)
         self.parameters = Parameters(init_linear(input_size, output_size, seed, dtype), self._ops)

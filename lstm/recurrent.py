@@ -28,6 +28,8 @@ class _Pass(NamedTuple):
 class LSTM:
     """Stacked LSTM layers (Hochreiter & Schmidhuber 1997; Gers, Schmidhuber & Cummins 2000), batch first.
 
+    One object serves one thread at a time, since it reuses its workspace; several objects run side by side.
+
     ::
 
         i = sigmoid(z_i)    f = sigmoid(z_f)    g = tanh(z_g)    o = sigmoid(z_o)

@@ -22,7 +22,7 @@ from flows.terminal import RUN_FAILED, console, explained, print_next
 PACKAGES = ("data", "flows", "kernels", "lstm")
 DEPENDENCIES = (
     "numba", "numpy", "pandas", "pyarrow", "scikit-learn", "prefect", "fastapi", "sqlalchemy", "pydantic",
-    "safetensors", "threadpoolctl", "typer", "rich", "matplotlib",
+    "safetensors", "typer", "rich", "matplotlib",
 )  # fmt: skip
 SERVER_LIMIT_SECONDS = 5
 
@@ -63,7 +63,7 @@ def doctor(options: CommonOptions) -> None:
             console().print(f"\n[red]{finding.name}:[/red] {escape(finding.mend or '')}")
         if broken:
             raise typer.Exit(RUN_FAILED)
-        print_next("gatecast retrain")
+        print_next("retrain")
 
 
 def examine() -> Iterator[Finding]:

@@ -36,17 +36,13 @@ def forecast(options: ForecastOptions) -> None:
         with console(stderr=True).status("Starting Prefect"):
             from flows.forecast import choose_model, forecast_latest
             from flows.orchestration import start_embedded_server
-            from flows.settings import DataSettings, Workspace
+            from flows.settings import Workspace
 
             name = choose_model(Workspace.from_environment(), options.name)
-            data = None
-            if options.path is not None:
-                source = "csv" if options.path.suffix.lower() in (".csv", ".txt") else "parquet"
-                data = DataSettings(source=source, path=options.path)
             start_embedded_server()
-        result = forecast_latest(name, data)
+        result = forecast_latest(name, options.path)
         console().print(f"\n[bold]Forecast by {result['name']} {result['version']}[/bold]")
         for sentence in result["forecast"]["sentences"]:
             console().print(f"  {sentence}", markup=False)
         print_paths({"forecast": result["forecast"]["path"]})
-        print_next("gatecast retrain --help")
+        print_next("retrain --help")

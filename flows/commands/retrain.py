@@ -201,4 +201,4 @@ def show(result: Mapping[str, Any], seconds: float) -> None:
             "forecast": forecasts["path"],
         }
     )
-    print_next(f"gatecast forecast --name {result['settings']['name']}")
+    print_next(f"forecast --name {result['settings']['name']}")

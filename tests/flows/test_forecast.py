@@ -11,7 +11,8 @@ from data.errors import InputError
 from data.store import read_parquet
 from flows.forecast import choose_model, forecast_latest, predict_next
 from flows.ingest import read_ingested
-from flows.settings import DataSettings, Workspace
+from flows.registry import Registry
+from flows.settings import RetrainSettings, Workspace
 from lstm import Forecaster, load
 from tests.flows.conftest import small_settings
 
@@ -30,7 +31,7 @@ def test_the_champion_forecasts_from_where_it_was_trained(
 def test_newer_data_give_a_further_forecast(copied: Workspace, tmp_path: Path) -> None:
     frame = read_ingested(next(copied.bars.iterdir()))
     frame.tail(40).head(30).to_csv(tmp_path / "bars.csv", index=False)
-    result = forecast_latest("sample-range", DataSettings(source="csv", path=tmp_path / "bars.csv"))
+    result = forecast_latest("sample-range", tmp_path / "bars.csv")
     assert Path(result["forecast"]["path"]).name == f"{frame['ds'].iloc[-11]:%Y-%m-%d}.parquet"
 
 
@@ -64,3 +65,17 @@ def test_an_unfitted_model_cannot_forecast(trained: tuple[Workspace, dict[str, A
     frame = read_ingested(Path(trained[1]["ingest"]["directory"]))
     with pytest.raises(InputError, match="not been fitted"):
         predict_next(Forecaster(), frame, small_settings().resolved("bars"))
+
+
+def test_newer_data_are_read_at_the_interval_the_model_was_trained_on(
+    copied: Workspace, trained: tuple[Workspace, dict[str, Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def weekly(registry: Registry, version: str) -> RetrainSettings:
+        return small_settings(data={"interval": "1wk", "symbols": ("sp500",)}).resolved("bars")
+
+    monkeypatch.setattr(Registry, "settings", weekly)
+    read_ingested(Path(trained[1]["ingest"]["directory"])).to_csv(tmp_path / "bars.csv", index=False)
+    result = forecast_latest("sample-range", tmp_path / "bars.csv")
+    bars = read_ingested(Path(result["ingest"]["directory"]))
+    assert bars["unique_id"].unique().tolist() == ["sp500"]
+    assert bars["ds"].dt.day_of_week.unique().tolist() == [6]

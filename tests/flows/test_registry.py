@@ -48,16 +48,16 @@ def test_there_is_no_champion_before_a_promotion(registry: Registry) -> None:
 
 def test_a_promotion_moves_the_pointer_and_is_kept(registry: Registry, tmp_path: Path) -> None:
     version = registry.add(candidate(tmp_path), "a" * 12, {})
-    registry.record(Decision(version, None, True, "the first"))
+    registry.record(Decision(version, None, True, "the first", version))
     assert registry.champion() == version
     assert champions(Workspace(tmp_path)) == ["model"]
 
 
 def test_a_refusal_leaves_the_pointer_and_is_kept(registry: Registry, tmp_path: Path) -> None:
     first = registry.add(candidate(tmp_path), "a" * 12, {})
-    registry.record(Decision(first, None, True, "the first"))
+    registry.record(Decision(first, None, True, "the first", first))
     pointer = (registry.directory / "champion.json").read_bytes()
-    registry.record(Decision(f"v0002-{'b' * 12}", first, False, "worse"))
+    registry.record(Decision(f"v0002-{'b' * 12}", first, False, "worse", first))
     assert (registry.directory / "champion.json").read_bytes() == pointer
     lines = (registry.directory / "promotions.jsonl").read_text().splitlines()
     assert [json.loads(line)["reason"] for line in lines] == ["the first", "worse"]

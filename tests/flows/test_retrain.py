@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -159,3 +160,14 @@ def test_too_short_data_changes_nothing_that_was_there(copied: Workspace) -> Non
 def test_settings_travel_through_the_flow_as_json() -> None:
     settings = small_settings().resolved("bars")
     assert RetrainSettings.model_validate(json.loads(json.dumps(settings.to_dict()))) == settings
+
+
+def test_a_series_without_test_rows_is_named(workspace: Workspace, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    parts = [
+        pd.DataFrame({"unique_id": name, "ds": pd.date_range("2020-01-01", periods=rows), "y": rng.normal(size=rows)})
+        for name, rows in (("long", 200), ("short", 100))
+    ]
+    pd.concat(parts).to_csv(tmp_path / "uneven.csv", index=False)
+    settings = small_settings(data={"source": "csv", "path": tmp_path / "uneven.csv"})
+    assert retrain(settings)["evaluate"]["summary"].endswith("No test rows: short.")

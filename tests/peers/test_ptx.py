@@ -1,4 +1,4 @@
-"""The CUDA kernels compile to PTX for a real GPU. That needs NVIDIA's compiler libraries, but neither GPU nor driver."""
+"""The CUDA kernels compile to PTX: that takes NVIDIA's compiler libraries, but neither GPU nor driver."""
 
 from __future__ import annotations
 
