@@ -131,20 +131,22 @@ class RetrainSettings(Settings):
         from data.features import FEATURE_SETS
 
         split = self.split or (SAMPLE_SPLIT if self.data.source == "sample" else SplitSettings())
+        # Models of different horizons answer different questions, and one cannot be the other's champion.
+        ahead = f"-{self.model.horizon}-steps" if self.model.horizon > 1 else ""
         if kind == "series":
             if self.target or self.features:
                 raise InputError(
                     f"{self.data.path} holds series with their own y, which takes no other target or features; leave"
                     " --target and --features out."
                 )
-            return self.model_copy(update={"name": self.name or self.data.origin, "split": split})
+            return self.model_copy(update={"name": self.name or f"{self.data.origin}{ahead}", "split": split})
         target, features = self.target or "range", self.features or "returns"
         model = self.model
         if "scaling" not in model.model_fields_set:
             model = model.model_copy(update={"scaling": FEATURE_SETS[features].scaling})
         return self.model_copy(
             update={
-                "name": self.name or f"{self.data.origin}-{target}",
+                "name": self.name or f"{self.data.origin}-{target}{ahead}",
                 "target": target,
                 "features": features,
                 "split": split,

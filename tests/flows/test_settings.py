@@ -36,6 +36,8 @@ def test_the_sample_resolves_to_range_and_its_own_split() -> None:
 
 def test_a_feature_set_brings_its_scaling_unless_one_is_given() -> None:
     assert RetrainSettings(features="slides").resolved("bars").model.scaling == "minmax"
+    several = RetrainSettings(model=ForecasterSettings(horizon=5))
+    assert several.resolved("bars").name == "sample-range-5-steps"
     chosen = RetrainSettings(features="slides", model=ForecasterSettings(scaling="robust"))
     assert chosen.resolved("bars").model.scaling == "robust"
 
