@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from data.errors import InputError
-from data.store import atomic_file, read_json, sha256_file, write_json
+from data.store import atomic_file, read_json, sha256_file, sync, write_json
 from flows.settings import RetrainSettings, Workspace
 
 VERSION = re.compile(r"v(\d{4,})-([0-9a-f]{12})")
@@ -135,7 +134,7 @@ class Registry:
         version = f"v{number:04d}-{fingerprint}"
         write_json(candidate / "lineage.json", {"version": version, "created_at": _now(), **lineage})
         candidate.rename(self.path(version))
-        _sync(self.directory)
+        sync(self.directory)
         return version
 
     def champion(self) -> str | None:
@@ -178,11 +177,3 @@ def champions(workspace: Workspace) -> list[str]:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -15,6 +15,7 @@ _ROWS, _LOOKBACK = 120, 60
 
 
 def main() -> None:
+    """Run the program; see the module."""
     frame = pd.DataFrame(
         {
             "unique_id": "series",

@@ -16,6 +16,7 @@ from lstm import Forecaster
 
 
 def main() -> None:
+    """Run the program; see the module."""
     path, threads, text = sys.argv[1:]
     settings = json.loads(text)
     numba.set_num_threads(int(threads))

@@ -18,6 +18,7 @@ from neuralforecast.models import LSTM
 
 
 def main() -> None:
+    """Run the program; see the module."""
     path, threads, text = sys.argv[1:]
     settings = json.loads(text)
     torch.set_num_threads(int(threads))

@@ -49,6 +49,8 @@ def takes(options: type[Options]) -> Callable[[Callable[[Options], None]], Calla
     """Let Typer see the fields of a dataclass as the options of a command that takes one of it."""
 
     def decorate(command: Callable[[Options], None]) -> Callable[..., None]:
+        """Give `command` the signature that Typer reads."""
+
         @functools.wraps(command)
         def run(**values: Any) -> None:
             command(options(**values))

@@ -95,6 +95,7 @@ class _Tile:
         return self.builder.shuffle_vector(lane, undefined, zeros)
 
     def emit(self):
+        """Multiply over the whole depth, then store or add."""
         builder = self.builder
         size = self.depth.type
         width = ir.Constant(size, VECTOR_BYTES)
@@ -133,6 +134,7 @@ class _Tile:
                     builder.store(total, sums[m][n])
 
         def store(add):
+            """Write the sums to c, added to what is there or not."""
             for m in range(self.height):
                 row = builder.mul(builder.add(self.row, constant(m)), self.strides["c"][0])
                 for n in range(2):
