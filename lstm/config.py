@@ -21,7 +21,7 @@ class ForecasterSettings(BaseModel):
     learning_rate: float = Field(1e-3, gt=0, description="Step size of Adam; where stateful, 1e-2 suits better")
     schedule: Literal["constant", "cosine"] = Field("cosine", description="Course of the learning rate over training")
     weight_decay: float = Field(1e-2, ge=0, description="Decoupled weight decay of AdamW")
-    batch_size: int = Field(32, gt=0, description="Windows of one step; streams, where stateful")
+    batch_size: int = Field(64, gt=0, description="Windows of one step; streams, where stateful")
     max_epochs: int = Field(30, gt=0, description="Passes over the training windows, at most")
     patience: int = Field(5, gt=0, description="Epochs without a better validation loss before training stops")
     gradient_clip: float = Field(1.0, gt=0, description="Greatest norm of a gradient")

@@ -83,7 +83,7 @@ class RetrainOptions(CommonOptions):
         float | None, typer.Option(help="Step size of Adam.", show_default="0.001", rich_help_panel=MODEL)
     ] = None
     batch_size: Annotated[
-        int | None, typer.Option(help="Windows of one step.", show_default="32", rich_help_panel=MODEL)
+        int | None, typer.Option(help="Windows of one step.", show_default="64", rich_help_panel=MODEL)
     ] = None
     stateful: Annotated[
         bool | None,

@@ -142,7 +142,7 @@ def test_a_series_frame_keeps_its_own_target(server: str, workspace: Workspace, 
     frame.to_csv(path, index=False)
     settings = small_settings(data=DataSettings(source="csv", path=path), model={"horizon": 2})
     result = retrain(settings)
-    assert result["settings"]["name"] == "Town-load"
+    assert result["settings"]["name"] == "Town-load-2-steps"
     assert result["settings"]["target"] is None
     forecasts, _ = read_parquet(Path(result["forecast"]["path"]))
     assert list(forecasts["ds"]) == [pd.Timestamp("2020-04-30"), pd.Timestamp("2020-05-01")]
