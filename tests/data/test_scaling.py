@@ -39,6 +39,24 @@ def test_a_constant_column_has_scale_one(kind):
     assert scaler.transform(np.array([[7.0]])).tolist() == [[0.0]]
 
 
+@pytest.mark.parametrize(
+    ("kind", "theirs", "center", "scale"),
+    [
+        ("standard", "StandardScaler", lambda s: s.mean_, lambda s: s.scale_),
+        ("minmax", "MinMaxScaler", lambda s: s.data_min_, lambda s: 1 / s.scale_),
+        ("robust", "RobustScaler", lambda s: s.center_, lambda s: s.scale_),
+    ],
+)
+def test_scalers_are_those_of_scikit_learn(kind, theirs, center, scale):
+    from sklearn import preprocessing
+
+    values = np.column_stack([make_values(), np.full(50, 0.1), np.full(50, 1e9), np.zeros(50)])
+    reference = getattr(preprocessing, theirs)().fit(values)
+    scaler = Scaler.fit(values, tuple("abcde"), kind)
+    np.testing.assert_allclose(scaler.center, center(reference), rtol=1e-12)
+    np.testing.assert_allclose(scaler.scale, scale(reference), rtol=1e-12)
+
+
 def test_json_round_trip_keeps_every_bit():
     scaler = Scaler.fit(make_values(), COLUMNS)
     again = Scaler.from_dict(json.loads(json.dumps(scaler.to_dict())))
