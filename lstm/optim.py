@@ -50,6 +50,7 @@ class Adam:
             self._parameters.values, self._parameters.gradients, self._first, self._second, self.steps,
             learning_rate, self._betas, self._epsilon, self._weight_decay,
         )  # fmt: skip
+        self._parameters.changed()
         return norm
 
     def state_dict(self) -> dict[str, np.ndarray]:

@@ -16,6 +16,13 @@ import numpy as np
 __all__ = ["Parameters"]
 
 
+class _Version:
+    """What a model shares with its layers: an object that is replaced when the values change."""
+
+    def __init__(self):
+        self.now = object()
+
+
 class Parameters:
     """Named arrays in one flat vector, with their gradients.
 
@@ -30,6 +37,7 @@ class Parameters:
     def __init__(self, arrays: Mapping[str, np.ndarray], ops: ModuleType):
         self._ops = ops
         self._shapes = {name: array.shape for name, array in arrays.items()}
+        self._version = _Version()
         flat = np.concatenate([array.ravel() for array in arrays.values()])
         self.values: Any = ops.as_array(flat, flat.dtype.name)
         self.gradients: Any = ops.zeros(flat.shape, flat.dtype.name)
@@ -43,7 +51,7 @@ class Parameters:
         start = 0
         for part in parts.values():
             stop = start + part.values.shape[0]
-            part._bind(whole.values[start:stop], whole.gradients[start:stop])
+            part._bind(whole.values[start:stop], whole.gradients[start:stop], whole._version)
             start = stop
         return whole
 
@@ -59,6 +67,15 @@ class Parameters:
 
     def __len__(self) -> int:
         return self.values.shape[0]
+
+    @property
+    def version(self) -> object:
+        """What was made from the values is good while this is the same object."""
+        return self._version.now
+
+    def changed(self) -> None:
+        """Say that `values` has been written; whoever writes it directly calls this."""
+        self._version.now = object()
 
     def to_host(self) -> dict[str, np.ndarray]:
         """Copy the values into NumPy arrays."""
@@ -88,9 +105,11 @@ class Parameters:
     def set_flat(self, vector: np.ndarray) -> None:
         """Overwrite the flat vector of values, ``=``."""
         self._ops.copy_into(vector, self.values)
+        self.changed()
 
-    def _bind(self, values: Any, gradients: Any) -> None:
-        self.values, self.gradients = values, gradients
+    def _bind(self, values: Any, gradients: Any, version: _Version) -> None:
+        self.values, self.gradients, self._version = values, gradients, version
+        self.changed()
         self._make_views()
 
     def _make_views(self) -> None:

@@ -75,7 +75,9 @@ class LSTM:
             },
             self._ops,
         )
+        self._names = [[f"{name}_l{layer}" for name in _NAMES] for layer in range(num_layers)]
         self._workspaces: dict[tuple[int, int], list[Any]] = {}
+        self._versions: dict[tuple[int, int], object] = {}  # of the parameters that each workspace was last used with
         self._pass: _Pass | None = None
 
     def train(self) -> None:
@@ -113,7 +115,7 @@ class LSTM:
         h_0, c_0 = self._zero_state(batch_size) if state is None else self._checked_state(state, batch_size)
         h_n, c_n = self._zero_state(batch_size)
         training = self.training if training is None else training
-        workspaces = self._workspaces_for(batch_size, seq_len)
+        workspaces, weights_changed = self._workspaces_for(batch_size, seq_len)
         self._pass = _Pass(x.shape, workspaces) if training else None
         y = x
         for layer, workspace in enumerate(workspaces):
@@ -121,8 +123,9 @@ class LSTM:
             inputs = y
             y = self._empty(batch_size, seq_len, self.hidden_size) if every_step or not is_last else None
             self._ops.lstm_forward(
-                self._weights(layer), inputs, h_0[layer], c_0[layer], workspace, y, h_n[layer], c_n[layer]
-            )
+                self._weights(layer), inputs, h_0[layer], c_0[layer], workspace, y, h_n[layer], c_n[layer],
+                training or weights_changed,
+            )  # fmt: skip
         return y, (h_n, c_n)
 
     def backward(self, dy: Any, dstate: State | None = None, input_grad: bool = True) -> tuple[Any, State]:
@@ -196,13 +199,14 @@ class LSTM:
         return self.input_size if layer == 0 else self.hidden_size
 
     def _weights(self, layer: int) -> Any:
-        return self._ops.LSTMWeights(*(self.parameters[f"{name}_l{layer}"] for name in _NAMES))
+        return self._ops.LSTMWeights(*[self.parameters[name] for name in self._names[layer]])
 
     def _gradients(self, layer: int) -> Any:
-        return self._ops.LSTMWeights(*(self.parameters.gradient(f"{name}_l{layer}") for name in _NAMES))
+        return self._ops.LSTMWeights(*[self.parameters.gradient(name) for name in self._names[layer]])
 
-    def _workspaces_for(self, batch_size: int, seq_len: int) -> list[Any]:
-        sizes = (batch_size, seq_len)
+    def _workspaces_for(self, batch_size: int, seq_len: int) -> tuple[list[Any], bool]:
+        """Return the layers' workspaces, and whether the parameters have changed since these were last used."""
+        sizes, version = (batch_size, seq_len), self.parameters.version
         if sizes not in self._workspaces:
             # An epoch has batches of one size and a last, smaller one; more sizes than that are not worth their memory.
             if len(self._workspaces) == 2:
@@ -211,7 +215,10 @@ class LSTM:
                 self._ops.lstm_workspace(*sizes, self._layer_input_size(layer), self.hidden_size, self.dtype)
                 for layer in range(self.num_layers)
             ]
-        return self._workspaces[sizes]
+            self._versions.pop(sizes, None)
+        weights_changed = self._versions.get(sizes) is not version
+        self._versions[sizes] = version
+        return self._workspaces[sizes], weights_changed
 
     def _empty(self, *shape: int) -> Any:
         return self._ops.zeros(shape, self.dtype)

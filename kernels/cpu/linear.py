@@ -35,14 +35,20 @@ class _Workspace(NamedTuple):
     d_weights: np.ndarray  # (shards, out, padded(in + 1))
 
 
-def _shard_rows(rows: int) -> int:
+# Multiply-adds below which waking another thread would take longer than the work.
+_WORTH_THREADS = 1 << 20
+
+
+def _shard_rows(rows: int, input_size: int, output_size: int) -> int:
+    if rows * input_size * output_size <= _WORTH_THREADS:
+        return rows
     # At most 16 shards, so that their accumulators stay few; at least 32 rows, so that a product is worth its packing.
-    return max(32, -(-rows // 16))
+    return min(rows, max(32, -(-rows // 16)))
 
 
 def linear_workspace(rows: int, input_size: int, output_size: int, dtype: str) -> _Workspace:
     """Allocate what `linear_forward` and `linear_backward` need for these sizes; reused from call to call."""
-    shard_rows = min(_shard_rows(rows), rows)
+    shard_rows = _shard_rows(rows, input_size, output_size)
     shards = -(-rows // shard_rows)
 
     def zeros(*shape: int) -> np.ndarray:
@@ -70,12 +76,11 @@ def linear_forward(weights: LinearWeights, x: np.ndarray, workspace: _Workspace,
     y : (rows, out) array
         ``=``
     """
+    if workspace.operand.shape[0] > 1:
+        _forward(weights, x, workspace, y)
+        return
     _pack_forward(weights, workspace)
-    # A single shard needs no second thread, and waking one would take longer than the work.
-    if workspace.operand.shape[0] == 1:
-        _forward_shard(x, workspace, 0, y)
-    else:
-        _forward(x, workspace, y)
+    _forward_shard(x, workspace, 0, y)
 
 
 def linear_backward(
@@ -97,23 +102,23 @@ def linear_backward(
     dx : (rows, in) array
         ``=``
     """
-    pack(weights.weight, workspace.backward_panels, 0, 0)
-    if workspace.operand.shape[0] == 1:
-        _backward_shard(dy, workspace, 0, dx)
-    else:
-        _backward(dy, workspace, dx)
-    sum_shards(workspace.d_weights)
+    if workspace.operand.shape[0] > 1:
+        _backward(weights, dy, workspace, gradients, dx)
+        return
+    pack(weights.weight, workspace.backward_panels, 0)
+    _backward_shard(dy, workspace, 0, dx)
     _unpack_gradients(workspace.d_weights[0], gradients)
 
 
 @kernel
 def _pack_forward(weights, workspace):
-    pack(weights.weight.T, workspace.forward_panels, 0, 0)
-    pack(weights.bias.reshape(1, -1), workspace.forward_panels, weights.weight.shape[1], 0)
+    pack(weights.weight.T, workspace.forward_panels, 0)
+    pack(weights.bias.reshape(1, -1), workspace.forward_panels, weights.weight.shape[1])
 
 
 @parallel_kernel
-def _forward(x, workspace, y):
+def _forward(weights, x, workspace, y):
+    _pack_forward(weights, workspace)
     for shard in numba.prange(workspace.operand.shape[0]):
         _forward_shard(x, workspace, np.int64(shard), y)
 
@@ -132,9 +137,13 @@ def _forward_shard(x, workspace, shard, y):
 
 
 @parallel_kernel
-def _backward(dy, workspace, dx):
+def _backward(weights, dy, workspace, gradients, dx):
+    pack(weights.weight, workspace.backward_panels, 0)
     for shard in numba.prange(workspace.operand.shape[0]):
         _backward_shard(dy, workspace, np.int64(shard), dx)
+    for row in range(workspace.d_weights.shape[1]):
+        sum_shards(workspace.d_weights, row)
+    _unpack_gradients(workspace.d_weights[0], gradients)
 
 
 @kernel

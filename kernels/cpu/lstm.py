@@ -20,7 +20,7 @@ import numba
 import numpy as np
 
 from kernels.cpu.compilation import kernel, parallel_kernel
-from kernels.cpu.pack import copy, pack, padded, panels_shape, product, sum_shards
+from kernels.cpu.pack import copy, pack, padded, panels_shape, product
 from kernels.scalar import (
     candidate_gradient,
     cell_state,
@@ -52,21 +52,27 @@ class LSTMWeights(NamedTuple):
 
 
 class _Workspace(NamedTuple):
-    """Everything a pass writes that is not a result; each shard's part is flat, shaped by `_steps` to its true rows."""
+    """Everything a pass writes that is not a result; each shard's part is flat, shaped by `_views` to its true rows.
+
+    Units are padded to whole panels, P of them, so that a step of a shard is one run of rows * P numbers for each gate:
+    the gate loops vectorise over that run whatever the hidden size. Padded units stay zero.
+    """
 
     batch_size: int
     seq_len: int
     input_size: int
     hidden_size: int
     operand: np.ndarray  # (shards, (T + 1) * rows * (H + I + 1)): [h_{t-1} | x_t | 1]
-    gates: np.ndarray  # (shards, T * rows * padded(4H)): z, then i f g o, then their gradients
-    cell: np.ndarray  # (shards, (T + 1) * rows * H)
-    tanh_cell: np.ndarray  # (shards, T * rows * H)
-    forward_panels: np.ndarray  # packed [W_hh | W_ih | b].T
-    backward_panels: np.ndarray  # packed [W_hh | W_ih]
-    d_operand: np.ndarray  # (shards, rows, padded(H + I)): [dh_{t-1} | dx_t]
-    d_cell: np.ndarray  # (shards, rows, H)
-    d_weights: np.ndarray  # (shards, H + I + 1, padded(4H)): rows [W_hh | W_ih | b].T
+    gates: np.ndarray  # (shards, 4 * T * rows * P): z, then i f g o, then their gradients
+    cell: np.ndarray  # (shards, (T + 1) * rows * P)
+    tanh_cell: np.ndarray  # (shards, T * rows * P)
+    hidden: np.ndarray  # (shards, rows, P): h_t, then dh_t
+    d_cell: np.ndarray  # (shards, rows, P)
+    d_input: np.ndarray  # (shards, rows, padded(I)): dx_t
+    d_weights: np.ndarray  # (shards, 4, H + I + 1, P): rows [W_hh | W_ih | b].T
+    forward_panels: np.ndarray  # (4, ...) packed [W_hh | W_ih | b].T of each gate
+    hidden_panels: np.ndarray  # (4, ...) packed W_hh of each gate
+    input_panels: np.ndarray  # (4, ...) packed W_ih of each gate
 
 
 def _shard_rows(batch_size: int) -> int:
@@ -78,6 +84,7 @@ def lstm_workspace(batch_size: int, seq_len: int, input_size: int, hidden_size: 
     rows = min(_shard_rows(batch_size), batch_size)
     shards = -(-batch_size // rows)
     depth = hidden_size + input_size + 1
+    units = padded(hidden_size, dtype)
 
     def zeros(*shape: int) -> np.ndarray:
         return np.zeros(shape, dtype)
@@ -88,14 +95,16 @@ def lstm_workspace(batch_size: int, seq_len: int, input_size: int, hidden_size: 
         input_size=input_size,
         hidden_size=hidden_size,
         operand=zeros(shards, (seq_len + 1) * rows * depth),
-        gates=zeros(shards, seq_len * rows * padded(4 * hidden_size, dtype)),
-        cell=zeros(shards, (seq_len + 1) * rows * hidden_size),
-        tanh_cell=zeros(shards, seq_len * rows * hidden_size),
-        forward_panels=zeros(*panels_shape(depth, 4 * hidden_size, dtype)),
-        backward_panels=zeros(*panels_shape(4 * hidden_size, hidden_size + input_size, dtype)),
-        d_operand=zeros(shards, rows, padded(hidden_size + input_size, dtype)),
-        d_cell=zeros(shards, rows, hidden_size),
-        d_weights=zeros(shards, depth, padded(4 * hidden_size, dtype)),
+        gates=zeros(shards, 4 * seq_len * rows * units),
+        cell=zeros(shards, (seq_len + 1) * rows * units),
+        tanh_cell=zeros(shards, seq_len * rows * units),
+        hidden=zeros(shards, rows, units),
+        d_cell=zeros(shards, rows, units),
+        d_input=zeros(shards, rows, padded(input_size, dtype)),
+        d_weights=zeros(shards, 4, depth, units),
+        forward_panels=zeros(4, *panels_shape(depth, hidden_size, dtype)),
+        hidden_panels=zeros(4, *panels_shape(hidden_size, hidden_size, dtype)),
+        input_panels=zeros(4, *panels_shape(hidden_size, input_size, dtype)),
     )
 
 
@@ -108,6 +117,7 @@ def lstm_forward(
     y: np.ndarray | None,
     h_n: np.ndarray,
     c_n: np.ndarray,
+    weights_changed: bool = True,
 ) -> None:
     """Run the layer over a batch of sequences.
 
@@ -123,14 +133,18 @@ def lstm_forward(
         ``=`` hidden state of every step; None where only the last is wanted.
     h_n, c_n : (B, H) arrays
         ``=`` state after the last step.
+    weights_changed : bool
+        False promises that the weights are those of the last forward pass with this workspace: they stay packed.
     """
-    _pack_forward(weights, workspace)
     every_step = y is not None
     y = y if every_step else _nothing(x)
-    if workspace.d_cell.shape[0] == 1:  # a single shard needs no second thread
-        _forward_shard(x, h_0, c_0, workspace, 0, y, h_n, c_n, every_step)
-    else:
-        _forward(x, h_0, c_0, workspace, y, h_n, c_n, every_step)
+    if workspace.d_cell.shape[0] > 1:
+        _forward(weights, x, h_0, c_0, workspace, y, h_n, c_n, every_step, weights_changed)
+        return
+    # A single shard needs no second thread, and waking one would take longer than a short sequence.
+    if weights_changed:
+        _pack_forward(weights, workspace)
+    _forward_shard(x, h_0, c_0, workspace, 0, y, h_n, c_n, every_step)
 
 
 def lstm_backward(
@@ -165,25 +179,25 @@ def lstm_backward(
     """
     every_step, input_grad, nothing = dy is not None, dx is not None, _nothing(dh_n)
     dy, dx = dy if every_step else nothing, dx if input_grad else nothing
+    if workspace.d_cell.shape[0] > 1:
+        _backward(weights, dy, dh_n, dc_n, workspace, gradients, dx, dh_0, dc_0, every_step, input_grad)
+        return
     _pack_backward(weights, workspace, input_grad)
-    if workspace.d_cell.shape[0] == 1:
-        _backward_shard(dy, dh_n, dc_n, workspace, 0, dx, dh_0, dc_0, every_step, input_grad)
-    else:
-        _backward(dy, dh_n, dc_n, workspace, dx, dh_0, dc_0, every_step, input_grad)
-    sum_shards(workspace.d_weights)
-    _unpack_gradients(workspace.d_weights[0], gradients)
+    _backward_shard(dy, dh_n, dc_n, workspace, 0, dx, dh_0, dc_0, every_step, input_grad)
+    _sum_gradients(workspace, gradients)
 
 
 def lstm_gates(workspace: _Workspace) -> np.ndarray:
     """Return the activations i, f, g, o of the last forward pass as a fresh (B, T, 4H) array."""
-    batch_size, hidden_size = workspace.batch_size, workspace.hidden_size
-    gates = np.empty((batch_size, workspace.seq_len, 4 * hidden_size), workspace.gates.dtype)
+    batch_size, seq_len, hidden_size = workspace.batch_size, workspace.seq_len, workspace.hidden_size
+    gates = np.empty((batch_size, seq_len, 4, hidden_size), workspace.gates.dtype)
     shards, rows, _ = workspace.d_cell.shape
     for shard in range(shards):
         first = shard * rows
         last = min(first + rows, batch_size)
-        gates[first:last] = _views(workspace, shard, last - first).gates[..., : 4 * hidden_size].swapaxes(0, 1)
-    return gates
+        views = _views(workspace, shard, last - first)
+        gates[first:last] = views.gates[..., :hidden_size].transpose(2, 1, 0, 3)
+    return gates.reshape(batch_size, seq_len, 4 * hidden_size)
 
 
 def _nothing(like: np.ndarray) -> np.ndarray:
@@ -194,40 +208,21 @@ class _Views(NamedTuple):
     """One shard's part of the workspace, time-major."""
 
     operand: np.ndarray  # (T + 1, rows, H + I + 1)
-    gates: np.ndarray  # (T, rows, padded(4H))
-    cell: np.ndarray  # (T + 1, rows, H)
-    tanh_cell: np.ndarray  # (T, rows, H)
-
-
-@kernel
-def _steps(array, shard, steps, rows, columns):
-    return array[shard, : steps * rows * columns].reshape(steps, rows, columns)
+    gates: np.ndarray  # (4, T, rows, P)
+    cell: np.ndarray  # (T + 1, rows, P)
+    tanh_cell: np.ndarray  # (T, rows, P)
 
 
 @kernel
 def _views(workspace, shard, rows):
-    seq_len, hidden_size = workspace.seq_len, workspace.hidden_size
-    gate_columns = workspace.forward_panels.shape[0] * workspace.forward_panels.shape[2]
+    steps, units, depth = workspace.seq_len, workspace.d_cell.shape[2], workspace.d_weights.shape[2]
+    size = steps * rows * units
     return _Views(
-        _steps(workspace.operand, shard, seq_len + 1, rows, workspace.d_weights.shape[1]),
-        _steps(workspace.gates, shard, seq_len, rows, gate_columns),
-        _steps(workspace.cell, shard, seq_len + 1, rows, hidden_size),
-        _steps(workspace.tanh_cell, shard, seq_len, rows, hidden_size),
+        workspace.operand[shard, : (steps + 1) * rows * depth].reshape(steps + 1, rows, depth),
+        workspace.gates[shard, : 4 * size].reshape(4, steps, rows, units),
+        workspace.cell[shard, : size + rows * units].reshape(steps + 1, rows, units),
+        workspace.tanh_cell[shard, :size].reshape(steps, rows, units),
     )
-
-
-@kernel
-def _pack_forward(weights, workspace):
-    input_size, hidden_size = workspace.input_size, workspace.hidden_size
-    pack(weights.w_hh.T, workspace.forward_panels, 0, 0)
-    pack(weights.w_ih.T, workspace.forward_panels, hidden_size, 0)
-    pack(weights.bias.reshape(1, -1), workspace.forward_panels, hidden_size + input_size, 0)
-
-
-@parallel_kernel
-def _forward(x, h_0, c_0, workspace, y, h_n, c_n, every_step):
-    for shard in numba.prange(workspace.d_cell.shape[0]):
-        _forward_shard(x, h_0, c_0, workspace, np.int64(shard), y, h_n, c_n, every_step)
 
 
 @kernel
@@ -238,33 +233,49 @@ def _rows(workspace, shard):
 
 
 @kernel
+def _pack_forward(weights, workspace):
+    input_size, hidden_size = workspace.input_size, workspace.hidden_size
+    for gate in range(4):
+        units, panels = slice(gate * hidden_size, (gate + 1) * hidden_size), workspace.forward_panels[gate]
+        pack(weights.w_hh[units].T, panels, 0)
+        pack(weights.w_ih[units].T, panels, hidden_size)
+        pack(weights.bias[units].reshape(hidden_size, 1).T, panels, hidden_size + input_size)
+
+
+@parallel_kernel
+def _forward(weights, x, h_0, c_0, workspace, y, h_n, c_n, every_step, weights_changed):
+    if weights_changed:
+        _pack_forward(weights, workspace)
+    for shard in numba.prange(workspace.d_cell.shape[0]):
+        _forward_shard(x, h_0, c_0, workspace, np.int64(shard), y, h_n, c_n, every_step)
+
+
+@kernel
 def _forward_shard(x, h_0, c_0, workspace, shard, y, h_n, c_n, every_step):
     first, last = _rows(workspace, shard)
     seq_len, input_size, hidden_size = workspace.seq_len, workspace.input_size, workspace.hidden_size
-    depth = hidden_size + input_size + 1
     operand, gates, cell, tanh_cell = _views(workspace, shard, last - first)
+    hidden = workspace.hidden[shard, : last - first]
     copy(h_0[first:last], operand[0])
     copy(c_0[first:last], cell[0])
     for t in range(seq_len):
         copy(x[first:last, t], operand[t, :, hidden_size:])
-        for r in range(last - first):
-            operand[t, r, depth - 1] = 1
-        product(operand[t], workspace.forward_panels, gates[t], False)
-        for r in range(last - first):
-            _activate(gates[t, r], cell[t, r], cell[t + 1, r], tanh_cell[t, r], operand[t + 1, r])
+        operand[t, :, hidden_size + input_size] = 1
+        for gate in range(4):
+            product(operand[t], workspace.forward_panels[gate], gates[gate, t], False)
+        _activate(gates, t, cell[t].ravel(), cell[t + 1].ravel(), tanh_cell[t].ravel(), hidden.ravel())
+        copy(hidden[:, :hidden_size], operand[t + 1])
         if every_step:
-            copy(operand[t + 1, :, :hidden_size], y[first:last, t])
-    copy(operand[seq_len, :, :hidden_size], h_n[first:last])
-    copy(cell[seq_len], c_n[first:last])
+            copy(hidden[:, :hidden_size], y[first:last, t])
+    copy(hidden[:, :hidden_size], h_n[first:last])
+    copy(cell[seq_len, :, :hidden_size], c_n[first:last])
 
 
 @kernel
-def _activate(gates, c_prev, c, tanh_c, h):
-    """Turn one row's pre-activations into gates, and these into the next state."""
-    hidden_size = c.shape[0]
-    i, f = gates[:hidden_size], gates[hidden_size : 2 * hidden_size]
-    g, o = gates[2 * hidden_size : 3 * hidden_size], gates[3 * hidden_size : 4 * hidden_size]
-    for j in range(hidden_size):
+def _activate(gates, t, c_prev, c, tanh_c, h):
+    """Turn a step's pre-activations into gates, and these into the next state."""
+    i, f, g, o = gates[0, t].ravel(), gates[1, t].ravel(), gates[2, t].ravel(), gates[3, t].ravel()
+    for j in range(c.shape[0]):
         i_j, f_j, g_j, o_j = sigmoid(i[j]), sigmoid(f[j]), tanh(g[j]), sigmoid(o[j])
         c_j = cell_state(i_j, f_j, g_j, c_prev[j])
         tanh_c_j = tanh(c_j)
@@ -275,15 +286,20 @@ def _activate(gates, c_prev, c, tanh_c, h):
 
 @kernel
 def _pack_backward(weights, workspace, input_grad):
-    pack(weights.w_hh, workspace.backward_panels, 0, 0)
-    if input_grad:
-        pack(weights.w_ih, workspace.backward_panels, 0, workspace.hidden_size)
+    hidden_size = workspace.hidden_size
+    for gate in range(4):
+        units = slice(gate * hidden_size, (gate + 1) * hidden_size)
+        pack(weights.w_hh[units], workspace.hidden_panels[gate], 0)
+        if input_grad:
+            pack(weights.w_ih[units], workspace.input_panels[gate], 0)
 
 
 @parallel_kernel
-def _backward(dy, dh_n, dc_n, workspace, dx, dh_0, dc_0, every_step, input_grad):
+def _backward(weights, dy, dh_n, dc_n, workspace, gradients, dx, dh_0, dc_0, every_step, input_grad):
+    _pack_backward(weights, workspace, input_grad)
     for shard in numba.prange(workspace.d_cell.shape[0]):
         _backward_shard(dy, dh_n, dc_n, workspace, np.int64(shard), dx, dh_0, dc_0, every_step, input_grad)
+    _sum_gradients(workspace, gradients)
 
 
 @kernel
@@ -292,29 +308,45 @@ def _backward_shard(dy, dh_n, dc_n, workspace, shard, dx, dh_0, dc_0, every_step
     rows, seq_len = last - first, workspace.seq_len
     input_size, hidden_size = workspace.input_size, workspace.hidden_size
     operand, gates, cell, tanh_cell = _views(workspace, shard, rows)
-    d_operand, d_cell = workspace.d_operand[shard, :rows], workspace.d_cell[shard, :rows]
-    # Without dx only the panels that hold W_hh are multiplied.
-    columns = hidden_size + (input_size if input_grad else 0)
-    width = workspace.backward_panels.shape[2]
-    panels = workspace.backward_panels[: (columns + width - 1) // width]
-    copy(dh_n[first:last], d_operand)
+    d_hidden, d_cell = workspace.hidden[shard, :rows], workspace.d_cell[shard, :rows]
+    d_input = workspace.d_input[shard, :rows]
+    d_hidden[:], d_cell[:] = 0, 0  # the forward pass may have left other numbers in padded units
+    copy(dh_n[first:last], d_hidden)
     copy(dc_n[first:last], d_cell)
     steps = max(1, _CHUNK_ROWS // rows)
     for chunk_end in range(seq_len, 0, -steps):
         chunk = max(0, chunk_end - steps)
         for t in range(chunk_end - 1, chunk - 1, -1):
-            for r in range(rows):
-                dh = d_operand[r, :hidden_size]
-                if every_step:
+            if every_step:
+                for r in range(rows):
                     for j in range(hidden_size):
-                        dh[j] += dy[first + r, t, j]
-                _differentiate(gates[t, r], cell[t, r], tanh_cell[t, r], dh, d_cell[r])
-            product(gates[t, :, : 4 * hidden_size], panels, d_operand, False)
+                        d_hidden[r, j] += dy[first + r, t, j]
+            _differentiate(gates, t, cell[t].ravel(), tanh_cell[t].ravel(), d_hidden.ravel(), d_cell.ravel())
+            for gate in range(4):
+                product(gates[gate, t, :, :hidden_size], workspace.hidden_panels[gate], d_hidden, gate > 0)
             if input_grad:
-                copy(d_operand[:, hidden_size : hidden_size + input_size], dx[first:last, t])
-        _accumulate(gates[chunk:chunk_end], operand[chunk:chunk_end], workspace.d_weights[shard], chunk_end < seq_len)
-    copy(d_operand[:, :hidden_size], dh_0[first:last])
-    copy(d_cell, dc_0[first:last])
+                for gate in range(4):
+                    product(gates[gate, t, :, :hidden_size], workspace.input_panels[gate], d_input, gate > 0)
+                copy(d_input[:, :input_size], dx[first:last, t])
+        for gate in range(4):
+            d_weights = workspace.d_weights[shard, gate]
+            _accumulate(gates[gate, chunk:chunk_end], operand[chunk:chunk_end], d_weights, chunk_end < seq_len)
+    copy(d_hidden[:, :hidden_size], dh_0[first:last])
+    copy(d_cell[:, :hidden_size], dc_0[first:last])
+
+
+@kernel
+def _differentiate(gates, t, c_prev, tanh_c, dh, dc):
+    """Turn a step's gates into the gradients of their pre-activations, and dc into that of the step before."""
+    i, f, g, o = gates[0, t].ravel(), gates[1, t].ravel(), gates[2, t].ravel(), gates[3, t].ravel()
+    for j in range(dc.shape[0]):
+        i_j, f_j, g_j, o_j = i[j], f[j], g[j], o[j]
+        dc_j = cell_state_gradient(dc[j], dh[j], o_j, tanh_c[j])
+        i[j] = input_gate_gradient(dc_j, i_j, g_j)
+        f[j] = forget_gate_gradient(dc_j, f_j, c_prev[j])
+        g[j] = candidate_gradient(dc_j, i_j, g_j)
+        o[j] = output_gate_gradient(dh[j], o_j, tanh_c[j])
+        dc[j] = dc_j * f_j
 
 
 @kernel
@@ -326,27 +358,20 @@ def _accumulate(d_gates, operand, d_weights, accumulate):
 
 
 @kernel
-def _unpack_gradients(total, gradients):
-    """Take one layer's gradients apart: the rows of `total` are ``[W_hh | W_ih | b].T``."""
-    rows, hidden_size = gradients.w_hh.shape
-    input_size = gradients.w_ih.shape[1]
-    copy(total[:hidden_size, :rows].T, gradients.w_hh)
-    copy(total[hidden_size : hidden_size + input_size, :rows].T, gradients.w_ih)
-    for row in range(rows):
-        gradients.bias[row] = total[hidden_size + input_size, row]
-
-
-@kernel
-def _differentiate(gates, c_prev, tanh_c, dh, dc):
-    """Turn one row's gates into the gradients of their pre-activations, and dc into that of the step before."""
-    hidden_size = dc.shape[0]
-    i, f = gates[:hidden_size], gates[hidden_size : 2 * hidden_size]
-    g, o = gates[2 * hidden_size : 3 * hidden_size], gates[3 * hidden_size : 4 * hidden_size]
-    for j in range(hidden_size):
-        i_j, f_j, g_j, o_j = i[j], f[j], g[j], o[j]
-        dc_j = cell_state_gradient(dc[j], dh[j], o_j, tanh_c[j])
-        i[j] = input_gate_gradient(dc_j, i_j, g_j)
-        f[j] = forget_gate_gradient(dc_j, f_j, c_prev[j])
-        g[j] = candidate_gradient(dc_j, i_j, g_j)
-        o[j] = output_gate_gradient(dh[j], o_j, tanh_c[j])
-        dc[j] = dc_j * f_j
+def _sum_gradients(workspace, gradients):
+    """Add the shards' gradients of ``[W_hh | W_ih | b].T``, in the order of the shards, and take them apart."""
+    input_size, hidden_size = workspace.input_size, workspace.hidden_size
+    for row in range(workspace.d_weights.shape[2]):
+        for gate in range(4):
+            total = workspace.d_weights[0, gate, row]
+            for shard in range(1, workspace.d_weights.shape[0]):
+                for j in range(hidden_size):
+                    total[j] += workspace.d_weights[shard, gate, row, j]
+            first = gate * hidden_size
+            for j in range(hidden_size):
+                if row < hidden_size:
+                    gradients.w_hh[first + j, row] = total[j]
+                elif row < hidden_size + input_size:
+                    gradients.w_ih[first + j, row - hidden_size] = total[j]
+                else:
+                    gradients.bias[first + j] = total[j]

@@ -11,16 +11,12 @@ the true columns is written (with zeros) and never read.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
-from kernels.cpu.compilation import kernel, parallel_kernel
+from kernels.cpu.compilation import kernel
 from kernels.cpu.tile import HEIGHT, VECTOR_BYTES, tile
 
 __all__ = ["PANEL_BYTES", "copy", "pack", "padded", "panels_shape", "product", "sum_shards"]
-
-# Numbers to add from which waking the other threads pays.
-_WORTH_THREADS = 1 << 17
 
 PANEL_BYTES = 2 * VECTOR_BYTES
 """Width of a panel: two vectors."""
@@ -39,24 +35,23 @@ def panels_shape(depth: int, columns: int, dtype: str) -> tuple[int, int, int]:
 
 
 @kernel
-def pack(matrix, panels, first_row, first_column):
-    """Put a matrix into panels, its corner at (first_row, first_column) of the matrix that the panels stand for.
+def pack(matrix, panels, first_row):
+    """Put a matrix into panels, its first row at row `first_row` of the matrix that the panels stand for.
 
     Parameters
     ----------
     matrix : (rows, columns) array, any strides
     panels : (n_panels, depth, width) array
         ``=`` within the matrix; the rest stays as it is, so padding that was zero is zero.
-    first_row, first_column : int
+    first_row : int
     """
     rows, columns = matrix.shape
     width = panels.shape[2]
-    for p in range(first_column // width, panels.shape[0]):
-        first = max(0, first_column - p * width)
-        last = min(width, first_column + columns - p * width)
+    for p in range(panels.shape[0]):
+        last = min(width, columns - p * width)
         for k in range(rows):
-            for j in range(first, last):
-                panels[p, first_row + k, j] = matrix[k, p * width + j - first_column]
+            for j in range(last):
+                panels[p, first_row + k, j] = matrix[k, p * width + j]
 
 
 @kernel
@@ -99,23 +94,9 @@ def product(a, b, c, accumulate):
             tile(1, a, row, b, panel, c, accumulate)
 
 
-def sum_shards(parts: np.ndarray) -> None:
-    """``parts[0] += parts[1] + parts[2] + ...``, in that order, for a (shards, rows, columns) array."""
-    if parts.size < _WORTH_THREADS:
-        _sum_rows(parts, 0, parts.shape[1])
-    else:
-        _sum_in_parallel(parts)
-
-
-@parallel_kernel
-def _sum_in_parallel(parts):
-    for row in numba.prange(parts.shape[1]):
-        _sum_rows(parts, np.int64(row), np.int64(row) + 1)
-
-
 @kernel
-def _sum_rows(parts, first, last):
-    for row in range(first, last):
-        for shard in range(1, parts.shape[0]):
-            for column in range(parts.shape[2]):
-                parts[0, row, column] += parts[shard, row, column]
+def sum_shards(parts, row):
+    """``parts[0, row] += parts[1, row] + parts[2, row] + ...``, in that order, for a (shards, rows, columns) array."""
+    for shard in range(1, parts.shape[0]):
+        for column in range(parts.shape[2]):
+            parts[0, row, column] += parts[shard, row, column]

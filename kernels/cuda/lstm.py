@@ -63,9 +63,20 @@ def lstm_workspace(batch_size: int, seq_len: int, input_size: int, hidden_size: 
 
 
 def lstm_forward(
-    weights: LSTMWeights, x: Any, h_0: Any, c_0: Any, workspace: _Workspace, y: Any | None, h_n: Any, c_n: Any
+    weights: LSTMWeights,
+    x: Any,
+    h_0: Any,
+    c_0: Any,
+    workspace: _Workspace,
+    y: Any | None,
+    h_n: Any,
+    c_n: Any,
+    weights_changed: bool = True,
 ) -> None:
-    """Run the layer over a batch of sequences; arguments as `kernels.cpu.lstm.lstm_forward`."""
+    """Run the layer over a batch of sequences; arguments as `kernels.cpu.lstm.lstm_forward`.
+
+    Nothing is prepared from the weights here, so `weights_changed` makes no difference.
+    """
     batch_size, seq_len, _ = x.shape
     workspace.x.copy_to_device(x)
     workspace.hidden[0].copy_to_device(h_0)

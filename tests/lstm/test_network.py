@@ -17,6 +17,7 @@ def test_gradients_agree_with_central_differences(rng, num_layers, every_step):
     dy_hat = rng.standard_normal((15 if every_step else 3, 2))
 
     def loss():
+        network.parameters.changed()
         y_hat, _ = network.forward(x, state, every_step=every_step)
         return float((y_hat * dy_hat).sum())
 
@@ -44,6 +45,7 @@ def test_one_vector_holds_the_layers_and_the_head():
     assert {"lstm.weight_ih_l0", "lstm.bias_ih_l1", "head.weight", "head.bias"} <= set(sizes)
     network.parameters.values[:] = 0
     network.parameters["head.bias"][:] = [1, 2]
+    network.parameters.changed()
     y_hat, _ = network.forward(np.ones((2, 5, 3), "float32"))
     assert y_hat.tolist() == [[1, 2], [1, 2]]
 

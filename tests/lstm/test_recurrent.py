@@ -3,6 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from kernels import get_backend
+from lstm.optim import Adam
+from lstm.parameters import Parameters
 from lstm.recurrent import LSTM
 from tests.gradcheck import central_difference
 from tests.lstm.oracle import draw, oracle_backward, oracle_forward
@@ -53,6 +56,7 @@ def test_gradients_agree_with_central_differences(rng):
     dy, dh_n, dc_n = rng.standard_normal((2, 5, 4)), rng.standard_normal((2, 2, 4)), rng.standard_normal((2, 2, 4))
 
     def loss():
+        layer.parameters.changed()
         y, (h_n, c_n) = layer.forward(x, (h_0, c_0))
         return float((y * dy).sum() + (h_n * dh_n).sum() + (c_n * dc_n).sum())
 
@@ -220,6 +224,7 @@ def test_a_later_call_does_not_change_an_earlier_result(rng):
     kept = [array.copy() for array in results]
     run(-2)
     layer.parameters.values[:] = 0
+    layer.parameters.changed()
     layer.forward(x)
     assert all(np.array_equal(result, copy) for result, copy in zip(results, kept, strict=True))
 
@@ -339,3 +344,23 @@ def test_the_seed_decides_the_weights():
     first, again, other = (LSTM(3, 4, seed=seed).parameters.values for seed in (1, 1, 2))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
+
+
+@pytest.mark.parametrize("change", ["load", "optimizer", "join"])
+def test_a_forward_pass_after_a_change_of_the_parameters_uses_the_new_ones(rng, change):
+    layer, x = LSTM(3, 4, seed=1), rng.standard_normal((1, 5, 3)).astype("float32")
+    before, _ = layer.forward(x)
+    assert np.array_equal(layer.forward(x)[0], before)
+    if change == "load":
+        layer.load_state_dict(LSTM(3, 4, seed=2).state_dict())
+    elif change == "optimizer":
+        layer.parameters.gradients[:] = 1
+        Adam(layer.parameters, get_backend("cpu")).step(0.1)
+    else:
+        whole = Parameters.join({"lstm": layer.parameters}, get_backend("cpu"))
+        whole.set_flat(LSTM(3, 4, seed=2).parameters.values)
+    fresh = LSTM(3, 4, seed=9)
+    fresh.load_state_dict(layer.state_dict())
+    after, _ = layer.forward(x)
+    assert not np.array_equal(after, before)
+    assert np.array_equal(after, fresh.forward(x)[0])

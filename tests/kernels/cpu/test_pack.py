@@ -19,7 +19,7 @@ worst = 0
 for rows, depth, columns in ((1, 1, 1), (5, 3, 7), (16, 9, 40)):
     a, b = rng.normal(size=(rows, depth)), rng.normal(size=(depth, columns))
     panels = np.zeros(panels_shape(depth, columns, "float64"))
-    pack(b, panels, 0, 0)
+    pack(b, panels, 0)
     c = np.zeros((rows, padded(columns, "float64")))
     product(a, panels, c, False)
     worst = max(worst, np.abs(c[:, :columns] - a @ b).max())
@@ -33,7 +33,7 @@ def test_products_of_every_height_are_right_and_write_only_their_rows(rng, dtype
     for depth, columns in ((1, 1), (7, 28), (50, 60), (33, 129)):
         a, b = rng.normal(size=(rows, depth)).astype(dtype), rng.normal(size=(depth, columns)).astype(dtype)
         panels = np.zeros(panels_shape(depth, columns, dtype), dtype)
-        pack(b, panels, 0, 0)
+        pack(b, panels, 0)
         frame = np.full((rows + 20, padded(columns, dtype)), 7, dtype)
         product(a, panels, frame[10 : 10 + rows], False)
         assert relative_error(frame[10 : 10 + rows, :columns], a.astype(float) @ b.astype(float)) < tolerance
@@ -46,19 +46,18 @@ def test_products_of_every_height_are_right_and_write_only_their_rows(rng, dtype
 def test_a_transposed_left_operand_needs_no_copy(rng):
     a, b = rng.normal(size=(9, 13)), rng.normal(size=(9, 5))
     panels = np.zeros(panels_shape(9, 5, "float64"))
-    pack(b, panels, 0, 0)
+    pack(b, panels, 0)
     c = np.zeros((13, padded(5, "float64")))
     product(a.T, panels, c, False)
     np.testing.assert_allclose(c[:, :5], a.T @ b, atol=1e-13)
 
 
-def test_blocks_packed_at_a_corner_stand_where_they_belong(rng):
-    upper_left, lower_right = rng.normal(size=(3, 37)), rng.normal(size=(2, 20))
-    whole = np.zeros((5, 57))
-    whole[:3, :37], whole[3:, 37:] = upper_left, lower_right
+def test_blocks_packed_below_each_other_stand_where_they_belong(rng):
+    upper, lower = rng.normal(size=(3, 57)), rng.normal(size=(2, 57))
     panels = np.zeros(panels_shape(5, 57, "float64"))
-    pack(upper_left, panels, 0, 0)
-    pack(lower_right, panels, 3, 37)
+    pack(upper, panels, 0)
+    pack(lower, panels, 3)
+    whole = np.concatenate([upper, lower])
     np.testing.assert_array_equal(panels.transpose(1, 0, 2).reshape(5, -1)[:, :57], whole)
 
 
@@ -66,7 +65,7 @@ def test_nan_reaches_its_row_and_no_other(rng):
     a = rng.normal(size=(9, 4))
     a[3, 2] = np.nan
     panels = np.zeros(panels_shape(4, 6, "float64"))
-    pack(rng.normal(size=(4, 6)), panels, 0, 0)
+    pack(rng.normal(size=(4, 6)), panels, 0)
     c = np.zeros((9, padded(6, "float64")))
     product(a, panels, c, False)
     assert np.isnan(c[3, :6]).all()
