@@ -4,8 +4,9 @@ The batch is cut into shards of rows. A shard needs nothing from its neighbours 
 so each runs all time steps on one thread while its activations stay in that core's cache, and a call has a single
 parallel region. Within a step:
 
-forward     ``z_t = [h_{t-1} | x_t | 1] @ [W_hh | W_ih | b].T``, one product with weights packed once per call; gates.
-backward    gate gradients overwrite the gates, then ``[dh_{t-1} | dx_t] = dz_t @ [W_hh | W_ih]``.
+forward     ``z_t = [h_{t-1} | x_t | 1] @ [W_hh | W_ih | b].T``, a product per gate with weights packed once per call;
+            then the gate maths, one loop over all rows and units of the step.
+backward    gate gradients overwrite the gates, then ``dh_{t-1} = dz_t @ W_hh`` and, if wanted, ``dx_t = dz_t @ W_ih``.
 weights     ``dW.T += [h | x | 1].T @ dz`` over a chunk of time steps while they are in cache; one accumulator per
             shard, and the accumulators are added in the order of the shards.
 

@@ -79,19 +79,28 @@ def product(a, b, c, accumulate):
     """
     rows = a.shape[0]
     panels = b.shape[0] if b.ndim == 3 else b.shape[1] * b.itemsize // PANEL_BYTES
-    for panel in range(panels):
+    first_panel = 0
+    if rows == 1:
+        # One row has one number per vector of b to wait for: more panels at once keep the multiply-adds apart.
+        while first_panel + 4 <= panels:
+            tile(1, 4, a, 0, b, first_panel, c, accumulate)
+            first_panel += 4
+        if first_panel + 2 <= panels:
+            tile(1, 2, a, 0, b, first_panel, c, accumulate)
+            first_panel += 2
+    for panel in range(first_panel, panels):
         row = 0
         while row + HEIGHT <= rows:
-            tile(HEIGHT, a, row, b, panel, c, accumulate)
+            tile(HEIGHT, 1, a, row, b, panel, c, accumulate)
             row += HEIGHT
         if HEIGHT > 4 and row + 4 <= rows:
-            tile(4, a, row, b, panel, c, accumulate)
+            tile(4, 1, a, row, b, panel, c, accumulate)
             row += 4
         if row + 2 <= rows:
-            tile(2, a, row, b, panel, c, accumulate)
+            tile(2, 1, a, row, b, panel, c, accumulate)
             row += 2
         if row < rows:
-            tile(1, a, row, b, panel, c, accumulate)
+            tile(1, 1, a, row, b, panel, c, accumulate)
 
 
 @kernel

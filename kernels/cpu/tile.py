@@ -36,26 +36,29 @@ HEIGHT = 8 if VECTOR_BYTES == 64 else 4
 
 
 @intrinsic(prefer_literal=True)
-def tile(typing_context, height, a, row, b, panel, c, accumulate):
-    """``c[row : row + height, panel's columns] (+)= a[row : row + height] @ b[:, panel's columns]``.
+def tile(typing_context, height, panels, a, row, b, panel, c, accumulate):
+    """``c[row : row + height, columns] (+)= a[row : row + height] @ b[:, columns]`` for the columns of some panels.
 
     Parameters
     ----------
     height : int literal
         Rows of the tile.
+    panels : int literal
+        How many panels side by side.
     a : (rows, depth) array, any strides
     row, panel : int
+        The first ones.
     b : (n_panels, depth, 2 * vector) or (depth, n_panels * 2 * vector) array, last axis contiguous
     c : (rows, n_panels * 2 * vector) array, last axis contiguous
-        ``=`` where `accumulate` is False, ``+=`` where it is True. All columns of the panel are written.
+        ``=`` where `accumulate` is False, ``+=`` where it is True. All columns of the panels are written.
     accumulate : bool
     """
-    if not isinstance(height, types.IntegerLiteral):
-        raise TypingError("the height of a tile is a literal integer")
-    signature = types.void(height, a, types.intp, b, types.intp, c, types.boolean)
+    if not isinstance(height, types.IntegerLiteral) or not isinstance(panels, types.IntegerLiteral):
+        raise TypingError("height and width of a tile are literal integers")
+    signature = types.void(height, panels, a, types.intp, b, types.intp, c, types.boolean)
 
     def generate(context, builder, signature, arguments):
-        emitter = _Tile(context, builder, signature, arguments, height.literal_value)
+        emitter = _Tile(context, builder, signature, arguments, height.literal_value, 2 * panels.literal_value)
         emitter.emit()
         return context.get_dummy_value()
 
@@ -65,15 +68,15 @@ def tile(typing_context, height, a, row, b, panel, c, accumulate):
 class _Tile:
     """Emits the instructions of one tile."""
 
-    def __init__(self, context, builder, signature, arguments, height):
+    def __init__(self, context, builder, signature, arguments, height, vectors):
         self.builder = builder
-        self.height = height
+        self.height, self.vectors = height, vectors
         array = {
             name: context.make_array(signature.args[place])(context, builder, arguments[place])
-            for name, place in (("a", 1), ("b", 3), ("c", 5))
+            for name, place in (("a", 2), ("b", 4), ("c", 6))
         }
-        self.row, self.panel, self.accumulate = arguments[2], arguments[4], arguments[6]
-        self.scalar = context.get_data_type(signature.args[1].dtype)
+        self.row, self.panel, self.accumulate = arguments[3], arguments[5], arguments[7]
+        self.scalar = context.get_data_type(signature.args[2].dtype)
         self.item_bytes = context.get_abi_sizeof(self.scalar)
         self.lanes = VECTOR_BYTES // self.item_bytes
         self.vector = ir.VectorType(self.scalar, self.lanes)
@@ -115,21 +118,24 @@ class _Tile:
             return ir.Constant(size, number)
 
         sums = [
-            [cgutils.alloca_once_value(builder, ir.Constant(self.vector, None)) for _ in range(2)]
+            [cgutils.alloca_once_value(builder, ir.Constant(self.vector, None)) for _ in range(self.vectors)]
             for _ in range(self.height)
         ]
         with cgutils.for_range(builder, self.depth) as loop:
             # A packed panel is the first axis of b; an unpacked one is two vectors of b's last axis.
             is_packed = len(self.strides["b"]) == 3
             panel_stride = self.strides["b"][0] if is_packed else constant(2 * VECTOR_BYTES)
-            start = offset((self.panel, panel_stride), (loop.index, self.strides["b"][-2]))
-            right = [self.load("b", builder.add(start, constant(VECTOR_BYTES * n)), self.vector) for n in range(2)]
+            right = []
+            for n in range(self.vectors):
+                panel = builder.add(self.panel, constant(n // 2))
+                start = offset((panel, panel_stride), (loop.index, self.strides["b"][-2]))
+                right.append(self.load("b", builder.add(start, constant(VECTOR_BYTES * (n % 2))), self.vector))
             for m in range(self.height):
                 place = offset(
                     (builder.add(self.row, constant(m)), self.strides["a"][0]), (loop.index, self.strides["a"][1])
                 )
                 left = self.broadcast(self.load("a", place, self.scalar))
-                for n in range(2):
+                for n in range(self.vectors):
                     total = builder.call(multiply_add, [left, right[n], builder.load(sums[m][n])])
                     builder.store(total, sums[m][n])
 
@@ -137,7 +143,7 @@ class _Tile:
             """Write the sums to c, added to what is there or not."""
             for m in range(self.height):
                 row = builder.mul(builder.add(self.row, constant(m)), self.strides["c"][0])
-                for n in range(2):
+                for n in range(self.vectors):
                     column = builder.mul(builder.add(builder.mul(self.panel, constant(2)), constant(n)), width)
                     place = builder.add(row, column)
                     total = builder.load(sums[m][n])

@@ -16,7 +16,7 @@ from kernels.cpu.pack import pack, padded, panels_shape, product
 from kernels.cpu.tile import VECTOR_BYTES
 rng = np.random.default_rng(0)
 worst = 0
-for rows, depth, columns in ((1, 1, 1), (5, 3, 7), (16, 9, 40)):
+for rows, depth, columns in ((1, 1, 1), (1, 5, 200), (5, 3, 7), (16, 9, 40)):
     a, b = rng.normal(size=(rows, depth)), rng.normal(size=(depth, columns))
     panels = np.zeros(panels_shape(depth, columns, "float64"))
     pack(b, panels, 0)
