@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lstm.cell import LSTMCell as LSTMCell
     from lstm.checkpoint import CheckpointError as CheckpointError
     from lstm.config import ForecasterSettings as ForecasterSettings
     from lstm.forecaster import Forecaster as Forecaster
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from lstm.layers import Linear as Linear
     from lstm.models import load as load
     from lstm.recurrent import LSTM as LSTM
-    from lstm.recurrent import LSTMCell as LSTMCell
 
 _MODULES = MappingProxyType(
     {
@@ -33,7 +33,7 @@ _MODULES = MappingProxyType(
         "Forecaster": "lstm.forecaster",
         "ForecasterSettings": "lstm.config",
         "LSTM": "lstm.recurrent",
-        "LSTMCell": "lstm.recurrent",
+        "LSTMCell": "lstm.cell",
         "Linear": "lstm.layers",
         "init_parameters": "lstm.initialisation",
         "load": "lstm.models",

@@ -1,4 +1,4 @@
-"""LSTM layers: `LSTM` over whole sequences, `LSTMCell` for a single step."""
+"""`LSTM`: layers, in one direction or both, over whole sequences."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ from kernels import get_backend
 from lstm.initialisation import init_parameters
 from lstm.parameters import Parameters
 
-__all__ = ["LSTM", "LSTMCell", "with_both_biases", "with_one_bias"]
+__all__ = ["LSTM", "with_both_biases", "with_one_bias"]
 
 State = tuple[Any, Any]
 _NAMES = ("weight_ih", "weight_hh", "bias_ih")
+_SUFFIXES = ("", "_reverse")  # of the names of the two directions, as in torch
 
 
 class _Pass(NamedTuple):
     """What a forward pass leaves for the backward pass."""
 
     shape: tuple[int, int, int]  # B, T, I
+    lengths: Any | None
     workspaces: list[Any]
 
 
@@ -43,6 +45,9 @@ class LSTM:
     ----------
     input_size, hidden_size : int
     num_layers : int
+    bidirectional : bool
+        A second LSTM in each layer reads the sequence from its end (Schuster & Paliwal 1997); `y` holds the hidden
+        states of both, forward first, and the state has an entry for each layer and direction.
     dtype : {"float32", "float64"}
     backend : {"cpu", "cuda", "auto"}
     seed : int or Generator
@@ -53,6 +58,7 @@ class LSTM:
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,
+        bidirectional: bool = False,
         *,
         dtype: str = "float32",
         backend: str = "cpu",
@@ -64,18 +70,24 @@ class LSTM:
         if dtype not in ("float32", "float64"):
             raise ValueError(f"dtype is {dtype!r}; choose float32 or float64")
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
+        self.bidirectional, self._directions = bidirectional, 2 if bidirectional else 1
         self.dtype, self.training = dtype, False
         self._ops: ModuleType = get_backend(backend)
         generator = np.random.default_rng(seed)
         self.parameters = Parameters(
             {
-                f"{name}_l{layer}": array
+                f"{name}_l{layer}{suffix}": array
                 for layer in range(num_layers)
+                for suffix in _SUFFIXES[: self._directions]
                 for name, array in init_parameters(self._layer_input_size(layer), hidden_size, generator, dtype).items()
             },
             self._ops,
         )
-        self._names = [[f"{name}_l{layer}" for name in _NAMES] for layer in range(num_layers)]
+        self._names = [
+            [f"{name}_l{layer}{suffix}" for name in _NAMES]
+            for layer in range(num_layers)
+            for suffix in _SUFFIXES[: self._directions]
+        ]
         self._workspaces: dict[tuple[int, int], list[Any]] = {}
         self._versions: dict[tuple[int, int], object] = {}  # of the parameters that each workspace was last used with
         self._pass: _Pass | None = None
@@ -89,15 +101,24 @@ class LSTM:
         self.training = False
 
     def forward(
-        self, x: Any, state: State | None = None, training: bool | None = None, *, every_step: bool = True
+        self,
+        x: Any,
+        state: State | None = None,
+        lengths: Any | None = None,
+        training: bool | None = None,
+        *,
+        every_step: bool = True,
     ) -> tuple[Any, State]:
         """Run the layers over a batch of sequences.
 
         Parameters
         ----------
         x : (batch, seq, input_size) array
-        state : (h_0, c_0), each (num_layers, batch, hidden_size), optional
+        state : (h_0, c_0), each (num_layers * directions, batch, hidden_size), optional
             State before the first step, zeros by default.
+        lengths : (batch,) integers from 1 to seq, optional
+            True lengths of sequences that are padded on the right: what stands in `x` beyond them is not looked at,
+            `y` is zero there, the final state is that of the true end, and the reverse direction starts from it.
         training : bool, optional
             Keep what `backward` needs; by default what `train` or `eval` has set.
         every_step : bool
@@ -105,27 +126,30 @@ class LSTM:
 
         Returns
         -------
-        y : (batch, seq, hidden_size) array
-            Hidden state of the last layer at every step.
-        (h_n, c_n) : (num_layers, batch, hidden_size) arrays
+        y : (batch, seq, directions * hidden_size) array
+            Hidden states of the last layer at every step.
+        (h_n, c_n) : (num_layers * directions, batch, hidden_size) arrays
             State after the last step.
         """
         x = self._checked(x)
         batch_size, seq_len, _ = x.shape
+        lengths = self._checked_lengths(lengths, batch_size, seq_len)
         h_0, c_0 = self._zero_state(batch_size) if state is None else self._checked_state(state, batch_size)
         h_n, c_n = self._zero_state(batch_size)
         training = self.training if training is None else training
         workspaces, weights_changed = self._workspaces_for(batch_size, seq_len)
-        self._pass = _Pass(x.shape, workspaces) if training else None
+        self._pass = _Pass(x.shape, lengths, workspaces) if training else None
         y = x
-        for layer, workspace in enumerate(workspaces):
-            is_last = layer == self.num_layers - 1
-            inputs = y
-            y = self._empty(batch_size, seq_len, self.hidden_size) if every_step or not is_last else None
-            self._ops.lstm_forward(
-                self._weights(layer), inputs, h_0[layer], c_0[layer], workspace, y, h_n[layer], c_n[layer],
-                training or weights_changed,
-            )  # fmt: skip
+        for layer in range(self.num_layers):
+            is_wanted, outputs = every_step or layer < self.num_layers - 1, []
+            for place, inputs in zip(self._places(layer), self._both_ways(y, lengths), strict=True):
+                output = self._empty(batch_size, seq_len, self.hidden_size) if is_wanted else None
+                self._ops.lstm_forward(
+                    self._weights(place), inputs, h_0[place], c_0[place], workspaces[place],
+                    output, h_n[place], c_n[place], training or weights_changed, lengths,
+                )  # fmt: skip
+                outputs.append(output)
+            y = self._side_by_side(outputs, lengths)
         return y, (h_n, c_n)
 
     def backward(self, dy: Any, dstate: State | None = None, input_grad: bool = True) -> tuple[Any, State]:
@@ -133,9 +157,9 @@ class LSTM:
 
         Parameters
         ----------
-        dy : (batch, seq, hidden_size) array or None
-            Gradient of `y`; None for zeros.
-        dstate : (dh_n, dc_n), each (num_layers, batch, hidden_size), optional
+        dy : (batch, seq, directions * hidden_size) array or None
+            Gradient of `y`; None for zeros. What stands beyond the true lengths is not looked at.
+        dstate : (dh_n, dc_n), each (num_layers * directions, batch, hidden_size), optional
             Gradient of the final state, zeros by default.
         input_grad : bool
             False returns None for `dx` and saves its product.
@@ -143,28 +167,34 @@ class LSTM:
         Returns
         -------
         dx : (batch, seq, input_size) array or None
-        (dh_0, dc_0) : (num_layers, batch, hidden_size) arrays
+        (dh_0, dc_0) : (num_layers * directions, batch, hidden_size) arrays
 
         The gradients of the parameters are written, ``=``, to `grads`.
         """
         if self._pass is None:
             raise RuntimeError("backward needs a forward(training=True) before it, and each such pass serves once")
-        (batch_size, seq_len, _), workspaces = self._pass
-        dy = None if dy is None else self._checked_gradient(dy, (batch_size, seq_len, self.hidden_size))
+        (batch_size, seq_len, _), lengths, workspaces = self._pass
+        output_shape = (batch_size, seq_len, self._directions * self.hidden_size)
+        dy = None if dy is None else self._checked_gradient(dy, output_shape)
         dh_n, dc_n = self._zero_state(batch_size) if dstate is None else self._checked_state(dstate, batch_size)
         self._pass = None
         dh_0, dc_0 = self._zero_state(batch_size)
         for layer in reversed(range(self.num_layers)):
-            dx = self._empty(batch_size, seq_len, self._layer_input_size(layer)) if layer or input_grad else None
-            self._ops.lstm_backward(
-                self._weights(layer), dy, dh_n[layer], dc_n[layer], workspaces[layer],
-                self._gradients(layer), dx, dh_0[layer], dc_0[layer],
-            )  # fmt: skip
-            dy = dx
+            input_gradients = []
+            for place, d_output in zip(self._places(layer), self._taken_apart(dy, lengths), strict=True):
+                dx = self._empty(batch_size, seq_len, self._layer_input_size(layer)) if layer or input_grad else None
+                self._ops.lstm_backward(
+                    self._weights(place), d_output, dh_n[place], dc_n[place], workspaces[place],
+                    self._gradients(place), dx, dh_0[place], dc_0[place], lengths,
+                )  # fmt: skip
+                input_gradients.append(dx)
+            dy = self._added(input_gradients, lengths)
         return dy, (dh_0, dc_0)
 
     def last_gates(self, layer: int = 0) -> dict[str, np.ndarray]:
-        """Return the gates of the last ``forward(training=True)``, before its backward pass overwrites them.
+        """Return a layer's gates in the last ``forward(training=True)``, before its backward pass overwrites them.
+
+        They are those of the forward direction; after the end of a sequence f is 1 and the others are 0.
 
         Returns
         -------
@@ -173,7 +203,7 @@ class LSTM:
         """
         if self._pass is None:
             raise RuntimeError("last_gates needs a forward(training=True) before it, and comes before its backward")
-        gates = self._ops.lstm_gates(self._pass.workspaces[layer])
+        gates = self._ops.lstm_gates(self._pass.workspaces[self._places(layer)[0]])
         return dict(zip("ifgo", np.split(gates, 4, axis=2), strict=True))
 
     @property
@@ -196,13 +226,56 @@ class LSTM:
         self.parameters.load(with_one_bias(arrays))
 
     def _layer_input_size(self, layer: int) -> int:
-        return self.input_size if layer == 0 else self.hidden_size
+        return self.input_size if layer == 0 else self._directions * self.hidden_size
 
-    def _weights(self, layer: int) -> Any:
-        return self._ops.LSTMWeights(*[self.parameters[name] for name in self._names[layer]])
+    def _places(self, layer: int) -> range:
+        """Return where a layer's directions stand among the states, workspaces and names."""
+        return range(layer * self._directions, (layer + 1) * self._directions)
 
-    def _gradients(self, layer: int) -> Any:
-        return self._ops.LSTMWeights(*[self.parameters.gradient(name) for name in self._names[layer]])
+    def _weights(self, place: int) -> Any:
+        return self._ops.LSTMWeights(*[self.parameters[name] for name in self._names[place]])
+
+    def _gradients(self, place: int) -> Any:
+        return self._ops.LSTMWeights(*[self.parameters.gradient(name) for name in self._names[place]])
+
+    def _both_ways(self, x: Any, lengths: Any | None) -> list[Any]:
+        """Return what each direction reads."""
+        if not self.bidirectional:
+            return [x]
+        turned = self._empty(*x.shape)
+        self._ops.copy_steps(x, 0, turned, 0, x.shape[2], self._all_lengths(x, lengths), True, False)
+        return [x, turned]
+
+    def _side_by_side(self, outputs: list[Any], lengths: Any | None) -> Any:
+        """Return the outputs of a layer's directions as one array, in the order of the steps."""
+        if not self.bidirectional or outputs[0] is None:
+            return outputs[0]
+        size, joined = self.hidden_size, self._empty(*outputs[0].shape[:2], 2 * self.hidden_size)
+        lengths = self._all_lengths(joined, lengths)
+        for direction, output in enumerate(outputs):
+            self._ops.copy_steps(output, 0, joined, direction * size, size, lengths, direction == 1, False)
+        return joined
+
+    def _taken_apart(self, dy: Any | None, lengths: Any | None) -> list[Any]:
+        """Undo `_side_by_side` for gradients."""
+        if not self.bidirectional or dy is None:
+            return [dy] * self._directions
+        size, parts = self.hidden_size, [self._empty(*dy.shape[:2], self.hidden_size) for _ in range(2)]
+        lengths = self._all_lengths(dy, lengths)
+        for direction, part in enumerate(parts):
+            self._ops.copy_steps(dy, direction * size, part, 0, size, lengths, direction == 1, False)
+        return parts
+
+    def _added(self, gradients: list[Any], lengths: Any | None) -> Any:
+        """Undo `_both_ways` for gradients: add them."""
+        total = gradients[0]
+        if self.bidirectional and total is not None:
+            lengths = self._all_lengths(total, lengths)
+            self._ops.copy_steps(gradients[1], 0, total, 0, total.shape[2], lengths, True, True)
+        return total
+
+    def _all_lengths(self, array: Any, lengths: Any | None) -> Any:
+        return self._ops.as_array(np.full(array.shape[0], array.shape[1]), "int64") if lengths is None else lengths
 
     def _workspaces_for(self, batch_size: int, seq_len: int) -> tuple[list[Any], bool]:
         """Return the layers' workspaces, and whether the parameters have changed since these were last used."""
@@ -214,6 +287,7 @@ class LSTM:
             self._workspaces[sizes] = [
                 self._ops.lstm_workspace(*sizes, self._layer_input_size(layer), self.hidden_size, self.dtype)
                 for layer in range(self.num_layers)
+                for _ in self._places(layer)
             ]
             self._versions.pop(sizes, None)
         weights_changed = self._versions.get(sizes) is not version
@@ -224,7 +298,7 @@ class LSTM:
         return self._ops.zeros(shape, self.dtype)
 
     def _zero_state(self, batch_size: int) -> State:
-        shape = (self.num_layers, batch_size, self.hidden_size)
+        shape = (self.num_layers * self._directions, batch_size, self.hidden_size)
         return self._empty(*shape), self._empty(*shape)
 
     def _checked(self, x: Any) -> Any:
@@ -233,6 +307,16 @@ class LSTM:
             raise ValueError(f"x has shape {x.shape}; it must be (batch, seq, {self.input_size}), none of them 0")
         return x
 
+    def _checked_lengths(self, lengths: Any | None, batch_size: int, seq_len: int) -> Any | None:
+        if lengths is None:
+            return None
+        host = np.asarray(lengths)
+        if host.shape != (batch_size,) or host.dtype.kind not in "iu":
+            raise ValueError(f"lengths has shape {host.shape} and dtype {host.dtype}; it must be {batch_size} integers")
+        if host.min() < 1 or host.max() > seq_len:
+            raise ValueError(f"lengths run from {host.min()} to {host.max()}; they must lie between 1 and {seq_len}")
+        return self._ops.as_array(host, "int64")
+
     def _checked_gradient(self, dy: Any, shape: tuple[int, ...]) -> Any:
         dy = self._ops.as_array(dy, self.dtype)
         if dy.shape != shape:
@@ -240,77 +324,12 @@ class LSTM:
         return dy
 
     def _checked_state(self, state: State, batch_size: int) -> State:
-        shape = (self.num_layers, batch_size, self.hidden_size)
+        shape = (self.num_layers * self._directions, batch_size, self.hidden_size)
         for name, array in zip(("h", "c"), state, strict=True):
             if array.shape != shape:
                 raise ValueError(f"state {name} has shape {array.shape}; it must be {shape}")
         h, c = state
         return self._ops.as_array(h, self.dtype), self._ops.as_array(c, self.dtype)
-
-
-class LSTMCell:
-    """One step of an LSTM: the unit that `LSTM` repeats, with its gates on view.
-
-    Parameters
-    ----------
-    input_size, hidden_size : int
-    dtype : {"float32", "float64"}
-    backend : {"cpu", "cuda", "auto"}
-    seed : int or Generator
-    """
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        *,
-        dtype: str = "float32",
-        backend: str = "cpu",
-        seed: int | np.random.Generator = 0,
-    ):
-        self._layer = LSTM(input_size, hidden_size, dtype=dtype, backend=backend, seed=seed)
-
-    def forward(
-        self, x: Any, h: Any, c: Any, return_gates: bool = False
-    ) -> tuple[Any, Any] | tuple[Any, Any, dict[str, np.ndarray]]:
-        """Take one step.
-
-        Parameters
-        ----------
-        x : (batch, input_size) array
-        h, c : (batch, hidden_size) arrays
-            State before the step.
-        return_gates : bool
-
-        Returns
-        -------
-        h, c : (batch, hidden_size) arrays
-            State after the step.
-        gates : dict
-            With `return_gates`: the activations "i", "f", "g" and "o", each (batch, hidden_size).
-        """
-        _, (h_n, c_n) = self._layer.forward(x[:, None, :], (h[None], c[None]), training=True, every_step=False)
-        if not return_gates:
-            return h_n[0], c_n[0]
-        return h_n[0], c_n[0], {name: gate[:, 0] for name, gate in self._layer.last_gates().items()}
-
-    def backward(self, dh: Any, dc: Any) -> tuple[Any, Any, Any]:
-        """Back-propagate through the last step, once: from (dh, dc) after it to (dx, dh, dc) before it."""
-        dx, (dh_0, dc_0) = self._layer.backward(None, (dh[None], dc[None]))
-        return dx[:, 0], dh_0[0], dc_0[0]
-
-    @property
-    def grads(self) -> dict[str, np.ndarray]:
-        """Gradients of the last backward pass, under the names of `state_dict`."""
-        return {name.removesuffix("_l0"): array for name, array in self._layer.grads.items()}
-
-    def state_dict(self) -> dict[str, np.ndarray]:
-        """Copy the parameters, under the names and shapes of ``torch.nn.LSTMCell``."""
-        return {name.removesuffix("_l0"): array for name, array in self._layer.state_dict().items()}
-
-    def load_state_dict(self, arrays: dict[str, np.ndarray]) -> None:
-        """Take over parameters under torch's names; the two biases are added."""
-        self._layer.load_state_dict({f"{name}_l0": array for name, array in arrays.items()})
 
 
 def with_both_biases(arrays: dict[str, np.ndarray], make_other: Callable[..., np.ndarray]) -> dict[str, np.ndarray]:

@@ -9,6 +9,7 @@ from kernels.cpu.linear import LinearWeights, linear_backward, linear_forward, l
 from kernels.cpu.loss import mse_loss
 from kernels.cpu.lstm import LSTMWeights, lstm_backward, lstm_forward, lstm_gates, lstm_workspace
 from kernels.cpu.optim import adam_step, clip_gradient_norm
+from kernels.cpu.steps import copy_steps
 
 __all__ = [
     "LSTMWeights",
@@ -17,6 +18,7 @@ __all__ = [
     "as_array",
     "clip_gradient_norm",
     "copy_into",
+    "copy_steps",
     "gather_windows",
     "linear_backward",
     "linear_forward",

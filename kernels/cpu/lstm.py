@@ -69,6 +69,7 @@ class _Workspace(NamedTuple):
     tanh_cell: np.ndarray  # (shards, T * rows * P)
     hidden: np.ndarray  # (shards, rows, P): h_t, then dh_t
     d_cell: np.ndarray  # (shards, rows, P)
+    d_held: np.ndarray  # (shards, rows, P): dh_t of sequences that are over
     d_input: np.ndarray  # (shards, rows, padded(I)): dx_t
     d_weights: np.ndarray  # (shards, 4, H + I + 1, P): rows [W_hh | W_ih | b].T
     forward_panels: np.ndarray  # (4, ...) packed [W_hh | W_ih | b].T of each gate
@@ -101,6 +102,7 @@ def lstm_workspace(batch_size: int, seq_len: int, input_size: int, hidden_size: 
         tanh_cell=zeros(shards, seq_len * rows * units),
         hidden=zeros(shards, rows, units),
         d_cell=zeros(shards, rows, units),
+        d_held=zeros(shards, rows, units),
         d_input=zeros(shards, rows, padded(input_size, dtype)),
         d_weights=zeros(shards, 4, depth, units),
         forward_panels=zeros(4, *panels_shape(depth, hidden_size, dtype)),
@@ -119,6 +121,7 @@ def lstm_forward(
     h_n: np.ndarray,
     c_n: np.ndarray,
     weights_changed: bool = True,
+    lengths: np.ndarray | None = None,
 ) -> None:
     """Run the layer over a batch of sequences.
 
@@ -131,21 +134,24 @@ def lstm_forward(
     workspace : from `lstm_workspace`
         ``=``: keeps what `lstm_backward` needs.
     y : (B, T, H) array or None
-        ``=`` hidden state of every step; None where only the last is wanted.
+        ``=`` hidden state of every step, zero after the end of a sequence; None where only the last is wanted.
     h_n, c_n : (B, H) arrays
         ``=`` state after the last step.
     weights_changed : bool
         False promises that the weights are those of the last forward pass with this workspace: they stay packed.
+    lengths : (B,) int64 array or None
+        True length of each sequence, 1 to T; None where all have T steps. The state stands still after it.
     """
+    is_ragged, lengths = lengths is not None, _no_lengths() if lengths is None else lengths
     every_step = y is not None
     y = y if every_step else _nothing(x)
     if workspace.d_cell.shape[0] > 1:
-        _forward(weights, x, h_0, c_0, workspace, y, h_n, c_n, every_step, weights_changed)
+        _forward(weights, x, h_0, c_0, workspace, y, h_n, c_n, every_step, weights_changed, lengths, is_ragged)
         return
     # A single shard needs no second thread, and waking one would take longer than a short sequence.
     if weights_changed:
         _pack_forward(weights, workspace)
-    _forward_shard(x, h_0, c_0, workspace, 0, y, h_n, c_n, every_step)
+    _forward_shard(x, h_0, c_0, workspace, 0, y, h_n, c_n, every_step, lengths, is_ragged)
 
 
 def lstm_backward(
@@ -158,6 +164,7 @@ def lstm_backward(
     dx: np.ndarray | None,
     dh_0: np.ndarray,
     dc_0: np.ndarray,
+    lengths: np.ndarray | None = None,
 ) -> None:
     """Back-propagate through the sequence that `lstm_forward` last ran with this workspace, once.
 
@@ -177,14 +184,19 @@ def lstm_backward(
         ``=``; None where it is not wanted, which saves its product.
     dh_0, dc_0 : (B, H) arrays
         ``=``
+    lengths : (B,) int64 array or None
+        Those of the forward pass; `dy` after the end of a sequence is not looked at.
     """
+    is_ragged, lengths = lengths is not None, _no_lengths() if lengths is None else lengths
     every_step, input_grad, nothing = dy is not None, dx is not None, _nothing(dh_n)
     dy, dx = dy if every_step else nothing, dx if input_grad else nothing
     if workspace.d_cell.shape[0] > 1:
-        _backward(weights, dy, dh_n, dc_n, workspace, gradients, dx, dh_0, dc_0, every_step, input_grad)
+        _backward(
+            weights, dy, dh_n, dc_n, workspace, gradients, dx, dh_0, dc_0, every_step, input_grad, lengths, is_ragged
+        )
         return
     _pack_backward(weights, workspace, input_grad)
-    _backward_shard(dy, dh_n, dc_n, workspace, 0, dx, dh_0, dc_0, every_step, input_grad)
+    _backward_shard(dy, dh_n, dc_n, workspace, 0, dx, dh_0, dc_0, every_step, input_grad, lengths, is_ragged)
     _sum_gradients(workspace, gradients)
 
 
@@ -203,6 +215,10 @@ def lstm_gates(workspace: _Workspace) -> np.ndarray:
 
 def _nothing(like: np.ndarray) -> np.ndarray:
     return np.empty((0, 0, 0), like.dtype)
+
+
+def _no_lengths() -> np.ndarray:
+    return np.empty(0, np.int64)
 
 
 class _Views(NamedTuple):
@@ -244,15 +260,15 @@ def _pack_forward(weights, workspace):
 
 
 @parallel_kernel
-def _forward(weights, x, h_0, c_0, workspace, y, h_n, c_n, every_step, weights_changed):
+def _forward(weights, x, h_0, c_0, workspace, y, h_n, c_n, every_step, weights_changed, lengths, is_ragged):
     if weights_changed:
         _pack_forward(weights, workspace)
     for shard in numba.prange(workspace.d_cell.shape[0]):
-        _forward_shard(x, h_0, c_0, workspace, np.int64(shard), y, h_n, c_n, every_step)
+        _forward_shard(x, h_0, c_0, workspace, np.int64(shard), y, h_n, c_n, every_step, lengths, is_ragged)
 
 
 @kernel
-def _forward_shard(x, h_0, c_0, workspace, shard, y, h_n, c_n, every_step):
+def _forward_shard(x, h_0, c_0, workspace, shard, y, h_n, c_n, every_step, lengths, is_ragged):
     first, last = _rows(workspace, shard)
     seq_len, input_size, hidden_size = workspace.seq_len, workspace.input_size, workspace.hidden_size
     operand, gates, cell, tanh_cell = _views(workspace, shard, last - first)
@@ -265,11 +281,32 @@ def _forward_shard(x, h_0, c_0, workspace, shard, y, h_n, c_n, every_step):
         for gate in range(4):
             product(operand[t], workspace.forward_panels[gate], gates[gate, t], False)
         _activate(gates, t, cell[t].ravel(), cell[t + 1].ravel(), tanh_cell[t].ravel(), hidden.ravel())
+        if is_ragged:
+            _hold_ended(lengths[first:last], t, hidden_size, gates, cell, tanh_cell, operand, hidden)
         copy(hidden[:, :hidden_size], operand[t + 1])
         if every_step:
-            copy(hidden[:, :hidden_size], y[first:last, t])
+            for r in range(last - first):
+                is_over = is_ragged and t >= lengths[first + r]
+                for j in range(hidden_size):
+                    y[first + r, t, j] = 0 if is_over else hidden[r, j]
     copy(hidden[:, :hidden_size], h_n[first:last])
     copy(cell[seq_len, :, :hidden_size], c_n[first:last])
+
+
+@kernel
+def _hold_ended(lengths, t, hidden_size, gates, cell, tanh_cell, operand, hidden):
+    """Let the state of sequences that are over stand still.
+
+    Their gates are set to what does that, f = 1 and the others 0, and so the backward pass, which looks at the gates,
+    passes dc on and leaves the weights alone without knowing of lengths.
+    """
+    for r in range(lengths.shape[0]):
+        if t >= lengths[r]:
+            for j in range(hidden.shape[1]):
+                gates[0, t, r, j], gates[1, t, r, j], gates[2, t, r, j], gates[3, t, r, j] = 0, 1, 0, 0
+                cell[t + 1, r, j], tanh_cell[t, r, j] = cell[t, r, j], 0
+            for j in range(hidden_size):
+                hidden[r, j] = operand[t, r, j]
 
 
 @kernel
@@ -296,15 +333,19 @@ def _pack_backward(weights, workspace, input_grad):
 
 
 @parallel_kernel
-def _backward(weights, dy, dh_n, dc_n, workspace, gradients, dx, dh_0, dc_0, every_step, input_grad):
+def _backward(
+    weights, dy, dh_n, dc_n, workspace, gradients, dx, dh_0, dc_0, every_step, input_grad, lengths, is_ragged
+):
     _pack_backward(weights, workspace, input_grad)
     for shard in numba.prange(workspace.d_cell.shape[0]):
-        _backward_shard(dy, dh_n, dc_n, workspace, np.int64(shard), dx, dh_0, dc_0, every_step, input_grad)
+        _backward_shard(
+            dy, dh_n, dc_n, workspace, np.int64(shard), dx, dh_0, dc_0, every_step, input_grad, lengths, is_ragged
+        )
     _sum_gradients(workspace, gradients)
 
 
 @kernel
-def _backward_shard(dy, dh_n, dc_n, workspace, shard, dx, dh_0, dc_0, every_step, input_grad):
+def _backward_shard(dy, dh_n, dc_n, workspace, shard, dx, dh_0, dc_0, every_step, input_grad, lengths, is_ragged):
     first, last = _rows(workspace, shard)
     rows, seq_len = last - first, workspace.seq_len
     input_size, hidden_size = workspace.input_size, workspace.hidden_size
@@ -320,11 +361,19 @@ def _backward_shard(dy, dh_n, dc_n, workspace, shard, dx, dh_0, dc_0, every_step
         for t in range(chunk_end - 1, chunk - 1, -1):
             if every_step:
                 for r in range(rows):
-                    for j in range(hidden_size):
-                        d_hidden[r, j] += dy[first + r, t, j]
+                    if not (is_ragged and t >= lengths[first + r]):
+                        for j in range(hidden_size):
+                            d_hidden[r, j] += dy[first + r, t, j]
             _differentiate(gates, t, cell[t].ravel(), tanh_cell[t].ravel(), d_hidden.ravel(), d_cell.ravel())
+            if is_ragged:
+                copy(d_hidden, workspace.d_held[shard])
             for gate in range(4):
                 product(gates[gate, t, :, :hidden_size], workspace.hidden_panels[gate], d_hidden, gate > 0)
+            if is_ragged:
+                for r in range(rows):
+                    if t >= lengths[first + r]:
+                        for j in range(hidden_size):
+                            d_hidden[r, j] = workspace.d_held[shard, r, j]
             if input_grad:
                 for gate in range(4):
                     product(gates[gate, t, :, :hidden_size], workspace.input_panels[gate], d_input, gate > 0)

@@ -15,6 +15,7 @@ from kernels.cuda.linear import LinearWeights, linear_backward, linear_forward, 
 from kernels.cuda.loss import mse_loss
 from kernels.cuda.lstm import LSTMWeights, lstm_backward, lstm_forward, lstm_gates, lstm_workspace
 from kernels.cuda.optim import adam_step, clip_gradient_norm
+from kernels.cuda.steps import copy_steps
 
 __all__ = [
     "LSTMWeights",
@@ -23,6 +24,7 @@ __all__ = [
     "as_array",
     "clip_gradient_norm",
     "copy_into",
+    "copy_steps",
     "gather_windows",
     "linear_backward",
     "linear_forward",

@@ -72,24 +72,26 @@ def lstm_forward(
     h_n: Any,
     c_n: Any,
     weights_changed: bool = True,
+    lengths: Any | None = None,
 ) -> None:
     """Run the layer over a batch of sequences; arguments as `kernels.cpu.lstm.lstm_forward`.
 
     Nothing is prepared from the weights here, so `weights_changed` makes no difference.
     """
     batch_size, seq_len, _ = x.shape
+    lengths = _all_lengths(batch_size, seq_len) if lengths is None else lengths
     workspace.x.copy_to_device(x)
     workspace.hidden[0].copy_to_device(h_0)
     workspace.cell[0].copy_to_device(c_0)
     for t in range(seq_len):
         launch(
-            _forward_step, (batch_size, h_0.shape[1]), *weights, x, t,
+            _forward_step, (batch_size, h_0.shape[1]), *weights, x, t, lengths,
             workspace.hidden, workspace.cell, workspace.tanh_cell, workspace.gates,
         )  # fmt: skip
     h_n.copy_to_device(workspace.hidden[seq_len])
     c_n.copy_to_device(workspace.cell[seq_len])
     if y is not None:
-        launch(_collect, (batch_size, h_0.shape[1]), workspace.hidden, y)
+        launch(_collect, (batch_size, h_0.shape[1]), workspace.hidden, lengths, y)
 
 
 def lstm_backward(
@@ -102,20 +104,22 @@ def lstm_backward(
     dx: Any | None,
     dh_0: Any,
     dc_0: Any,
+    lengths: Any | None = None,
 ) -> None:
     """Back-propagate through time; arguments as `kernels.cpu.lstm.lstm_backward`."""
     seq_len, batch_size, hidden_size = workspace.tanh_cell.shape
     units = (batch_size, hidden_size)
+    lengths = _all_lengths(batch_size, seq_len) if lengths is None else lengths
     workspace.d_hidden.copy_to_device(dh_n)
     workspace.d_cell.copy_to_device(dc_n)
     for t in range(seq_len - 1, -1, -1):
         if dy is not None:
-            launch(_add_step, units, dy, t, workspace.d_hidden)
+            launch(_add_step, units, dy, t, lengths, workspace.d_hidden)
         launch(
             _backward_step, units, t, workspace.gates, workspace.cell, workspace.tanh_cell,
             workspace.d_hidden, workspace.d_cell,
         )  # fmt: skip
-        launch(_propagate, units, workspace.gates, t, weights.w_hh, workspace.d_hidden)
+        launch(_propagate, units, workspace.gates, t, lengths, weights.w_hh, workspace.d_hidden)
         if dx is not None:
             launch(_propagate_input, (batch_size, dx.shape[2]), workspace.gates, t, weights.w_ih, dx)
     dh_0.copy_to_device(workspace.d_hidden)
@@ -131,11 +135,21 @@ def lstm_gates(workspace: _Workspace) -> np.ndarray:
     return np.ascontiguousarray(workspace.gates.copy_to_host().swapaxes(0, 1))
 
 
+def _all_lengths(batch_size: int, seq_len: int) -> Any:
+    return cuda.to_device(np.full(batch_size, seq_len))
+
+
 @cuda.jit
-def _forward_step(w_ih, w_hh, bias, x, t, hidden, cell, tanh_cell, gates):
+def _forward_step(w_ih, w_hh, bias, x, t, lengths, hidden, cell, tanh_cell, gates):
     b, j = cuda.grid(2)
     batch_size, hidden_size = hidden.shape[1], hidden.shape[2]
     if b >= batch_size or j >= hidden_size:
+        return
+    if t >= lengths[b]:  # gates that let the state stand still, as on the CPU
+        for gate in range(4):
+            gates[t, b, gate * hidden_size + j] = 1 if gate == 1 else 0
+        cell[t + 1, b, j], hidden[t + 1, b, j] = cell[t, b, j], hidden[t, b, j]
+        tanh_cell[t, b, j] = 0
         return
     for gate in range(4):
         row = gate * hidden_size + j
@@ -155,17 +169,17 @@ def _forward_step(w_ih, w_hh, bias, x, t, hidden, cell, tanh_cell, gates):
 
 
 @cuda.jit
-def _collect(hidden, y):
+def _collect(hidden, lengths, y):
     b, j = cuda.grid(2)
     if b < y.shape[0] and j < y.shape[2]:
         for t in range(y.shape[1]):
-            y[b, t, j] = hidden[t + 1, b, j]
+            y[b, t, j] = hidden[t + 1, b, j] if t < lengths[b] else 0
 
 
 @cuda.jit
-def _add_step(dy, t, d_hidden):
+def _add_step(dy, t, lengths, d_hidden):
     b, j = cuda.grid(2)
-    if b < d_hidden.shape[0] and j < d_hidden.shape[1]:
+    if b < d_hidden.shape[0] and j < d_hidden.shape[1] and t < lengths[b]:
         d_hidden[b, j] += dy[b, t, j]
 
 
@@ -187,9 +201,9 @@ def _backward_step(t, gates, cell, tanh_cell, d_hidden, d_cell):
 
 
 @cuda.jit
-def _propagate(d_gates, t, w_hh, d_hidden):
+def _propagate(d_gates, t, lengths, w_hh, d_hidden):
     b, k = cuda.grid(2)
-    if b < d_hidden.shape[0] and k < d_hidden.shape[1]:
+    if b < d_hidden.shape[0] and k < d_hidden.shape[1] and t < lengths[b]:
         total = w_hh[0, k] * d_gates[t, b, 0]
         for row in range(1, w_hh.shape[0]):
             total += w_hh[row, k] * d_gates[t, b, row]

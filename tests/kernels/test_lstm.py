@@ -31,25 +31,26 @@ class Case:
         self.x, self.dy = draw(batch_size, seq_len, input_size), draw(batch_size, seq_len, hidden_size)
         self.h_0, self.c_0, self.dh_n, self.dc_n = (draw(batch_size, hidden_size) for _ in range(4))
 
-    def forward(self, ops, workspace=None, every_step=True):
+    def forward(self, ops, workspace=None, every_step=True, lengths=None):
         batch_size, seq_len, _, hidden_size = self.sizes
         self.workspace = workspace or ops.lstm_workspace(*self.sizes, self.dtype)
         weights = ops.LSTMWeights(*(on_device(ops, array) for array in self.weights))
         y = ops.zeros((batch_size, seq_len, hidden_size), self.dtype) if every_step else None
         h_n, c_n = (ops.zeros((batch_size, hidden_size), self.dtype) for _ in range(2))
         inputs = (on_device(ops, array) for array in (self.x, self.h_0, self.c_0))
-        ops.lstm_forward(weights, *inputs, self.workspace, y, h_n, c_n)
+        lengths = None if lengths is None else on_device(ops, lengths)
+        ops.lstm_forward(weights, *inputs, self.workspace, y, h_n, c_n, lengths=lengths)
         return ops.to_host(y) if every_step else None, ops.to_host(h_n), ops.to_host(c_n)
 
-    def backward(self, ops, every_step=True, input_grad=True):
+    def backward(self, ops, every_step=True, input_grad=True, lengths=None):
         weights = ops.LSTMWeights(*(on_device(ops, array) for array in self.weights))
         gradients = ops.LSTMWeights(*(ops.zeros(array.shape, self.dtype) for array in self.weights))
         dx = ops.zeros(self.x.shape, self.dtype) if input_grad else None
         dh_0, dc_0 = (ops.zeros(self.h_0.shape, self.dtype) for _ in range(2))
         dy = on_device(ops, self.dy) if every_step else None
-        ops.lstm_backward(
-            weights, dy, on_device(ops, self.dh_n), on_device(ops, self.dc_n), self.workspace, gradients, dx, dh_0, dc_0
-        )
+        d_final = on_device(ops, self.dh_n), on_device(ops, self.dc_n)
+        lengths = None if lengths is None else on_device(ops, lengths)
+        ops.lstm_backward(weights, dy, *d_final, self.workspace, gradients, dx, dh_0, dc_0, lengths)
         dx = [ops.to_host(dx)] if input_grad else []
         return [*(ops.to_host(array) for array in gradients), *dx, ops.to_host(dh_0), ops.to_host(dc_0)]
 
@@ -74,6 +75,31 @@ def test_forward_and_every_gradient_agree_with_the_oracle(ops, rng, dtype):
             assert relative_error(ours, expected) < TOLERANCE[dtype], sizes
         for ours, expected in zip(case.backward(ops), gradients, strict=True):
             assert relative_error(ours, expected) < TOLERANCE[dtype], sizes
+
+
+def test_sequences_of_different_lengths_are_each_as_if_alone(ops, rng):
+    for sizes in sizes_for(ops):
+        case = Case(rng, sizes, "float64")
+        lengths = rng.integers(1, sizes[1] + 1, sizes[0])
+        y, *final = case.forward(ops, lengths=lengths)
+        *weights, dx, dh_0, dc_0 = case.backward(ops, lengths=lengths)
+        total = [np.zeros_like(weight) for weight in weights]
+        for b, length in enumerate(lengths):
+            one = slice(b, b + 1)
+            y_b, h_n, c_n, steps = reference.lstm_forward(
+                *case.weights, case.x[one, :length], case.h_0[one], case.c_0[one]
+            )
+            *dw, dx_b, dh_b, dc_b = reference.lstm_backward(
+                *case.weights[:2], steps, case.dy[one, :length], case.dh_n[one], case.dc_n[one]
+            )
+            total = [so_far + part for so_far, part in zip(total, dw, strict=True)]
+            pairs = [(y[one, :length], y_b), (final[0][one], h_n), (final[1][one], c_n)]
+            pairs += [(dx[one, :length], dx_b), (dh_0[one], dh_b), (dc_0[one], dc_b)]
+            assert max(relative_error(ours, expected) for ours, expected in pairs) < 1e-9, (sizes, b)
+            assert not y[b, length:].any()
+            assert not dx[b, length:].any()
+        for ours, expected in zip(weights, total, strict=True):
+            assert relative_error(ours, expected) < 1e-9, sizes
 
 
 def test_the_oracle_itself_agrees_with_central_differences(rng):

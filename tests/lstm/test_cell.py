@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lstm.recurrent import LSTM, LSTMCell
+from lstm.cell import LSTMCell
+from lstm.recurrent import LSTM
 from tests.lstm.oracle import draw, oracle_backward, oracle_forward
 from tests.reference import relative_error, sigmoid
 

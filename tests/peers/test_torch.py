@@ -11,26 +11,29 @@ torch = pytest.importorskip("torch", reason="make test-peers installs torch in a
 TOLERANCE = {"float32": 1e-5, "float64": 1e-9}
 
 
-@pytest.mark.parametrize("number", range(60))
+@pytest.mark.parametrize("number", range(240))
 def test_lstm_agrees_with_torch_forward_and_backward(number):
     rng = np.random.default_rng(number)
-    dtype = ("float32", "float64")[number % 2]
-    limits = (40, 12, 20, 48, 4)
-    batch, seq, input_size, hidden_size, layers = (int(rng.integers(1, limit)) for limit in limits)
+    dtype, bidirectional, ragged = ("float32", "float64")[number % 2], number // 2 % 2 == 1, number // 4 % 2 == 1
+    batch, seq, input_size, hidden_size, layers = (int(rng.integers(1, limit)) for limit in (40, 12, 20, 48, 4))
     torch.manual_seed(number)
-    peer = torch.nn.LSTM(input_size, hidden_size, layers, batch_first=True, dtype=getattr(torch, dtype))
-    ours = LSTM(input_size, hidden_size, layers, dtype=dtype)
+    peer = torch.nn.LSTM(
+        input_size, hidden_size, layers, batch_first=True, bidirectional=bidirectional, dtype=getattr(torch, dtype)
+    )
+    ours = LSTM(input_size, hidden_size, layers, bidirectional, dtype=dtype)
     ours.load_state_dict({name: value.detach().numpy() for name, value in peer.named_parameters()})
 
     def draw(*shape):
         return rng.normal(size=shape).astype(dtype)
 
-    x, h_0, c_0 = draw(batch, seq, input_size), draw(layers, batch, hidden_size), draw(layers, batch, hidden_size)
+    states = layers * (1 + bidirectional), batch, hidden_size
+    x, h_0, c_0 = draw(batch, seq, input_size), draw(*states), draw(*states)
+    lengths = rng.integers(1, seq + 1, batch) if ragged else None
     if number % 3 == 0:
         h_0[:], c_0[:] = 0, 0
     x_t, h_t, c_t = (torch.tensor(array, requires_grad=True) for array in (x, h_0, c_0))
-    y_t, (hn_t, cn_t) = peer(x_t, (h_t, c_t))
-    y, (h_n, c_n) = ours.forward(x, (h_0, c_0), training=True)
+    y_t, (hn_t, cn_t) = _torch_forward(peer, x_t, (h_t, c_t), lengths)
+    y, (h_n, c_n) = ours.forward(x, (h_0, c_0), lengths, training=True)
     dy, dh_n, dc_n = draw(*y.shape), draw(*h_n.shape), draw(*c_n.shape)
     torch.autograd.backward([y_t, hn_t, cn_t], [torch.tensor(array) for array in (dy, dh_n, dc_n)])
     dx, (dh_0, dc_0) = ours.backward(dy, (dh_n, dc_n))
@@ -40,6 +43,17 @@ def test_lstm_agrees_with_torch_forward_and_backward(number):
     pairs |= {name: (ours.grads[name], value.grad) for name, value in peer.named_parameters()}
     for name, (array, tensor) in pairs.items():
         assert relative_error(array, tensor.detach().numpy()) < TOLERANCE[dtype], name
+
+
+def _torch_forward(peer, x, state, lengths):
+    if lengths is None:
+        return peer(x, state)
+    packed = torch.nn.utils.rnn.pack_padded_sequence(
+        x, torch.from_numpy(lengths), batch_first=True, enforce_sorted=False
+    )
+    y, state = peer(packed, state)
+    y, _ = torch.nn.utils.rnn.pad_packed_sequence(y, batch_first=True, total_length=x.shape[1])
+    return y, state
 
 
 def test_adam_agrees_with_torch():
