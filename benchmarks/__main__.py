@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import fleet, growth, inference, retrain, startup, training_step
+from benchmarks import fleet, growth, inference, retrain, startup, training_step, variants
 from benchmarks.machine import machine_facts, versions
 from benchmarks.measure import Case, DisagreementError, OutOfTimeError, Plan, set_threads, sgemm_gflops
 from benchmarks.processes import ProgramError
@@ -20,7 +20,7 @@ from benchmarks.report import print_report, write_report
 from benchmarks.results import Comparison, Growth, Report, Row, Startup
 
 # What can be stopped in the middle comes last, so that the quick form ends in time.
-_MODULES = (training_step, inference, startup, growth, fleet, retrain)
+_MODULES = (training_step, variants, inference, startup, growth, fleet, retrain)
 _QUICK_SECONDS = 50.0
 _LAST_START_SECONDS = 6.0
 

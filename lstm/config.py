@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 __all__ = ["ForecasterSettings"]
 
@@ -18,6 +18,7 @@ class ForecasterSettings(BaseModel):
     horizon: int = Field(1, gt=0, description="Rows ahead that it predicts, all at once")
     hidden_size: int = Field(32, gt=0, description="Units of each LSTM layer")
     num_layers: int = Field(1, gt=0, description="LSTM layers, one on top of the other")
+    bidirectional: bool = Field(False, description="Read each window from both ends; not with stateful")
     learning_rate: float = Field(1e-3, gt=0, description="Step size of Adam; where stateful, 1e-2 suits better")
     schedule: Literal["constant", "cosine"] = Field("cosine", description="Course of the learning rate over training")
     weight_decay: float = Field(1e-2, ge=0, description="Decoupled weight decay of AdamW")
@@ -34,3 +35,9 @@ class ForecasterSettings(BaseModel):
     dtype: Literal["float32", "float64"] = Field("float32", description="Precision of the arithmetic")
     backend: Literal["cpu", "cuda", "auto"] = Field("cpu", description="Where the arithmetic runs")
     seed: int = Field(0, ge=0, description="Seed of everything random")
+
+    @model_validator(mode="after")
+    def _sees_no_future(self) -> Self:
+        if self.stateful and self.bidirectional:
+            raise ValueError("stateful learns from every step, where bidirectional would show what follows; choose one")
+        return self

@@ -171,7 +171,7 @@ class Forecaster:
         settings = self.settings
         return Network(
             len(self.columns), settings.hidden_size, settings.num_layers, settings.horizon,
-            dtype=settings.dtype, backend=settings.backend, seed=settings.seed,
+            bidirectional=settings.bidirectional, dtype=settings.dtype, backend=settings.backend, seed=settings.seed,
         )  # fmt: skip
 
     def _batches(self, sequences: Sequences, ops: ModuleType) -> Batches:

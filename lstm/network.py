@@ -20,6 +20,8 @@ class Network:
     Parameters
     ----------
     input_size, hidden_size, num_layers, output_size : int
+    bidirectional : bool
+        Read each window from both ends; the head sees the last hidden states of both directions.
     dtype : {"float32", "float64"}
     backend : {"cpu", "cuda", "auto"}
     seed : int
@@ -32,6 +34,7 @@ class Network:
         num_layers: int,
         output_size: int,
         *,
+        bidirectional: bool = False,
         dtype: str = "float32",
         backend: str = "cpu",
         seed: int = 0,
@@ -39,8 +42,11 @@ class Network:
         self.ops = get_backend(backend)
         self.dtype = dtype
         generator = np.random.default_rng(seed)
-        self.lstm = LSTM(input_size, hidden_size, num_layers, dtype=dtype, backend=backend, seed=generator)
-        self.head = Linear(hidden_size, output_size, dtype=dtype, backend=backend, seed=generator)
+        self.lstm = LSTM(
+            input_size, hidden_size, num_layers, bidirectional, dtype=dtype, backend=backend, seed=generator
+        )
+        self._directions = 2 if bidirectional else 1
+        self.head = Linear(self._directions * hidden_size, output_size, dtype=dtype, backend=backend, seed=generator)
         self.parameters = Parameters.join({"lstm": self.lstm.parameters, "head": self.head.parameters}, self.ops)
         self._every_step: tuple[int, int] | None = None
 
@@ -64,8 +70,28 @@ class Network:
         """
         y, (h_n, c_n) = self.lstm.forward(x, state, training=training, every_step=every_step)
         self._every_step = (x.shape[0], x.shape[1]) if every_step else None
-        hidden = y.reshape(-1, self.lstm.hidden_size) if every_step else h_n[-1]
+        hidden = y.reshape(-1, y.shape[2]) if every_step else self._last_hidden(h_n)
         return self.head.forward(hidden), (h_n, c_n)
+
+    def _last_hidden(self, h_n: Any) -> Any:
+        """Return the last layer's final hidden states, (batch, directions * hidden_size)."""
+        if self._directions == 1:
+            return h_n[-1]
+        last = self.ops.zeros((h_n.shape[1], 2 * h_n.shape[2]), self.dtype)
+        self._swap_sides(h_n, last, join=True)
+        return last
+
+    def _swap_sides(self, h_n: Any, last: Any, *, join: bool) -> None:
+        """Copy between the two directions' states and the head's input, where they lie side by side."""
+        batch_size, hidden_size = h_n.shape[1:]
+        ones = self.ops.as_array(np.ones(batch_size), "int64")
+        whole = last.reshape(batch_size, 1, 2 * hidden_size)
+        for direction in range(2):
+            side = h_n[direction - 2].reshape(batch_size, 1, hidden_size)
+            if join:
+                self.ops.copy_steps(side, 0, whole, direction * hidden_size, hidden_size, ones, False, False)
+            else:
+                self.ops.copy_steps(whole, direction * hidden_size, side, 0, hidden_size, ones, False, False)
 
     def backward(self, dy_hat: Any) -> None:
         """Write the gradients of all parameters, ``=``, from that of the predictions of the last training pass.
@@ -76,7 +102,10 @@ class Network:
         if self._every_step is not None:
             self.lstm.backward(d_hidden.reshape(*self._every_step, -1), input_grad=False)
             return
-        shape = (self.lstm.num_layers, *d_hidden.shape)
+        shape = (self._directions * self.lstm.num_layers, d_hidden.shape[0], self.lstm.hidden_size)
         dh_n, dc_n = self.ops.zeros(shape, self.dtype), self.ops.zeros(shape, self.dtype)
-        dh_n[-1] = d_hidden
+        if self._directions == 1:
+            dh_n[-1] = d_hidden
+        else:
+            self._swap_sides(dh_n, d_hidden, join=False)
         self.lstm.backward(None, (dh_n, dc_n), input_grad=False)

@@ -89,6 +89,7 @@ class LSTM:
             for suffix in _SUFFIXES[: self._directions]
         ]
         self._workspaces: dict[tuple[int, int], list[Any]] = {}
+        self._between: dict[tuple[Any, ...], Any] = {}  # arrays from layer to layer, which no caller sees
         self._versions: dict[tuple[int, int], object] = {}  # of the parameters that each workspace was last used with
         self._pass: _Pass | None = None
 
@@ -143,13 +144,13 @@ class LSTM:
         for layer in range(self.num_layers):
             is_wanted, outputs = every_step or layer < self.num_layers - 1, []
             for place, inputs in zip(self._places(layer), self._both_ways(y, lengths), strict=True):
-                output = self._empty(batch_size, seq_len, self.hidden_size) if is_wanted else None
+                output = self._output(place, batch_size, seq_len) if is_wanted else None
                 self._ops.lstm_forward(
                     self._weights(place), inputs, h_0[place], c_0[place], workspaces[place],
                     output, h_n[place], c_n[place], training or weights_changed, lengths,
                 )  # fmt: skip
                 outputs.append(output)
-            y = self._side_by_side(outputs, lengths)
+            y = self._side_by_side(layer, outputs, lengths)
         return y, (h_n, c_n)
 
     def backward(self, dy: Any, dstate: State | None = None, input_grad: bool = True) -> tuple[Any, State]:
@@ -182,7 +183,7 @@ class LSTM:
         for layer in reversed(range(self.num_layers)):
             input_gradients = []
             for place, d_output in zip(self._places(layer), self._taken_apart(dy, lengths), strict=True):
-                dx = self._empty(batch_size, seq_len, self._layer_input_size(layer)) if layer or input_grad else None
+                dx = self._input_gradient(place, batch_size, seq_len) if layer or input_grad else None
                 self._ops.lstm_backward(
                     self._weights(place), d_output, dh_n[place], dc_n[place], workspaces[place],
                     self._gradients(place), dx, dh_0[place], dc_0[place], lengths,
@@ -242,15 +243,25 @@ class LSTM:
         """Return what each direction reads."""
         if not self.bidirectional:
             return [x]
-        turned = self._empty(*x.shape)
+        turned = self._kept("turned", *x.shape)
         self._ops.copy_steps(x, 0, turned, 0, x.shape[2], self._all_lengths(x, lengths), True, False)
         return [x, turned]
 
-    def _side_by_side(self, outputs: list[Any], lengths: Any | None) -> Any:
+    def _output(self, place: int, batch_size: int, seq_len: int) -> Any:
+        shape = batch_size, seq_len, self.hidden_size
+        is_returned = place == self.num_layers - 1 and not self.bidirectional
+        return self._empty(*shape) if is_returned else self._kept(f"output {place}", *shape)
+
+    def _input_gradient(self, place: int, batch_size: int, seq_len: int) -> Any:
+        shape = batch_size, seq_len, self._layer_input_size(place // self._directions)
+        return self._empty(*shape) if place == 0 else self._kept(f"input gradient {place}", *shape)
+
+    def _side_by_side(self, layer: int, outputs: list[Any], lengths: Any | None) -> Any:
         """Return the outputs of a layer's directions as one array, in the order of the steps."""
         if not self.bidirectional or outputs[0] is None:
             return outputs[0]
-        size, joined = self.hidden_size, self._empty(*outputs[0].shape[:2], 2 * self.hidden_size)
+        size, shape = self.hidden_size, (*outputs[0].shape[:2], 2 * self.hidden_size)
+        joined = self._empty(*shape) if layer == self.num_layers - 1 else self._kept(f"outputs {layer}", *shape)
         lengths = self._all_lengths(joined, lengths)
         for direction, output in enumerate(outputs):
             self._ops.copy_steps(output, 0, joined, direction * size, size, lengths, direction == 1, False)
@@ -260,7 +271,8 @@ class LSTM:
         """Undo `_side_by_side` for gradients."""
         if not self.bidirectional or dy is None:
             return [dy] * self._directions
-        size, parts = self.hidden_size, [self._empty(*dy.shape[:2], self.hidden_size) for _ in range(2)]
+        size = self.hidden_size
+        parts = [self._kept(f"output gradient {direction}", *dy.shape[:2], size) for direction in range(2)]
         lengths = self._all_lengths(dy, lengths)
         for direction, part in enumerate(parts):
             self._ops.copy_steps(dy, direction * size, part, 0, size, lengths, direction == 1, False)
@@ -284,6 +296,7 @@ class LSTM:
             # An epoch has batches of one size and a last, smaller one; more sizes than that are not worth their memory.
             if len(self._workspaces) == 2:
                 self._workspaces.clear()
+                self._between.clear()
             self._workspaces[sizes] = [
                 self._ops.lstm_workspace(*sizes, self._layer_input_size(layer), self.hidden_size, self.dtype)
                 for layer in range(self.num_layers)
@@ -293,6 +306,13 @@ class LSTM:
         weights_changed = self._versions.get(sizes) is not version
         self._versions[sizes] = version
         return self._workspaces[sizes], weights_changed
+
+    def _kept(self, role: str, *shape: int) -> Any:
+        """Return an array that serves again in the next pass; new memory for each would cost as much as its contents."""
+        key = (role, *shape)
+        if key not in self._between:
+            self._between[key] = self._empty(*shape)
+        return self._between[key]
 
     def _empty(self, *shape: int) -> Any:
         return self._ops.zeros(shape, self.dtype)

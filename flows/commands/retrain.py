@@ -78,7 +78,19 @@ class RetrainOptions(CommonOptions):
     hidden_size: Annotated[
         int | None, typer.Option(help="Units of the LSTM.", show_default="32", rich_help_panel=MODEL)
     ] = None
-    num_layers: Annotated[int | None, typer.Option(help="LSTM layers.", show_default="1", rich_help_panel=MODEL)] = None
+    num_layers: Annotated[
+        int | None,
+        typer.Option("--num-layers", "--layers", help="LSTM layers.", show_default="1", rich_help_panel=MODEL),
+    ] = None
+    bidirectional: Annotated[
+        bool | None,
+        typer.Option(
+            "--bidirectional",
+            help="Read each window from both ends.",
+            show_default=False,
+            rich_help_panel=MODEL,
+        ),
+    ] = None
     learning_rate: Annotated[
         float | None, typer.Option(help="Step size of Adam.", show_default="0.001", rich_help_panel=MODEL)
     ] = None

@@ -38,10 +38,11 @@ def copy_steps(
 def _copy_steps(source, source_column, destination, destination_column, columns, lengths, reverse, accumulate):
     for b in range(source.shape[0]):
         for t in range(source.shape[1]):
-            step = lengths[b] - 1 - t if reverse else t
-            for j in range(columns):
-                value = source[b, step, source_column + j] if t < lengths[b] else source.dtype.type(0)
-                if accumulate:
-                    destination[b, t, destination_column + j] += value
-                else:
-                    destination[b, t, destination_column + j] = value
+            target = destination[b, t, destination_column : destination_column + columns]
+            if t < lengths[b]:
+                step = source[b, lengths[b] - 1 - t if reverse else t, source_column : source_column + columns]
+                for j in range(columns):
+                    target[j] = target[j] + step[j] if accumulate else step[j]
+            elif not accumulate:
+                for j in range(columns):
+                    target[j] = 0

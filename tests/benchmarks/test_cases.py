@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import fleet, growth, inference, retrain, startup, training_step
+from benchmarks import fleet, growth, inference, retrain, startup, training_step, variants
 from benchmarks.measure import Plan
 from benchmarks.sizes import Sizes
 from benchmarks.trainers import GatecastTrainer, draw_weights
 
-MODULES = (training_step, inference, startup, growth, fleet, retrain)
+MODULES = (training_step, variants, inference, startup, growth, fleet, retrain)
 
 
 @pytest.mark.parametrize("quick", [False, True])

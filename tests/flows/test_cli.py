@@ -54,9 +54,17 @@ def test_the_defaults_that_help_shows_are_those_of_the_settings() -> None:
     options = ("lookback", "horizon", "hidden_size", "num_layers", "learning_rate", "batch_size", "seed")
     expected = {option: getattr(model, option) for option in options} | {"epochs": model.max_epochs}
     for option, value in expected.items():
-        line = re.search(rf"--{option.replace('_', '-')} .*?\[default: \(([^)]*)\)\]", shown, re.DOTALL)
+        line = re.search(rf"--{option.replace('_', '-')}[ ,].*?\[default: \(([^)]*)\)\]", shown, re.DOTALL)
         assert line is not None, option
         assert line[1] == f"{value:g}"
+
+
+def test_the_variants_of_the_layer_are_options() -> None:
+    shown = plain(gatecast("retrain", "--help").output)
+    assert "--bidirectional" in shown
+    assert "--layers" in shown
+    model = RetrainOptions(num_layers=2, bidirectional=True).settings().model
+    assert (model.num_layers, model.bidirectional) == (2, True)
 
 
 def test_no_option_is_the_default_settings() -> None:
@@ -67,6 +75,7 @@ def test_no_option_is_the_default_settings() -> None:
     ("arguments", "expected"),
     [
         (["--lookback", "-5"], "--lookback -5 is not allowed: it should be greater than 0."),
+        (["--stateful", "--bidirectional"], "bidirectional would show what follows; choose one"),
         (["--target", "volume"], "--target volume is not allowed: it should be 'range', 'return' or 'close'."),
         (["--source", "excel"], "--source excel is not allowed"),
         (["--train-end", "2010-01-01"], "Give both train_end and validation_end, or neither."),

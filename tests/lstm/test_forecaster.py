@@ -14,8 +14,14 @@ from lstm.models import load
 from lstm.train import TrainingError
 from tests.lstm.frames import SMALL, SPLIT, sequences_for, sine_frame, small_model
 
-KINDS = [{}, {"horizon": 3, "num_layers": 2}, {"stateful": True}, {"dtype": "float64"}]
-KIND_NAMES = ["plain", "horizon 3, two layers", "stateful", "float64"]
+KINDS = [
+    {},
+    {"horizon": 3, "num_layers": 2},
+    {"stateful": True},
+    {"dtype": "float64"},
+    {"bidirectional": True, "num_layers": 2},
+]
+KIND_NAMES = ["plain", "horizon 3, two layers", "stateful", "float64", "both directions, two layers"]
 
 
 @pytest.fixture(scope="module")
@@ -204,7 +210,15 @@ def test_settings_make_the_same_model(fitted):
 
 @pytest.mark.parametrize(
     "setting",
-    [{"lookback": 0}, {"lookback": -5}, {"horizon": 0}, {"learning_rate": 0}, {"dtype": "float16"}, {"lookbak": 3}],
+    [
+        {"lookback": 0},
+        {"lookback": -5},
+        {"horizon": 0},
+        {"learning_rate": 0},
+        {"dtype": "float16"},
+        {"lookbak": 3},
+        {"stateful": True, "bidirectional": True},
+    ],
 )
 def test_a_setting_that_makes_no_sense_is_refused_by_name(setting):
     with pytest.raises(ValueError, match=next(iter(setting))):

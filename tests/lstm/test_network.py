@@ -9,11 +9,12 @@ from tests.reference import relative_error
 
 
 @pytest.mark.parametrize("every_step", [False, True])
+@pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("num_layers", [1, 2])
-def test_gradients_agree_with_central_differences(rng, num_layers, every_step):
-    network = Network(3, 4, num_layers, 2, dtype="float64", seed=1)
+def test_gradients_agree_with_central_differences(rng, num_layers, bidirectional, every_step):
+    network = Network(3, 4, num_layers, 2, bidirectional=bidirectional, dtype="float64", seed=1)
     x = rng.standard_normal((3, 5, 3))
-    state = rng.standard_normal((num_layers, 3, 4)), rng.standard_normal((num_layers, 3, 4))
+    state = tuple(rng.standard_normal((num_layers * (1 + bidirectional), 3, 4)) for _ in range(2))
     dy_hat = rng.standard_normal((15 if every_step else 3, 2))
 
     def loss():
