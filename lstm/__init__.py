@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lstm.functional import sigmoid_derivative as sigmoid_derivative
     from lstm.functional import tanh as tanh
     from lstm.functional import tanh_derivative as tanh_derivative
+    from lstm.initialisation import Initialisation as Initialisation
     from lstm.initialisation import init_parameters as init_parameters
     from lstm.layers import Linear as Linear
     from lstm.models import load as load
@@ -32,6 +33,7 @@ _MODULES = MappingProxyType(
         "CheckpointError": "lstm.checkpoint",
         "Forecaster": "lstm.forecaster",
         "ForecasterSettings": "lstm.config",
+        "Initialisation": "lstm.initialisation",
         "LSTM": "lstm.recurrent",
         "LSTMCell": "lstm.cell",
         "Linear": "lstm.layers",

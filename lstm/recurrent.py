@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kernels import get_backend
-from lstm.initialisation import init_parameters
+from lstm.initialisation import Initialisation, init_parameters
 from lstm.parameters import Parameters
 
 __all__ = ["LSTM", "with_both_biases", "with_one_bias"]
@@ -48,6 +48,8 @@ class LSTM:
     bidirectional : bool
         A second LSTM in each layer reads the sequence from its end (Schuster & Paliwal 1997); `y` holds the hidden
         states of both, forward first, and the state has an entry for each layer and direction.
+    initialisation : Initialisation, optional
+        How the parameters are drawn; as in torch by default.
     dtype : {"float32", "float64"}
     backend : {"cpu", "cuda", "auto"}
     seed : int or Generator
@@ -60,6 +62,7 @@ class LSTM:
         num_layers: int = 1,
         bidirectional: bool = False,
         *,
+        initialisation: Initialisation | None = None,
         dtype: str = "float32",
         backend: str = "cpu",
         seed: int | np.random.Generator = 0,
@@ -79,7 +82,9 @@ class LSTM:
                 f"{name}_l{layer}{suffix}": array
                 for layer in range(num_layers)
                 for suffix in _SUFFIXES[: self._directions]
-                for name, array in init_parameters(self._layer_input_size(layer), hidden_size, generator, dtype).items()
+                for name, array in init_parameters(
+                    self._layer_input_size(layer), hidden_size, generator, dtype, initialisation
+                ).items()
             },
             self._ops,
         )
@@ -308,7 +313,7 @@ class LSTM:
         return self._workspaces[sizes], weights_changed
 
     def _kept(self, role: str, *shape: int) -> Any:
-        """Return an array that serves again in the next pass; new memory for each would cost as much as its contents."""
+        """Return an array that serves again in the next pass: new memory would cost as much as its contents."""
         key = (role, *shape)
         if key not in self._between:
             self._between[key] = self._empty(*shape)
