@@ -12,15 +12,15 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import fleet, growth, inference, retrain, startup, training_step, variants
+from benchmarks import fleet, growth, inference, learning, retrain, startup, training_step, variants
 from benchmarks.machine import machine_facts, versions
 from benchmarks.measure import Case, DisagreementError, OutOfTimeError, Plan, set_threads, sgemm_gflops
 from benchmarks.processes import ProgramError
 from benchmarks.report import print_report, write_report
-from benchmarks.results import Comparison, Growth, Report, Row, Startup
+from benchmarks.results import Comparison, Growth, Learning, Report, Row, Startup
 
 # What can be stopped in the middle comes last, so that the quick form ends in time.
-_MODULES = (training_step, variants, inference, startup, growth, fleet, retrain)
+_MODULES = (training_step, variants, inference, startup, growth, fleet, retrain, learning)
 _QUICK_SECONDS = 50.0
 _LAST_START_SECONDS = 6.0
 
@@ -49,6 +49,7 @@ def main() -> int:
         comparisons=tuple(row for row in rows if isinstance(row, Comparison)),
         growth=tuple(row for row in rows if isinstance(row, Growth)),
         startup=tuple(row for row in rows if isinstance(row, Startup)),
+        learning=tuple(row for row in rows if isinstance(row, Learning)),
         left_out=tuple(left_out),
     )
     print_report(report, console)

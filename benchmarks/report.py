@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.chart import write_chart
-from benchmarks.results import Comparison, Growth, Report, Startup
+from benchmarks.results import Comparison, Growth, Learning, Report, Startup
 from data.store import write_json
 
 __all__ = ["format_seconds", "print_report", "write_report"]
@@ -39,6 +39,8 @@ def print_report(report: Report, console: Console) -> None:
         console.print(_growth_table(report.growth))
     if report.startup:
         console.print(_startup_table(report.startup))
+    if report.learning:
+        console.print(_learning_table(report.learning))
     for line in report.left_out:
         console.print(f"[yellow]not measured:[/yellow] {line}")
     facts, peak = report.machine, " and ".join(f"{rate:.0f}" for rate in report.peak_gflops)
@@ -119,4 +121,16 @@ def _startup_table(rows: Iterable[Startup]) -> Table:
     for row in rows:
         colour = "green" if row.seconds.median <= row.limit else "red"
         table.add_row(row.name, f"[{colour}]{format_seconds(row.seconds.median)}[/{colour}]", f"{row.limit:g} s")
+    return table
+
+
+def _learning_table(rows: Iterable[Learning]) -> Table:
+    table = Table(title="Learning", title_justify="left")
+    table.add_column("task")
+    for name in ("wrong", "learnt with at most", "time"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        colour = "green" if row.wrong <= row.allowed else "red"
+        wrong = f"[{colour}]{row.wrong}[/{colour}] of {row.of:,}"
+        table.add_row(row.name, wrong, str(row.allowed), format_seconds(row.seconds))
     return table

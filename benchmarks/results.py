@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from pydantic import BaseModel, ConfigDict, computed_field
 
-__all__ = ["Comparison", "Growth", "Report", "Row", "Spread", "Startup", "Timing"]
+__all__ = ["Comparison", "Growth", "Learning", "Report", "Row", "Spread", "Startup", "Timing"]
 
 
 class _Record(BaseModel):
@@ -108,7 +108,21 @@ class Startup(_Record):
     """Seconds that the project allows"""
 
 
-Row = Comparison | Growth | Startup
+class Learning(_Record):
+    """A task from the literature, learnt from one seed."""
+
+    name: str
+    wrong: int
+    """Wrong answers of the trained network"""
+    of: int
+    """Answers that were asked for"""
+    allowed: int
+    """Wrong answers with which the project counts the task as learnt"""
+    seconds: float
+    """Training and test"""
+
+
+Row = Comparison | Growth | Startup | Learning
 
 
 class Report(_Record):
@@ -123,6 +137,7 @@ class Report(_Record):
     comparisons: tuple[Comparison, ...] = ()
     growth: tuple[Growth, ...] = ()
     startup: tuple[Startup, ...] = ()
+    learning: tuple[Learning, ...] = ()
     left_out: tuple[str, ...] = ()
     """Rows that were asked for and not measured, with the reason"""
 
