@@ -302,12 +302,12 @@ class LSTM:
             if len(self._workspaces) == 2:
                 self._workspaces.clear()
                 self._between.clear()
+                self._versions.clear()
             self._workspaces[sizes] = [
                 self._ops.lstm_workspace(*sizes, self._layer_input_size(layer), self.hidden_size, self.dtype)
                 for layer in range(self.num_layers)
                 for _ in self._places(layer)
             ]
-            self._versions.pop(sizes, None)
         weights_changed = self._versions.get(sizes) is not version
         self._versions[sizes] = version
         return self._workspaces[sizes], weights_changed
