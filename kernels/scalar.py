@@ -46,6 +46,14 @@ _Q6, _Q4, _Q2, _Q0 = (
     for value in (1.19825839466702e-06, 1.18534705686654e-04, 2.26843463243900e-03, 4.89352518554385e-03)
 )
 
+# Philox2x32 (Salmon, Moraes, Dror & Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3", table 2). Words of 32
+# bits travel in 64, where their products fit.
+_ROUNDS = 10
+_MULTIPLIER = np.uint64(0xD256D193)
+_WEYL = np.uint64(0x9E3779B9)
+_WORD = np.uint64(0xFFFFFFFF)
+_WORD_BITS = np.uint64(32)
+
 
 def multiply_add(a, b, c):
     """Return a * b + c, rounded once where the processor has an instruction for it; one dtype for all."""
@@ -154,3 +162,20 @@ def candidate_gradient(dc, i, g):
 def output_gate_gradient(dh, o, tanh_c):
     """Gradient of z_o."""
     return dh * tanh_c * sigmoid_derivative(o)
+
+
+@register_jitable
+def random_word(element, step, key):
+    """32 random bits, the same for the same three numbers below 2^32: Philox2x32-10, a counter-based generator."""
+    left, right, key = np.uint64(element), np.uint64(step), np.uint64(key)
+    for _ in range(_ROUNDS):
+        product = left * _MULTIPLIER
+        left, right = (product >> _WORD_BITS) ^ key ^ right, product & _WORD
+        key = (key + _WEYL) & _WORD
+    return left
+
+
+@register_jitable
+def dropout_factor(element, step, key, threshold, scale):
+    """What dropout multiplies an element by: `scale`, or zero where its random word is below `threshold`."""
+    return scale if random_word(element, step, key) >= np.uint64(threshold) else scale - scale

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lstm.functional import tanh_derivative as tanh_derivative
     from lstm.initialisation import Initialisation as Initialisation
     from lstm.initialisation import init_parameters as init_parameters
+    from lstm.layers import Dropout as Dropout
     from lstm.layers import Linear as Linear
     from lstm.models import load as load
     from lstm.recurrent import LSTM as LSTM
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 _MODULES = MappingProxyType(
     {
         "CheckpointError": "lstm.checkpoint",
+        "Dropout": "lstm.layers",
         "Forecaster": "lstm.forecaster",
         "ForecasterSettings": "lstm.config",
         "Initialisation": "lstm.initialisation",

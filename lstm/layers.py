@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from kernels import get_backend
+from kernels.masks import mask
+from lstm.dropout import DropoutKind, checked_rate
 from lstm.initialisation import init_linear
 from lstm.parameters import Parameters
 
-__all__ = ["Linear"]
+__all__ = ["Dropout", "Linear"]
 
 
 class Linear:
@@ -73,3 +75,73 @@ class Linear:
 
     def _weights(self) -> Any:
         return self._ops.LinearWeights(self.parameters["weight"], self.parameters["bias"])
+
+
+class Dropout:
+    """Set elements to zero in training, and multiply the others by 1 / (1 - rate) (Srivastava et al. 2014).
+
+    Parameters
+    ----------
+    rate : float
+        Share of the elements that become zero.
+    kind : {"variational", "per_step"}
+        One mask for all steps of a sequence (Gal & Ghahramani 2016, arXiv 1512.05287), or another at each step.
+    dtype : {"float32", "float64"}
+    backend : {"cpu", "cuda", "auto"}
+    seed : int
+        Layers of one model need different ones.
+    """
+
+    def __init__(
+        self,
+        rate: float,
+        kind: DropoutKind = "variational",
+        *,
+        dtype: str = "float32",
+        backend: str = "cpu",
+        seed: int = 0,
+    ):
+        if kind not in ("variational", "per_step"):
+            raise ValueError(f"kind is {kind!r}; choose variational or per_step")
+        self.rate, self.kind, self.dtype, self.training = checked_rate("a layer's", rate), kind, dtype, False
+        self._ops: ModuleType = get_backend(backend)
+        self._seed, self._training_passes = seed, 0
+        self._mask = mask(0, False)
+
+    def train(self) -> None:
+        """Make ``training=True`` the default of `forward`."""
+        self.training = True
+
+    def eval(self) -> None:
+        """Make ``training=False`` the default of `forward`."""
+        self.training = False
+
+    def forward(self, x: Any, training: bool | None = None, step: int | None = None) -> Any:
+        """Return a fresh array of the shape of x (batch, seq, features); `x` itself where nothing is dropped.
+
+        Parameters
+        ----------
+        x : (batch, seq, features) array
+        training : bool, optional
+            Drop out; by default what `train` or `eval` has set.
+        step : int, optional
+            Number of the training step, which decides the mask; by default the training passes are counted.
+        """
+        x = self._ops.as_array(x, self.dtype)
+        training = self.training if training is None else training
+        if training and step is None:
+            step = self._training_passes
+            self._training_passes += 1
+        self._mask = mask(self.rate if training else 0, self.kind == "per_step", self._seed, step or 0)
+        return self._dropped(x)
+
+    def backward(self, dy: Any) -> Any:
+        """Return dx for dy of the last forward pass."""
+        return self._dropped(self._ops.as_array(dy, self.dtype))
+
+    def _dropped(self, values: Any) -> Any:
+        if not self._mask.threshold:
+            return values
+        dropped = self._ops.zeros(values.shape, self.dtype)
+        self._ops.dropout(values, dropped, self._mask)
+        return dropped

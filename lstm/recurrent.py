@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kernels import get_backend
+from kernels.masks import Mask
+from lstm.dropout import NO_MASKS, DropoutKind, DropoutRates, LayerMasks
 from lstm.initialisation import Initialisation, init_parameters
 from lstm.parameters import Parameters
 
@@ -25,6 +27,7 @@ class _Pass(NamedTuple):
     shape: tuple[int, int, int]  # B, T, I
     lengths: Any | None
     workspaces: list[Any]
+    masks: list[LayerMasks]  # of each layer and direction
 
 
 class LSTM:
@@ -48,6 +51,11 @@ class LSTM:
     bidirectional : bool
         A second LSTM in each layer reads the sequence from its end (Schuster & Paliwal 1997); `y` holds the hidden
         states of both, forward first, and the state has an entry for each layer and direction.
+    dropout, recurrent_dropout, input_dropout, weight_dropout : float
+        Shares of what is dropped in training: of the hidden states between layers (no effect on a single layer, as in
+        torch), of h_{t-1} where it enters the gates, of `x`, and of the recurrent matrix; see `lstm.dropout`.
+    dropout_kind : {"variational", "per_step"}
+        One mask for all steps of a sequence, or another at each step.
     initialisation : Initialisation, optional
         How the parameters are drawn; as in torch by default.
     dtype : {"float32", "float64"}
@@ -61,7 +69,12 @@ class LSTM:
         hidden_size: int,
         num_layers: int = 1,
         bidirectional: bool = False,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
         *,
+        input_dropout: float = 0.0,
+        weight_dropout: float = 0.0,
+        dropout_kind: DropoutKind = "variational",
         initialisation: Initialisation | None = None,
         dtype: str = "float32",
         backend: str = "cpu",
@@ -75,8 +88,10 @@ class LSTM:
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bidirectional, self._directions = bidirectional, 2 if bidirectional else 1
         self.dtype, self.training = dtype, False
+        self.dropout_rates = DropoutRates(input_dropout, dropout, recurrent_dropout, weight_dropout, dropout_kind)
         self._ops: ModuleType = get_backend(backend)
         generator = np.random.default_rng(seed)
+        self._mask_seed, self._training_passes = int(generator.spawn(1)[0].integers(1 << 63)), 0
         self.parameters = Parameters(
             {
                 f"{name}_l{layer}{suffix}": array
@@ -112,6 +127,7 @@ class LSTM:
         state: State | None = None,
         lengths: Any | None = None,
         training: bool | None = None,
+        step: int | None = None,
         *,
         every_step: bool = True,
     ) -> tuple[Any, State]:
@@ -126,7 +142,10 @@ class LSTM:
             True lengths of sequences that are padded on the right: what stands in `x` beyond them is not looked at,
             `y` is zero there, the final state is that of the true end, and the reverse direction starts from it.
         training : bool, optional
-            Keep what `backward` needs; by default what `train` or `eval` has set.
+            Drop out, and keep what `backward` needs; by default what `train` or `eval` has set.
+        step : int, optional
+            Number of the training step: the dropout masks are a function of the seed and of this number. By default
+            the training passes are counted.
         every_step : bool
             False returns None for `y`, which saves writing it.
 
@@ -144,15 +163,19 @@ class LSTM:
         h_n, c_n = self._zero_state(batch_size)
         training = self.training if training is None else training
         workspaces, weights_changed = self._workspaces_for(batch_size, seq_len)
-        self._pass = _Pass(x.shape, lengths, workspaces) if training else None
+        masks = self._draw_masks(step) if training else [NO_MASKS] * len(workspaces)
+        if masks[0].weight.threshold:
+            del self._versions[batch_size, seq_len]  # the workspaces will hold weights that were dropped from
+        self._pass = _Pass(x.shape, lengths, workspaces, masks) if training else None
         y = x
         for layer in range(self.num_layers):
             is_wanted, outputs = every_step or layer < self.num_layers - 1, []
             for place, inputs in zip(self._places(layer), self._both_ways(y, lengths), strict=True):
                 output = self._output(place, batch_size, seq_len) if is_wanted else None
                 self._ops.lstm_forward(
-                    self._weights(place), inputs, h_0[place], c_0[place], workspaces[place],
+                    self._weights(place, masks[place].weight), inputs, h_0[place], c_0[place], workspaces[place],
                     output, h_n[place], c_n[place], training or weights_changed, lengths,
+                    masks[place].input, masks[place].recurrent,
                 )  # fmt: skip
                 outputs.append(output)
             y = self._side_by_side(layer, outputs, lengths)
@@ -179,7 +202,7 @@ class LSTM:
         """
         if self._pass is None:
             raise RuntimeError("backward needs a forward(training=True) before it, and each such pass serves once")
-        (batch_size, seq_len, _), lengths, workspaces = self._pass
+        (batch_size, seq_len, _), lengths, workspaces, masks = self._pass
         output_shape = (batch_size, seq_len, self._directions * self.hidden_size)
         dy = None if dy is None else self._checked_gradient(dy, output_shape)
         dh_n, dc_n = self._zero_state(batch_size) if dstate is None else self._checked_state(dstate, batch_size)
@@ -189,10 +212,12 @@ class LSTM:
             input_gradients = []
             for place, d_output in zip(self._places(layer), self._taken_apart(dy, lengths), strict=True):
                 dx = self._input_gradient(place, batch_size, seq_len) if layer or input_grad else None
+                gradients = self._gradients(place)
                 self._ops.lstm_backward(
-                    self._weights(place), d_output, dh_n[place], dc_n[place], workspaces[place],
-                    self._gradients(place), dx, dh_0[place], dc_0[place], lengths,
+                    self._weights(place, masks[place].weight), d_output, dh_n[place], dc_n[place], workspaces[place],
+                    gradients, dx, dh_0[place], dc_0[place], lengths, masks[place].input, masks[place].recurrent,
                 )  # fmt: skip
+                self._drop_weights(gradients.w_hh, gradients.w_hh, masks[place].weight)
                 input_gradients.append(dx)
             dy = self._added(input_gradients, lengths)
         return dy, (dh_0, dc_0)
@@ -238,8 +263,28 @@ class LSTM:
         """Return where a layer's directions stand among the states, workspaces and names."""
         return range(layer * self._directions, (layer + 1) * self._directions)
 
-    def _weights(self, place: int) -> Any:
-        return self._ops.LSTMWeights(*[self.parameters[name] for name in self._names[place]])
+    def _draw_masks(self, step: int | None) -> list[LayerMasks]:
+        if step is None:
+            step = self._training_passes
+            self._training_passes += 1
+        return [
+            self.dropout_rates.masks(layer, place, self._mask_seed, step)
+            for layer in range(self.num_layers)
+            for place in self._places(layer)
+        ]
+
+    def _weights(self, place: int, mask: Mask) -> Any:
+        weights = self._ops.LSTMWeights(*[self.parameters[name] for name in self._names[place]])
+        if not mask.threshold:
+            return weights
+        dropped = self._kept(f"recurrent weights {place}", *weights.w_hh.shape)
+        self._drop_weights(weights.w_hh, dropped, mask)
+        return weights._replace(w_hh=dropped)
+
+    def _drop_weights(self, source: Any, destination: Any, mask: Mask) -> None:
+        if mask.threshold:
+            rows, columns = source.shape
+            self._ops.dropout(source.reshape(rows, 1, columns), destination.reshape(rows, 1, columns), mask)
 
     def _gradients(self, place: int) -> Any:
         return self._ops.LSTMWeights(*[self.parameters.gradient(name) for name in self._names[place]])

@@ -9,21 +9,25 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-def lstm_forward(w_ih, w_hh, bias, x, h, c):
-    """One layer over (B, T, I); returns y (B, T, H), h_n, c_n and what the backward pass needs."""
+def lstm_forward(w_ih, w_hh, bias, x, h, c, h_mask=None):
+    """One layer over (B, T, I); returns y (B, T, H), h_n, c_n and what the backward pass needs.
+
+    `h_mask` (B, T, H) multiplies h_{t-1} where it enters the gates.
+    """
     w_ih, w_hh, bias, x, h, c = (np.asarray(a, np.float64) for a in (w_ih, w_hh, bias, x, h, c))
     steps = []
     for t in range(x.shape[1]):
-        z_i, z_f, z_g, z_o = np.split(x[:, t] @ w_ih.T + h @ w_hh.T + bias, 4, axis=1)
+        h_prev = h if h_mask is None else h * h_mask[:, t]
+        z_i, z_f, z_g, z_o = np.split(x[:, t] @ w_ih.T + h_prev @ w_hh.T + bias, 4, axis=1)
         i, f, g, o = sigmoid(z_i), sigmoid(z_f), np.tanh(z_g), sigmoid(z_o)
-        c_prev, h_prev = c, h
+        c_prev = c
         c = f * c + i * g
         h = o * np.tanh(c)
         steps.append((x[:, t], h_prev, c_prev, i, f, g, o, c, h))
     return np.stack([step[-1] for step in steps], axis=1), h, c, steps
 
 
-def lstm_backward(w_ih, w_hh, steps, dy, dh_n, dc_n):
+def lstm_backward(w_ih, w_hh, steps, dy, dh_n, dc_n, h_mask=None):
     """Back-propagation through time; returns dw_ih, dw_hh, dbias, dx, dh_0, dc_0."""
     w_ih, w_hh = np.asarray(w_ih, np.float64), np.asarray(w_hh, np.float64)
     dw_ih, dw_hh, dbias = np.zeros_like(w_ih), np.zeros_like(w_hh), np.zeros(len(w_ih))
@@ -42,6 +46,7 @@ def lstm_backward(w_ih, w_hh, steps, dy, dh_n, dc_n):
         dbias += dz.sum(axis=0)
         dx[:, t] = dz @ w_ih
         dh, dc = dz @ w_hh, dc * f
+        dh = dh if h_mask is None else dh * h_mask[:, t]
     return dw_ih, dw_hh, dbias, dx, dh, dc
 
 
@@ -64,3 +69,21 @@ def relative_error(a, b):
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     assert a.shape == b.shape, (a.shape, b.shape)
     return np.max(np.abs(a - b), initial=0) / max(1, np.max(np.abs(b), initial=0))
+
+
+def philox(element, step, key):
+    """Philox2x32-10 in Python's integers: one random word of 32 bits (Salmon et al. 2011)."""
+    left, right = element, step
+    for number in range(10):
+        product = left * 0xD256D193
+        left, right = (product >> 32) ^ (key + number * 0x9E3779B9) % 2**32 ^ right, product % 2**32
+    return left
+
+
+def dropout_mask(batch_size, steps, columns, mask):
+    """Factors (B, T, columns) of a `kernels.masks.Mask`, element by element."""
+    factors = np.empty((batch_size, steps, columns))
+    for b, t, j in np.ndindex(factors.shape):
+        word = philox(b * columns + j, t if mask.per_step else 0, mask.key)
+        factors[b, t, j] = mask.scale if word >= mask.threshold else 0
+    return factors

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from kernels.cpu.dropout import dropout
 from kernels.cpu.gather import gather_windows
 from kernels.cpu.linear import LinearWeights, linear_backward, linear_forward, linear_workspace
 from kernels.cpu.loss import mse_loss
@@ -19,6 +20,7 @@ __all__ = [
     "clip_gradient_norm",
     "copy_into",
     "copy_steps",
+    "dropout",
     "gather_windows",
     "linear_backward",
     "linear_forward",

@@ -21,7 +21,9 @@ import numba
 import numpy as np
 
 from kernels.cpu.compilation import kernel, parallel_kernel
+from kernels.cpu.dropout import draw_mask
 from kernels.cpu.pack import copy, pack, padded, panels_shape, product
+from kernels.masks import NO_MASK, Mask
 from kernels.scalar import (
     candidate_gradient,
     cell_state,
@@ -39,6 +41,8 @@ __all__ = ["LSTMWeights", "lstm_backward", "lstm_forward", "lstm_gates", "lstm_w
 # Depth of one weight-gradient product: long enough that the accumulator's traffic is small beside the arithmetic,
 # short enough that the gradients of the chunk are still in cache.
 _CHUNK_ROWS = 128
+
+_NO_LENGTHS = np.empty(0, np.int64)
 
 
 class LSTMWeights(NamedTuple):
@@ -63,13 +67,15 @@ class _Workspace(NamedTuple):
     seq_len: int
     input_size: int
     hidden_size: int
-    operand: np.ndarray  # (shards, (T + 1) * rows * (H + I + 1)): [h_{t-1} | x_t | 1]
+    operand: np.ndarray  # (shards, (T + 1) * rows * (H + I + 1)): [h_{t-1} | x_t | 1], masked where there is dropout
     gates: np.ndarray  # (shards, 4 * T * rows * P): z, then i f g o, then their gradients
     cell: np.ndarray  # (shards, (T + 1) * rows * P)
     tanh_cell: np.ndarray  # (shards, T * rows * P)
     hidden: np.ndarray  # (shards, rows, P): h_t, then dh_t
     d_cell: np.ndarray  # (shards, rows, P)
-    d_held: np.ndarray  # (shards, rows, P): dh_t of sequences that are over
+    held: np.ndarray  # (shards, rows, P): h_t, then dh_t, that sequences which are over hold on to
+    hidden_mask: np.ndarray  # (shards, rows, H): factors of h_{t-1}
+    input_mask: np.ndarray  # (shards, rows, I): factors of x_t
     d_input: np.ndarray  # (shards, rows, padded(I)): dx_t
     d_weights: np.ndarray  # (shards, 4, H + I + 1, P): rows [W_hh | W_ih | b].T
     forward_panels: np.ndarray  # (4, ...) packed [W_hh | W_ih | b].T of each gate
@@ -102,7 +108,9 @@ def lstm_workspace(batch_size: int, seq_len: int, input_size: int, hidden_size: 
         tanh_cell=zeros(shards, seq_len * rows * units),
         hidden=zeros(shards, rows, units),
         d_cell=zeros(shards, rows, units),
-        d_held=zeros(shards, rows, units),
+        held=zeros(shards, rows, units),
+        hidden_mask=zeros(shards, rows, hidden_size),
+        input_mask=zeros(shards, rows, input_size),
         d_input=zeros(shards, rows, padded(input_size, dtype)),
         d_weights=zeros(shards, 4, depth, units),
         forward_panels=zeros(4, *panels_shape(depth, hidden_size, dtype)),
@@ -122,6 +130,8 @@ def lstm_forward(
     c_n: np.ndarray,
     weights_changed: bool = True,
     lengths: np.ndarray | None = None,
+    input_mask: Mask = NO_MASK,
+    recurrent_mask: Mask = NO_MASK,
 ) -> None:
     """Run the layer over a batch of sequences.
 
@@ -141,17 +151,17 @@ def lstm_forward(
         False promises that the weights are those of the last forward pass with this workspace: they stay packed.
     lengths : (B,) int64 array or None
         True length of each sequence, 1 to T; None where all have T steps. The state stands still after it.
+    input_mask, recurrent_mask : Mask
+        Dropout on x_t, and on h_{t-1} where it enters the gates; each the same for all gates.
     """
-    is_ragged, lengths = lengths is not None, _no_lengths() if lengths is None else lengths
-    every_step = y is not None
-    y = y if every_step else _nothing(x)
+    y, lengths = _nothing(x) if y is None else y, _NO_LENGTHS if lengths is None else lengths
     if workspace.d_cell.shape[0] > 1:
-        _forward(weights, x, h_0, c_0, workspace, y, h_n, c_n, every_step, weights_changed, lengths, is_ragged)
+        _forward(weights, x, h_0, c_0, workspace, y, h_n, c_n, weights_changed, lengths, input_mask, recurrent_mask)
         return
     # A single shard needs no second thread, and waking one would take longer than a short sequence.
     if weights_changed:
         _pack_forward(weights, workspace)
-    _forward_shard(x, h_0, c_0, workspace, 0, y, h_n, c_n, every_step, lengths, is_ragged)
+    _forward_shard(x, h_0, c_0, workspace, 0, y, h_n, c_n, lengths, input_mask, recurrent_mask)
 
 
 def lstm_backward(
@@ -165,6 +175,8 @@ def lstm_backward(
     dh_0: np.ndarray,
     dc_0: np.ndarray,
     lengths: np.ndarray | None = None,
+    input_mask: Mask = NO_MASK,
+    recurrent_mask: Mask = NO_MASK,
 ) -> None:
     """Back-propagate through the sequence that `lstm_forward` last ran with this workspace, once.
 
@@ -186,17 +198,16 @@ def lstm_backward(
         ``=``
     lengths : (B,) int64 array or None
         Those of the forward pass; `dy` after the end of a sequence is not looked at.
+    input_mask, recurrent_mask : Mask
+        Those of the forward pass.
     """
-    is_ragged, lengths = lengths is not None, _no_lengths() if lengths is None else lengths
-    every_step, input_grad, nothing = dy is not None, dx is not None, _nothing(dh_n)
-    dy, dx = dy if every_step else nothing, dx if input_grad else nothing
+    dy, dx = _nothing(dh_n) if dy is None else dy, _nothing(dh_n) if dx is None else dx
+    lengths = _NO_LENGTHS if lengths is None else lengths
     if workspace.d_cell.shape[0] > 1:
-        _backward(
-            weights, dy, dh_n, dc_n, workspace, gradients, dx, dh_0, dc_0, every_step, input_grad, lengths, is_ragged
-        )
+        _backward(weights, dy, dh_n, dc_n, workspace, gradients, dx, dh_0, dc_0, lengths, input_mask, recurrent_mask)
         return
-    _pack_backward(weights, workspace, input_grad)
-    _backward_shard(dy, dh_n, dc_n, workspace, 0, dx, dh_0, dc_0, every_step, input_grad, lengths, is_ragged)
+    _pack_backward(weights, workspace, dx.size > 0)
+    _backward_shard(dy, dh_n, dc_n, workspace, 0, dx, dh_0, dc_0, lengths, input_mask, recurrent_mask)
     _sum_gradients(workspace, gradients)
 
 
@@ -214,11 +225,8 @@ def lstm_gates(workspace: _Workspace) -> np.ndarray:
 
 
 def _nothing(like: np.ndarray) -> np.ndarray:
+    """Return the array that stands for None in compiled code."""
     return np.empty((0, 0, 0), like.dtype)
-
-
-def _no_lengths() -> np.ndarray:
-    return np.empty(0, np.int64)
 
 
 class _Views(NamedTuple):
@@ -260,30 +268,36 @@ def _pack_forward(weights, workspace):
 
 
 @parallel_kernel
-def _forward(weights, x, h_0, c_0, workspace, y, h_n, c_n, every_step, weights_changed, lengths, is_ragged):
+def _forward(weights, x, h_0, c_0, workspace, y, h_n, c_n, weights_changed, lengths, input_mask, recurrent_mask):
     if weights_changed:
         _pack_forward(weights, workspace)
     for shard in numba.prange(workspace.d_cell.shape[0]):
-        _forward_shard(x, h_0, c_0, workspace, np.int64(shard), y, h_n, c_n, every_step, lengths, is_ragged)
+        _forward_shard(x, h_0, c_0, workspace, np.int64(shard), y, h_n, c_n, lengths, input_mask, recurrent_mask)
 
 
 @kernel
-def _forward_shard(x, h_0, c_0, workspace, shard, y, h_n, c_n, every_step, lengths, is_ragged):
+def _forward_shard(x, h_0, c_0, workspace, shard, y, h_n, c_n, lengths, input_mask, recurrent_mask):
+    every_step, is_ragged = y.size > 0, lengths.size > 0
     first, last = _rows(workspace, shard)
     seq_len, input_size, hidden_size = workspace.seq_len, workspace.input_size, workspace.hidden_size
     operand, gates, cell, tanh_cell = _views(workspace, shard, last - first)
-    hidden = workspace.hidden[shard, : last - first]
-    copy(h_0[first:last], operand[0])
+    hidden, held = workspace.hidden[shard, : last - first], workspace.held[shard, : last - first]
+    copy(h_0[first:last], hidden)
     copy(c_0[first:last], cell[0])
     for t in range(seq_len):
+        copy(hidden[:, :hidden_size], operand[t])
         copy(x[first:last, t], operand[t, :, hidden_size:])
         operand[t, :, hidden_size + input_size] = 1
+        _draw_masks(input_mask, recurrent_mask, workspace, shard, t, t == 0)
+        _apply(recurrent_mask, workspace.hidden_mask[shard], operand[t])
+        _apply(input_mask, workspace.input_mask[shard], operand[t, :, hidden_size:])
+        if is_ragged:
+            copy(hidden, held)
         for gate in range(4):
             product(operand[t], workspace.forward_panels[gate], gates[gate, t], False)
         _activate(gates, t, cell[t].ravel(), cell[t + 1].ravel(), tanh_cell[t].ravel(), hidden.ravel())
         if is_ragged:
-            _hold_ended(lengths[first:last], t, hidden_size, gates, cell, tanh_cell, operand, hidden)
-        copy(hidden[:, :hidden_size], operand[t + 1])
+            _hold_ended(lengths[first:last], t, gates, cell, tanh_cell, held, hidden)
         if every_step:
             for r in range(last - first):
                 is_over = is_ragged and t >= lengths[first + r]
@@ -294,7 +308,7 @@ def _forward_shard(x, h_0, c_0, workspace, shard, y, h_n, c_n, every_step, lengt
 
 
 @kernel
-def _hold_ended(lengths, t, hidden_size, gates, cell, tanh_cell, operand, hidden):
+def _hold_ended(lengths, t, gates, cell, tanh_cell, held, hidden):
     """Let the state of sequences that are over stand still.
 
     Their gates are set to what does that, f = 1 and the others 0, and so the backward pass, which looks at the gates,
@@ -305,8 +319,26 @@ def _hold_ended(lengths, t, hidden_size, gates, cell, tanh_cell, operand, hidden
             for j in range(hidden.shape[1]):
                 gates[0, t, r, j], gates[1, t, r, j], gates[2, t, r, j], gates[3, t, r, j] = 0, 1, 0, 0
                 cell[t + 1, r, j], tanh_cell[t, r, j] = cell[t, r, j], 0
-            for j in range(hidden_size):
-                hidden[r, j] = operand[t, r, j]
+                hidden[r, j] = held[r, j]
+
+
+@kernel
+def _draw_masks(input_mask, recurrent_mask, workspace, shard, t, is_first):
+    """Draw the factors of step t into the workspace, once for all steps where that is what the mask is."""
+    first, _ = _rows(workspace, shard)
+    if recurrent_mask.threshold > 0 and (is_first or recurrent_mask.per_step):
+        draw_mask(recurrent_mask, first, t, workspace.hidden_mask[shard])
+    if input_mask.threshold > 0 and (is_first or input_mask.per_step):
+        draw_mask(input_mask, first, t, workspace.input_mask[shard])
+
+
+@kernel
+def _apply(mask, factors, values):
+    """``values *= factors`` where there is dropout; `values` may have fewer rows and more columns."""
+    if mask.threshold > 0:
+        for r in range(values.shape[0]):
+            for j in range(factors.shape[1]):
+                values[r, j] *= factors[r, j]
 
 
 @kernel
@@ -333,19 +365,16 @@ def _pack_backward(weights, workspace, input_grad):
 
 
 @parallel_kernel
-def _backward(
-    weights, dy, dh_n, dc_n, workspace, gradients, dx, dh_0, dc_0, every_step, input_grad, lengths, is_ragged
-):
-    _pack_backward(weights, workspace, input_grad)
+def _backward(weights, dy, dh_n, dc_n, workspace, gradients, dx, dh_0, dc_0, lengths, input_mask, recurrent_mask):
+    _pack_backward(weights, workspace, dx.size > 0)
     for shard in numba.prange(workspace.d_cell.shape[0]):
-        _backward_shard(
-            dy, dh_n, dc_n, workspace, np.int64(shard), dx, dh_0, dc_0, every_step, input_grad, lengths, is_ragged
-        )
+        _backward_shard(dy, dh_n, dc_n, workspace, np.int64(shard), dx, dh_0, dc_0, lengths, input_mask, recurrent_mask)
     _sum_gradients(workspace, gradients)
 
 
 @kernel
-def _backward_shard(dy, dh_n, dc_n, workspace, shard, dx, dh_0, dc_0, every_step, input_grad, lengths, is_ragged):
+def _backward_shard(dy, dh_n, dc_n, workspace, shard, dx, dh_0, dc_0, lengths, input_mask, recurrent_mask):
+    every_step, input_grad, is_ragged = dy.size > 0, dx.size > 0, lengths.size > 0
     first, last = _rows(workspace, shard)
     rows, seq_len = last - first, workspace.seq_len
     input_size, hidden_size = workspace.input_size, workspace.hidden_size
@@ -366,17 +395,20 @@ def _backward_shard(dy, dh_n, dc_n, workspace, shard, dx, dh_0, dc_0, every_step
                             d_hidden[r, j] += dy[first + r, t, j]
             _differentiate(gates, t, cell[t].ravel(), tanh_cell[t].ravel(), d_hidden.ravel(), d_cell.ravel())
             if is_ragged:
-                copy(d_hidden, workspace.d_held[shard])
+                copy(d_hidden, workspace.held[shard])
             for gate in range(4):
                 product(gates[gate, t, :, :hidden_size], workspace.hidden_panels[gate], d_hidden, gate > 0)
+            _draw_masks(input_mask, recurrent_mask, workspace, shard, t, False)
+            _apply(recurrent_mask, workspace.hidden_mask[shard], d_hidden)
             if is_ragged:
                 for r in range(rows):
                     if t >= lengths[first + r]:
                         for j in range(hidden_size):
-                            d_hidden[r, j] = workspace.d_held[shard, r, j]
+                            d_hidden[r, j] = workspace.held[shard, r, j]
             if input_grad:
                 for gate in range(4):
                     product(gates[gate, t, :, :hidden_size], workspace.input_panels[gate], d_input, gate > 0)
+                _apply(input_mask, workspace.input_mask[shard], d_input)
                 copy(d_input[:, :input_size], dx[first:last, t])
         for gate in range(4):
             d_weights = workspace.d_weights[shard, gate]

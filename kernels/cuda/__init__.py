@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numba import cuda
 
+from kernels.cuda.dropout import dropout
 from kernels.cuda.gather import gather_windows
 from kernels.cuda.linear import LinearWeights, linear_backward, linear_forward, linear_workspace
 from kernels.cuda.loss import mse_loss
@@ -25,6 +26,7 @@ __all__ = [
     "clip_gradient_norm",
     "copy_into",
     "copy_steps",
+    "dropout",
     "gather_windows",
     "linear_backward",
     "linear_forward",

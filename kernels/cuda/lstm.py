@@ -11,11 +11,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import cuda
 
+from kernels.cuda.dropout import dropout, of_dtype
 from kernels.cuda.launch import launch
+from kernels.masks import NO_MASK, Mask
 from kernels.scalar import (
     candidate_gradient,
     cell_state,
     cell_state_gradient,
+    dropout_factor,
     forget_gate_gradient,
     hidden_state,
     input_gate_gradient,
@@ -39,8 +42,9 @@ class LSTMWeights(NamedTuple):
 
 
 class _Workspace(NamedTuple):
-    x: Any  # (B, T, I): a copy, so that the caller may reuse its own
+    x: Any  # (B, T, I): a copy, so that the caller may reuse its own; masked where there is dropout
     hidden: Any  # (T + 1, B, H)
+    masked_hidden: Any  # (T + 1, B, H): what enters the gates of the next step
     cell: Any  # (T + 1, B, H)
     tanh_cell: Any  # (T, B, H)
     gates: Any  # (T, B, 4H): i f g o, then their gradients
@@ -54,6 +58,7 @@ def lstm_workspace(batch_size: int, seq_len: int, input_size: int, hidden_size: 
     return _Workspace(
         x=cuda.device_array((batch_size, seq_len, input_size), dtype),
         hidden=cuda.device_array((seq_len + 1, *state), dtype),
+        masked_hidden=cuda.device_array((seq_len + 1, *state), dtype),
         cell=cuda.device_array((seq_len + 1, *state), dtype),
         tanh_cell=cuda.device_array((seq_len, *state), dtype),
         gates=cuda.device_array((seq_len, batch_size, 4 * hidden_size), dtype),
@@ -73,6 +78,8 @@ def lstm_forward(
     c_n: Any,
     weights_changed: bool = True,
     lengths: Any | None = None,
+    input_mask: Mask = NO_MASK,
+    recurrent_mask: Mask = NO_MASK,
 ) -> None:
     """Run the layer over a batch of sequences; arguments as `kernels.cpu.lstm.lstm_forward`.
 
@@ -80,13 +87,16 @@ def lstm_forward(
     """
     batch_size, seq_len, _ = x.shape
     lengths = _all_lengths(batch_size, seq_len) if lengths is None else lengths
-    workspace.x.copy_to_device(x)
+    dropout(x, workspace.x, input_mask)
     workspace.hidden[0].copy_to_device(h_0)
+    first_hidden = workspace.masked_hidden[0].reshape(batch_size, 1, h_0.shape[1])
+    dropout(h_0.reshape(batch_size, 1, h_0.shape[1]), first_hidden, recurrent_mask)
     workspace.cell[0].copy_to_device(c_0)
+    recurrent_mask = of_dtype(recurrent_mask, x.dtype)
     for t in range(seq_len):
         launch(
-            _forward_step, (batch_size, h_0.shape[1]), *weights, x, t, lengths,
-            workspace.hidden, workspace.cell, workspace.tanh_cell, workspace.gates,
+            _forward_step, (batch_size, h_0.shape[1]), *weights, workspace.x, t, lengths, recurrent_mask,
+            workspace.hidden, workspace.masked_hidden, workspace.cell, workspace.tanh_cell, workspace.gates,
         )  # fmt: skip
     h_n.copy_to_device(workspace.hidden[seq_len])
     c_n.copy_to_device(workspace.cell[seq_len])
@@ -105,6 +115,8 @@ def lstm_backward(
     dh_0: Any,
     dc_0: Any,
     lengths: Any | None = None,
+    input_mask: Mask = NO_MASK,
+    recurrent_mask: Mask = NO_MASK,
 ) -> None:
     """Back-propagate through time; arguments as `kernels.cpu.lstm.lstm_backward`."""
     seq_len, batch_size, hidden_size = workspace.tanh_cell.shape
@@ -112,6 +124,7 @@ def lstm_backward(
     lengths = _all_lengths(batch_size, seq_len) if lengths is None else lengths
     workspace.d_hidden.copy_to_device(dh_n)
     workspace.d_cell.copy_to_device(dc_n)
+    typed_mask = of_dtype(recurrent_mask, dh_n.dtype)
     for t in range(seq_len - 1, -1, -1):
         if dy is not None:
             launch(_add_step, units, dy, t, lengths, workspace.d_hidden)
@@ -119,13 +132,15 @@ def lstm_backward(
             _backward_step, units, t, workspace.gates, workspace.cell, workspace.tanh_cell,
             workspace.d_hidden, workspace.d_cell,
         )  # fmt: skip
-        launch(_propagate, units, workspace.gates, t, lengths, weights.w_hh, workspace.d_hidden)
+        launch(_propagate, units, workspace.gates, t, lengths, weights.w_hh, typed_mask, workspace.d_hidden)
         if dx is not None:
             launch(_propagate_input, (batch_size, dx.shape[2]), workspace.gates, t, weights.w_ih, dx)
+    if dx is not None:
+        dropout(dx, dx, input_mask)
     dh_0.copy_to_device(workspace.d_hidden)
     dc_0.copy_to_device(workspace.d_cell)
     rows = 4 * hidden_size
-    launch(_recurrent_gradient, (rows, hidden_size), workspace.gates, workspace.hidden, gradients.w_hh)
+    launch(_recurrent_gradient, (rows, hidden_size), workspace.gates, workspace.masked_hidden, gradients.w_hh)
     launch(_input_gradient, (rows, workspace.x.shape[2]), workspace.gates, workspace.x, gradients.w_ih)
     launch(_bias_gradient, rows, workspace.gates, gradients.bias)
 
@@ -140,7 +155,7 @@ def _all_lengths(batch_size: int, seq_len: int) -> Any:
 
 
 @cuda.jit
-def _forward_step(w_ih, w_hh, bias, x, t, lengths, hidden, cell, tanh_cell, gates):
+def _forward_step(w_ih, w_hh, bias, x, t, lengths, mask, hidden, masked_hidden, cell, tanh_cell, gates):
     b, j = cuda.grid(2)
     batch_size, hidden_size = hidden.shape[1], hidden.shape[2]
     if b >= batch_size or j >= hidden_size:
@@ -149,7 +164,7 @@ def _forward_step(w_ih, w_hh, bias, x, t, lengths, hidden, cell, tanh_cell, gate
         for gate in range(4):
             gates[t, b, gate * hidden_size + j] = 1 if gate == 1 else 0
         cell[t + 1, b, j], hidden[t + 1, b, j] = cell[t, b, j], hidden[t, b, j]
-        tanh_cell[t, b, j] = 0
+        tanh_cell[t, b, j], masked_hidden[t + 1, b, j] = 0, 0
         return
     for gate in range(4):
         row = gate * hidden_size + j
@@ -157,7 +172,7 @@ def _forward_step(w_ih, w_hh, bias, x, t, lengths, hidden, cell, tanh_cell, gate
         for k in range(x.shape[2]):
             z += w_ih[row, k] * x[b, t, k]
         for k in range(hidden_size):
-            z += w_hh[row, k] * hidden[t, b, k]
+            z += w_hh[row, k] * masked_hidden[t, b, k]
         gates[t, b, row] = tanh(z) if gate == 2 else sigmoid(z)
     i, f = gates[t, b, j], gates[t, b, hidden_size + j]
     g, o = gates[t, b, 2 * hidden_size + j], gates[t, b, 3 * hidden_size + j]
@@ -165,7 +180,16 @@ def _forward_step(w_ih, w_hh, bias, x, t, lengths, hidden, cell, tanh_cell, gate
     tanh_c = tanh(c)
     cell[t + 1, b, j] = c
     tanh_cell[t, b, j] = tanh_c
-    hidden[t + 1, b, j] = hidden_state(o, tanh_c)
+    h = hidden_state(o, tanh_c)
+    hidden[t + 1, b, j] = h
+    masked_hidden[t + 1, b, j] = h * _mask_factor(mask, b * hidden_size + j, t + 1)
+
+
+@cuda.jit(device=True)
+def _mask_factor(mask, element, t):
+    if mask.threshold == 0:
+        return mask.scale
+    return dropout_factor(element, t if mask.per_step else 0, mask.key, mask.threshold, mask.scale)
 
 
 @cuda.jit
@@ -173,7 +197,7 @@ def _collect(hidden, lengths, y):
     b, j = cuda.grid(2)
     if b < y.shape[0] and j < y.shape[2]:
         for t in range(y.shape[1]):
-            y[b, t, j] = hidden[t + 1, b, j] if t < lengths[b] else 0
+            y[b, t, j] = hidden[t + 1, b, j] if t < lengths[b] else y.dtype.type(0)
 
 
 @cuda.jit
@@ -201,13 +225,13 @@ def _backward_step(t, gates, cell, tanh_cell, d_hidden, d_cell):
 
 
 @cuda.jit
-def _propagate(d_gates, t, lengths, w_hh, d_hidden):
+def _propagate(d_gates, t, lengths, w_hh, mask, d_hidden):
     b, k = cuda.grid(2)
     if b < d_hidden.shape[0] and k < d_hidden.shape[1] and t < lengths[b]:
         total = w_hh[0, k] * d_gates[t, b, 0]
         for row in range(1, w_hh.shape[0]):
             total += w_hh[row, k] * d_gates[t, b, row]
-        d_hidden[b, k] = total
+        d_hidden[b, k] = total * _mask_factor(mask, b * d_hidden.shape[1] + k, t)
 
 
 @cuda.jit

@@ -15,7 +15,8 @@ TOLERANCE = {"float32": 1e-5, "float64": 1e-9}
 class Case:
     """Random inputs of one layer, and what a backend makes of them."""
 
-    def __init__(self, rng, sizes, dtype):
+    def __init__(self, rng, sizes, dtype, masks=()):
+        self.masks = masks  # of x_t and of h_{t-1}
         batch_size, seq_len, input_size, hidden_size = self.sizes = sizes
         self.dtype = dtype
 
@@ -39,7 +40,7 @@ class Case:
         h_n, c_n = (ops.zeros((batch_size, hidden_size), self.dtype) for _ in range(2))
         inputs = (on_device(ops, array) for array in (self.x, self.h_0, self.c_0))
         lengths = None if lengths is None else on_device(ops, lengths)
-        ops.lstm_forward(weights, *inputs, self.workspace, y, h_n, c_n, lengths=lengths)
+        ops.lstm_forward(weights, *inputs, self.workspace, y, h_n, c_n, True, lengths, *self.masks)
         return ops.to_host(y) if every_step else None, ops.to_host(h_n), ops.to_host(c_n)
 
     def backward(self, ops, every_step=True, input_grad=True, lengths=None):
@@ -50,7 +51,7 @@ class Case:
         dy = on_device(ops, self.dy) if every_step else None
         d_final = on_device(ops, self.dh_n), on_device(ops, self.dc_n)
         lengths = None if lengths is None else on_device(ops, lengths)
-        ops.lstm_backward(weights, dy, *d_final, self.workspace, gradients, dx, dh_0, dc_0, lengths)
+        ops.lstm_backward(weights, dy, *d_final, self.workspace, gradients, dx, dh_0, dc_0, lengths, *self.masks)
         dx = [ops.to_host(dx)] if input_grad else []
         return [*(ops.to_host(array) for array in gradients), *dx, ops.to_host(dh_0), ops.to_host(dc_0)]
 
