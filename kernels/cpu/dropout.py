@@ -37,7 +37,7 @@ def _dropout(source, destination, mask):
 
 @kernel
 def draw_mask(mask, first_row, step, factors):
-    """``factors[r, j] =`` the factor of element j of row ``first_row + r`` of the batch, for a (rows, columns) array."""
+    """``factors[r, j] =`` the factor of element j of the batch's row ``first_row + r``; (rows, columns)."""
     scale = factors.dtype.type(mask.scale)
     columns = factors.shape[1]
     for r in range(factors.shape[0]):

@@ -61,8 +61,11 @@ for kernel, signature in {**signatures, **wide}.items():
     if number == float32 and kernel in signatures:
         assert ".f64" not in ptx, f"{kernel.py_func.__name__} computes in float64"
     compiled.add(kernel)
-modules = [importlib.import_module(module.name) for module in pkgutil.iter_modules(kernels.cuda.__path__, "kernels.cuda.")]
-present = {value for module in modules for value in vars(module).values() if hasattr(value, "py_func") and not value.targetoptions.get("device")}
+present = set()
+for module in pkgutil.iter_modules(kernels.cuda.__path__, "kernels.cuda."):
+    for value in vars(importlib.import_module(module.name)).values():
+        if hasattr(value, "py_func") and not value.targetoptions.get("device"):
+            present.add(value)
 print("not compiled:", sorted(kernel.py_func.__name__ for kernel in present - compiled))
 """
 
