@@ -108,9 +108,9 @@ class LSTM:
             for layer in range(num_layers)
             for suffix in _SUFFIXES[: self._directions]
         ]
-        self._workspaces: dict[tuple[int, int], list[Any]] = {}
+        self._workspaces: dict[tuple[int, int, bool], list[Any]] = {}
         self._between: dict[tuple[Any, ...], Any] = {}  # arrays from layer to layer, which no caller sees
-        self._versions: dict[tuple[int, int], object] = {}  # of the parameters that each workspace was last used with
+        self._versions: dict[tuple[int, int, bool], object] = {}  # of the parameters that each was last used with
         self._pass: _Pass | None = None
 
     def train(self) -> None:
@@ -162,10 +162,8 @@ class LSTM:
         h_0, c_0 = self._zero_state(batch_size) if state is None else self._checked_state(state, batch_size)
         h_n, c_n = self._zero_state(batch_size)
         training = self.training if training is None else training
-        workspaces, weights_changed = self._workspaces_for(batch_size, seq_len)
+        workspaces, weights_changed = self._workspaces_for(batch_size, seq_len, training)
         masks = self._draw_masks(step) if training else [NO_MASKS] * len(workspaces)
-        if masks[0].weight.threshold:
-            del self._versions[batch_size, seq_len]  # the workspaces will hold weights that were dropped from
         self._pass = _Pass(x.shape, lengths, workspaces, masks) if training else None
         y = x
         for layer in range(self.num_layers):
@@ -339,17 +337,20 @@ class LSTM:
     def _all_lengths(self, array: Any, lengths: Any | None) -> Any:
         return self._ops.as_array(np.full(array.shape[0], array.shape[1]), "int64") if lengths is None else lengths
 
-    def _workspaces_for(self, batch_size: int, seq_len: int) -> tuple[list[Any], bool]:
+    def _workspaces_for(self, batch_size: int, seq_len: int, training: bool) -> tuple[list[Any], bool]:
         """Return the layers' workspaces, and whether the parameters have changed since these were last used."""
-        sizes, version = (batch_size, seq_len), self.parameters.version
+        sizes, version = (batch_size, seq_len, training), self.parameters.version
         if sizes not in self._workspaces:
-            # An epoch has batches of one size and a last, smaller one; more sizes than that are not worth their memory.
-            if len(self._workspaces) == 2:
+            # An epoch has batches of one size and a last, smaller one, and so has a validation; more sizes than that
+            # are not worth their memory.
+            if len(self._workspaces) == 4:
                 self._workspaces.clear()
                 self._between.clear()
                 self._versions.clear()
             self._workspaces[sizes] = [
-                self._ops.lstm_workspace(*sizes, self._layer_input_size(layer), self.hidden_size, self.dtype)
+                self._ops.lstm_workspace(
+                    batch_size, seq_len, self._layer_input_size(layer), self.hidden_size, self.dtype, training
+                )
                 for layer in range(self.num_layers)
                 for _ in self._places(layer)
             ]

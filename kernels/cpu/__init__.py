@@ -8,9 +8,10 @@ from kernels.cpu.dropout import dropout
 from kernels.cpu.gather import gather_windows
 from kernels.cpu.linear import LinearWeights, linear_backward, linear_forward, linear_workspace
 from kernels.cpu.loss import mse_loss
-from kernels.cpu.lstm import LSTMWeights, lstm_backward, lstm_forward, lstm_gates, lstm_workspace
+from kernels.cpu.lstm import lstm_backward, lstm_forward
 from kernels.cpu.optim import adam_step, clip_gradient_norm
 from kernels.cpu.steps import copy_steps
+from kernels.cpu.workspace import LSTMWeights, lstm_gates, lstm_workspace
 
 __all__ = [
     "LSTMWeights",

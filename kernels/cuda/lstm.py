@@ -52,8 +52,13 @@ class _Workspace(NamedTuple):
     d_cell: Any  # (B, H)
 
 
-def lstm_workspace(batch_size: int, seq_len: int, input_size: int, hidden_size: int, dtype: str) -> _Workspace:
-    """Allocate what `lstm_forward` and `lstm_backward` need for these sizes; reused from call to call."""
+def lstm_workspace(
+    batch_size: int, seq_len: int, input_size: int, hidden_size: int, dtype: str, training: bool = True
+) -> _Workspace:
+    """Allocate what the passes need for these sizes; reused from call to call.
+
+    Here a pass for inference keeps all steps too, so `training` makes no difference.
+    """
     state = (batch_size, hidden_size)
     return _Workspace(
         x=cuda.device_array((batch_size, seq_len, input_size), dtype),
