@@ -8,7 +8,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-__all__ = ["machine_facts", "versions"]
+from benchmarks.processes import run_program
+
+__all__ = ["machine_facts", "sgemm_gflops", "versions"]
 
 _PACKAGES = ("numba", "llvmlite", "numpy", "torch", "onnx", "onnxruntime", "neuralforecast", "pytorch-lightning")
 
@@ -29,6 +31,15 @@ def machine_facts(threads: int) -> dict[str, Any]:
         "threading_layer": kernels["threading_layer"],
         "kernels": kernels["code_version"],
     }
+
+
+def sgemm_gflops(threads: int) -> float:
+    """Return the best rate of NumPy's float32 matrix product on this machine, in 10^9 operations a second.
+
+    OpenBLAS chooses the code for this processor there, whatever the environment tells it to choose.
+    """
+    without = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+    return run_program("sgemm", str(threads), without=without)[1]["gflops"]
 
 
 def versions() -> dict[str, str | None]:

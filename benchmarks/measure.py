@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from benchmarks.results import Row, Timing
 
@@ -26,12 +25,10 @@ __all__ = [
     "installed",
     "require_agreement",
     "set_threads",
-    "sgemm_gflops",
     "take_turns",
 ]
 
 _PAUSE_SECONDS = 0.02
-_PEAK_SIZES = (512, 1024, 2048)
 
 
 class DisagreementError(RuntimeError):
@@ -162,22 +159,3 @@ def require_agreement(ours: Any, theirs: Any, tolerance: float = 1e-4) -> float:
     if not error <= tolerance:
         raise DisagreementError(f"the results differ by {error:.1e}, over {tolerance:.0e}; the sides do different work")
     return error
-
-
-def sgemm_gflops(threads: int, seconds: float = 1.0) -> float:
-    """Return the best rate of NumPy's float32 matrix product on this machine, in 10^9 operations a second."""
-    generator = np.random.default_rng(0)
-    best = 0.0
-    time.sleep(10 * _PAUSE_SECONDS)
-    with threadpool_limits(threads, user_api="blas"):
-        for size in _PEAK_SIZES:
-            a, b = (generator.normal(size=(size, size)).astype("float32") for _ in range(2))
-            product = np.empty_like(a)
-            np.matmul(a, b, out=product)
-
-            def work(a: np.ndarray = a, b: np.ndarray = b, product: np.ndarray = product) -> None:
-                np.matmul(a, b, out=product)
-
-            fastest = min(_time_calls(work, seconds / len(_PEAK_SIZES)))
-            best = max(best, 2 * size**3 / fastest / 1e9)
-    return best

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,10 @@ class ProgramError(RuntimeError):
 
 
 def run_command(
-    command: Sequence[str], timeout: float | None = None, environment: Mapping[str, str] | None = None
+    command: Sequence[str],
+    timeout: float | None = None,
+    environment: Mapping[str, str] | None = None,
+    without: Collection[str] = (),
 ) -> tuple[float, str]:
     """Run a command from the root of the project.
 
@@ -34,6 +37,8 @@ def run_command(
         Seconds after which it is stopped.
     environment : mapping, optional
         Variables beside those of this process.
+    without : collection of str
+        Variables of this process that it does not get.
 
     Returns
     -------
@@ -48,12 +53,13 @@ def run_command(
     ProgramError
         When it fails.
     """
+    kept = {name: value for name, value in os.environ.items() if name not in without}
     begun = time.perf_counter()
     try:
         finished = subprocess.run(
             command,
             cwd=_ROOT,
-            env={**os.environ, **(environment or {})},
+            env={**kept, **(environment or {})},
             capture_output=True,
             text=True,
             timeout=timeout,
@@ -69,9 +75,13 @@ def run_command(
 
 
 def run_program(
-    name: str, *arguments: str, timeout: float | None = None, environment: Mapping[str, str] | None = None
+    name: str,
+    *arguments: str,
+    timeout: float | None = None,
+    environment: Mapping[str, str] | None = None,
+    without: Collection[str] = (),
 ) -> tuple[float, dict[str, Any]]:
     """Run a module of `benchmarks.programs`; return its seconds and what its last line of output holds."""
     command = [sys.executable, "-m", f"benchmarks.programs.{name}", *arguments]
-    seconds, output = run_command(command, timeout, environment)
+    seconds, output = run_command(command, timeout, environment, without)
     return seconds, json.loads(output.strip().splitlines()[-1])
