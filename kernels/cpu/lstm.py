@@ -25,6 +25,7 @@ from kernels.cpu.pack import copy, product
 from kernels.cpu.workspace import (
     LSTMWeights,
     Workspace,
+    gradient_parts,
     pack_backward,
     pack_forward,
     rows_of,
@@ -143,7 +144,7 @@ def lstm_backward(
         return
     pack_backward(weights, workspace, dx.size > 0)
     _backward_shard(dy, dh_n, dc_n, workspace, 0, dx, dh_0, dc_0, lengths, input_mask, recurrent_mask)
-    unpack_gradients(workspace, gradients)
+    _unpack_alone(workspace, gradients)
 
 
 def _nothing(like: np.ndarray) -> np.ndarray:
@@ -280,7 +281,14 @@ def _backward(weights, dy, dh_n, dc_n, workspace, gradients, dx, dh_0, dc_0, len
     pack_backward(weights, workspace, dx.size > 0)
     for shard in numba.prange(workspace.hidden.shape[0]):
         _backward_shard(dy, dh_n, dc_n, workspace, np.int64(shard), dx, dh_0, dc_0, lengths, input_mask, recurrent_mask)
-    unpack_gradients(workspace, gradients)
+    for part in numba.prange(gradient_parts(workspace)):
+        unpack_gradients(workspace, gradients, np.int64(part))
+
+
+@kernel
+def _unpack_alone(workspace, gradients):
+    for part in range(gradient_parts(workspace)):
+        unpack_gradients(workspace, gradients, part)
 
 
 @kernel

@@ -17,6 +17,7 @@ from kernels.cpu.pack import pack, padded, panels_shape
 __all__ = [
     "LSTMWeights",
     "Workspace",
+    "gradient_parts",
     "lstm_gates",
     "lstm_workspace",
     "pack_backward",
@@ -207,21 +208,35 @@ def pack_backward(weights, workspace, input_grad):
             pack(weights.w_ih[units], workspace.input_panels[gate], 0)
 
 
+# Units whose gradients are taken apart together: few enough that what is read across the rows stays in cache.
+_UNPACKED_UNITS = 64
+
+
 @kernel
-def unpack_gradients(workspace, gradients):
-    """Add the shards' gradients of ``[W_hh | W_ih | b].T``, in the order of the shards, and take them apart."""
-    input_size, hidden_size = workspace.input_size, workspace.hidden_size
-    for row in range(workspace.d_weights.shape[2]):
-        for gate in range(4):
-            total = workspace.d_weights[0, gate, row]
-            for shard in range(1, workspace.d_weights.shape[0]):
-                for j in range(hidden_size):
-                    total[j] += workspace.d_weights[shard, gate, row, j]
-            first = gate * hidden_size
-            for j in range(hidden_size):
-                if row < hidden_size:
-                    gradients.w_hh[first + j, row] = total[j]
-                elif row < hidden_size + input_size:
-                    gradients.w_ih[first + j, row - hidden_size] = total[j]
-                else:
-                    gradients.bias[first + j] = total[j]
+def gradient_parts(workspace):
+    """Return into how many parts `unpack_gradients` cuts its work."""
+    return 4 * -(-workspace.hidden_size // _UNPACKED_UNITS)
+
+
+@kernel
+def unpack_gradients(workspace, gradients, part):
+    """Add the shards' gradients of ``[W_hh | W_ih | b].T``, in the order of the shards, and take them apart.
+
+    `part` says for which units of which gate; parts touch different memory.
+    """
+    gate, block = part % 4, part // 4
+    d_weights, w_hh, w_ih = borrowed(workspace.d_weights), borrowed(gradients.w_hh), borrowed(gradients.w_ih)
+    first = block * _UNPACKED_UNITS
+    last = min(first + _UNPACKED_UNITS, workspace.hidden_size)
+    place, input_size, hidden_size = gate * workspace.hidden_size, workspace.input_size, workspace.hidden_size
+    total = d_weights[0, gate]
+    for shard in range(1, d_weights.shape[0]):
+        for row in range(total.shape[0]):
+            for j in range(first, last):
+                total[row, j] += d_weights[shard, gate, row, j]
+    for j in range(first, last):
+        for k in range(hidden_size):
+            w_hh[place + j, k] = total[k, j]
+        for k in range(input_size):
+            w_ih[place + j, k] = total[hidden_size + k, j]
+        gradients.bias[place + j] = total[hidden_size + input_size, j]
