@@ -22,6 +22,8 @@ class Linear:
     Parameters
     ----------
     input_size, output_size : int
+    bias : bool
+        False leaves the bias out.
     dtype : {"float32", "float64"}
     backend : {"cpu", "cuda", "auto"}
     seed : int or Generator
@@ -32,6 +34,7 @@ class Linear:
         input_size: int,
         output_size: int,
         *,
+        bias: bool = True,
         dtype: str = "float32",
         backend: str = "cpu",
         seed: int | np.random.Generator = 0,
@@ -42,7 +45,10 @@ class Linear:
             raise ValueError(f"dtype is {dtype!r}; choose float32 or float64")
         self.input_size, self.output_size, self.dtype = input_size, output_size, dtype
         self._ops: ModuleType = get_backend(backend)
-        self.parameters = Parameters(init_linear(input_size, output_size, seed, dtype), self._ops)
+        arrays = init_linear(input_size, output_size, seed, dtype)
+        self.parameters = Parameters({name: arrays[name] for name in arrays if bias or name != "bias"}, self._ops)
+        # The kernels know one form of the layer: a bias that is left out is zero, and its gradient goes nowhere.
+        self._absent_bias = None if bias else tuple(self._ops.zeros((output_size,), dtype) for _ in range(2))
         self._workspaces: dict[int, Any] = {}
         self._rows: int | None = None
 
@@ -69,12 +75,14 @@ class Linear:
         if dy.shape != (self._rows, self.output_size):
             raise ValueError(f"dy has shape {dy.shape}; it must be ({self._rows}, {self.output_size})")
         dx = self._ops.zeros((self._rows, self.input_size), self.dtype)
-        gradients = self._ops.LinearWeights(self.parameters.gradient("weight"), self.parameters.gradient("bias"))
+        d_bias = self._absent_bias[1] if self._absent_bias else self.parameters.gradient("bias")
+        gradients = self._ops.LinearWeights(self.parameters.gradient("weight"), d_bias)
         self._ops.linear_backward(self._weights(), dy, self._workspaces[self._rows], gradients, dx)
         return dx
 
     def _weights(self) -> Any:
-        return self._ops.LinearWeights(self.parameters["weight"], self.parameters["bias"])
+        bias = self._absent_bias[0] if self._absent_bias else self.parameters["bias"]
+        return self._ops.LinearWeights(self.parameters["weight"], bias)
 
 
 class Dropout:

@@ -38,6 +38,7 @@ class Parameters:
         self._ops = ops
         self._shapes = {name: array.shape for name, array in arrays.items()}
         self._version = _Version()
+        self._parts: tuple[Parameters, ...] = ()
         flat = np.concatenate([array.ravel() for array in arrays.values()])
         self.values: Any = ops.as_array(flat, flat.dtype.name)
         self.gradients: Any = ops.zeros(flat.shape, flat.dtype.name)
@@ -48,11 +49,8 @@ class Parameters:
         """Return the parameters of all parts, named ``part.name``; the parts become views of the whole."""
         arrays = {f"{prefix}.{name}": array for prefix, part in parts.items() for name, array in part.to_host().items()}
         whole = cls(arrays, ops)
-        start = 0
-        for part in parts.values():
-            stop = start + part.values.shape[0]
-            part._bind(whole.values[start:stop], whole.gradients[start:stop], whole._version)
-            start = stop
+        whole._parts = tuple(parts.values())
+        whole._bind_parts()
         return whole
 
     def __getitem__(self, name: str) -> Any:
@@ -111,6 +109,14 @@ class Parameters:
         self.values, self.gradients, self._version = values, gradients, version
         self.changed()
         self._make_views()
+        self._bind_parts()
+
+    def _bind_parts(self) -> None:
+        start = 0
+        for part in self._parts:
+            stop = start + part.values.shape[0]
+            part._bind(self.values[start:stop], self.gradients[start:stop], self._version)
+            start = stop
 
     def _make_views(self) -> None:
         self._value_views = self._views(self.values)

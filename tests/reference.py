@@ -87,3 +87,62 @@ def dropout_mask(batch_size, steps, columns, mask):
         word = philox(b * columns + j, t if mask.per_step else 0, mask.key)
         factors[b, t, j] = mask.scale if word >= mask.threshold else 0
     return factors
+
+
+def softmax(scores):
+    powers = np.exp(scores - scores.max())
+    return powers / powers.sum()
+
+
+def _attend(scores, values, d_context):
+    """One sequence and head: weights, context, and the gradients of scores and values."""
+    weights = softmax(scores)
+    d_weights = values @ d_context
+    jacobian = np.diag(weights) - np.outer(weights, weights)
+    return weights, weights @ values, jacobian @ d_weights, np.outer(weights, d_context)
+
+
+def dot_attention(query, values, lengths, heads, d_context):
+    """Returns weights, context, d_query, d_values; one sequence and head at a time, cut at its end."""
+    query, values, d_context = (np.asarray(a, np.float64) for a in (query, values, d_context))
+    weights = np.zeros((len(query), heads, values.shape[1]))
+    context, d_query, d_values = (np.zeros(a.shape) for a in (query, query, values))
+    for b, length in enumerate(lengths):
+        for head, j in enumerate(np.split(np.arange(query.shape[1]), heads)):
+            q, steps = query[b, j], values[b, :length, j].T
+            weights[b, head, :length], context[b, j], d_scores, d_steps = _attend(steps @ q, steps, d_context[b, j])
+            d_query[b, j] = d_scores @ steps
+            d_values[b, :length, j] = (d_steps + np.outer(d_scores, q)).T
+    return weights, context, d_query, d_values
+
+
+def additive_attention(query, keys, v, values, lengths, heads, d_context):
+    """Returns weights, context, d_query, d_keys, d_v, d_values; one sequence and head at a time, cut at its end."""
+    query, keys, v, values, d_context = (np.asarray(a, np.float64) for a in (query, keys, v, values, d_context))
+    weights, context = np.zeros((len(query), heads, values.shape[1])), np.zeros((len(query), values.shape[2]))
+    d_query, d_keys, d_v, d_values = (np.zeros(a.shape) for a in (query, keys, v, values))
+    parts = [np.split(np.arange(array.shape[-1]), heads) for array in (v, values)]
+    for b, length in enumerate(lengths):
+        for head, (a, j) in enumerate(zip(*parts, strict=True)):
+            hidden, steps = np.tanh(query[b, a] + keys[b, :length, a].T), values[b, :length, j].T
+            weights[b, head, :length], context[b, j], d_scores, d_steps = _attend(hidden @ v[a], steps, d_context[b, j])
+            d_hidden = np.outer(d_scores, v[a]) * (1 - hidden**2)
+            d_query[b, a], d_keys[b, :length, a] = d_hidden.sum(axis=0), d_hidden.T
+            d_v[a] += d_scores @ hidden
+            d_values[b, :length, j] = d_steps.T
+    return weights, context, d_query, d_keys, d_v, d_values
+
+
+def layer_norm(x, weight, bias, epsilon, dy):
+    """Returns y, dx, d_weight, d_bias; through the Jacobian of each row."""
+    x, weight, bias, dy = (np.asarray(a, np.float64) for a in (x, weight, bias, dy))
+    size, y, dx, d_weight = x.shape[1], np.zeros(x.shape), np.zeros(x.shape), np.zeros(weight.shape)
+    centring = np.eye(size) - 1 / size
+    for row in range(len(x)):
+        deviation = np.sqrt(x[row].var() + epsilon)
+        normalised = (x[row] - x[row].mean()) / deviation
+        y[row] = normalised * weight + bias
+        jacobian = (centring - np.outer(normalised, normalised) / size) / deviation
+        dx[row] = jacobian.T @ (dy[row] * weight)
+        d_weight += dy[row] * normalised
+    return y, dx, d_weight, dy.sum(axis=0)

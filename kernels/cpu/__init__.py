@@ -4,8 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
+from kernels.cpu.activation import tanh_backward, tanh_forward
+from kernels.cpu.attention import (
+    additive_attention_backward,
+    additive_attention_forward,
+    dot_attention_backward,
+    dot_attention_forward,
+)
 from kernels.cpu.dropout import dropout
 from kernels.cpu.gather import gather_windows
+from kernels.cpu.layer_norm import (
+    LayerNormWeights,
+    layer_norm_backward,
+    layer_norm_forward,
+    layer_norm_workspace,
+)
 from kernels.cpu.linear import LinearWeights, linear_backward, linear_forward, linear_workspace
 from kernels.cpu.loss import mse_loss
 from kernels.cpu.lstm import lstm_backward, lstm_forward
@@ -15,14 +28,22 @@ from kernels.cpu.workspace import LSTMWeights, lstm_gates, lstm_workspace
 
 __all__ = [
     "LSTMWeights",
+    "LayerNormWeights",
     "LinearWeights",
     "adam_step",
+    "additive_attention_backward",
+    "additive_attention_forward",
     "as_array",
     "clip_gradient_norm",
     "copy_into",
     "copy_steps",
+    "dot_attention_backward",
+    "dot_attention_forward",
     "dropout",
     "gather_windows",
+    "layer_norm_backward",
+    "layer_norm_forward",
+    "layer_norm_workspace",
     "linear_backward",
     "linear_forward",
     "linear_workspace",
@@ -32,6 +53,8 @@ __all__ = [
     "lstm_workspace",
     "mse_loss",
     "name",
+    "tanh_backward",
+    "tanh_forward",
     "to_host",
     "zeros",
 ]

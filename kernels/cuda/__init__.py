@@ -10,8 +10,21 @@ from typing import Any
 import numpy as np
 from numba import cuda
 
+from kernels.cuda.activation import tanh_backward, tanh_forward
+from kernels.cuda.attention import (
+    additive_attention_backward,
+    additive_attention_forward,
+    dot_attention_backward,
+    dot_attention_forward,
+)
 from kernels.cuda.dropout import dropout
 from kernels.cuda.gather import gather_windows
+from kernels.cuda.layer_norm import (
+    LayerNormWeights,
+    layer_norm_backward,
+    layer_norm_forward,
+    layer_norm_workspace,
+)
 from kernels.cuda.linear import LinearWeights, linear_backward, linear_forward, linear_workspace
 from kernels.cuda.loss import mse_loss
 from kernels.cuda.lstm import LSTMWeights, lstm_backward, lstm_forward, lstm_gates, lstm_workspace
@@ -20,14 +33,22 @@ from kernels.cuda.steps import copy_steps
 
 __all__ = [
     "LSTMWeights",
+    "LayerNormWeights",
     "LinearWeights",
     "adam_step",
+    "additive_attention_backward",
+    "additive_attention_forward",
     "as_array",
     "clip_gradient_norm",
     "copy_into",
     "copy_steps",
+    "dot_attention_backward",
+    "dot_attention_forward",
     "dropout",
     "gather_windows",
+    "layer_norm_backward",
+    "layer_norm_forward",
+    "layer_norm_workspace",
     "linear_backward",
     "linear_forward",
     "linear_workspace",
@@ -37,6 +58,8 @@ __all__ = [
     "lstm_workspace",
     "mse_loss",
     "name",
+    "tanh_backward",
+    "tanh_forward",
     "to_host",
     "zeros",
 ]

@@ -24,7 +24,7 @@ dispatcher.get_current_device = Hopper
 import kernels.cuda
 from kernels.cuda.dropout import _dropout
 from kernels.masks import Mask
-from kernels.cuda import gather, linear, loss, lstm, optim, steps
+from kernels.cuda import activation, attention, gather, layer_norm, linear, loss, lstm, optim, steps
 
 number = {"float32": float32, "float64": float64}["DTYPE"]
 one, two, three = (types.Array(number, ndim, "C") for ndim in (1, 2, 3))
@@ -47,6 +47,21 @@ signatures = {
     optim._scale: (one, number),
     _dropout: (three, three, mask),
     gather._gather: (two, integers, three),
+    attention._query_scores: (two, three, integers, three),
+    attention._query_scores_backward: (two, three, integers, three, two, three),
+    attention._add_query: (two, three, integers),
+    attention._additive_scores: (one, three, integers, three),
+    attention._additive_scores_backward: (one, three, integers, three, two, two),
+    attention._softmax: (integers, three),
+    attention._softmax_backward: (integers, three, three),
+    attention._weighted_sum: (three, integers, three, two),
+    attention._weighted_sum_backward: (three, two, three),
+    attention._sum_rows: (two, one),
+    activation._tanh_forward: (one,),
+    activation._tanh_backward: (one, one),
+    layer_norm._forward: (one, one, two, two, one, two, number),
+    layer_norm._backward: (one, two, two, one, two),
+    layer_norm._weight_gradient: (two, two, one, one),
     steps._copy_steps: (three, int64, three, int64, int64, integers, boolean, boolean),
 }
 wide = {

@@ -1,0 +1,204 @@
+"""Attention on the GPU: a thread per score, per sequence and head, or per feature of a sequence."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from numba import cuda
+
+from kernels.cuda.launch import launch
+from kernels.scalar import tanh, tanh_derivative
+
+__all__ = [
+    "additive_attention_backward",
+    "additive_attention_forward",
+    "dot_attention_backward",
+    "dot_attention_forward",
+]
+
+
+def dot_attention_forward(query: Any, values: Any, lengths: Any, weights: Any, context: Any) -> None:
+    """Attend with the score ``query . value``; arguments as `kernels.cpu.attention.dot_attention_forward`."""
+    launch(_query_scores, _scores_shape(weights), query, values, lengths, weights)
+    _attend(values, lengths, weights, context)
+
+
+def dot_attention_backward(
+    query: Any, values: Any, lengths: Any, weights: Any, d_context: Any, d_query: Any, d_values: Any
+) -> None:
+    """Back-propagate; arguments as `kernels.cpu.attention.dot_attention_backward`."""
+    d_scores = _attend_backward(values, lengths, weights, d_context, d_values)
+    launch(_query_scores_backward, query.shape, query, values, lengths, d_scores, d_query, d_values)
+
+
+def additive_attention_forward(
+    query: Any, keys: Any, v: Any, values: Any, lengths: Any, weights: Any, context: Any
+) -> None:
+    """Attend with the score ``v . tanh(query + key)``; as `kernels.cpu.attention.additive_attention_forward`."""
+    launch(_add_query, query.shape, query, keys, lengths)
+    launch(_additive_scores, _scores_shape(weights), v, keys, lengths, weights)
+    _attend(values, lengths, weights, context)
+
+
+def additive_attention_backward(
+    keys: Any,
+    v: Any,
+    values: Any,
+    lengths: Any,
+    weights: Any,
+    d_context: Any,
+    d_query: Any,
+    d_v: Any,
+    d_values: Any,
+) -> None:
+    """Back-propagate; arguments as `kernels.cpu.attention.additive_attention_backward`."""
+    d_scores = _attend_backward(values, lengths, weights, d_context, d_values)
+    d_v_rows = cuda.device_array(d_query.shape, d_query.dtype)
+    launch(_additive_scores_backward, d_query.shape, v, keys, lengths, d_scores, d_query, d_v_rows)
+    launch(_sum_rows, d_v.shape[0], d_v_rows, d_v)
+
+
+def _scores_shape(weights: Any) -> tuple[int, int]:
+    return weights.shape[0] * weights.shape[1], weights.shape[2]
+
+
+def _attend(values: Any, lengths: Any, weights: Any, context: Any) -> None:
+    launch(_softmax, weights.shape[0] * weights.shape[1], lengths, weights)
+    launch(_weighted_sum, context.shape, values, lengths, weights, context)
+
+
+def _attend_backward(values: Any, lengths: Any, weights: Any, d_context: Any, d_values: Any) -> Any:
+    d_scores = cuda.device_array(weights.shape, weights.dtype)
+    launch(_query_scores, _scores_shape(weights), d_context, values, lengths, d_scores)
+    launch(_softmax_backward, weights.shape[0] * weights.shape[1], lengths, weights, d_scores)
+    launch(_weighted_sum_backward, d_context.shape, weights, d_context, d_values)
+    return d_scores
+
+
+@cuda.jit
+def _query_scores(query, values, lengths, scores):
+    """``scores[b, head, t] = query . value`` over the features of a head."""
+    row, t = cuda.grid(2)
+    heads = scores.shape[1]
+    b, head = row // heads, row % heads
+    if b < scores.shape[0] and t < lengths[b]:
+        size = query.shape[1] // heads
+        total = scores.dtype.type(0)
+        for j in range(head * size, (head + 1) * size):
+            total += query[b, j] * values[b, t, j]
+        scores[b, head, t] = total
+
+
+@cuda.jit
+def _query_scores_backward(query, values, lengths, d_scores, d_query, d_values):
+    b, j = cuda.grid(2)
+    if b < query.shape[0] and j < query.shape[1]:
+        head = j // (query.shape[1] // d_scores.shape[1])
+        total = d_query.dtype.type(0)
+        for t in range(lengths[b]):
+            total += d_scores[b, head, t] * values[b, t, j]
+            d_values[b, t, j] += d_scores[b, head, t] * query[b, j]
+        d_query[b, j] = total
+
+
+@cuda.jit
+def _add_query(query, keys, lengths):
+    b, j = cuda.grid(2)
+    if b < query.shape[0] and j < query.shape[1]:
+        for t in range(lengths[b]):
+            keys[b, t, j] = tanh(query[b, j] + keys[b, t, j])
+
+
+@cuda.jit
+def _additive_scores(v, keys, lengths, scores):
+    row, t = cuda.grid(2)
+    heads = scores.shape[1]
+    b, head = row // heads, row % heads
+    if b < scores.shape[0] and t < lengths[b]:
+        size = v.shape[0] // heads
+        total = scores.dtype.type(0)
+        for j in range(head * size, (head + 1) * size):
+            total += v[j] * keys[b, t, j]
+        scores[b, head, t] = total
+
+
+@cuda.jit
+def _additive_scores_backward(v, keys, lengths, d_scores, d_query, d_v_rows):
+    b, j = cuda.grid(2)
+    if b < keys.shape[0] and j < v.shape[0]:
+        head = j // (v.shape[0] // d_scores.shape[1])
+        total, total_v = d_query.dtype.type(0), d_query.dtype.type(0)
+        for t in range(keys.shape[1]):
+            if t < lengths[b]:
+                hidden = keys[b, t, j]
+                total_v += d_scores[b, head, t] * hidden
+                keys[b, t, j] = d_scores[b, head, t] * v[j] * tanh_derivative(hidden)
+                total += keys[b, t, j]
+            else:
+                keys[b, t, j] = 0
+        d_query[b, j] = total
+        d_v_rows[b, j] = total_v
+
+
+@cuda.jit
+def _softmax(lengths, scores):
+    row = cuda.grid(1)
+    heads = scores.shape[1]
+    b, head = row // heads, row % heads
+    if b < scores.shape[0]:
+        greatest = scores[b, head, 0]
+        for t in range(1, lengths[b]):
+            greatest = max(greatest, scores[b, head, t])
+        total = scores.dtype.type(0)
+        for t in range(lengths[b]):
+            scores[b, head, t] = math.exp(scores[b, head, t] - greatest)
+            total += scores[b, head, t]
+        for t in range(lengths[b]):
+            scores[b, head, t] /= total
+        for t in range(lengths[b], scores.shape[2]):
+            scores[b, head, t] = 0
+
+
+@cuda.jit
+def _softmax_backward(lengths, weights, gradient):
+    """Turn the gradient of the weights into that of the scores, in place."""
+    row = cuda.grid(1)
+    heads = weights.shape[1]
+    b, head = row // heads, row % heads
+    if b < weights.shape[0]:
+        mean = weights.dtype.type(0)
+        for t in range(lengths[b]):
+            mean += weights[b, head, t] * gradient[b, head, t]
+        for t in range(lengths[b]):
+            gradient[b, head, t] = weights[b, head, t] * (gradient[b, head, t] - mean)
+
+
+@cuda.jit
+def _weighted_sum(values, lengths, weights, context):
+    b, j = cuda.grid(2)
+    if b < context.shape[0] and j < context.shape[1]:
+        head = j // (context.shape[1] // weights.shape[1])
+        total = context.dtype.type(0)
+        for t in range(lengths[b]):
+            total += weights[b, head, t] * values[b, t, j]
+        context[b, j] = total
+
+
+@cuda.jit
+def _weighted_sum_backward(weights, d_context, d_values):
+    b, j = cuda.grid(2)
+    if b < d_context.shape[0] and j < d_context.shape[1]:
+        head = j // (d_context.shape[1] // weights.shape[1])
+        for t in range(d_values.shape[1]):
+            d_values[b, t, j] = weights[b, head, t] * d_context[b, j]
+
+
+@cuda.jit
+def _sum_rows(rows, total):
+    j = cuda.grid(1)
+    if j < total.shape[0]:
+        value = total.dtype.type(0)
+        for b in range(rows.shape[0]):
+            value += rows[b, j]
+        total[j] = value
