@@ -42,10 +42,12 @@ class GatecastTrainer:
     """
 
     def __init__(self, sizes: Sizes, weights: dict[str, np.ndarray]):
+        from lstm.config import NetworkSettings
         from lstm.network import Network
         from lstm.optim import Adam
 
-        self.network = Network(sizes.input_size, sizes.hidden_size, sizes.num_layers, 1)
+        settings = NetworkSettings(hidden_size=sizes.hidden_size, num_layers=sizes.num_layers)
+        self.network = Network(sizes.input_size, 1, settings)
         self.network.parameters.load(weights)
         self._optimizer = Adam(self.network.parameters, self.network.ops, gradient_clip=_GRADIENT_CLIP)
         self._row_weights = np.ones(sizes.batch_size, "float32")

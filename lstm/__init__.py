@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lstm.attention import Attention as Attention
     from lstm.cell import LSTMCell as LSTMCell
     from lstm.checkpoint import CheckpointError as CheckpointError
     from lstm.config import ForecasterSettings as ForecasterSettings
@@ -27,10 +28,13 @@ if TYPE_CHECKING:
     from lstm.layers import Dropout as Dropout
     from lstm.layers import Linear as Linear
     from lstm.models import load as load
+    from lstm.normalisation import LayerNorm as LayerNorm
     from lstm.recurrent import LSTM as LSTM
+    from lstm.stack import Stack as Stack
 
 _MODULES = MappingProxyType(
     {
+        "Attention": "lstm.attention",
         "CheckpointError": "lstm.checkpoint",
         "Dropout": "lstm.layers",
         "Forecaster": "lstm.forecaster",
@@ -38,7 +42,9 @@ _MODULES = MappingProxyType(
         "Initialisation": "lstm.initialisation",
         "LSTM": "lstm.recurrent",
         "LSTMCell": "lstm.cell",
+        "LayerNorm": "lstm.normalisation",
         "Linear": "lstm.layers",
+        "Stack": "lstm.stack",
         "init_parameters": "lstm.initialisation",
         "load": "lstm.models",
         "sigmoid": "lstm.functional",

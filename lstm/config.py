@@ -6,19 +6,51 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-__all__ = ["ForecasterSettings"]
+__all__ = ["ForecasterSettings", "NetworkSettings"]
 
 
-class ForecasterSettings(BaseModel):
-    """What a `Forecaster` is made from."""
+class NetworkSettings(BaseModel):
+    """What a network of LSTM layers and a linear head is made from."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    lookback: int = Field(60, gt=0, description="Past rows that the model sees")
-    horizon: int = Field(1, gt=0, description="Rows ahead that it predicts, all at once")
     hidden_size: int = Field(32, gt=0, description="Units of each LSTM layer")
     num_layers: int = Field(1, gt=0, description="LSTM layers, one on top of the other")
     bidirectional: bool = Field(False, description="Read each window from both ends; not with stateful")
+    residual: bool = Field(False, description="Add to each layer's output what it read, from the second layer on")
+    layer_norm: bool = Field(False, description="Normalise what each layer reads, from the second layer on")
+    attention: Literal["none", "dot", "general", "additive"] = Field(
+        "none", description="Score by which the last hidden state looks back over all of them; not with stateful"
+    )
+    attention_heads: int = Field(1, gt=0, description="Parts of the hidden state that attend each on its own")
+    dtype: Literal["float32", "float64"] = Field("float32", description="Precision of the arithmetic")
+    backend: Literal["cpu", "cuda", "auto"] = Field("cpu", description="Where the arithmetic runs")
+    seed: int = Field(0, ge=0, description="Seed of everything random")
+
+    @property
+    def directions(self) -> int:
+        """1, or 2 where each window is read from both ends."""
+        return 2 if self.bidirectional else 1
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if (self.residual or self.layer_norm) and self.num_layers < 2:
+            raise ValueError("residual and layer_norm stand between layers; choose num_layers of at least 2")
+        if self.attention == "none" and self.attention_heads > 1:
+            raise ValueError("attention_heads needs an attention; choose dot, general or additive")
+        width = self.directions * self.hidden_size
+        if width % self.attention_heads:
+            raise ValueError(
+                f"attention_heads is {self.attention_heads}; choose a divisor of {width}, the hidden state"
+            )
+        return self
+
+
+class ForecasterSettings(NetworkSettings):
+    """What a `Forecaster` is made from."""
+
+    lookback: int = Field(60, gt=0, description="Past rows that the model sees")
+    horizon: int = Field(1, gt=0, description="Rows ahead that it predicts, all at once")
     learning_rate: float = Field(1e-3, gt=0, description="Step size of Adam; where stateful, 1e-2 suits better")
     schedule: Literal["constant", "cosine"] = Field("cosine", description="Course of the learning rate over training")
     weight_decay: float = Field(1e-2, ge=0, description="Decoupled weight decay of AdamW")
@@ -32,12 +64,11 @@ class ForecasterSettings(BaseModel):
     stateful: bool = Field(
         False, description="Carry the state from batch to batch along each series, and learn from every step"
     )
-    dtype: Literal["float32", "float64"] = Field("float32", description="Precision of the arithmetic")
-    backend: Literal["cpu", "cuda", "auto"] = Field("cpu", description="Where the arithmetic runs")
-    seed: int = Field(0, ge=0, description="Seed of everything random")
 
     @model_validator(mode="after")
     def _sees_no_future(self) -> Self:
         if self.stateful and self.bidirectional:
             raise ValueError("stateful learns from every step, where bidirectional would show what follows; choose one")
+        if self.stateful and self.attention != "none":
+            raise ValueError("stateful learns from every step, attention looks back from the last one; choose one")
         return self

@@ -168,11 +168,7 @@ class Forecaster:
                 raise InputError(f"The sequences have {name} {theirs}, but the model has {ours}; build them anew.")
 
     def _make_network(self) -> Network:
-        settings = self.settings
-        return Network(
-            len(self.columns), settings.hidden_size, settings.num_layers, settings.horizon,
-            bidirectional=settings.bidirectional, dtype=settings.dtype, backend=settings.backend, seed=settings.seed,
-        )  # fmt: skip
+        return Network(len(self.columns), self.settings.horizon, self.settings)
 
     def _batches(self, sequences: Sequences, ops: ModuleType) -> Batches:
         settings, training = self.settings, sequences.windows_of(TRAIN)

@@ -1,4 +1,4 @@
-"""LSTM layers and a linear head: the network of `Forecaster`."""
+"""LSTM layers, attention where it is wanted, and a linear head: the network of `Forecaster` and `LSTMRegressor`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ from typing import Any
 import numpy as np
 
 from kernels import get_backend
+from lstm.attention import Attention
+from lstm.columns import copy_columns
+from lstm.config import NetworkSettings
 from lstm.layers import Linear
 from lstm.parameters import Parameters
 from lstm.recurrent import LSTM, State
+from lstm.stack import Stack
 
 __all__ = ["Network"]
 
@@ -17,43 +21,42 @@ __all__ = ["Network"]
 class Network:
     """From a batch of windows to what follows each; or, step by step, to what follows each step.
 
+    ::
+
+        windows -> LSTM layers -> last output [-> attention over all outputs] -> linear head
+
     Parameters
     ----------
-    input_size, hidden_size, num_layers, output_size : int
-    bidirectional : bool
-        Read each window from both ends; the head sees the last hidden states of both directions.
-    dtype : {"float32", "float64"}
-    backend : {"cpu", "cuda", "auto"}
-    seed : int
+    input_size, output_size : int
+    settings : NetworkSettings
     """
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int,
-        output_size: int,
-        *,
-        bidirectional: bool = False,
-        dtype: str = "float32",
-        backend: str = "cpu",
-        seed: int = 0,
-    ):
-        self.ops = get_backend(backend)
-        self.dtype = dtype
-        generator = np.random.default_rng(seed)
-        self.lstm = LSTM(
-            input_size, hidden_size, num_layers, bidirectional, dtype=dtype, backend=backend, seed=generator
-        )
-        self._directions = 2 if bidirectional else 1
-        self.head = Linear(self._directions * hidden_size, output_size, dtype=dtype, backend=backend, seed=generator)
-        self.parameters = Parameters.join({"lstm": self.lstm.parameters, "head": self.head.parameters}, self.ops)
+    def __init__(self, input_size: int, output_size: int, settings: NetworkSettings):
+        self.settings, self.dtype = settings, settings.dtype
+        self.ops = get_backend(settings.backend)
+        generator = np.random.default_rng(settings.seed)
+        where = {"dtype": settings.dtype, "backend": settings.backend}
+        width = settings.directions * settings.hidden_size
+        sizes = input_size, settings.hidden_size, settings.num_layers, settings.bidirectional
+        self.lstm: LSTM | Stack
+        if settings.residual or settings.layer_norm:
+            between = {"residual": settings.residual, "layer_norm": settings.layer_norm}
+            self.lstm = Stack(*sizes, **between, **where, seed=generator)
+        else:
+            self.lstm = LSTM(*sizes, **where, seed=generator)
+        parts = {"lstm": self.lstm.parameters}
+        self.attention: Attention | None = None
+        if settings.attention != "none":
+            self.attention = Attention(width, settings.attention, settings.attention_heads, **where, seed=generator)
+            parts["attention"] = self.attention.parameters
+        self.head = Linear(width, output_size, **where, seed=generator)
+        self.parameters = Parameters.join({**parts, "head": self.head.parameters}, self.ops)
         self._every_step: tuple[int, int] | None = None
 
     def forward(
         self, x: Any, state: State | None = None, *, training: bool = False, every_step: bool = False
     ) -> tuple[Any, State]:
-        """Predict from the last hidden state of each window, or from that of every step.
+        """Predict from the last output of each window, or from that of every step.
 
         Parameters
         ----------
@@ -62,50 +65,67 @@ class Network:
         training : bool
             Keep what `backward` needs.
         every_step : bool
+            Not with attention, which looks back from the last step.
 
         Returns
         -------
         y_hat : (batch, output_size) array; (batch * seq, output_size), window after window, where `every_step`
         state : (h_n, c_n)
         """
-        y, (h_n, c_n) = self.lstm.forward(x, state, training=training, every_step=every_step)
+        if every_step and self.attention is not None:
+            raise ValueError("attention looks back from the last step, so there is no prediction for every step")
+        y, (h_n, c_n) = self.lstm.forward(
+            x, state, training=training, every_step=every_step or self.attention is not None
+        )
         self._every_step = (x.shape[0], x.shape[1]) if every_step else None
-        hidden = y.reshape(-1, y.shape[2]) if every_step else self._last_hidden(h_n)
-        return self.head.forward(hidden), (h_n, c_n)
-
-    def _last_hidden(self, h_n: Any) -> Any:
-        """Return the last layer's final hidden states, (batch, directions * hidden_size)."""
-        if self._directions == 1:
-            return h_n[-1]
-        last = self.ops.zeros((h_n.shape[1], 2 * h_n.shape[2]), self.dtype)
-        self._swap_sides(h_n, last, join=True)
-        return last
-
-    def _swap_sides(self, h_n: Any, last: Any, *, join: bool) -> None:
-        """Copy between the two directions' states and the head's input, where they lie side by side."""
-        batch_size, hidden_size = h_n.shape[1:]
-        ones = self.ops.as_array(np.ones(batch_size), "int64")
-        whole = last.reshape(batch_size, 1, 2 * hidden_size)
-        for direction in range(2):
-            side = h_n[direction - 2].reshape(batch_size, 1, hidden_size)
-            if join:
-                self.ops.copy_steps(side, 0, whole, direction * hidden_size, hidden_size, ones, False, False)
-            else:
-                self.ops.copy_steps(whole, direction * hidden_size, side, 0, hidden_size, ones, False, False)
+        if every_step:
+            return self.head.forward(y.reshape(-1, y.shape[2])), (h_n, c_n)
+        last = self._last_output(h_n)
+        if self.attention is not None:
+            last = self.attention.forward(y, last)
+        return self.head.forward(last), (h_n, c_n)
 
     def backward(self, dy_hat: Any) -> None:
         """Write the gradients of all parameters, ``=``, from that of the predictions of the last training pass.
 
         The state that came in counts as given: no gradient flows into the batch before (truncated back-propagation).
         """
-        d_hidden = self.head.backward(dy_hat)
+        d_last, dy = self.head.backward(dy_hat), None
         if self._every_step is not None:
-            self.lstm.backward(d_hidden.reshape(*self._every_step, -1), input_grad=False)
+            self.lstm.backward(d_last.reshape(*self._every_step, -1), input_grad=False)
             return
-        shape = (self._directions * self.lstm.num_layers, d_hidden.shape[0], self.lstm.hidden_size)
+        if self.attention is not None:
+            dy, d_last = self.attention.backward(d_last)
+        self.lstm.backward(dy, self._last_output_gradient(d_last), input_grad=False)
+
+    def _last_output(self, h_n: Any) -> Any:
+        """Return the layers' output at the end of each window, (batch, directions * hidden_size).
+
+        That is the last layer's final hidden state, of both directions side by side; with residual connections the sum
+        of all layers' hidden states, since every layer adds its own to what it read.
+        """
+        places = self._places_of_last_output()
+        if len(places) == 1:
+            return h_n[places[0]]
+        directions, hidden_size = self.settings.directions, self.settings.hidden_size
+        last = self.ops.zeros((h_n.shape[1], directions * hidden_size), self.dtype)
+        for place in places:
+            column = place % directions * hidden_size
+            copy_columns(self.ops, h_n[place], last, destination_column=column, accumulate=True)
+        return last
+
+    def _last_output_gradient(self, d_last: Any) -> State:
+        """Return the gradient of the final state, from that of the last output."""
+        directions, hidden_size = self.settings.directions, self.settings.hidden_size
+        shape = directions * self.settings.num_layers, d_last.shape[0], hidden_size
         dh_n, dc_n = self.ops.zeros(shape, self.dtype), self.ops.zeros(shape, self.dtype)
-        if self._directions == 1:
-            dh_n[-1] = d_hidden
-        else:
-            self._swap_sides(dh_n, d_hidden, join=False)
-        self.lstm.backward(None, (dh_n, dc_n), input_grad=False)
+        for place in self._places_of_last_output():
+            column = place % directions * hidden_size
+            copy_columns(self.ops, d_last, dh_n[place], source_column=column, columns=hidden_size)
+        return dh_n, dc_n
+
+    def _places_of_last_output(self) -> range:
+        """Return where the states that make the last output stand among all layers' and directions' states."""
+        directions = self.settings.directions
+        places = directions * self.settings.num_layers
+        return range(0 if self.settings.residual else places - directions, places)

@@ -102,7 +102,7 @@ class Stack:
 
     def backward(self, dy: Any, dstate: State | None = None, input_grad: bool = True) -> tuple[Any, State]:
         """Back-propagate through time; arguments and results as `lstm.LSTM.backward`."""
-        batch_size = len(self._lengths)
+        batch_size = self._lengths.shape[0]
         dh_0, dc_0 = (self._ops.zeros(self._state_shape(batch_size), self.dtype) for _ in range(2))
         for number in reversed(range(self.num_layers)):
             place = self._places(number)

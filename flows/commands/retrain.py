@@ -91,6 +91,42 @@ class RetrainOptions(CommonOptions):
             rich_help_panel=MODEL,
         ),
     ] = None
+    residual: Annotated[
+        bool | None,
+        typer.Option(
+            "--residual",
+            help="Add to each layer's output what it read; for --layers 3 and more.",
+            show_default=False,
+            rich_help_panel=MODEL,
+        ),
+    ] = None
+    layer_norm: Annotated[
+        bool | None,
+        typer.Option(
+            "--layer-norm",
+            help="Normalise what each layer reads, from the second layer on.",
+            show_default=False,
+            rich_help_panel=MODEL,
+        ),
+    ] = None
+    attention: Annotated[
+        str | None,
+        typer.Option(
+            help="Let the last step look back over all of them, by this score: dot, general or additive.",
+            show_default="none",
+            rich_help_panel=MODEL,
+        ),
+    ] = None
+    attention_heads: Annotated[
+        int | None,
+        typer.Option(
+            "--attention-heads",
+            "--heads",
+            help="Parts of the hidden state that attend each on its own.",
+            show_default="1",
+            rich_help_panel=MODEL,
+        ),
+    ] = None
     learning_rate: Annotated[
         float | None, typer.Option(help="Step size of Adam.", show_default="0.001", rich_help_panel=MODEL)
     ] = None

@@ -63,8 +63,13 @@ def test_the_variants_of_the_layer_are_options() -> None:
     shown = plain(gatecast("retrain", "--help").output)
     assert "--bidirectional" in shown
     assert "--layers" in shown
-    model = RetrainOptions(num_layers=2, bidirectional=True).settings().model
-    assert (model.num_layers, model.bidirectional) == (2, True)
+    chosen = {
+        "num_layers": 2, "bidirectional": True, "residual": True, "layer_norm": True,
+        "attention": "additive", "attention_heads": 2,
+    }  # fmt: skip
+    model = RetrainOptions(**chosen).settings().model
+    assert {name: getattr(model, name) for name in chosen} == chosen
+    assert all(f"--{name.replace('_', '-')}" in shown for name in chosen)
 
 
 def test_no_option_is_the_default_settings() -> None:
@@ -76,6 +81,10 @@ def test_no_option_is_the_default_settings() -> None:
     [
         (["--lookback", "-5"], "--lookback -5 is not allowed: it should be greater than 0."),
         (["--stateful", "--bidirectional"], "bidirectional would show what follows; choose one"),
+        (["--residual"], "choose num_layers of at least 2"),
+        (["--attention", "cosine"], "--attention cosine is not allowed: it should be 'none', 'dot', 'general' or"),
+        (["--heads", "4"], "attention_heads needs an attention"),
+        (["--attention", "dot", "--heads", "5"], "choose a divisor of 32"),
         (["--target", "volume"], "--target volume is not allowed: it should be 'range', 'return' or 'close'."),
         (["--source", "excel"], "--source excel is not allowed"),
         (["--train-end", "2010-01-01"], "Give both train_end and validation_end, or neither."),

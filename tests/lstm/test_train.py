@@ -23,7 +23,7 @@ def series(rows=80):
 
 def build(settings=SETTINGS, stateful=False, rows=80, seed=0):
     """Network, batches and validation (on the training windows) for a sine."""
-    network = Network(2, settings.hidden_size, settings.num_layers, 1, seed=seed)
+    network = Network(2, 1, settings.model_copy(update={"seed": seed}))
     values, ends = series(rows), np.arange(settings.lookback, rows - 1)
     options = {"lookback": settings.lookback, "horizon": 1, "batch_size": settings.batch_size}
     options |= {"seed": settings.seed, "ops": network.ops}
