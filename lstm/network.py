@@ -35,12 +35,12 @@ class Network:
         self.settings, self.dtype = settings, settings.dtype
         self.ops = get_backend(settings.backend)
         generator = np.random.default_rng(settings.seed)
-        where = {"dtype": settings.dtype, "backend": settings.backend}
+        where: dict[str, Any] = {"dtype": settings.dtype, "backend": settings.backend}
         width = settings.directions * settings.hidden_size
         sizes = input_size, settings.hidden_size, settings.num_layers, settings.bidirectional
         self.lstm: LSTM | Stack
         if settings.residual or settings.layer_norm:
-            between = {"residual": settings.residual, "layer_norm": settings.layer_norm}
+            between: dict[str, Any] = {"residual": settings.residual, "layer_norm": settings.layer_norm}
             self.lstm = Stack(*sizes, **between, **where, seed=generator)
         else:
             self.lstm = LSTM(*sizes, **where, seed=generator)

@@ -83,7 +83,7 @@ def test_no_option_is_the_default_settings() -> None:
         (["--stateful", "--bidirectional"], "bidirectional would show what follows; choose one"),
         (["--residual"], "choose num_layers of at least 2"),
         (["--attention", "cosine"], "--attention cosine is not allowed: it should be 'none', 'dot', 'general' or"),
-        (["--heads", "4"], "attention_heads needs an attention"),
+        (["--heads", "4"], "ttention_heads needs an attention"),
         (["--attention", "dot", "--heads", "5"], "choose a divisor of 32"),
         (["--target", "volume"], "--target volume is not allowed: it should be 'range', 'return' or 'close'."),
         (["--source", "excel"], "--source excel is not allowed"),
