@@ -23,6 +23,18 @@ class NetworkSettings(BaseModel):
         "none", description="Score by which the last hidden state looks back over all of them; not with stateful"
     )
     attention_heads: int = Field(1, gt=0, description="Parts of the hidden state that attend each on its own")
+    dropout: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Share of what a layer hands to the next, and the last to the head, that is dropped",
+    )
+    recurrent_dropout: float = Field(0.0, ge=0, lt=1, description="Share of the hidden state dropped between steps")
+    input_dropout: float = Field(0.0, ge=0, lt=1, description="Share of the inputs that is dropped")
+    weight_dropout: float = Field(0.0, ge=0, lt=1, description="Share of the recurrent weights that is dropped")
+    dropout_kind: Literal["variational", "per_step"] = Field(
+        "variational", description="One mask for all steps of a window, or another at each step"
+    )
     dtype: Literal["float32", "float64"] = Field("float32", description="Precision of the arithmetic")
     backend: Literal["cpu", "cuda", "auto"] = Field("cpu", description="Where the arithmetic runs")
     seed: int = Field(0, ge=0, description="Seed of everything random")
@@ -31,6 +43,11 @@ class NetworkSettings(BaseModel):
     def directions(self) -> int:
         """1, or 2 where each window is read from both ends."""
         return 2 if self.bidirectional else 1
+
+    @property
+    def has_dropout(self) -> bool:
+        """Whether anything is dropped in training."""
+        return max(self.dropout, self.recurrent_dropout, self.input_dropout, self.weight_dropout) > 0
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

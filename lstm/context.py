@@ -64,12 +64,22 @@ class Context:
         """Return the scaled rows of one series, (rows, n_columns)."""
         return self.values[self.offsets[series] : self.offsets[series + 1]]
 
+    def next_rows(self, count: int) -> pd.DataFrame:
+        """Return ``unique_id`` and ``ds`` of the `count` rows that follow each series."""
+        dates = [self.next_dates(series, count) for series in range(len(self.unique_ids))]
+        unique_ids = np.repeat(np.array(self.unique_ids, dtype=object), count)
+        return pd.DataFrame({"unique_id": unique_ids, "ds": dates[0].append(dates[1:])})
+
     def next_dates(self, series: int, count: int) -> pd.DatetimeIndex:
         """Return the `count` timestamps that follow a series."""
+        return next_dates(self.dates_of(series), count)
+
+    def dates_of(self, series: int) -> pd.DatetimeIndex:
+        """Return the timestamps of one series, in its time zone."""
         ds = pd.DatetimeIndex(self.ds[self.offsets[series] : self.offsets[series + 1]])
         if self.timezone is not None:
             ds = ds.tz_localize("UTC").tz_convert(self.timezone)
-        return next_dates(ds, count)
+        return ds
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Return what a safetensors file can hold; the names and the time zone go elsewhere."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,13 +21,13 @@ from lstm.batches import Batches, StreamBatches, WindowBatches
 from lstm.config import ForecasterSettings
 from lstm.context import Context
 from lstm.network import Network
+from lstm.prediction import attention_weights, predict_next, predict_windows
 from lstm.recurrent import with_both_biases, with_one_bias
 from lstm.train import EpochRecord, Snapshot, fit
+from lstm.uncertainty import draw_samples, intervals
 
 __all__ = ["Forecaster"]
 
-# Windows predicted at once: enough to fill the cores, few enough that their activations stay small.
-_PREDICTION_BATCH = 256
 # A stateful model has seen the whole past in training; what lies further back than this many lookbacks has faded, so
 # `predict` reads only so far back.
 _STATEFUL_CONTEXT = 8
@@ -201,7 +201,9 @@ class Forecaster:
         steps_per_epoch = self.history[-1].step / len(self.history)
         return sum(timed) / (len(timed) * steps_per_epoch)
 
-    def predict(self, df: pd.DataFrame | None = None) -> pd.DataFrame:
+    def predict(
+        self, df: pd.DataFrame | None = None, *, n_samples: int = 0, level: Sequence[int] = (90,), seed: int = 0
+    ) -> pd.DataFrame:
         """Forecast what follows each series.
 
         Parameters
@@ -209,30 +211,96 @@ class Forecaster:
         df : DataFrame, optional
             Long frame with at least `lookback` rows of each series, columns as in training; by default the data the
             model was fitted on is continued.
+        n_samples : int
+            Draw so many samples of Monte-Carlo dropout, as `sample` does, and return their mean and intervals.
+        level : sequence of int
+            Probability of each interval in percent.
+        seed : int
+            Of the samples.
 
         Returns
         -------
         DataFrame
-            ``unique_id``, ``ds``, ``y_hat``: `horizon` rows for each series.
+            ``unique_id``, ``ds``, ``y_hat``: `horizon` rows for each series; with `n_samples` also ``y_hat-lo-90`` and
+            ``y_hat-hi-90`` for a level of 90.
         """
-        network = self._require_network()
-        context = self._context
-        if df is not None:
-            context = Context.of_frame(df, self.columns, self.scalers, self.settings.lookback, self._context_rows)
-        assert context is not None  # there is a network only where there is a context
-        parts = []
-        for series, unique_id in enumerate(context.unique_ids):
-            rows = (
-                context.rows_of(series)
-                if self.settings.stateful
-                else context.rows_of(series)[-self.settings.lookback :]
+        if n_samples:
+            frame, samples = self.sample(df, n_samples=n_samples, seed=seed)
+            return frame.assign(**intervals(samples, level))
+        network, context = self._require_network(), self._context_of(df)
+        return context.next_rows(self.settings.horizon).assign(
+            y_hat=self._unscaled(context, predict_next(network, self.settings, context))
+        )
+
+    def sample(
+        self, df: pd.DataFrame | None = None, *, n_samples: int = 100, seed: int = 0
+    ) -> tuple[pd.DataFrame, np.ndarray]:
+        """Draw samples of what follows each series, by Monte-Carlo dropout; see `lstm.uncertainty.draw_samples`.
+
+        Parameters
+        ----------
+        df : DataFrame, optional
+            As for `predict`.
+        n_samples : int
+        seed : int
+            The same seed draws the same samples.
+
+        Returns
+        -------
+        frame : DataFrame
+            ``unique_id`` and ``ds``, `horizon` rows for each series.
+        samples : (n_samples, rows) array
+            Of those rows, in y's unit; a sample is one course over all the steps ahead.
+
+        Raises
+        ------
+        InputError
+            When the model was trained without dropout, whose samples would all be alike.
+        """
+        network, context = self._require_network(), self._context_of(df)
+        if n_samples < 2:
+            raise InputError(f"n_samples is {n_samples}; an interval needs at least 2 samples, better 100.")
+        if not self.settings.has_dropout:
+            raise InputError(
+                "The model was trained without dropout, so all samples would be alike; train it with dropout or "
+                "recurrent_dropout."
             )
-            scaled, _ = network.forward(network.ops.as_array(rows[None], network.dtype))
-            scaler = self.scalers[unique_id]
-            y_hat = network.ops.to_host(scaled)[0].astype(np.float64) * scaler.scale[0] + scaler.center[0]
-            ds = context.next_dates(series, self.settings.horizon)
-            parts.append(pd.DataFrame({"unique_id": unique_id, "ds": ds, "y_hat": y_hat}))
-        return pd.concat(parts, ignore_index=True)
+        noise = math.sqrt(min(record.validation_loss for record in self.history))
+        samples = draw_samples(lambda step: predict_next(network, self.settings, context, step), noise, n_samples, seed)
+        return context.next_rows(self.settings.horizon), np.stack(
+            [self._unscaled(context, sample) for sample in samples]
+        )
+
+    def attention_weights(self, df: pd.DataFrame | None = None) -> pd.DataFrame:
+        """Return how much the forecast of each series looks at each of its last rows.
+
+        Parameters
+        ----------
+        df : DataFrame, optional
+            As for `predict`.
+
+        Returns
+        -------
+        DataFrame
+            ``unique_id``, ``head`` (from 0), ``ds`` and ``weight``; the weights of a series and head add up to 1.
+        """
+        network, context = self._require_network(), self._context_of(df)
+        if network.attention is None:
+            raise InputError("The model has no attention; train it with attention dot, general or additive.")
+        return attention_weights(network, self.settings, context)
+
+    def _context_of(self, df: pd.DataFrame | None) -> Context:
+        """Return the end of each series of `df`, by default of the data the model was fitted on."""
+        if df is not None:
+            return Context.of_frame(df, self.columns, self.scalers, self.settings.lookback, self._context_rows)
+        assert self._context is not None  # there is a network only where there is a context
+        return self._context
+
+    def _unscaled(self, context: Context, scaled: np.ndarray) -> np.ndarray:
+        """Return forecasts (n_series, horizon) in y's unit, one series after another."""
+        scalers = [self.scalers[unique_id] for unique_id in context.unique_ids]
+        scale, center = (np.array([getattr(s, name)[0] for s in scalers])[:, None] for name in ("scale", "center"))
+        return (scaled.astype(np.float64) * scale + center).ravel()
 
     def predict_windows(self, sequences: Sequences, split: int) -> pd.DataFrame:
         """Forecast every window of a split, for scoring.
@@ -277,22 +345,8 @@ class Forecaster:
 
     def _predict_scaled(self, network: Network, sequences: Sequences, windows: Windows) -> np.ndarray:
         """Return scaled forecasts (n, horizon) of windows, float32 or float64."""
-        values = network.ops.as_array(sequences.values, network.dtype)
-        scaled = np.empty((len(windows), self.settings.horizon), network.dtype)
-        if self.settings.stateful:
-            for series in np.unique(windows.series):
-                chosen = windows.series == series
-                first, end = sequences.offsets[series], windows.end[chosen]
-                y_hat, _ = network.forward(values[first : end.max()][None], every_step=True)
-                scaled[chosen] = network.ops.to_host(y_hat)[end - 1 - first]
-            return scaled
-        for first in range(0, len(windows), _PREDICTION_BATCH):
-            starts = windows.start[first : first + _PREDICTION_BATCH]
-            x = network.ops.zeros((len(starts), self.settings.lookback, values.shape[1]), network.dtype)
-            network.ops.gather_windows(values, network.ops.as_array(starts, "int64"), x)
-            y_hat, _ = network.forward(x)
-            scaled[first : first + len(starts)] = network.ops.to_host(y_hat)
-        return scaled
+        place = sequences.values, sequences.offsets, windows.series, windows.end
+        return predict_windows(network, self.settings, *place)
 
     @property
     def _context_rows(self) -> int:

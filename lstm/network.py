@@ -10,7 +10,7 @@ from kernels import get_backend
 from lstm.attention import Attention
 from lstm.columns import copy_columns
 from lstm.config import NetworkSettings
-from lstm.layers import Linear
+from lstm.layers import Dropout, Linear
 from lstm.parameters import Parameters
 from lstm.recurrent import LSTM, State
 from lstm.stack import Stack
@@ -23,7 +23,7 @@ class Network:
 
     ::
 
-        windows -> LSTM layers -> last output [-> attention over all outputs] -> linear head
+        windows -> LSTM layers -> last output [-> attention over all outputs] [-> dropout] -> linear head
 
     Parameters
     ----------
@@ -37,24 +37,25 @@ class Network:
         generator = np.random.default_rng(settings.seed)
         where: dict[str, Any] = {"dtype": settings.dtype, "backend": settings.backend}
         width = settings.directions * settings.hidden_size
-        sizes = input_size, settings.hidden_size, settings.num_layers, settings.bidirectional
-        self.lstm: LSTM | Stack
-        if settings.residual or settings.layer_norm:
-            between: dict[str, Any] = {"residual": settings.residual, "layer_norm": settings.layer_norm}
-            self.lstm = Stack(*sizes, **between, **where, seed=generator)
-        else:
-            self.lstm = LSTM(*sizes, **where, seed=generator)
+        self.lstm: LSTM | Stack = _make_layers(input_size, settings, generator)
         parts = {"lstm": self.lstm.parameters}
         self.attention: Attention | None = None
         if settings.attention != "none":
             self.attention = Attention(width, settings.attention, settings.attention_heads, **where, seed=generator)
             parts["attention"] = self.attention.parameters
+        self.dropout = Dropout(settings.dropout, settings.dropout_kind, **where, seed=settings.seed)
         self.head = Linear(width, output_size, **where, seed=generator)
         self.parameters = Parameters.join({**parts, "head": self.head.parameters}, self.ops)
         self._every_step: tuple[int, int] | None = None
 
     def forward(
-        self, x: Any, state: State | None = None, *, training: bool = False, every_step: bool = False
+        self,
+        x: Any,
+        state: State | None = None,
+        *,
+        training: bool = False,
+        step: int | None = None,
+        every_step: bool = False,
     ) -> tuple[Any, State]:
         """Predict from the last output of each window, or from that of every step.
 
@@ -63,7 +64,9 @@ class Network:
         x : (batch, seq, input_size) array
         state : (h_0, c_0), optional
         training : bool
-            Keep what `backward` needs.
+            Drop out, and keep what `backward` needs.
+        step : int, optional
+            Number of the training step, which decides the dropout masks; by default the training passes are counted.
         every_step : bool
             Not with attention, which looks back from the last step.
 
@@ -75,25 +78,29 @@ class Network:
         if every_step and self.attention is not None:
             raise ValueError("attention looks back from the last step, so there is no prediction for every step")
         y, (h_n, c_n) = self.lstm.forward(
-            x, state, training=training, every_step=every_step or self.attention is not None
+            x, state, training=training, step=step, every_step=every_step or self.attention is not None
         )
         self._every_step = (x.shape[0], x.shape[1]) if every_step else None
-        if every_step:
-            return self.head.forward(y.reshape(-1, y.shape[2])), (h_n, c_n)
-        last = self._last_output(h_n)
-        if self.attention is not None:
-            last = self.attention.forward(y, last)
-        return self.head.forward(last), (h_n, c_n)
+        if not every_step:
+            last = self._last_output(h_n)
+            if self.attention is not None:
+                last = self.attention.forward(y, last)
+            y = last.reshape(last.shape[0], 1, last.shape[1])
+        y = self.dropout.forward(y, training, step)
+        return self.head.forward(y.reshape(-1, y.shape[2])), (h_n, c_n)
 
     def backward(self, dy_hat: Any) -> None:
         """Write the gradients of all parameters, ``=``, from that of the predictions of the last training pass.
 
         The state that came in counts as given: no gradient flows into the batch before (truncated back-propagation).
         """
-        d_last, dy = self.head.backward(dy_hat), None
+        d_head = self.head.backward(dy_hat)
+        batch_size, steps = self._every_step or (d_head.shape[0], 1)
+        d_outputs = self.dropout.backward(d_head.reshape(batch_size, steps, d_head.shape[1]))
         if self._every_step is not None:
-            self.lstm.backward(d_last.reshape(*self._every_step, -1), input_grad=False)
+            self.lstm.backward(d_outputs, input_grad=False)
             return
+        dy, d_last = None, d_outputs.reshape(d_head.shape)
         if self.attention is not None:
             dy, d_last = self.attention.backward(d_last)
         self.lstm.backward(dy, self._last_output_gradient(d_last), input_grad=False)
@@ -129,3 +136,20 @@ class Network:
         directions = self.settings.directions
         places = directions * self.settings.num_layers
         return range(0 if self.settings.residual else places - directions, places)
+
+
+def _make_layers(input_size: int, settings: NetworkSettings, generator: np.random.Generator) -> LSTM | Stack:
+    sizes = input_size, settings.hidden_size, settings.num_layers, settings.bidirectional
+    options: dict[str, Any] = {
+        "dropout": settings.dropout,
+        "recurrent_dropout": settings.recurrent_dropout,
+        "input_dropout": settings.input_dropout,
+        "weight_dropout": settings.weight_dropout,
+        "dropout_kind": settings.dropout_kind,
+        "dtype": settings.dtype,
+        "backend": settings.backend,
+        "seed": generator,
+    }
+    if settings.residual or settings.layer_norm:
+        return Stack(*sizes, residual=settings.residual, layer_norm=settings.layer_norm, **options)
+    return LSTM(*sizes, **options)

@@ -33,6 +33,8 @@ class Stack:
     ----------
     input_size, hidden_size, num_layers : int
     bidirectional, residual, layer_norm : bool
+    dropout, input_dropout, **dropouts
+        As in `lstm.LSTM`; what a layer reads is dropped from within its branch.
     dtype : {"float32", "float64"}
     backend : {"cpu", "cuda", "auto"}
     seed : int or Generator
@@ -47,9 +49,12 @@ class Stack:
         *,
         residual: bool = False,
         layer_norm: bool = False,
+        dropout: float = 0.0,
+        input_dropout: float = 0.0,
         dtype: str = "float32",
         backend: str = "cpu",
         seed: int | np.random.Generator = 0,
+        **dropouts: Any,
     ):
         if num_layers < 2:
             raise ValueError(f"num_layers is {num_layers}; residual and layer_norm stand between layers, at least 2")
@@ -58,9 +63,10 @@ class Stack:
         self._directions = 2 if bidirectional else 1
         self._ops: ModuleType = get_backend(backend)
         generator, width = np.random.default_rng(seed), self._directions * hidden_size
+        where: dict[str, Any] = {"dtype": dtype, "backend": backend, "seed": generator}
+        reads = [(input_size, input_dropout), *[(width, dropout)] * (num_layers - 1)]
         self.layers = [
-            LSTM(size, hidden_size, 1, bidirectional, dtype=dtype, backend=backend, seed=generator)
-            for size in (input_size, *[width] * (num_layers - 1))
+            LSTM(size, hidden_size, 1, bidirectional, input_dropout=rate, **dropouts, **where) for size, rate in reads
         ]
         norms = num_layers - 1 if layer_norm else 0
         self.norms = [LayerNorm(width, dtype=dtype, backend=backend) for _ in range(norms)]
@@ -77,6 +83,7 @@ class Stack:
         state: State | None = None,
         lengths: Any | None = None,
         training: bool = False,
+        step: int | None = None,
         *,
         every_step: bool = True,
     ) -> tuple[Any, State]:
@@ -93,7 +100,7 @@ class Stack:
             is_wanted, place = every_step or number < self.num_layers - 1, self._places(number)
             first = None if state is None else (state[0][place], state[1][place])
             output, (h_n[place], c_n[place]) = layer.forward(
-                self._normalised(number, y), first, lengths, training, every_step=is_wanted
+                self._normalised(number, y), first, lengths, training, step, every_step=is_wanted
             )
             if self.residual and number and is_wanted:
                 self._add(y, output)

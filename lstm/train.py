@@ -150,15 +150,15 @@ def _train_epoch(
     losses, norms, learning_rate, state = [], [], 0.0, None
     for batch in batches.epoch(epoch):
         learning_rate = learning_rate_at(optimizer.steps, total_steps, settings.learning_rate, settings.schedule)
-        loss, state = _backpropagate(network, batch, state, batches.stateful)
+        loss, state = _backpropagate(network, batch, state, batches.stateful, optimizer.steps)
         losses.append(loss)
         norms.append(optimizer.step(learning_rate))
     return float(np.mean(losses)), float(np.mean(norms)), learning_rate
 
 
-def _backpropagate(network: Network, batch: Batch, state: Any, stateful: bool) -> tuple[float, Any]:
+def _backpropagate(network: Network, batch: Batch, state: Any, stateful: bool, step: int) -> tuple[float, Any]:
     """Write the gradients of one batch; return its loss and the state to carry on."""
-    y_hat, state = network.forward(batch.x, state if stateful else None, training=True, every_step=stateful)
+    y_hat, state = network.forward(batch.x, state if stateful else None, training=True, step=step, every_step=stateful)
     gradient = network.ops.zeros(y_hat.shape, network.dtype)
     loss = network.ops.mse_loss(y_hat, batch.y, batch.weights, gradient)
     network.backward(gradient)

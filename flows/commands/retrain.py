@@ -127,6 +127,46 @@ class RetrainOptions(CommonOptions):
             rich_help_panel=MODEL,
         ),
     ] = None
+    dropout: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of what a layer hands on, to the next or to the output, that is dropped in training.",
+            show_default="0",
+            rich_help_panel=MODEL,
+        ),
+    ] = None
+    recurrent_dropout: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the hidden state that is dropped between steps.",
+            show_default="0",
+            rich_help_panel=MODEL,
+        ),
+    ] = None
+    input_dropout: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the inputs that is dropped.",
+            show_default="0",
+            rich_help_panel=MODEL,
+        ),
+    ] = None
+    weight_dropout: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the recurrent weights that is dropped.",
+            show_default="0",
+            rich_help_panel=MODEL,
+        ),
+    ] = None
+    dropout_kind: Annotated[
+        str | None,
+        typer.Option(
+            help="variational (one mask for all steps of a window) or per_step.",
+            show_default="variational",
+            rich_help_panel=MODEL,
+        ),
+    ] = None
     learning_rate: Annotated[
         float | None, typer.Option(help="Step size of Adam.", show_default="0.001", rich_help_panel=MODEL)
     ] = None

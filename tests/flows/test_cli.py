@@ -65,7 +65,8 @@ def test_the_variants_of_the_layer_are_options() -> None:
     assert "--layers" in shown
     chosen = {
         "num_layers": 2, "bidirectional": True, "residual": True, "layer_norm": True,
-        "attention": "additive", "attention_heads": 2,
+        "attention": "additive", "attention_heads": 2, "dropout": 0.2, "recurrent_dropout": 0.3, "input_dropout": 0.1,
+        "weight_dropout": 0.4, "dropout_kind": "per_step",
     }  # fmt: skip
     model = RetrainOptions(**chosen).settings().model
     assert {name: getattr(model, name) for name in chosen} == chosen
@@ -83,6 +84,8 @@ def test_no_option_is_the_default_settings() -> None:
         (["--stateful", "--bidirectional"], "bidirectional would show what follows; choose one"),
         (["--residual"], "choose num_layers of at least 2"),
         (["--attention", "cosine"], "--attention cosine is not allowed: it should be 'none', 'dot', 'general' or"),
+        (["--dropout", "1"], "--dropout 1.0 is not allowed: it should be less than 1."),
+        (["--dropout-kind", "locked"], "it should be 'variational' or 'per_step'."),
         (["--heads", "4"], "ttention_heads needs an attention"),
         (["--attention", "dot", "--heads", "5"], "choose a divisor of 32"),
         (["--target", "volume"], "--target volume is not allowed: it should be 'range', 'return' or 'close'."),

@@ -20,8 +20,18 @@ KINDS = [
     {"stateful": True},
     {"dtype": "float64"},
     {"bidirectional": True, "num_layers": 2},
+    {"num_layers": 3, "residual": True, "layer_norm": True, "dropout": 0.2, "recurrent_dropout": 0.2},
+    {"hidden_size": 6, "attention": "additive", "attention_heads": 2, "bidirectional": True},
 ]
-KIND_NAMES = ["plain", "horizon 3, two layers", "stateful", "float64", "both directions, two layers"]
+KIND_NAMES = [
+    "plain",
+    "horizon 3, two layers",
+    "stateful",
+    "float64",
+    "both directions, two layers",
+    "deep",
+    "attention",
+]
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +155,27 @@ def test_every_scaling_is_undone(scaling):
     last_rows = predictions[predictions["cutoff"] == predictions["cutoff"].iloc[-1]]
     upto = centred[centred["ds"] <= predictions["cutoff"].iloc[-1]]
     np.testing.assert_allclose(model.predict(upto)["y_hat"], last_rows["y_hat"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("heads", [1, 2])
+def test_attention_says_how_much_it_looked_at_each_row(frame, heads):
+    model = small_model(hidden_size=6, attention="general", attention_heads=heads, max_epochs=1).fit(frame)
+    weights = model.attention_weights(frame)
+    assert weights.columns.tolist() == ["unique_id", "head", "ds", "weight"]
+    assert len(weights) == 2 * heads * 8
+    of_each = weights.groupby(["unique_id", "head"])
+    np.testing.assert_allclose(of_each["weight"].sum(), 1, rtol=1e-6)
+    for (unique_id, _), rows in of_each:
+        assert rows["ds"].tolist() == frame.loc[frame["unique_id"] == unique_id, "ds"].tolist()[-8:]
+    network, x = model._network, model._context.rows_of(1)[-8:][None]
+    network.forward(x)
+    expected = network.attention.weights.ravel()
+    np.testing.assert_allclose(weights.loc[weights["unique_id"] == "beta", "weight"], expected, rtol=1e-5)
+
+
+def test_weights_of_a_model_without_attention_are_refused(fitted):
+    with pytest.raises(InputError, match="no attention"):
+        fitted.attention_weights()
 
 
 @pytest.mark.parametrize("timezone", ["America/New_York", "+05:30"])

@@ -93,7 +93,15 @@ def interrupted(model, sequences, folder, epoch):
         model.fit_sequences(sequences, checkpoints=folder, on_epoch=stop)
 
 
-@pytest.mark.parametrize("changes", [{}, {"stateful": True, "num_layers": 2, "horizon": 2}, {"dtype": "float64"}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"stateful": True, "num_layers": 2, "horizon": 2},
+        {"dtype": "float64"},
+        {"dropout": 0.2, "recurrent_dropout": 0.2, "weight_dropout": 0.1, "num_layers": 2, "attention": "dot"},
+    ],
+)
 def test_an_interrupted_training_goes_on_to_the_same_bits(frame, tmp_path, changes):
     changes = {"max_epochs": 4, "patience": 4, **changes}
     sequences = sequences_for(small_model(**changes), frame)

@@ -42,7 +42,7 @@ def test_gradients_of_every_step_agree_with_central_differences(rng, settings):
     agrees_with_central_differences(rng, settings, every_step=True)
 
 
-def agrees_with_central_differences(rng, settings, every_step):
+def agrees_with_central_differences(rng, settings, every_step, masks_of=None):
     net = network(seed=1, **settings)
     x = rng.standard_normal((2, 3, 3))
     state = tuple(rng.standard_normal((net.settings.num_layers * net.settings.directions, 2, 2)) for _ in range(2))
@@ -50,14 +50,34 @@ def agrees_with_central_differences(rng, settings, every_step):
 
     def loss():
         net.parameters.changed()
-        y_hat, _ = net.forward(x, state, every_step=every_step)
+        y_hat, _ = net.forward(x, state, training=masks_of is not None, step=masks_of, every_step=every_step)
         return float((y_hat * dy_hat).sum())
 
     net.parameters.gradients[:] = 99  # written, not added to
-    net.forward(x, state, training=True, every_step=every_step)
+    net.forward(x, state, training=True, step=masks_of, every_step=every_step)
     net.backward(dy_hat)
     gradient = net.parameters.gradients.copy()
     assert relative_error(gradient, central_difference(loss, net.parameters.values)) <= 1e-8
+
+
+DROPOUTS = {"dropout": 0.3, "recurrent_dropout": 0.3, "input_dropout": 0.2, "weight_dropout": 0.3}
+DEEP = {"num_layers": 3, "bidirectional": True, "residual": True, "layer_norm": True, "attention": "additive"}
+
+
+@pytest.mark.parametrize("kind", ["variational", "per_step"])
+@pytest.mark.parametrize("settings", [{"num_layers": 2}, DEEP], ids=["plain", "deep"])
+def test_gradients_agree_with_central_differences_while_the_masks_stay(rng, settings, kind):
+    agrees_with_central_differences(rng, {**settings, **DROPOUTS, "dropout_kind": kind}, every_step=False, masks_of=7)
+
+
+def test_masks_are_those_of_the_step_and_dropping_ends_with_training(rng):
+    net, x = network(2, **DROPOUTS, attention="dot"), rng.standard_normal((4, 5, 3))
+    first, again, other = (net.forward(x, training=True, step=step)[0] for step in (1, 1, 2))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+    plain = network(2, attention="dot")
+    plain.parameters.set_flat(net.parameters.values)
+    assert np.array_equal(net.forward(x)[0], plain.forward(x)[0])
 
 
 @pytest.mark.parametrize(
