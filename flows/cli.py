@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from flows.commands.doctor import doctor
+from flows.commands.export import export
 from flows.commands.forecast import forecast
 from flows.commands.retrain import retrain
 
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 app.command(epilog=EXAMPLES)(retrain)
 app.command()(forecast)
+app.command()(export)
 app.command()(doctor)
 
 

@@ -227,7 +227,7 @@ class Forecaster:
         if n_samples:
             frame, samples = self.sample(df, n_samples=n_samples, seed=seed)
             return frame.assign(**intervals(samples, level))
-        network, context = self._require_network(), self._context_of(df)
+        network, context = self.network, self._context_of(df)
         return context.next_rows(self.settings.horizon).assign(
             y_hat=self._unscaled(context, predict_next(network, self.settings, context))
         )
@@ -257,7 +257,7 @@ class Forecaster:
         InputError
             When the model was trained without dropout, whose samples would all be alike.
         """
-        network, context = self._require_network(), self._context_of(df)
+        network, context = self.network, self._context_of(df)
         if n_samples < 2:
             raise InputError(f"n_samples is {n_samples}; an interval needs at least 2 samples, better 100.")
         if not self.settings.has_dropout:
@@ -284,7 +284,7 @@ class Forecaster:
         DataFrame
             ``unique_id``, ``head`` (from 0), ``ds`` and ``weight``; the weights of a series and head add up to 1.
         """
-        network, context = self._require_network(), self._context_of(df)
+        network, context = self.network, self._context_of(df)
         if network.attention is None:
             raise InputError("The model has no attention; train it with attention dot, general or additive.")
         return attention_weights(network, self.settings, context)
@@ -317,7 +317,7 @@ class Forecaster:
         DataFrame
             ``unique_id``, ``cutoff`` (last input ds), ``ds``, ``step`` (1 to horizon), ``y`` and ``y_hat`` in y's unit.
         """
-        network = self._require_network()
+        network = self.network
         self._require_sizes(sequences)
         if sequences.columns != self.columns:
             raise InputError(
@@ -352,7 +352,15 @@ class Forecaster:
     def _context_rows(self) -> int:
         return self.settings.lookback * (_STATEFUL_CONTEXT if self.settings.stateful else 1)
 
-    def _require_network(self) -> Network:
+    @property
+    def network(self) -> Network:
+        """The fitted network.
+
+        Raises
+        ------
+        InputError
+            Before `fit`.
+        """
         if self._network is None or self._snapshot is None:
             raise InputError("The model has not been fitted; call fit first.")
         return self._network
@@ -370,7 +378,7 @@ class Forecaster:
         extra_files : mapping of name to bytes, optional
             Files to keep with the model, covered by its hash.
         """
-        network, snapshot, context = self._require_network(), self._snapshot, self._context
+        network, snapshot, context = self.network, self._snapshot, self._context
         assert snapshot is not None and context is not None
         document = {
             "settings": self.settings.model_dump(mode="json"),

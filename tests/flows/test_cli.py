@@ -41,7 +41,7 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("command", ["retrain", "forecast", "doctor"])
+@pytest.mark.parametrize("command", ["retrain", "forecast", "export", "doctor"])
 def test_every_command_explains_itself(command: str) -> None:
     done = gatecast(command, "--help")
     assert done.exit_code == 0

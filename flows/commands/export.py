@@ -1,0 +1,111 @@
+"""``gatecast export``: a model for other programs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flows.commands.options import CommonOptions, takes
+from flows.terminal import console, explained, print_next, print_paths
+
+if TYPE_CHECKING:
+    from lstm.forecaster import Forecaster
+
+SUFFIXES = {"onnx": ".onnx", "torch": ".safetensors"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions(CommonOptions):
+    """The options of ``gatecast export``."""
+
+    model: Annotated[
+        str, typer.Argument(help="Name of a model, for its champion, or the folder of a saved one.", show_default=False)
+    ]
+    to: Annotated[
+        str,
+        typer.Option(
+            help="onnx: a graph that ONNX Runtime runs. torch: the weights under torch's names, as safetensors."
+        ),
+    ] = "onnx"
+    output: Annotated[
+        Path | None, typer.Option(help="File to write.", show_default="exports/VERSION in the workspace")
+    ] = None
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there already.")] = False
+
+
+@takes(ExportOptions)
+def export(options: ExportOptions) -> None:
+    """Write a model for ONNX Runtime or torch.
+
+    Scalers, column names and settings go into an ONNX file as metadata; its input and output are scaled by them.
+    """
+    with explained(options.debug):
+        options.prepare()
+        from data.errors import InputError
+        from lstm import interop, load
+        from lstm.forecaster import Forecaster
+
+        if options.to not in SUFFIXES:
+            raise InputError(f"--to {options.to} is not allowed: it should be {' or '.join(SUFFIXES)}.")
+        source, default = find(options.model)
+        output = options.output or default.with_name(default.name + SUFFIXES[options.to])
+        if output.exists() and (output.is_dir() or not options.overwrite):
+            raise InputError(f"{output} exists already; name another --output or give --overwrite.")
+        model = load(source)
+        if not isinstance(model, Forecaster):
+            raise InputError(f"{source} holds a {model.kind}; only a Forecaster can be exported.")
+        write = interop.save_onnx if options.to == "onnx" else interop.save_torch
+        written = write(model, output.absolute())
+        console().print(f"\n[bold]{source.name} as {options.to}[/bold]")
+        for sentence in describe(model, options.to):
+            console().print(f"  {sentence}", markup=False)
+        print_paths({options.to: str(written), "from": str(source)})
+        print_next(f"forecast --name {options.model}" if source.parent.name == options.model else "retrain --help")
+
+
+def find(model: str) -> tuple[Path, Path]:
+    """Return the folder of a model's champion, or the folder itself, and where its export goes, without a suffix."""
+    from data.errors import InputError
+    from flows.registry import Registry, champions
+    from flows.settings import Workspace
+
+    workspace = Workspace.from_environment()
+    exports = workspace.root / "exports"
+    if model in champions(workspace):
+        registry = Registry(workspace.models / model)
+        version = registry.champion()
+        assert version is not None, "a model that is listed among the champions has one"
+        return registry.path(version), exports / f"{model}-{version}"
+    folder = Path(model).expanduser().resolve()
+    if (folder / "model.json").is_file():
+        return folder, exports / folder.name
+    known = ", ".join(champions(workspace)[:10]) or "none yet; run 'gatecast retrain' first"
+    raise InputError(f"There is no model {model!r}, and no folder of a saved one; models: {known}.")
+
+
+def describe(model: Forecaster, to: str) -> list[str]:
+    """Say what another program has to know."""
+    settings = model.settings
+    if to == "torch":
+        return _describe_state_dict(model)
+    length = "any length" if settings.stateful else settings.lookback
+    return [
+        f"input x: (batch, {length}, {len(model.columns)}) float32, the columns {', '.join(model.columns)}",
+        f"output y_hat: (batch, {settings.horizon}), scaled as x; scalers are in the metadata",
+    ]
+
+
+def _describe_state_dict(model: Forecaster) -> list[str]:
+    settings = model.settings
+    sizes = f"input_size={len(model.columns)}, hidden_size={settings.hidden_size}"
+    both = ", bidirectional=True" if settings.bidirectional else ""
+    if settings.residual or settings.layer_norm:
+        norms = ", lstm.norms.* a torch.nn.LayerNorm each" if settings.layer_norm else ""
+        layers = f"lstm.layers.* is a torch.nn.LSTM of one layer each ({sizes}{both}, batch_first=True){norms}"
+    else:
+        layers = f"lstm.* is a torch.nn.LSTM({sizes}, num_layers={settings.num_layers}{both}, batch_first=True)"
+    attention = [] if settings.attention == "none" else ["attention.* are the matrices of lstm/attention.py"]
+    return [layers, *attention, "head.* is a torch.nn.Linear"]
