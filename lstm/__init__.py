@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from lstm.models import load as load
     from lstm.normalisation import LayerNorm as LayerNorm
     from lstm.recurrent import LSTM as LSTM
+    from lstm.regressor import LSTMRegressor as LSTMRegressor
     from lstm.stack import Stack as Stack
 
 _MODULES = MappingProxyType(
@@ -42,6 +43,7 @@ _MODULES = MappingProxyType(
         "Initialisation": "lstm.initialisation",
         "LSTM": "lstm.recurrent",
         "LSTMCell": "lstm.cell",
+        "LSTMRegressor": "lstm.regressor",
         "LayerNorm": "lstm.normalisation",
         "Linear": "lstm.layers",
         "Stack": "lstm.stack",
