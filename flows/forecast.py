@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from data.dates import period_name
@@ -18,12 +19,16 @@ from flows.settings import DataSettings, RetrainSettings, Workspace
 from flows.targets import DISPLAYS, series_frame, target_of
 from lstm import load
 from lstm.forecaster import Forecaster
+from lstm.uncertainty import interval_names, intervals
 
 SENTENCES = 20
+LEVEL = 90  # percent, of the intervals
 
 
 @flow(name="forecast")
-def forecast_latest(name: str | None = None, path: Path | None = None) -> dict[str, Any]:
+def forecast_latest(
+    name: str | None = None, path: Path | None = None, n_samples: int = 0, seed: int = 0
+) -> dict[str, Any]:
     """Read the data anew and forecast what comes next with a model's champion.
 
     Parameters
@@ -33,6 +38,10 @@ def forecast_latest(name: str | None = None, path: Path | None = None) -> dict[s
     path : Path, optional
         Newer data, .parquet or CSV, instead of where the champion's training data came from; symbols and interval are
         those of the training.
+    n_samples : int
+        Draw so many samples of Monte-Carlo dropout, for intervals; 0 forecasts without.
+    seed : int
+        Of the samples.
     """
     workspace = Workspace.from_environment()
     registry = Registry(workspace.models / choose_model(workspace, name))
@@ -51,12 +60,22 @@ def forecast_latest(name: str | None = None, path: Path | None = None) -> dict[s
                 f"{registry.name} was not trained on {bars['kind']}, which the data holds; choose the other file."
             )
         directory = str(workspace.forecasts / registry.name)
-        forecasts = step(forecast, str(registry.path(version)), settings, bars["directory"], bars["last"], directory)
+        champion = str(registry.path(version))
+        options = {"n_samples": n_samples, "seed": seed}
+        forecasts = step(forecast, champion, settings, bars["directory"], bars["last"], directory, **options)
     return {"name": registry.name, "version": version, "steps": step.records, "ingest": bars, "forecast": forecasts}
 
 
 @task("forecast from {last}", cached=True)
-def forecast(version: str, settings: RetrainSettings, bars: str, last: str, directory: str) -> Output:
+def forecast(
+    version: str,
+    settings: RetrainSettings,
+    bars: str,
+    last: str,
+    directory: str,
+    n_samples: int = 0,
+    seed: int = 0,
+) -> Output:
     """Forecast the next steps of each series and write them to ``directory/LAST.parquet``.
 
     Parameters
@@ -71,13 +90,15 @@ def forecast(version: str, settings: RetrainSettings, bars: str, last: str, dire
         Date of the last row, which names the file.
     directory : str
         Folder of the model's forecasts.
+    n_samples, seed : int
+        Of Monte-Carlo dropout; see `predict_next`.
 
     Returns
     -------
     dict
         ``path`` of the forecasts and ``sentences`` of the first series, for people.
     """
-    forecasts, sentences = predict_next(load(Path(version)), read_ingested(Path(bars)), settings)
+    forecasts, sentences = predict_next(load(Path(version)), read_ingested(Path(bars)), settings, n_samples, seed)
     metadata = {"model": str(settings.name), "version": Path(version).name, "target": settings.target or "y"}
     path = write_parquet(forecasts, Path(directory) / f"{last}.parquet", metadata)
     steps = f"{settings.model.horizon} steps" if settings.model.horizon > 1 else "the next step"
@@ -89,7 +110,9 @@ def forecast(version: str, settings: RetrainSettings, bars: str, last: str, dire
     }
 
 
-def predict_next(model: Forecaster, frame: pd.DataFrame, settings: RetrainSettings) -> tuple[pd.DataFrame, list[str]]:
+def predict_next(
+    model: Forecaster, frame: pd.DataFrame, settings: RetrainSettings, n_samples: int = 0, seed: int = 0
+) -> tuple[pd.DataFrame, list[str]]:
     """Forecast the steps after the last row of each series.
 
     Parameters
@@ -100,30 +123,49 @@ def predict_next(model: Forecaster, frame: pd.DataFrame, settings: RetrainSettin
         Bars or series frame.
     settings : RetrainSettings
         Those of the model.
+    n_samples : int
+        Draw so many samples of Monte-Carlo dropout, from which the intervals come; 0 gives none.
+    seed : int
+        Of the samples.
 
     Returns
     -------
     forecasts : DataFrame
-        ``unique_id``, ``ds``, ``y_hat`` in the unit of y, and ``value`` and ``unit`` as people read it.
+        ``unique_id``, ``ds``, ``y_hat`` in the unit of y, and ``value`` and ``unit`` as people read it; with samples
+        also ``y_hat-lo-90``, ``y_hat-hi-90``, ``value-lo-90`` and ``value-hi-90``.
     sentences : list of str
         The first step of each series beside its last value.
     """
     target = target_of(settings)
     display = DISPLAYS[settings.target or "y"]
     series = series_frame(frame, settings.target, settings.features)
-    raw = model.predict(series)
+    rows, samples = model.sample(series, n_samples=n_samples, seed=seed) if n_samples else (None, np.empty((0, 0)))
+    raw = model.predict(series) if rows is None else rows.assign(**intervals(samples, (LEVEL,)))
     last = series.groupby("unique_id")["ds"].last()
     steps = raw.groupby("unique_id").cumcount() + 1
-    in_unit = target.invert(raw.assign(cutoff=raw["unique_id"].map(last), step=steps), frame)
-    forecasts = raw[["unique_id", "ds", "y_hat"]].assign(
-        value=display.apply(in_unit["y_hat"].to_numpy()), unit=display.unit
-    )
+    keys = raw[["unique_id", "ds"]].assign(cutoff=raw["unique_id"].map(last), step=steps)
+    in_unit = target.invert(keys.assign(y_hat=raw["y_hat"]), frame)
+    forecasts = raw.assign(value=display.apply(in_unit["y_hat"].to_numpy()), unit=display.unit)
+    if rows is not None:
+        # A price is the sum of its returns, so each sample is a course of its own; bounds do not add up.
+        courses = [
+            display.apply(target.invert(keys.assign(y_hat=y_hat), frame)["y_hat"].to_numpy()) for y_hat in samples
+        ]
+        bounds = intervals(np.stack(courses), (LEVEL,))
+        names = zip(interval_names("value", LEVEL), interval_names("y_hat", LEVEL), strict=True)
+        forecasts = forecasts.assign(**{name: bounds[of_y_hat] for name, of_y_hat in names})
     last_values = _last_values(series, frame, target)
     first_step = in_unit[steps == 1]
     sentences = [
         target.sentence(unique_id, y_hat, last_values[unique_id], _period(series, unique_id))
         for unique_id, y_hat in zip(first_step["unique_id"].astype(str), first_step["y_hat"], strict=True)
     ]
+    if rows is not None:
+        low, high = (forecasts.loc[steps == 1, name] for name in interval_names("value", LEVEL))
+        sentences = [
+            f"{sentence} ({LEVEL} % interval {a:.4g} to {b:.4g}{display.unit and ' ' + display.unit})"
+            for sentence, a, b in zip(sentences, low, high, strict=True)
+        ]
     return forecasts, sentences
 
 

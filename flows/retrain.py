@@ -22,9 +22,10 @@ from typing import Any
 
 from data.sequences import SequenceSettings, read_sequences, write_sequences
 from data.sequences import build_sequences as index_windows
-from data.splits import SPLIT_NAMES
+from data.splits import SPLIT_NAMES, TEST
 from data.store import read_parquet, write_json, write_parquet
 from flows import evaluation, promotion, report
+from flows.attention import plot_attention
 from flows.forecast import forecast
 from flows.ingest import ingest, read_ingested
 from flows.orchestration import Output, Steps, code_version, digest, flow, hashes, task
@@ -160,6 +161,10 @@ def evaluate(model: str, sequences: str, bars: str, settings: RetrainSettings, d
             {"unit": target_of(settings).unit, "first": first, "last": last, "verdict": sentence, "scores": scores},
         ),
     }
+    if forecaster.settings.attention != "none":
+        windows, weights = forecaster.attention_of_windows(read_sequences(Path(sequences)), TEST)
+        title = f"{settings.name}: share of each step in the attention of the test forecasts"
+        written["attention"] = plot_attention(windows, weights, title, folder / "attention.png")
     report.publish(str(settings.name), scores, sentence, written["picture"])
     return {
         **{name: str(path) for name, path in written.items()},

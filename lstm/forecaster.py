@@ -21,7 +21,7 @@ from lstm.batches import Batches, StreamBatches, WindowBatches
 from lstm.config import ForecasterSettings
 from lstm.context import Context
 from lstm.network import Network
-from lstm.prediction import attention_weights, predict_next, predict_windows
+from lstm.prediction import attention_of_windows, attention_weights, predict_next, predict_windows
 from lstm.recurrent import with_both_biases, with_one_bias
 from lstm.train import EpochRecord, Snapshot, fit
 from lstm.uncertainty import draw_samples, intervals
@@ -157,7 +157,7 @@ class Forecaster:
         self.columns, self.boundaries = sequences.columns, sequences.boundaries
         self.scalers = dict(zip(sequences.unique_ids, sequences.scalers, strict=True))
         self.data_hash = sequences.content_hash
-        self._context = Context.of_sequences(sequences, self._context_rows)
+        self._context = Context.of_sequences(sequences, self.context_rows)
         self._network, self._snapshot = self._make_network(), None
         return self._network
 
@@ -284,15 +284,32 @@ class Forecaster:
         DataFrame
             ``unique_id``, ``head`` (from 0), ``ds`` and ``weight``; the weights of a series and head add up to 1.
         """
-        network, context = self.network, self._context_of(df)
-        if network.attention is None:
-            raise InputError("The model has no attention; train it with attention dot, general or additive.")
+        network, context = self._attending(), self._context_of(df)
         return attention_weights(network, self.settings, context)
+
+    def attention_of_windows(self, sequences: Sequences, split: int) -> tuple[pd.DataFrame, np.ndarray]:
+        """Return how much the forecasts of `predict_windows` look at each row of their windows.
+
+        Returns
+        -------
+        windows : DataFrame
+            ``unique_id`` and ``cutoff`` of each window.
+        weights : (n, heads, lookback) array
+        """
+        network, windows = self._attending(), sequences.windows_of(split)
+        unique_ids = np.array(sequences.unique_ids, dtype=object)[windows.series]
+        frame = pd.DataFrame({"unique_id": unique_ids, "cutoff": sequences.dates(windows.end - 1)})
+        return frame, attention_of_windows(network, self.settings, sequences.values, windows.end)
+
+    def _attending(self) -> Network:
+        if self.network.attention is None:
+            raise InputError("The model has no attention; train it with attention dot, general or additive.")
+        return self.network
 
     def _context_of(self, df: pd.DataFrame | None) -> Context:
         """Return the end of each series of `df`, by default of the data the model was fitted on."""
         if df is not None:
-            return Context.of_frame(df, self.columns, self.scalers, self.settings.lookback, self._context_rows)
+            return Context.of_frame(df, self.columns, self.scalers, self.settings.lookback, self.context_rows)
         assert self._context is not None  # there is a network only where there is a context
         return self._context
 
@@ -349,7 +366,8 @@ class Forecaster:
         return predict_windows(network, self.settings, *place)
 
     @property
-    def _context_rows(self) -> int:
+    def context_rows(self) -> int:
+        """How many rows back from its origin a forecast looks."""
         return self.settings.lookback * (_STATEFUL_CONTEXT if self.settings.stateful else 1)
 
     @property

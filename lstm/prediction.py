@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -9,7 +11,7 @@ from lstm.config import ForecasterSettings
 from lstm.context import Context
 from lstm.network import Network
 
-__all__ = ["attention_weights", "predict_next", "predict_windows"]
+__all__ = ["attention_of_windows", "attention_weights", "predict_next", "predict_windows"]
 
 # Windows predicted at once: enough to fill the cores, few enough that their activations stay small.
 _BATCH = 256
@@ -51,12 +53,32 @@ def predict_windows(
             scaled[chosen] = network.ops.to_host(y_hat)[ends - 1 - first]
         return scaled
     for first in range(0, len(end), _BATCH):
-        starts = end[first : first + _BATCH] - settings.lookback
-        x = network.ops.zeros((len(starts), settings.lookback, values.shape[1]), network.dtype)
-        network.ops.gather_windows(values, network.ops.as_array(starts, "int64"), x)
-        y_hat, _ = network.forward(x)
-        scaled[first : first + len(starts)] = network.ops.to_host(y_hat)
+        y_hat, _ = network.forward(_gathered(network, settings, values, end[first : first + _BATCH]))
+        scaled[first : first + _BATCH] = network.ops.to_host(y_hat)
     return scaled
+
+
+def attention_of_windows(
+    network: Network, settings: ForecasterSettings, values: np.ndarray, end: np.ndarray
+) -> np.ndarray:
+    """Return how much the forecast of each window looks at each of its rows, (n, heads, lookback).
+
+    Parameters
+    ----------
+    network : Network
+        With attention.
+    settings : ForecasterSettings
+    values, end
+        As for `predict_windows`.
+    """
+    assert network.attention is not None, "only a network with attention has weights"
+    values = network.ops.as_array(values, network.dtype)
+    weights = np.empty((len(end), settings.attention_heads, settings.lookback), network.dtype)
+    for first in range(0, len(end), _BATCH):
+        network.forward(_gathered(network, settings, values, end[first : first + _BATCH]))
+        of_batch = network.attention.weights
+        weights[first : first + _BATCH] = of_batch.reshape(-1, *weights.shape[1:])
+    return weights
 
 
 def predict_next(
@@ -109,6 +131,13 @@ def attention_weights(network: Network, settings: ForecasterSettings, context: C
             "weight": np.concatenate(parts),
         }
     )
+
+
+def _gathered(network: Network, settings: ForecasterSettings, values: Any, end: np.ndarray) -> Any:
+    """Return the windows that end before the rows `end`, (n, lookback, columns)."""
+    x = network.ops.zeros((len(end), settings.lookback, values.shape[1]), network.dtype)
+    network.ops.gather_windows(values, network.ops.as_array(end - settings.lookback, "int64"), x)
+    return x
 
 
 def _inputs(settings: ForecasterSettings, context: Context) -> list[np.ndarray]:

@@ -23,6 +23,14 @@ class ForecastOptions(CommonOptions):
             help="Newer data, .csv or .parquet, of the form the model was trained on.", show_default="as it was trained"
         ),
     ] = None
+    samples: Annotated[
+        int,
+        typer.Option(
+            help="Draw so many samples of a model trained with dropout, for intervals of 90 %; 100 is a good number.",
+            show_default="none",
+        ),
+    ] = 0
+    seed: Annotated[int, typer.Option(help="The same seed draws the same samples.")] = 0
 
 
 @takes(ForecastOptions)
@@ -32,7 +40,11 @@ def forecast(options: ForecastOptions) -> None:
     Reads the data anew from where the model was trained, or from --path, and forecasts the next steps of each series.
     """
     with explained(options.debug):
+        from data.errors import InputError
+
         options.prepare()
+        if options.samples < 0 or options.samples == 1 or options.seed < 0:
+            raise InputError("--samples should be 0, or 2 and more, and --seed not negative.")
         with console(stderr=True).status("Starting Prefect"):
             from flows.forecast import choose_model, forecast_latest
             from flows.orchestration import start_embedded_server
@@ -40,7 +52,7 @@ def forecast(options: ForecastOptions) -> None:
 
             name = choose_model(Workspace.from_environment(), options.name)
             start_embedded_server()
-        result = forecast_latest(name, options.path)
+        result = forecast_latest(name, options.path, options.samples, options.seed)
         console().print(f"\n[bold]Forecast by {result['name']} {result['version']}[/bold]")
         for sentence in result["forecast"]["sentences"]:
             console().print(f"  {sentence}", markup=False)

@@ -284,6 +284,7 @@ def show(result: Mapping[str, Any], seconds: float) -> None:
             "model": result["checkpoint"]["path"],
             "picture": evaluated["picture"],
             "loss curves": evaluated["losses"],
+            **({"attention": evaluated["attention"]} if "attention" in evaluated else {}),
             "scores": evaluated["evaluation"],
             "test forecasts": evaluated["predictions"],
             "forecast": forecasts["path"],
