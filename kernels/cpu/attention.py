@@ -12,6 +12,7 @@ import math
 import numba
 import numpy as np
 
+from kernels.cpu.borrow import borrowed
 from kernels.cpu.compilation import kernel, parallel_kernel
 from kernels.scalar import multiply_add, tanh, tanh_derivative
 
@@ -137,12 +138,10 @@ def _dot_forward(query, values, lengths, weights, context):
 
 @kernel
 def _dot_forward_row(query, values, lengths, weights, context, b):
-    heads = weights.shape[1]
-    size = query.shape[1] // heads
-    for head in range(heads):
-        for t in range(lengths[b]):
-            weights[b, head, t] = _dot(query[b], values[b, t], head * size, (head + 1) * size)
-    _attend(weights[b], values[b], lengths[b], context[b])
+    query, weights, values = borrowed(query)[b], borrowed(weights)[b], borrowed(values)[b]
+    for head in range(weights.shape[0]):
+        _dot_products(query, values, lengths[b], head, weights)
+    _attend(weights, values, lengths[b], borrowed(context)[b])
 
 
 @parallel_kernel
@@ -153,17 +152,17 @@ def _dot_backward(query, values, lengths, weights, d_scores, d_context, d_query,
 
 @kernel
 def _dot_backward_row(query, values, lengths, weights, d_scores, d_context, d_query, d_values, b):
-    heads = weights.shape[1]
-    size = query.shape[1] // heads
-    _attend_backward(weights[b], values[b], lengths[b], d_scores[b], d_context[b], d_values[b])
-    for j in range(query.shape[1]):
-        d_query[b, j] = 0
-    for t in range(lengths[b]):
-        for head in range(heads):
-            d_score = d_scores[b, head, t]
-            for j in range(head * size, (head + 1) * size):
-                d_query[b, j] = multiply_add(d_score, values[b, t, j], d_query[b, j])
-                d_values[b, t, j] = multiply_add(d_score, query[b, j], d_values[b, t, j])
+    query, values, d_scores = borrowed(query)[b], borrowed(values)[b], borrowed(d_scores)[b]
+    d_query, d_values = borrowed(d_query)[b], borrowed(d_values)[b]
+    _attend_backward(borrowed(weights)[b], values, lengths[b], d_scores, borrowed(d_context)[b], d_values)
+    heads = d_scores.shape[0]
+    size = query.shape[0] // heads
+    d_query[:] = 0
+    for head in range(heads):
+        first, last = head * size, (head + 1) * size
+        for t in range(lengths[b]):
+            _add_scaled(d_scores[head, t], values[t, first:last], d_query[first:last])
+            _add_scaled(d_scores[head, t], query[first:last], d_values[t, first:last])
 
 
 @parallel_kernel
@@ -174,14 +173,18 @@ def _additive_forward(query, keys, v, values, lengths, weights, context):
 
 @kernel
 def _additive_forward_row(query, keys, v, values, lengths, weights, context, b):
-    heads = weights.shape[1]
-    size = v.shape[0] // heads
+    query, keys, weights = borrowed(query)[b], borrowed(keys)[b], borrowed(weights)[b]
     for t in range(lengths[b]):
-        for j in range(v.shape[0]):
-            keys[b, t, j] = tanh(query[b, j] + keys[b, t, j])
-        for head in range(heads):
-            weights[b, head, t] = _dot(v, keys[b, t], head * size, (head + 1) * size)
-    _attend(weights[b], values[b], lengths[b], context[b])
+        _add_and_tanh(query, keys[t])
+    for head in range(weights.shape[0]):
+        _dot_products(borrowed(v), keys, lengths[b], head, weights)
+    _attend(weights, borrowed(values)[b], lengths[b], borrowed(context)[b])
+
+
+@kernel
+def _add_and_tanh(query, key):
+    for j in range(key.shape[0]):
+        key[j] = tanh(query[j] + key[j])
 
 
 @parallel_kernel
@@ -194,23 +197,28 @@ def _additive_backward(keys, v, values, lengths, weights, d_scores, d_context, d
 
 @kernel
 def _additive_backward_row(keys, v, values, lengths, weights, d_scores, d_context, d_query, d_v_rows, d_values, b):
-    heads = weights.shape[1]
+    keys, v, d_scores = borrowed(keys)[b], borrowed(v), borrowed(d_scores)[b]
+    d_query, d_v = borrowed(d_query)[b], borrowed(d_v_rows)[b]
+    _attend_backward(
+        borrowed(weights)[b], borrowed(values)[b], lengths[b], d_scores, borrowed(d_context)[b], borrowed(d_values)[b]
+    )
+    heads = d_scores.shape[0]
     size = v.shape[0] // heads
-    _attend_backward(weights[b], values[b], lengths[b], d_scores[b], d_context[b], d_values[b])
-    for j in range(v.shape[0]):
-        d_query[b, j] = 0
-        d_v_rows[b, j] = 0
-    for t in range(lengths[b]):
-        for head in range(heads):
-            d_score = d_scores[b, head, t]
-            for j in range(head * size, (head + 1) * size):
-                hidden = keys[b, t, j]
-                d_v_rows[b, j] = multiply_add(d_score, hidden, d_v_rows[b, j])
-                keys[b, t, j] = d_score * v[j] * tanh_derivative(hidden)
-                d_query[b, j] += keys[b, t, j]
-    for t in range(lengths[b], keys.shape[1]):
-        for j in range(v.shape[0]):
-            keys[b, t, j] = 0
+    d_query[:], d_v[:], keys[lengths[b] :] = 0, 0, 0
+    for head in range(heads):
+        first, last = head * size, (head + 1) * size
+        for t in range(lengths[b]):
+            key = keys[t, first:last]
+            _add_scaled(d_scores[head, t], key, d_v[first:last])
+            _tanh_layer_gradient(d_scores[head, t], v[first:last], key)
+            _add_scaled(v.dtype.type(1), key, d_query[first:last])
+
+
+@kernel
+def _tanh_layer_gradient(d_score, v, hidden):
+    """Turn tanh's values into the gradients of what it was taken of, in place."""
+    for j in range(hidden.shape[0]):
+        hidden[j] = d_score * v[j] * tanh_derivative(hidden[j])
 
 
 @kernel
@@ -218,15 +226,12 @@ def _attend(weights, values, length, context):
     """Turn the scores (heads, T) of one sequence into weights, and add up its values (T, D) with them."""
     heads = weights.shape[0]
     size = values.shape[1] // heads
+    context[:] = 0
     for head in range(heads):
         _softmax(weights[head], length)
-    for j in range(values.shape[1]):
-        context[j] = 0
-    for t in range(length):
-        for head in range(heads):
-            weight = weights[head, t]
-            for j in range(head * size, (head + 1) * size):
-                context[j] = multiply_add(weight, values[t, j], context[j])
+        first, last = head * size, (head + 1) * size
+        for t in range(length):
+            _add_scaled(weights[head, t], values[t, first:last], context[first:last])
 
 
 @kernel
@@ -241,8 +246,7 @@ def _softmax(scores, length):
         total += scores[t]
     for t in range(length):
         scores[t] /= total
-    for t in range(length, scores.shape[0]):
-        scores[t] = 0
+    scores[length:] = 0
 
 
 @kernel
@@ -250,26 +254,74 @@ def _attend_backward(weights, values, length, d_scores, d_context, d_values):
     """Write the gradients of the scores (heads, T) and, as far as they come through the mean, of the values."""
     heads = weights.shape[0]
     size = values.shape[1] // heads
+    d_values[length:] = 0
     for head in range(heads):
+        _dot_products(d_context, values, length, head, d_scores)
         mean = weights.dtype.type(0)
         for t in range(length):
-            d_scores[head, t] = _dot(d_context, values[t], head * size, (head + 1) * size)
             mean = multiply_add(weights[head, t], d_scores[head, t], mean)
+        first, last = head * size, (head + 1) * size
         for t in range(length):
             d_scores[head, t] = weights[head, t] * (d_scores[head, t] - mean)
-    for t in range(values.shape[0]):
-        for head in range(heads):
-            weight = weights[head, t]  # zero after the end
-            for j in range(head * size, (head + 1) * size):
-                d_values[t, j] = weight * d_context[j]
+            _scale(weights[head, t], d_context[first:last], d_values[t, first:last])
 
 
 @kernel
-def _dot(a, b, first, last):
-    total = a.dtype.type(0)
-    for j in range(first, last):
-        total = multiply_add(a[j], b[j], total)
-    return total
+def _scale(factor, source, destination):
+    """``destination = factor * source`` for one-dimensional arrays."""
+    for j in range(source.shape[0]):
+        destination[j] = factor * source[j]
+
+
+@kernel
+def _add_scaled(factor, source, destination):
+    """``destination += factor * source`` for one-dimensional arrays."""
+    for j in range(source.shape[0]):
+        destination[j] = multiply_add(factor, source[j], destination[j])
+
+
+@kernel
+def _dot_products(vector, steps, length, head, products):
+    """``products[head, t] = vector . steps[t]`` over the features of a head.
+
+    A sum has to wait for each of its terms, so those of eight steps are formed side by side.
+    """
+    zero = products.dtype.type(0)
+    size = vector.shape[0] // products.shape[0]
+    first, last = head * size, (head + 1) * size
+    whole = length - length % 8
+    for t in range(0, whole, 8):
+        part = vector[first:last]
+        y0, y1, y2, y3 = (
+            steps[t, first:last],
+            steps[t + 1, first:last],
+            steps[t + 2, first:last],
+            steps[t + 3, first:last],
+        )
+        y4, y5, y6, y7 = (
+            steps[t + 4, first:last],
+            steps[t + 5, first:last],
+            steps[t + 6, first:last],
+            steps[t + 7, first:last],
+        )
+        s0, s1, s2, s3, s4, s5, s6, s7 = zero, zero, zero, zero, zero, zero, zero, zero
+        for j in range(size):
+            s0 = multiply_add(part[j], y0[j], s0)
+            s1 = multiply_add(part[j], y1[j], s1)
+            s2 = multiply_add(part[j], y2[j], s2)
+            s3 = multiply_add(part[j], y3[j], s3)
+            s4 = multiply_add(part[j], y4[j], s4)
+            s5 = multiply_add(part[j], y5[j], s5)
+            s6 = multiply_add(part[j], y6[j], s6)
+            s7 = multiply_add(part[j], y7[j], s7)
+        for k, product in enumerate((s0, s1, s2, s3, s4, s5, s6, s7)):
+            products[head, t + k] = product
+    for t in range(whole, length):
+        total = zero
+        part, y = vector[first:last], steps[t, first:last]
+        for j in range(size):
+            total = multiply_add(part[j], y[j], total)
+        products[head, t] = total
 
 
 @kernel
