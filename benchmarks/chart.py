@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["write_chart"]
 
 _COLOURS = {"torch": "#d9622b", "ONNX Runtime": "#3d7ea6", "neuralforecast": "#5b8c5a"}
+_ITSELF = "#7a7a7a"  # for a row whose other side is Gatecast too, without what is measured
 _TICKS = (0.25, 0.5, 1, 2, 4, 8, 16, 32)
 
 
@@ -57,11 +58,15 @@ def _draw(axes: Axes, row: Comparison, position: float) -> None:
     ratio = row.ratio
     assert ratio is not None
     spread = [[max(0, ratio.median - ratio.low)], [max(0, ratio.high - ratio.median)]]
-    axes.barh(position, ratio.median - 1, left=1, height=0.72, color=_COLOURS[row.peer])
+    axes.barh(position, ratio.median - 1, left=1, height=0.72, color=_colour(row.peer))
     axes.errorbar(ratio.median, position, xerr=spread, color="#333333", linewidth=1, capsize=2)
     if row.floor is not None:
         axes.plot([row.floor] * 2, [position - 0.42, position + 0.42], color="black", linewidth=2)
     axes.text(1.01, position, f"{ratio.median:.2f}×", fontsize=8, va="center", transform=axes.get_yaxis_transform())
+
+
+def _colour(peer: str) -> str:
+    return next((colour for name, colour in _COLOURS.items() if peer.startswith(name)), _ITSELF)
 
 
 def _style(axes: Axes, rows: list[Comparison], positions: list[float]) -> None:
@@ -80,6 +85,8 @@ def _style(axes: Axes, rows: list[Comparison], positions: list[float]) -> None:
     axes.tick_params(axis="y", length=0)
     axes.spines[["top", "right", "left"]].set_visible(False)
     peers = [Patch(color=colour, label=peer) for peer, colour in _COLOURS.items() if peer in {r.peer for r in rows}]
+    if any(_colour(row.peer) == _ITSELF for row in rows):
+        peers.append(Patch(color=_ITSELF, label="Gatecast without it"))
     floor = Line2D([], [], color="black", linewidth=2, label="asked for, at least")
     handles = [*peers, floor]
     axes.figure.legend(handles=handles, fontsize=8, loc="outside lower center", ncols=len(handles), frameon=False)
