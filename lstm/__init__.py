@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lstm.initialisation import Initialisation as Initialisation
     from lstm.initialisation import init_parameters as init_parameters
     from lstm.layers import Dropout as Dropout
+    from lstm.layers import Embedding as Embedding
     from lstm.layers import Linear as Linear
     from lstm.models import load as load
     from lstm.recurrent import LSTM as LSTM
@@ -33,6 +34,7 @@ _MODULES = MappingProxyType(
     {
         "CheckpointError": "lstm.checkpoint",
         "Dropout": "lstm.layers",
+        "Embedding": "lstm.layers",
         "Forecaster": "lstm.forecaster",
         "ForecasterSettings": "lstm.config",
         "Initialisation": "lstm.initialisation",

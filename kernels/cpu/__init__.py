@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kernels.cpu.dropout import dropout
+from kernels.cpu.embedding import embedding_backward, embedding_forward
 from kernels.cpu.gather import gather_windows
 from kernels.cpu.linear import LinearWeights, linear_backward, linear_forward, linear_workspace
 from kernels.cpu.loss import mse_loss
@@ -22,6 +23,8 @@ __all__ = [
     "copy_into",
     "copy_steps",
     "dropout",
+    "embedding_backward",
+    "embedding_forward",
     "gather_windows",
     "linear_backward",
     "linear_forward",

@@ -11,6 +11,7 @@ import numpy as np
 from numba import cuda
 
 from kernels.cuda.dropout import dropout
+from kernels.cuda.embedding import embedding_backward, embedding_forward
 from kernels.cuda.gather import gather_windows
 from kernels.cuda.linear import LinearWeights, linear_backward, linear_forward, linear_workspace
 from kernels.cuda.loss import mse_loss
@@ -27,6 +28,8 @@ __all__ = [
     "copy_into",
     "copy_steps",
     "dropout",
+    "embedding_backward",
+    "embedding_forward",
     "gather_windows",
     "linear_backward",
     "linear_forward",
