@@ -8,9 +8,10 @@ from kernels.cpu.dropout import dropout
 from kernels.cpu.embedding import embedding_backward, embedding_forward
 from kernels.cpu.gather import gather_windows
 from kernels.cpu.linear import LinearWeights, linear_backward, linear_forward, linear_workspace
-from kernels.cpu.loss import mse_loss
+from kernels.cpu.loss import cross_entropy_loss, mse_loss
 from kernels.cpu.lstm import lstm_backward, lstm_forward
 from kernels.cpu.optim import adam_step, clip_gradient_norm
+from kernels.cpu.softmax import softmax_cross_entropy, softmax_workspace
 from kernels.cpu.steps import copy_steps
 from kernels.cpu.workspace import LSTMWeights, lstm_gates, lstm_workspace
 
@@ -22,6 +23,7 @@ __all__ = [
     "clip_gradient_norm",
     "copy_into",
     "copy_steps",
+    "cross_entropy_loss",
     "dropout",
     "embedding_backward",
     "embedding_forward",
@@ -35,6 +37,8 @@ __all__ = [
     "lstm_workspace",
     "mse_loss",
     "name",
+    "softmax_cross_entropy",
+    "softmax_workspace",
     "to_host",
     "zeros",
 ]

@@ -14,9 +14,10 @@ from kernels.cuda.dropout import dropout
 from kernels.cuda.embedding import embedding_backward, embedding_forward
 from kernels.cuda.gather import gather_windows
 from kernels.cuda.linear import LinearWeights, linear_backward, linear_forward, linear_workspace
-from kernels.cuda.loss import mse_loss
+from kernels.cuda.loss import cross_entropy_loss, mse_loss
 from kernels.cuda.lstm import LSTMWeights, lstm_backward, lstm_forward, lstm_gates, lstm_workspace
 from kernels.cuda.optim import adam_step, clip_gradient_norm
+from kernels.cuda.softmax import softmax_cross_entropy, softmax_workspace
 from kernels.cuda.steps import copy_steps
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "clip_gradient_norm",
     "copy_into",
     "copy_steps",
+    "cross_entropy_loss",
     "dropout",
     "embedding_backward",
     "embedding_forward",
@@ -40,6 +42,8 @@ __all__ = [
     "lstm_workspace",
     "mse_loss",
     "name",
+    "softmax_cross_entropy",
+    "softmax_workspace",
     "to_host",
     "zeros",
 ]
