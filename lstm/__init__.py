@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lstm.cell import LSTMCell as LSTMCell
+    from lstm.char_lm import CharLM as CharLM
     from lstm.checkpoint import CheckpointError as CheckpointError
+    from lstm.config import CharLMSettings as CharLMSettings
     from lstm.config import ForecasterSettings as ForecasterSettings
     from lstm.forecaster import Forecaster as Forecaster
     from lstm.functional import sigmoid as sigmoid
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
 _MODULES = MappingProxyType(
     {
+        "CharLM": "lstm.char_lm",
+        "CharLMSettings": "lstm.config",
         "CheckpointError": "lstm.checkpoint",
         "Dropout": "lstm.layers",
         "Embedding": "lstm.layers",

@@ -17,12 +17,12 @@ from data.sequences import Sequences, SequenceSettings, build_sequences
 from data.splits import TRAIN, VALIDATION, SplitSettings
 from data.windows import Windows
 from lstm import checkpoint, epochs
-from lstm.batches import Batches, StreamBatches, WindowBatches
+from lstm.batches import StreamBatches, WindowBatches
 from lstm.config import ForecasterSettings
 from lstm.context import Context
 from lstm.network import Network
 from lstm.recurrent import with_both_biases, with_one_bias
-from lstm.train import EpochRecord, Snapshot, fit
+from lstm.train import Batches, EpochRecord, Snapshot, fit
 
 __all__ = ["Forecaster"]
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from kernels import get_backend
+from lstm.batches import Batch
 from lstm.layers import Linear
 from lstm.parameters import Parameters
 from lstm.recurrent import LSTM, State
@@ -109,3 +110,12 @@ class Network:
         else:
             self._swap_sides(dh_n, d_hidden, join=False)
         self.lstm.backward(None, (dh_n, dc_n), input_grad=False)
+
+    def backpropagate(self, batch: Batch, state: State | None, step: int) -> tuple[float, State]:
+        """Write the gradients of one batch, ``=``; return its loss and the state after it: a `lstm.train.Trainable`."""
+        every_step = batch.every_step
+        y_hat, state = self.forward(batch.x, state if every_step else None, training=True, every_step=every_step)
+        gradient = self.ops.zeros(y_hat.shape, self.dtype)
+        loss = self.ops.mse_loss(y_hat, batch.y, batch.weights, gradient)
+        self.backward(gradient)
+        return loss, state

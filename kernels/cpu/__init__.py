@@ -7,6 +7,7 @@ import numpy as np
 from kernels.cpu.dropout import dropout
 from kernels.cpu.embedding import embedding_backward, embedding_forward
 from kernels.cpu.gather import gather_windows
+from kernels.cpu.generation import generate_tokens, generation_workspace
 from kernels.cpu.linear import LinearWeights, linear_backward, linear_forward, linear_workspace
 from kernels.cpu.loss import cross_entropy_loss, mse_loss
 from kernels.cpu.lstm import lstm_backward, lstm_forward
@@ -28,6 +29,8 @@ __all__ = [
     "embedding_backward",
     "embedding_forward",
     "gather_windows",
+    "generate_tokens",
+    "generation_workspace",
     "linear_backward",
     "linear_forward",
     "linear_workspace",

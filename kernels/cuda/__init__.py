@@ -13,6 +13,7 @@ from numba import cuda
 from kernels.cuda.dropout import dropout
 from kernels.cuda.embedding import embedding_backward, embedding_forward
 from kernels.cuda.gather import gather_windows
+from kernels.cuda.generation import generate_tokens, generation_workspace
 from kernels.cuda.linear import LinearWeights, linear_backward, linear_forward, linear_workspace
 from kernels.cuda.loss import cross_entropy_loss, mse_loss
 from kernels.cuda.lstm import LSTMWeights, lstm_backward, lstm_forward, lstm_gates, lstm_workspace
@@ -33,6 +34,8 @@ __all__ = [
     "embedding_backward",
     "embedding_forward",
     "gather_windows",
+    "generate_tokens",
+    "generation_workspace",
     "linear_backward",
     "linear_forward",
     "linear_workspace",

@@ -24,7 +24,7 @@ dispatcher.get_current_device = Hopper
 import kernels.cuda
 from kernels.cuda.dropout import _dropout
 from kernels.masks import Mask
-from kernels.cuda import embedding, gather, linear, loss, lstm, optim, softmax, steps
+from kernels.cuda import embedding, gather, generation, linear, loss, lstm, optim, softmax, steps
 
 number = {"float32": float32, "float64": float64}["DTYPE"]
 one, two, three = (types.Array(number, ndim, "C") for ndim in (1, 2, 3))
@@ -50,6 +50,8 @@ signatures = {
     _dropout: (three, three, mask),
     embedding._forward: (two, integers, two),
     embedding._backward: (integers, two, two, boolean),
+    generation._generate: (two, three, three, two, two, one, one, one, int64, two, two, one, number, int64, number)
+    + (integers,),
     gather._gather: (two, integers, three),
     steps._copy_steps: (three, int64, three, int64, int64, integers, boolean, boolean),
 }
