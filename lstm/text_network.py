@@ -77,9 +77,9 @@ class TextNetwork:
         """
         y, state = self.lstm.forward(self.embedding.forward(piece.inputs), state, training=True, step=step)
         hidden = self.dropout.forward(y, training=True, step=step).reshape(-1, y.shape[2])
-        d_hidden = self.ops.zeros(hidden.shape, self.dtype)
-        loss, _, _ = self._softmax(hidden, piece, self._softmax_weights(gradient=True), d_hidden)
-        d_embedded, _ = self.lstm.backward(self.dropout.backward(d_hidden.reshape(y.shape)))
+        # The gradient takes the place of the hidden states, which nobody reads any more.
+        loss, _, _ = self._softmax(hidden, piece, self._softmax_weights(gradient=True), hidden)
+        d_embedded, _ = self.lstm.backward(self.dropout.backward(hidden.reshape(y.shape)))
         self.embedding.backward(d_embedded, accumulate=self.tie_weights)
         return loss, state
 

@@ -88,7 +88,7 @@ def softmax_cross_entropy(
     gradients : LinearWeights or None
         ``=``; with `dx`, or neither.
     dx : (rows, in) array or None
-        ``=``
+        ``=``; may be the same as `x`.
     """
     total = float(np.sum(row_weights, dtype=np.float64))
     is_training = gradients is not None

@@ -51,8 +51,8 @@ def softmax_cross_entropy(
             cross_entropy_rows, logits.shape[0], logits, targets[rows], row_weights[rows], scale, logits, losses[rows]
         )
         if gradients is not None and dx is not None:
-            launch(input_gradient, (logits.shape[0], x.shape[1]), weights.weight, logits, dx[rows])
             launch(weight_gradient, weights.weight.shape, x[rows], logits, *gradients, first > 0)
+            launch(input_gradient, (logits.shape[0], x.shape[1]), weights.weight, logits, dx[rows])
     return float(np.dot(losses.copy_to_host().astype(np.float64), host_weights)) / total
 
 

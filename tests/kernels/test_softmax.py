@@ -69,6 +69,21 @@ def test_scoring_gives_the_loss_of_each_row_and_the_most_probable_entry(ops, rng
     assert loss == pytest.approx(run(ops, weight, bias, x, targets, row_weights)[0], rel=1e-12)
 
 
+def test_the_gradient_may_take_the_place_of_the_input(ops, rng):
+    weight, bias, x, targets, row_weights = draw(rng, 9, 4, 6, "float64")
+    _, _, expected = run(ops, weight, bias, x, targets, row_weights)
+    weights = ops.LinearWeights(on_device(ops, weight), on_device(ops, bias))
+    gradients = ops.LinearWeights(ops.zeros(weight.shape, "float64"), ops.zeros(bias.shape, "float64"))
+    shared = on_device(ops, x.copy())
+    ops.softmax_cross_entropy(
+        weights, shared, on_device(ops, targets), on_device(ops, row_weights),
+        ops.softmax_workspace(9, 4, 6, "float64"), ops.zeros((9,), "float64"), ops.zeros((9,), "int64"),
+        gradients, shared,
+    )  # fmt: skip
+    for ours, theirs in zip((*gradients, shared), expected, strict=True):
+        np.testing.assert_array_equal(ops.to_host(ours), theirs)
+
+
 def test_blocks_of_the_gpu_add_up(rng, monkeypatch):
     from kernels import cuda
 
