@@ -141,9 +141,10 @@ class Vocabulary:
         # Equal counts in the order of the tokens: the vocabulary must not depend on where a text begins.
         kept = sorted(frequent, key=lambda token: (-counts[token], token))[:max_size]
         if len(kept) < 2:
+            often = f" that occur at least {least} times" if least > 1 else ""
             raise InputError(
-                f"The text holds {len(counts)} different {level}s, {len(kept)} of them at least {least} times; a model "
-                "needs two to choose between: give another text."
+                f"The text to train on has {len(kept)} different {level}s{often}; a model needs two "
+                "to choose between: give another text."
             )
         return cls(level, (UNKNOWN, *sorted(kept)), len(kept) < len(counts))
 
@@ -161,6 +162,11 @@ class Vocabulary:
         numbers = {token: number for number, token in enumerate(self.tokens)}
         tokens = tokenise(text, self.level)
         return np.fromiter((numbers.get(token, 0) for token in tokens), np.int64, len(tokens))
+
+    def unknown(self, text: str) -> list[str]:
+        """Return the different tokens of a text that the vocabulary does not hold, in their order."""
+        known = set(self.tokens[1:])
+        return [token for token in dict.fromkeys(tokenise(text, self.level)) if token not in known]
 
     def decode(self, numbers: np.ndarray) -> str:
         """Return the text of some tokens."""

@@ -146,7 +146,7 @@ def choose_model(workspace: Workspace, name: str | None) -> str:
     InputError
         There is no such model, or several to choose from.
     """
-    known = champions(workspace)
+    known = champions(workspace, Forecaster.kind)
     if not known:
         raise InputError(
             f"{workspace.root} holds no trained model; run 'gatecast retrain' first or name another --workspace."

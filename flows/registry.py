@@ -170,9 +170,20 @@ class Registry:
             )
 
 
-def champions(workspace: Workspace) -> list[str]:
-    """Return the names of the models that have a champion."""
-    return sorted(path.parent.name for path in workspace.models.glob("*/champion.json"))
+def champions(workspace: Workspace, kind: str | None = None) -> list[str]:
+    """Return the names of the models that have a champion: of one kind, such as ``CharLM``, or of all."""
+    names = sorted(path.parent.name for path in workspace.models.glob("*/champion.json"))
+    return [name for name in names if kind is None or champion_kind(Registry(workspace.models / name)) in (kind, None)]
+
+
+def champion_kind(registry: Registry) -> str | None:
+    """Return the class of a champion; None where there is none, or one that cannot be read."""
+    try:
+        version = registry.champion()
+        document = read_json(registry.path(version) / "model.json") if version else {}
+    except InputError:
+        return None
+    return document.get("kind") if isinstance(document, dict) else None
 
 
 def _now() -> str:

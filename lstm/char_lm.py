@@ -315,11 +315,15 @@ class CharLM:
     ) -> Iterator[str]:
         """Give the text of `generate` in parts, as it is written."""
         _, vocabulary = self._require_fitted()
-        if length < 0 or not temperature >= 0 or (top_k is not None and top_k < 1) or not 0 < top_p <= 1:
-            raise InputError(
-                f"length {length}, temperature {temperature}, top_k {top_k} and top_p {top_p} do not fit: length and "
-                "temperature must not be negative, top_k at least 1, top_p above 0 and at most 1."
-            )
+        for name, value, fits, allowed in (
+            ("length", length, length >= 0, "0 or more"),
+            ("temperature", temperature, 0 <= temperature < math.inf, "0 or more"),
+            ("top_k", top_k, top_k is None or top_k >= 1, "1 or more"),
+            ("top_p", top_p, 0 < top_p <= 1, "above 0 and at most 1"),
+            ("seed", seed, seed >= 0, "0 or more"),
+        ):
+            if not fits:
+                raise InputError(f"{name} is {value}; it has to be {allowed}.")
         if stop == "":
             raise InputError("The stop string is empty; leave it out or give one.")
         tokens = self._tokens(vocabulary.encode(prompt or "\n"), length, temperature, top_k, top_p, seed)

@@ -93,6 +93,6 @@ class CharLMSettings(BaseModel):
     def _can_tie(self) -> Self:
         if self.tie_weights and self.embedding_size not in (None, self.hidden_size):
             raise ValueError(
-                f"tie_weights needs an embedding_size of the hidden size, {self.hidden_size}; leave embedding_size out"
+                f"weights can be tied where embedding_size is hidden_size, {self.hidden_size}; leave embedding_size out"
             )
         return self

@@ -98,8 +98,13 @@ def test_the_vocabulary_does_not_depend_on_the_order_of_the_text():
 
 @pytest.mark.parametrize("text", ["aaaa", "a"])
 def test_a_vocabulary_of_one_token_is_refused(text):
-    with pytest.raises(InputError, match="1 different characters, 1 of them at least 1 times; a model needs two"):
+    with pytest.raises(InputError, match="has 1 different characters; a model needs two"):
         Vocabulary.build(text)
+
+
+def test_rare_words_leave_too_few_to_choose_between():
+    with pytest.raises(InputError, match="has 1 different words that occur at least 2 times"):
+        Vocabulary.build(" a b c a", "word")
 
 
 @pytest.mark.parametrize(("count", "batch_size", "seq_len"), [(1000, 4, 16), (33, 4, 16), (17, 64, 16), (5000, 7, 9)])
