@@ -89,15 +89,40 @@ def cross_entropy_row(logits, target, weight, scale, gradient):
         for j in range(gradient.shape[0]):
             gradient[j] = 0
         return logits.dtype.type(0)
-    top, target_logit = logits[0], logits[target]
-    for j in range(1, logits.shape[0]):
-        top = max(top, logits[j])
-    total = logits.dtype.type(0)
+    target_logit = logits[target]
+    top = _largest(logits)
     for j in range(logits.shape[0]):
         gradient[j] = np.exp(logits[j] - top)
-        total += gradient[j]
+    total = _sum(gradient)
     share = scale * weight / total
     for j in range(gradient.shape[0]):
         gradient[j] *= share
     gradient[target] -= scale * weight
     return np.log(total) - (target_logit - top)
+
+
+# Four results side by side: each operation of one would wait for the one before it.
+
+
+@kernel
+def _largest(numbers):
+    count = numbers.shape[0] - numbers.shape[0] % 4
+    a = b = c = d = numbers[0]
+    for j in range(0, count, 4):
+        a, b = max(a, numbers[j]), max(b, numbers[j + 1])
+        c, d = max(c, numbers[j + 2]), max(d, numbers[j + 3])
+    for j in range(count, numbers.shape[0]):
+        a = max(a, numbers[j])
+    return max(max(a, b), max(c, d))
+
+
+@kernel
+def _sum(numbers):
+    count = numbers.shape[0] - numbers.shape[0] % 4
+    a = b = c = d = numbers.dtype.type(0)
+    for j in range(0, count, 4):
+        a, b = a + numbers[j], b + numbers[j + 1]
+        c, d = c + numbers[j + 2], d + numbers[j + 3]
+    for j in range(count, numbers.shape[0]):
+        a += numbers[j]
+    return (a + b) + (c + d)
