@@ -176,6 +176,35 @@ def champions(workspace: Workspace, kind: str | None = None) -> list[str]:
     return [name for name in names if kind is None or champion_kind(Registry(workspace.models / name)) in (kind, None)]
 
 
+def choose_champion(workspace: Workspace, name: str | None, kind: str, called: str, command: str) -> str:
+    """Return the name of the model of a kind to use: the one that is named, or the only one.
+
+    Parameters
+    ----------
+    workspace : Workspace
+    name : str or None
+    kind : str
+        Class of the model.
+    called, command : str
+        What people call such a model, and what trains one.
+
+    Raises
+    ------
+    InputError
+        There is no such model, or several to choose from.
+    """
+    known = champions(workspace, kind)
+    if not known:
+        raise InputError(
+            f"{workspace.root} holds no trained {called}; run '{command}' first or name another --workspace."
+        )
+    if name is None and len(known) > 1:
+        raise InputError(f"There are several {called}s; choose one with --name: {', '.join(known[:10])}.")
+    if name is not None and name not in known:
+        raise InputError(f"There is no trained {called} {name!r}; choose from {', '.join(known[:10])}.")
+    return name or known[0]
+
+
 def champion_kind(registry: Registry) -> str | None:
     """Return the class of a champion; None where there is none, or one that cannot be read."""
     try:

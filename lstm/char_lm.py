@@ -383,15 +383,11 @@ class CharLM:
                 "trained_unknown": vocabulary.trained_unknown,
             },
             "data_hash": self.data_hash,
-            "training": {
-                "history": [record.to_dict() for record in snapshot.history],
-                "optimizer_steps": snapshot.optimizer_steps,
-                "total_steps": self.total_steps,
-            },
+            "training": {**snapshot.to_document(), "total_steps": self.total_steps},
         }
         arrays = {
             "model": with_both_biases(network.parameters.to_host(), np.zeros_like),
-            "optimizer": {**snapshot.optimizer, "best_values": snapshot.best_values},
+            "optimizer": snapshot.to_arrays(),
         }
         return checkpoint.write(checkpoint.Checkpoint(self.kind, document, arrays, extra_files or {}), path, overwrite)
 
@@ -418,14 +414,9 @@ class CharLM:
             model.data_hash = document["data_hash"]
             model._network = model._make_network(model.vocabulary)
             model._network.parameters.load(with_one_bias(arrays["model"]))
-            training, optimizer = document["training"], dict(arrays["optimizer"])
-            model.total_steps = training["total_steps"]
-            best_values = optimizer.pop("best_values")
-            history = tuple(EpochRecord(**record) for record in training["history"])
-            model._snapshot = Snapshot(
-                model._network.ops.to_host(model._network.parameters.values),
-                optimizer, training["optimizer_steps"], best_values, history,
-            )  # fmt: skip
+            model.total_steps = document["training"]["total_steps"]
+            values = model._network.ops.to_host(model._network.parameters.values)
+            model._snapshot = Snapshot.restore(values, arrays["optimizer"], document["training"])
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             problem = " ".join(str(error).split())  # pydantic's has several lines
             raise checkpoint.CheckpointError(

@@ -330,14 +330,13 @@ class Forecaster:
             "data_hash": self.data_hash,
             "context": {"unique_ids": list(context.unique_ids), "timezone": context.timezone},
             "training": {
-                "history": [record.to_dict() for record in snapshot.history],
-                "optimizer_steps": snapshot.optimizer_steps,
+                **snapshot.to_document(),
                 "batches": {"seed": self.settings.seed, "next_epoch": len(snapshot.history) + 1},
             },
         }
         arrays = {
             "model": with_both_biases(network.parameters.to_host(), np.zeros_like),
-            "optimizer": {**snapshot.optimizer, "best_values": snapshot.best_values},
+            "optimizer": snapshot.to_arrays(),
             "context": context.to_arrays(),
         }
         contents = checkpoint.Checkpoint(self.kind, document, arrays, extra_files or {})
@@ -367,13 +366,8 @@ class Forecaster:
             model._context = Context.from_arrays(arrays["context"], **document["context"])
             model._network = model._make_network()
             model._network.parameters.load(with_one_bias(arrays["model"]))
-            training, optimizer = document["training"], dict(arrays["optimizer"])
-            best_values = optimizer.pop("best_values")
-            history = tuple(EpochRecord(**record) for record in training["history"])
-            model._snapshot = Snapshot(
-                model._network.ops.to_host(model._network.parameters.values),
-                optimizer, training["optimizer_steps"], best_values, history,
-            )  # fmt: skip
+            values = model._network.ops.to_host(model._network.parameters.values)
+            model._snapshot = Snapshot.restore(values, arrays["optimizer"], document["training"])
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             problem = " ".join(str(error).split())  # pydantic's has several lines
             raise checkpoint.CheckpointError(

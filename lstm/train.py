@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from types import ModuleType
 from typing import Any, Protocol
@@ -107,6 +107,25 @@ class Snapshot:
     def best_epoch(self) -> int:
         """Number of the epoch with the smallest validation loss."""
         return max(record.epoch for record in self.history if record.best)
+
+    def to_document(self) -> dict[str, Any]:
+        """Return what a checkpoint's ``model.json`` keeps of the training."""
+        return {
+            "history": [record.to_dict() for record in self.history],
+            "optimizer_steps": self.optimizer_steps,
+        }
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Return what a checkpoint keeps beside the model's own values."""
+        return {**self.optimizer, "best_values": self.best_values}
+
+    @classmethod
+    def restore(cls, values: np.ndarray, arrays: Mapping[str, np.ndarray], document: Mapping[str, Any]) -> Snapshot:
+        """Undo `to_arrays` and `to_document`; `values` are the model's own."""
+        optimizer = dict(arrays)
+        best_values = optimizer.pop("best_values")
+        history = tuple(EpochRecord(**record) for record in document["history"])
+        return cls(values, optimizer, document["optimizer_steps"], best_values, history)
 
 
 def fit(

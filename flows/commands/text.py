@@ -271,21 +271,12 @@ def generate(options: GenerateOptions) -> None:
 
 def _champion(workspace: Workspace, name: str | None) -> tuple[str, CharLM]:
     """Load the champion of the language model that is named, or of the only one."""
-    from data.errors import InputError
-    from flows.registry import Registry, champions
+    from flows.registry import Registry, choose_champion
     from lstm import load
     from lstm.char_lm import CharLM
 
-    known = champions(workspace, CharLM.kind)
-    if not known:
-        raise InputError(
-            f"{workspace.root} holds no language model; run 'gatecast text train' first or name another --workspace."
-        )
-    if name is None and len(known) > 1:
-        raise InputError(f"There are several language models; choose one with --name: {', '.join(known[:10])}.")
-    if name is not None and name not in known:
-        raise InputError(f"There is no language model {name!r}; choose from {', '.join(known[:10])}.")
-    registry = Registry(workspace.models / (name or known[0]))
+    chosen = choose_champion(workspace, name, CharLM.kind, "language model", "gatecast text train")
+    registry = Registry(workspace.models / chosen)
     version = registry.champion()
     assert version is not None  # it is among the champions
     return registry.name, load(registry.path(version))

@@ -64,7 +64,7 @@ def test_evaluate_prints_the_score_beside_the_compressor(model, tmp_path):
     [
         (("evaluate",), "No text is named"),
         (("evaluate", "nowhere.txt"), "cannot be read"),
-        (("generate", "--name", "dogs"), "There is no language model 'dogs'; choose from cats."),
+        (("generate", "--name", "dogs"), "There is no trained language model 'dogs'; choose from cats."),
         (("generate", "--top-k", "0"), "top_k is 0; it has to be 1 or more."),
         (("train", "--tie-weights", "--embedding-size", "3"), "Weights can be tied"),
     ],
