@@ -23,9 +23,12 @@ class _Progress:
     ----------
     unit : str
         What is counted: "epoch" or "step".
+    update_seconds : float
+        Between two updates of the artifact, each of which the training waits for.
     """
 
-    def __init__(self, unit: str) -> None:
+    def __init__(self, unit: str, update_seconds: float) -> None:
+        self._update_seconds = update_seconds
         self.completed, self.total, self._unit = 0, 0, unit
         terminal = console()
         self._bar = Progress(
@@ -50,7 +53,7 @@ class _Progress:
         """Show how far the training is."""
         self.completed, self.total = completed, total
         self._bar.update(self._row, completed=completed, total=total, description=description)
-        if time.monotonic() - self._updated > UPDATE_SECONDS:
+        if time.monotonic() - self._updated > self._update_seconds:
             update_progress_artifact(self._artifact, progress=100 * completed / total, description=description)
             self._updated = time.monotonic()
 
@@ -73,7 +76,7 @@ class TrainingProgress(_Progress):
     """
 
     def __init__(self, max_epochs: int) -> None:
-        super().__init__("epoch")
+        super().__init__("epoch", UPDATE_SECONDS)
         self.total = max_epochs
         self._bar.update(self._row, total=max_epochs)
 
@@ -87,7 +90,7 @@ class StepProgress(_Progress):
     """Shows the steps of a training whose epochs are long."""
 
     def __init__(self) -> None:
-        super().__init__("step")
+        super().__init__("step", 10 * UPDATE_SECONDS)
         self._validation = ""
 
     def after_step(self, step: int, total: int, loss: float) -> None:
