@@ -155,7 +155,7 @@ class Vocabulary:
         """Return the numbers of a text's tokens, int64; 0 for those that the vocabulary does not hold."""
         tokens: np.ndarray | list[str]
         if self.level == "character":
-            codes = np.frombuffer(text.encode("utf-32-le"), np.uint32)
+            codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
             known = np.array([ord(token) for token in self.tokens[1:]], np.uint32)
             places = np.minimum(np.searchsorted(known, codes), len(known) - 1)
             return np.where(known[places] == codes, places + 1, 0).astype(np.int64)

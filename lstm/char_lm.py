@@ -100,7 +100,7 @@ class CharLM:
         Raises
         ------
         InputError
-            When the text is too short, or holds a single character.
+            When the text is too short, holds a single character, or holds what is none (a lone surrogate).
         TrainingError
             When training diverges.
         ValueError
@@ -108,7 +108,7 @@ class CharLM:
         """
         if keep < 1 or (resume and checkpoints is None):
             raise ValueError("resume needs the folder in checkpoints, and keep must be at least 1")
-        settings = self.settings
+        settings, data_hash = self.settings, _hash(text)
         training, validation = split_text(text, settings.validation_fraction)
         vocabulary = Vocabulary.build(training, settings.level, settings.min_count, settings.max_vocabulary)
         streams = TextStreams(vocabulary.encode(training), settings.batch_size, settings.seq_len, settings.seed)
@@ -118,7 +118,6 @@ class CharLM:
                 f"The {len(validation)} characters at the end of the text that validate are one word; give a longer "
                 "text or a greater validation_fraction."
             )
-        data_hash = hashlib.sha256(text.encode()).hexdigest()
         stopped = self._stopped_in(checkpoints, data_hash) if resume and checkpoints is not None else None
         if checkpoints is not None and not resume:
             epochs.clear(checkpoints)
@@ -423,6 +422,15 @@ class CharLM:
                 f"{path} does not hold a complete CharLM ({problem}); retrain the model."
             ) from error
         return model
+
+
+def _hash(text: str) -> str:
+    try:
+        return hashlib.sha256(text.encode()).hexdigest()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"Character {error.start} of the text is {text[error.start]!r}, which Unicode does not have; leave it out."
+        ) from error
 
 
 def _until(stop: str | None, parts: Iterator[str]) -> Iterator[str]:

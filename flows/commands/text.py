@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -250,8 +252,11 @@ def generate(options: GenerateOptions) -> None:
     """
     with explained(options.debug):
         options.prepare()
+        from data.errors import InputError
         from flows.settings import Workspace
 
+        if any("\ud800" <= letter <= "\udfff" for letter in options.prompt):  # bytes that could not be decoded
+            raise InputError("The prompt is not UTF-8; give it in the terminal's encoding.")
         _, model = _champion(Workspace.from_environment(), options.name)
         vocabulary = model.vocabulary
         unknown = [] if vocabulary is None or not options.prompt else vocabulary.unknown(options.prompt)
@@ -261,12 +266,14 @@ def generate(options: GenerateOptions) -> None:
             options.prompt, options.length, options.temperature, options.top_k, options.seed,
             top_p=options.top_p, stop=options.stop,
         )  # fmt: skip
-        # The text goes to standard output as it is, for a pipe as for a terminal.
-        sys.stdout.write(options.prompt)
-        for part in parts:
-            sys.stdout.write(part)
-            sys.stdout.flush()
-        sys.stdout.write("\n")
+        try:
+            # The text goes to standard output as it is, for a pipe as for a terminal.
+            for part in chain([options.prompt], parts, ["\n"]):
+                sys.stdout.write(part)
+                sys.stdout.flush()
+        except BrokenPipeError:
+            # Whoever read the text, such as head, has enough of it; Python would complain again at the end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _champion(workspace: Workspace, name: str | None) -> tuple[str, CharLM]:

@@ -184,6 +184,7 @@ def test_every_step_is_reported():
         ("ab", "too short"),
         ("a" * 1000, "1 different characters"),
         ("abcdefghij", "too short"),
+        ("ab\ud800" * 50, "Character 2 of the text is '\\\\ud800', which Unicode does not have"),
     ],
 )
 def test_a_text_that_cannot_be_learnt_is_refused_and_the_model_stays(fitted, text, message):
@@ -360,6 +361,21 @@ def test_another_text_is_not_gone_on_with(tmp_path):
         small_model(max_epochs=1).fit(TEXT + "more", checkpoints=tmp_path, resume=True)
     with pytest.raises(CheckpointError, match="other settings or data"):
         small_model(max_epochs=2).fit(TEXT, checkpoints=tmp_path, resume=True)
+
+
+@pytest.mark.parametrize("tie_weights", [False, True])
+def test_the_gpu_learns_as_the_cpu_does(rng, tie_weights):
+    from tests.conftest import get_ops
+
+    get_ops("cuda")
+    options = {"tie_weights": tie_weights, "dropout": 0.3, "recurrent_dropout": 0.3, "dtype": "float64", "seed": 1}
+    networks = [TextNetwork(5, 3, 3, 2, **options, backend=backend) for backend in ("cpu", "cuda")]
+    piece = next(TextStreams(rng.integers(0, 5, 40), 2, 3, 0).epoch(1))
+    losses = [network.backpropagate(piece, None, 4)[0] for network in networks]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-12)
+    cpu, cuda = (network.parameters.gradients_to_host() for network in networks)
+    for name, gradient in cpu.items():
+        np.testing.assert_allclose(cuda[name], gradient, atol=1e-12)
 
 
 def test_the_gpu_writes_and_scores_as_the_cpu_does(fitted, tmp_path):
