@@ -13,8 +13,8 @@ import numpy as np
 
 from kernels.cpu.compilation import kernel
 from kernels.cpu.linear import LinearWeights
-from kernels.cpu.lstm import LSTMWeights
 from kernels.cpu.pack import pack, padded, panels_shape, product
+from kernels.cpu.workspace import LSTMWeights
 from kernels.sampling import sample
 from kernels.scalar import cell_state, hidden_state, sigmoid, tanh
 
