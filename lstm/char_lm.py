@@ -19,13 +19,14 @@ from lstm.config import CharLMSettings
 from lstm.recurrent import with_both_biases, with_one_bias
 from lstm.text_network import TextNetwork
 from lstm.train import EpochRecord, Snapshot, fit
+from lstm.writer import Writer
 
 __all__ = ["CharLM"]
 
 # What lies further back than so many tokens changes the expectation of the next one in the third digit at most.
 _WARM_UP = 256
-# Tokens in a row that are scored, and written, at once.
-_SCORED_STEPS, _WRITTEN_STEPS = 1024, 64
+# Tokens in a row that are scored at once.
+_SCORED_STEPS = 1024
 # A time budget is turned into steps after so many that are timed and not kept.
 _TIMED_STEPS, _TIMED_SECONDS = 8, 1.0
 
@@ -58,7 +59,7 @@ class CharLM:
         """SHA-256 of the text it was fitted on"""
         self._network: TextNetwork | None = None
         self._snapshot: Snapshot | None = None
-        self._writer: tuple[object, Any] | None = None
+        self._writer: tuple[object, Writer] | None = None
 
     @classmethod
     def from_settings(cls, settings: CharLMSettings) -> CharLM:
@@ -313,45 +314,11 @@ class CharLM:
         stop: str | None = None,
     ) -> Iterator[str]:
         """Give the text of `generate` in parts, as it is written."""
-        _, vocabulary = self._require_fitted()
-        for name, value, fits, allowed in (
-            ("length", length, length >= 0, "0 or more"),
-            ("temperature", temperature, 0 <= temperature < math.inf, "0 or more"),
-            ("top_k", top_k, top_k is None or top_k >= 1, "1 or more"),
-            ("top_p", top_p, 0 < top_p <= 1, "above 0 and at most 1"),
-            ("seed", seed, seed >= 0, "0 or more"),
-        ):
-            if not fits:
-                raise InputError(f"{name} is {value}; it has to be {allowed}.")
-        if stop == "":
-            raise InputError("The stop string is empty; leave it out or give one.")
-        tokens = self._tokens(vocabulary.encode(prompt or "\n"), length, temperature, top_k, top_p, seed)
-        return _until(stop, (vocabulary.decode(part) for part in tokens))
-
-    def _tokens(
-        self, prompt: np.ndarray, length: int, temperature: float, top_k: int | None, top_p: float, seed: int
-    ) -> Iterator[np.ndarray]:
-        """Give the numbers of the tokens that follow a prompt, some at a time."""
         network, vocabulary = self._require_fitted()
-        ops, settings, writer = network.ops, self.settings, self._require_writer()
-        h, c = network.read(prompt[:-1])
-        token, generator = int(prompt[-1]), np.random.default_rng(seed)
-        for first in range(0, length, _WRITTEN_STEPS):
-            count = min(_WRITTEN_STEPS, length - first)
-            tokens = ops.zeros((count,), "int64")
-            draws = ops.as_array(generator.random(count), settings.dtype)
-            ops.generate_tokens(writer, token, h, c, draws, temperature, top_k or len(vocabulary), top_p, tokens)
-            written = ops.to_host(tokens)
-            token = int(written[-1])
-            yield written
-
-    def _require_writer(self) -> Any:
-        """Return the packed weights, anew where the parameters have changed."""
-        network, _ = self._require_fitted()
         version = network.parameters.version
         if self._writer is None or self._writer[0] is not version:
-            self._writer = version, network.make_writer()
-        return self._writer[1]
+            self._writer = version, Writer(network, vocabulary)
+        return self._writer[1].stream(prompt, length, temperature, top_k, top_p, seed, stop)
 
     def _require_fitted(self) -> tuple[TextNetwork, Vocabulary]:
         if self._network is None or self.vocabulary is None:
@@ -431,21 +398,3 @@ def _hash(text: str) -> str:
         raise InputError(
             f"Character {error.start} of the text is {text[error.start]!r}, which Unicode does not have; leave it out."
         ) from error
-
-
-def _until(stop: str | None, parts: Iterator[str]) -> Iterator[str]:
-    """Pass on the parts of a text up to a string; what could be its beginning is held back."""
-    if stop is None:
-        yield from parts
-        return
-    held = ""
-    for part in parts:
-        held += part
-        before, found, _ = held.partition(stop)
-        if found:
-            yield before
-            return
-        sure = len(held) - next((n for n in range(len(stop) - 1, 0, -1) if held.endswith(stop[:n])), 0)
-        yield held[:sure]
-        held = held[sure:]
-    yield held

@@ -312,7 +312,7 @@ def test_text_ends_before_the_stop_string(fitted):
 @pytest.mark.parametrize("stop", ["at on", "m", " the mat, the dog"])
 def test_a_stop_string_is_found_across_the_parts(fitted, monkeypatch, stop):
     expected = fitted.generate("the ", 100, temperature=0, stop=stop)
-    monkeypatch.setattr("lstm.char_lm._WRITTEN_STEPS", 3)
+    monkeypatch.setattr("lstm.writer._STEPS", 3)
     assert fitted.generate("the ", 100, temperature=0, stop=stop) == expected
     assert stop not in expected
 
