@@ -12,7 +12,19 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import char_lm, dropout, fleet, growth, inference, learning, odd, retrain, startup, training_step, variants
+from benchmarks import (
+    char_lm,
+    dropout,
+    fleet,
+    growth,
+    inference,
+    learning,
+    odd,
+    retrain,
+    startup,
+    training_step,
+    variants,
+)
 from benchmarks.machine import machine_facts, sgemm_gflops, versions
 from benchmarks.measure import Case, DisagreementError, OutOfTimeError, Plan, set_threads
 from benchmarks.processes import ProgramError
