@@ -227,7 +227,8 @@ def _baselines(model: CharLM, training: str, validation: str, result: dict[str, 
 def _verdict(scores: list[dict[str, Any]]) -> str:
     ours, best = scores[0], min(scores[1:], key=lambda score: score["bits_per_char"])
     share = ours["bits_per_char"] / best["bits_per_char"] - 1
-    than = f"{abs(share):.1%} {'fewer' if share < 0 else 'more'} than {best['model']} ({best['bits_per_char']:.3f})"
+    more = f"{abs(share):.1%} {'fewer' if share < 0 else 'more'}" if share < 1 else "over twice as many"
+    than = f"{more} {'than' if share < 1 else 'as'} {best['model']} ({best['bits_per_char']:.3f})"
     unknown = f" {ours['unknown']:,} tokens of it were unknown to the model." if ours["unknown"] else ""
     return f"The LSTM needs {ours['bits_per_char']:.3f} bits per character of the last part, {than}.{unknown}"
 

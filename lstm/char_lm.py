@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from data.errors import InputError
-from data.text import TextStreams, Vocabulary, scoring_pieces, split_text
+from data.text import TextStreams, Vocabulary, scoring_pieces, split_text, tokenise
 from lstm import checkpoint, epochs
 from lstm.config import CharLMSettings
 from lstm.recurrent import with_both_biases, with_one_bias
@@ -210,8 +210,8 @@ class CharLM:
         -------
         dict
             ``cross_entropy`` (nats per token), ``perplexity`` (its exponential), ``bits_per_char`` (of all characters
-            that were predicted), ``accuracy`` (share of tokens that were the most probable), ``tokens`` (predicted) and
-            ``unknown`` (in the whole text).
+            that were predicted; an ``<unk>`` costs no spelling), ``accuracy`` (share of tokens that were the most
+            probable), ``tokens`` (predicted) and ``unknown`` (in the whole text).
 
         Raises
         ------
@@ -226,15 +226,18 @@ class CharLM:
             raise InputError(
                 f"A text of {len(tokens)} {vocabulary.level}s leaves nothing to predict; give a longer one."
             )
-        return self._score(tokens, streams)
+        result = self._score(tokens, streams)
+        lengths = np.array([len(token) for token in tokenise(text, vocabulary.level)])
+        characters = lengths[1:].sum() if vocabulary.trained_unknown else lengths[1:][tokens[1:] != 0].sum()
+        nats = result["cross_entropy"] * result["tokens"]
+        return {**result, "bits_per_char": nats / float(characters) / math.log(2)}
 
     def _score(self, tokens: np.ndarray, streams: int) -> dict[str, float]:
         network, vocabulary = self._require_fitted()
         seq_len = self.settings.seq_len if streams > 1 else _SCORED_STEPS
         warm_up = -(-_WARM_UP // seq_len) * seq_len
         streams = max(1, min(streams, (len(tokens) - 1) // (4 * warm_up)))
-        lengths = np.array([len(token) for token in vocabulary.tokens])
-        total, right, count, characters = 0.0, 0, 0, 0
+        total, right, count = 0.0, 0, 0
         state, begins = None, True
         for piece in scoring_pieces(tokens, streams, seq_len, warm_up):
             counts = piece.counts
@@ -250,14 +253,12 @@ class CharLM:
             total += float(losses.astype(np.float64).sum())
             right += int(np.count_nonzero((predictions == piece.targets) & counts))
             count += int(np.count_nonzero(counts))
-            characters += int(lengths[piece.targets[counts]].sum())
         if count == 0:
             raise InputError("The model knows no token of this text behind the first; give another text.")
         cross_entropy = total / count
         return {
             "cross_entropy": cross_entropy,
             "perplexity": math.exp(cross_entropy) if cross_entropy < 700 else math.inf,
-            "bits_per_char": total / characters / math.log(2),
             "accuracy": right / count,
             "tokens": count,
             "unknown": int(np.count_nonzero(tokens == 0)),

@@ -239,7 +239,9 @@ def evaluate(options: EvaluateOptions) -> None:
         )
         if result["unknown"]:
             scored = (
-                "scored as <unk>" if model.vocabulary and model.vocabulary.trained_unknown else "left out of the score"
+                "scored as <unk>, without their spelling"
+                if model.vocabulary and model.vocabulary.trained_unknown
+                else "left out of the score"
             )
             warn(f"{result['unknown']:,} {unit}s of the text are unknown to the model; they are {scored}.")
         print_next(f"text generate --name {name}")

@@ -262,6 +262,13 @@ def test_bits_per_character_of_a_word_model_count_characters():
     )
 
 
+def test_an_unknown_word_counts_with_all_its_characters():
+    model = small_model(level="word", min_count=30).fit(TEXT)
+    result = model.evaluate("the incomprehensibility")
+    nats = result["cross_entropy"] * result["tokens"]
+    assert result["bits_per_char"] == pytest.approx(nats / len(" incomprehensibility") / math.log(2))
+
+
 @pytest.mark.parametrize("text", ["", "t"])
 def test_a_text_with_nothing_to_predict_is_refused(fitted, text):
     with pytest.raises(InputError, match="nothing to predict"):
