@@ -14,6 +14,7 @@ from rich.console import Console
 
 from benchmarks import (
     attention,
+    char_lm,
     dropout,
     fleet,
     growth,
@@ -29,10 +30,12 @@ from benchmarks.machine import machine_facts, sgemm_gflops, versions
 from benchmarks.measure import Case, DisagreementError, OutOfTimeError, Plan, set_threads
 from benchmarks.processes import ProgramError
 from benchmarks.report import print_report, write_report
-from benchmarks.results import Comparison, Growth, Learning, Report, Row, Startup
+from benchmarks.results import Comparison, Growth, Learning, Quality, Report, Row, Startup
 
 # What can be stopped in the middle comes last, so that the quick form ends in time.
-_MODULES = (training_step, variants, attention, dropout, inference, odd, startup, growth, fleet, retrain, learning)
+_MODULES = (
+    training_step, variants, attention, char_lm, dropout, inference, odd, startup, growth, fleet, retrain, learning,
+)  # fmt: skip
 _QUICK_SECONDS = 50.0
 _LAST_START_SECONDS = 6.0
 
@@ -62,6 +65,7 @@ def main() -> int:
         growth=tuple(row for row in rows if isinstance(row, Growth)),
         startup=tuple(row for row in rows if isinstance(row, Startup)),
         learning=tuple(row for row in rows if isinstance(row, Learning)),
+        quality=tuple(row for row in rows if isinstance(row, Quality)),
         left_out=tuple(left_out),
     )
     print_report(report, console)

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.chart import write_chart
-from benchmarks.results import Comparison, Growth, Learning, Report, Startup
+from benchmarks.results import Comparison, Growth, Learning, Quality, Report, Startup
 from data.store import write_json
 
 __all__ = ["format_seconds", "print_report", "write_report"]
@@ -41,6 +41,8 @@ def print_report(report: Report, console: Console) -> None:
         console.print(_startup_table(report.startup))
     if report.learning:
         console.print(_learning_table(report.learning))
+    if report.quality:
+        console.print(_quality_table(report.quality))
     for line in report.left_out:
         console.print(f"[yellow]not measured:[/yellow] {line}")
     facts, peak = report.machine, " and ".join(f"{rate:.0f}" for rate in report.peak_gflops)
@@ -133,4 +135,17 @@ def _learning_table(rows: Iterable[Learning]) -> Table:
         colour = "green" if row.wrong <= row.allowed else "red"
         wrong = f"[{colour}]{row.wrong}[/{colour}] of {row.of:,}"
         table.add_row(row.name, wrong, str(row.allowed), format_seconds(row.seconds))
+    return table
+
+
+def _quality_table(rows: Iterable[Quality]) -> Table:
+    table = Table(title="Quality", title_justify="left")
+    table.add_column("model")
+    table.add_column("measure")
+    for name in ("value", "at most", "aim", "training"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        colour = "green" if row.value <= row.allowed else "red"
+        value = f"[{colour}]{row.value:.3f}[/{colour}]"
+        table.add_row(row.name, row.measure, value, f"{row.allowed:g}", f"{row.aim:g}", format_seconds(row.seconds))
     return table

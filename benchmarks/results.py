@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from pydantic import BaseModel, ConfigDict, computed_field
 
-__all__ = ["Comparison", "Growth", "Learning", "Report", "Row", "Spread", "Startup", "Timing"]
+__all__ = ["Comparison", "Growth", "Learning", "Quality", "Report", "Row", "Spread", "Startup", "Timing"]
 
 
 class _Record(BaseModel):
@@ -122,7 +122,20 @@ class Learning(_Record):
     """Training and test"""
 
 
-Row = Comparison | Growth | Startup | Learning
+class Quality(_Record):
+    """How good a trained model is, by a measure of which less is better."""
+
+    name: str
+    measure: str
+    value: float
+    allowed: float
+    """What the project asks for at most"""
+    aim: float
+    seconds: float
+    """Training"""
+
+
+Row = Comparison | Growth | Startup | Learning | Quality
 
 
 class Report(_Record):
@@ -138,6 +151,7 @@ class Report(_Record):
     growth: tuple[Growth, ...] = ()
     startup: tuple[Startup, ...] = ()
     learning: tuple[Learning, ...] = ()
+    quality: tuple[Quality, ...] = ()
     left_out: tuple[str, ...] = ()
     """Rows that were asked for and not measured, with the reason"""
 

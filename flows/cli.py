@@ -8,6 +8,7 @@ from flows.commands.doctor import doctor
 from flows.commands.export import export
 from flows.commands.forecast import forecast
 from flows.commands.retrain import retrain
+from flows.commands.text import app as text
 
 EXAMPLES = """Examples:
 
@@ -34,6 +35,7 @@ app.command(epilog=EXAMPLES)(retrain)
 app.command()(forecast)
 app.command()(export)
 app.command()(doctor)
+app.add_typer(text)
 
 
 @app.callback()

@@ -14,7 +14,7 @@ from data.features import Target
 from data.store import write_parquet
 from flows.ingest import ingest, read_ingested
 from flows.orchestration import Output, Steps, flow, hashes, task
-from flows.registry import Registry, champions
+from flows.registry import Registry, choose_champion
 from flows.settings import DataSettings, RetrainSettings, Workspace
 from flows.targets import DISPLAYS, series_frame, target_of
 from lstm import load
@@ -188,13 +188,4 @@ def choose_model(workspace: Workspace, name: str | None) -> str:
     InputError
         There is no such model, or several to choose from.
     """
-    known = champions(workspace)
-    if not known:
-        raise InputError(
-            f"{workspace.root} holds no trained model; run 'gatecast retrain' first or name another --workspace."
-        )
-    if name is None and len(known) > 1:
-        raise InputError(f"There are several models; choose one with --name: {', '.join(known[:10])}.")
-    if name is not None and name not in known:
-        raise InputError(f"There is no trained model {name!r}; choose from {', '.join(known[:10])}.")
-    return name or known[0]
+    return choose_champion(workspace, name, Forecaster.kind, "model", "gatecast retrain")

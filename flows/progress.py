@@ -16,7 +16,57 @@ from lstm.train import EpochRecord
 UPDATE_SECONDS = 0.5
 
 
-class TrainingProgress:
+class _Progress:
+    """A bar in the terminal and a progress artifact, while the block lasts.
+
+    Parameters
+    ----------
+    unit : str
+        What is counted: "epoch" or "step".
+    update_seconds : float
+        Between two updates of the artifact, each of which the training waits for.
+    """
+
+    def __init__(self, unit: str, update_seconds: float) -> None:
+        self._update_seconds = update_seconds
+        self.completed, self.total, self._unit = 0, 0, unit
+        terminal = console()
+        self._bar = Progress(
+            TextColumn(f"  {unit} {{task.completed:,}}/{{task.total:,}}"),
+            BarColumn(bar_width=20),
+            TextColumn("{task.description}"),
+            TimeRemainingColumn(),
+            console=terminal,
+            transient=True,
+            disable=not terminal.is_terminal,
+        )
+        self._row = self._bar.add_task("starting", total=1)
+        # Typed as if it might be a coroutine; called from a plain function it is not.
+        self._artifact = cast(UUID, create_progress_artifact(0.0, key="training", description="Training"))
+        self._updated = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def show(self, completed: int, total: int, description: str) -> None:
+        """Show how far the training is."""
+        self.completed, self.total = completed, total
+        self._bar.update(self._row, completed=completed, total=total, description=description)
+        if time.monotonic() - self._updated > self._update_seconds:
+            update_progress_artifact(self._artifact, progress=100 * completed / total, description=description)
+            self._updated = time.monotonic()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+        if error is None:
+            description = f"Training ended after {self.completed:,} of at most {self.total:,} {self._unit}s"
+            update_progress_artifact(self._artifact, progress=100.0, description=description)
+
+
+class TrainingProgress(_Progress):
     """Shows each epoch as it ends; passed to `lstm.Forecaster.fit_sequences` as ``on_epoch``.
 
     Parameters
@@ -26,40 +76,27 @@ class TrainingProgress:
     """
 
     def __init__(self, max_epochs: int) -> None:
-        self.max_epochs = max_epochs
-        self.epochs = 0
-        terminal = console()
-        self._bar = Progress(
-            TextColumn("  epoch {task.completed}/{task.total}"),
-            BarColumn(bar_width=20),
-            TextColumn("{task.description}"),
-            TimeRemainingColumn(),
-            console=terminal,
-            transient=True,
-            disable=not terminal.is_terminal,
-        )
-        self._row = self._bar.add_task("starting", total=max_epochs)
-        # Typed as if it might be a coroutine; called from a plain function it is not.
-        self._artifact = cast(UUID, create_progress_artifact(0.0, key="training", description="Training"))
-        self._updated = time.monotonic()
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
+        super().__init__("epoch", UPDATE_SECONDS)
+        self.total = max_epochs
+        self._bar.update(self._row, total=max_epochs)
 
     def __call__(self, record: EpochRecord) -> None:
         """Show an epoch."""
-        self.epochs = record.epoch
         losses = f"loss {record.train_loss:.4f}  validation {record.validation_loss:.4f}"
-        self._bar.update(self._row, completed=record.epoch, description=losses)
-        if time.monotonic() - self._updated > UPDATE_SECONDS:
-            update_progress_artifact(self._artifact, progress=100 * record.epoch / self.max_epochs, description=losses)
-            self._updated = time.monotonic()
+        self.show(record.epoch, self.total, losses)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._bar.stop()
-        if error is None:
-            description = f"Training ended after {self.epochs} of at most {self.max_epochs} epochs"
-            update_progress_artifact(self._artifact, progress=100.0, description=description)
+
+class StepProgress(_Progress):
+    """Shows the steps of a training whose epochs are long."""
+
+    def __init__(self) -> None:
+        super().__init__("step", 10 * UPDATE_SECONDS)
+        self._validation = ""
+
+    def after_step(self, step: int, total: int, loss: float) -> None:
+        """Show a step."""
+        self.show(step, total, f"loss {loss:.3f}{self._validation}")
+
+    def after_epoch(self, record: EpochRecord) -> None:
+        """Keep the validation loss in view."""
+        self._validation = f"  validation {record.validation_loss:.3f}"

@@ -170,9 +170,49 @@ class Registry:
             )
 
 
-def champions(workspace: Workspace) -> list[str]:
-    """Return the names of the models that have a champion."""
-    return sorted(path.parent.name for path in workspace.models.glob("*/champion.json"))
+def champions(workspace: Workspace, kind: str | None = None) -> list[str]:
+    """Return the names of the models that have a champion: of one kind, such as ``CharLM``, or of all."""
+    names = sorted(path.parent.name for path in workspace.models.glob("*/champion.json"))
+    return [name for name in names if kind is None or champion_kind(Registry(workspace.models / name)) in (kind, None)]
+
+
+def choose_champion(workspace: Workspace, name: str | None, kind: str, called: str, command: str) -> str:
+    """Return the name of the model of a kind to use: the one that is named, or the only one.
+
+    Parameters
+    ----------
+    workspace : Workspace
+    name : str or None
+    kind : str
+        Class of the model.
+    called, command : str
+        What people call such a model, and what trains one.
+
+    Raises
+    ------
+    InputError
+        There is no such model, or several to choose from.
+    """
+    known = champions(workspace, kind)
+    if not known:
+        raise InputError(
+            f"{workspace.root} holds no trained {called}; run '{command}' first or name another --workspace."
+        )
+    if name is None and len(known) > 1:
+        raise InputError(f"There are several {called}s; choose one with --name: {', '.join(known[:10])}.")
+    if name is not None and name not in known:
+        raise InputError(f"There is no trained {called} {name!r}; choose from {', '.join(known[:10])}.")
+    return name or known[0]
+
+
+def champion_kind(registry: Registry) -> str | None:
+    """Return the class of a champion; None where there is none, or one that cannot be read."""
+    try:
+        version = registry.champion()
+        document = read_json(registry.path(version) / "model.json") if version else {}
+    except InputError:
+        return None
+    return document.get("kind") if isinstance(document, dict) else None
 
 
 def _now() -> str:

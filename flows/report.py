@@ -95,7 +95,9 @@ def _draw_series(axis: Axes, rows: pd.DataFrame, display: Display) -> None:
     axis.margins(x=0.01)
 
 
-def plot_losses(history: Sequence[EpochRecord], best_epoch: int, path: Path) -> Path:
+def plot_losses(
+    history: Sequence[EpochRecord], best_epoch: int, path: Path, measure: str = "mean squared error, scaled"
+) -> Path:
     """Draw training and validation loss by epoch, with the epoch whose weights were kept.
 
     Parameters
@@ -106,6 +108,8 @@ def plot_losses(history: Sequence[EpochRecord], best_epoch: int, path: Path) -> 
         Where the validation loss is lowest.
     path : Path
         A PNG file.
+    measure : str
+        What the loss is.
     """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
@@ -127,7 +131,7 @@ def plot_losses(history: Sequence[EpochRecord], best_epoch: int, path: Path) -> 
             )
         axis.axvline(best_epoch, color=ACTUAL, linestyle="--", linewidth=1, label=f"best epoch ({best_epoch})")
         axis.set_xlabel("epoch")
-        axis.set_ylabel("loss (mean squared error, scaled)")
+        axis.set_ylabel(f"loss ({measure})")
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.legend()
         _save(figure, path)
@@ -147,11 +151,22 @@ def _save(figure: Figure, path: Path) -> None:
 
 def publish(name: str, scores: Sequence[Mapping[str, Any]], sentence: str, picture: Path) -> None:
     """Show scores and picture on Prefect's dashboard; has to be called within a task run."""
-    key = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    key = artifact_key(name)
     create_table_artifact(table=score_table(scores), key=f"{key}-scores", description=sentence)
-    encoded = base64.b64encode(picture.read_bytes()).decode()
-    markdown = f"{sentence}\n\n![Forecast against actual over the test period](data:image/png;base64,{encoded})\n"
+    shown = embedded_picture(picture, "Forecast against actual over the test period")
+    markdown = f"{sentence}\n\n{shown}\n"
     create_markdown_artifact(markdown, key=f"{key}-forecast", description=f"Test period of {name}")
+
+
+def artifact_key(name: str) -> str:
+    """Turn a model's name into what an artifact's key may hold."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def embedded_picture(picture: Path, title: str) -> str:
+    """Return Markdown that holds a PNG file itself."""
+    encoded = base64.b64encode(picture.read_bytes()).decode()
+    return f"![{title}](data:image/png;base64,{encoded})"
 
 
 def score_table(scores: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:

@@ -49,6 +49,11 @@ class Workspace:
         return self.root / "sequences"
 
     @property
+    def texts(self) -> Path:
+        """Folder of the texts that language models were trained on, one file per content."""
+        return self.root / "texts"
+
+    @property
     def models(self) -> Path:
         """Folder of the model versions and their champions."""
         return self.root / "models"

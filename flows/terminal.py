@@ -145,6 +145,17 @@ def print_scores(rows: Sequence[Mapping[str, str]], title: str) -> None:
     console().print(table)
 
 
+def print_table(rows: Sequence[Mapping[str, str]], title: str) -> None:
+    """Print rows of text as a table, the first, which is the model's, in bold; the first column holds names."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for number, column in enumerate(rows[0]):
+        table.add_column(column, justify="right" if number else "left", no_wrap=True)
+    for number, row in enumerate(rows):
+        table.add_row(*map(escape, row.values()), style=None if number else "bold")
+    console().print()
+    console().print(table)
+
+
 def print_times(steps: Sequence[Mapping[str, Any]], seconds: float, milliseconds_per_step: float | None) -> None:
     """Print the wall-clock seconds of each step, and of the whole command."""
     parts = [f"{step['name'].replace('_', ' ')} {step['seconds']:.1f}" for step in steps]

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lstm.attention import Attention as Attention
     from lstm.cell import LSTMCell as LSTMCell
+    from lstm.char_lm import CharLM as CharLM
     from lstm.checkpoint import CheckpointError as CheckpointError
+    from lstm.config import CharLMSettings as CharLMSettings
     from lstm.config import ForecasterSettings as ForecasterSettings
     from lstm.forecaster import Forecaster as Forecaster
     from lstm.functional import sigmoid as sigmoid
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from lstm.initialisation import Initialisation as Initialisation
     from lstm.initialisation import init_parameters as init_parameters
     from lstm.layers import Dropout as Dropout
+    from lstm.layers import Embedding as Embedding
     from lstm.layers import Linear as Linear
     from lstm.models import load as load
     from lstm.normalisation import LayerNorm as LayerNorm
@@ -36,8 +39,11 @@ if TYPE_CHECKING:
 _MODULES = MappingProxyType(
     {
         "Attention": "lstm.attention",
+        "CharLM": "lstm.char_lm",
+        "CharLMSettings": "lstm.config",
         "CheckpointError": "lstm.checkpoint",
         "Dropout": "lstm.layers",
+        "Embedding": "lstm.layers",
         "Forecaster": "lstm.forecaster",
         "ForecasterSettings": "lstm.config",
         "Initialisation": "lstm.initialisation",

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from types import ModuleType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["Batch", "Batches", "StreamBatches", "WindowBatches"]
+__all__ = ["Batch", "StreamBatches", "WindowBatches"]
 
 
 class Batch(NamedTuple):
@@ -24,18 +24,8 @@ class Batch(NamedTuple):
     """(rows, horizon); rows are windows, or steps of windows where the model learns from every step"""
     weights: Any
     """(rows,): 0 for a row that does not count"""
-
-
-class Batches(Protocol):
-    """Where training takes its batches from."""
-
-    stateful: bool
-    steps_per_epoch: int
-    """At most; a batch in which no row counts is left out"""
-
-    def epoch(self, number: int) -> Iterator[Batch]:
-        """Give the batches of an epoch; the same number gives the same batches."""
-        ...
+    every_step: bool
+    """Whether rows are steps, and the state is carried from batch to batch"""
 
 
 class WindowBatches:
@@ -51,8 +41,6 @@ class WindowBatches:
     ops : module
         The backend to gather on.
     """
-
-    stateful = False
 
     def __init__(
         self,
@@ -84,7 +72,7 @@ class WindowBatches:
         ops.gather_windows(self._values, ops.as_array(ends - self._lookback, "int64"), x)
         ops.gather_windows(self._values, ops.as_array(ends, "int64"), y)
         weights = ops.as_array(np.ones(count), self._dtype)
-        return Batch(x, y.reshape(count, self._horizon), weights)
+        return Batch(x, y.reshape(count, self._horizon), weights, every_step=False)
 
 
 class StreamBatches:
@@ -104,8 +92,6 @@ class StreamBatches:
     ops : module
         The backend to gather on.
     """
-
-    stateful = True
 
     def __init__(
         self,
@@ -146,7 +132,8 @@ class StreamBatches:
         ops.gather_windows(self._values, ops.as_array(starts, "int64"), x)
         y = ops.zeros((rows.size, self._horizon, 1), self._dtype)
         ops.gather_windows(self._values, ops.as_array(rows.ravel() + 1, "int64"), y)
-        return Batch(x, y.reshape(rows.size, self._horizon), ops.as_array(weights.ravel(), self._dtype))
+        weights = ops.as_array(weights.ravel(), self._dtype)
+        return Batch(x, y.reshape(rows.size, self._horizon), weights, every_step=True)
 
 
 def _streams(series: np.ndarray, ends: np.ndarray, lookback: int, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-__all__ = ["ForecasterSettings", "NetworkSettings"]
+__all__ = ["CharLMSettings", "ForecasterSettings", "NetworkSettings"]
 
 
 class NetworkSettings(BaseModel):
@@ -88,4 +88,59 @@ class ForecasterSettings(NetworkSettings):
             raise ValueError("stateful learns from every step, where bidirectional would show what follows; choose one")
         if self.stateful and self.attention != "none":
             raise ValueError("stateful learns from every step, attention looks back from the last one; choose one")
+        return self
+
+
+class CharLMSettings(BaseModel):
+    """What a `CharLM` is made from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    level: Literal["character", "word"] = Field("character", description="What the model reads and writes one by one")
+    min_count: int | None = Field(
+        None, gt=0, description="Rarer tokens become <unk>; 1 for characters and 2 for words by default"
+    )
+    max_vocabulary: int = Field(20_000, gt=1, description="The most frequent tokens are kept, so many at most")
+    embedding_size: int | None = Field(
+        None, gt=0, description="Numbers that stand for a token; 64 by default, with tie_weights the hidden size"
+    )
+    hidden_size: int = Field(384, gt=0, description="Units of each LSTM layer")
+    num_layers: int = Field(1, gt=0, description="LSTM layers, one on top of the other")
+    tie_weights: bool = Field(False, description="Let embedding and softmax share their weights")
+    dropout: float = Field(
+        0.2, ge=0, lt=1, description="Share of the hidden states dropped on their way to the next layer or the softmax"
+    )
+    recurrent_dropout: float = Field(
+        0.1, ge=0, lt=1, description="Share of the hidden states dropped on their way to a layer's next step"
+    )
+    embedding_dropout: float = Field(0.0, ge=0, lt=1, description="Share of the embeddings' numbers dropped")
+    seq_len: int = Field(64, gt=0, description="Steps that a gradient flows back through")
+    batch_size: int = Field(32, gt=0, description="Streams of the text that are read side by side")
+    learning_rate: float = Field(4e-3, gt=0, description="Greatest step size of Adam")
+    schedule: Literal["one_cycle", "cosine", "plateau", "constant"] = Field(
+        "one_cycle", description="Course of the learning rate over training"
+    )
+    weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay of AdamW")
+    gradient_clip: float = Field(1.0, gt=0, description="Greatest norm of a gradient")
+    max_epochs: int = Field(20, gt=0, description="Passes over the training text, at most")
+    max_minutes: float | None = Field(
+        None, gt=0, description="Time for training; it is turned into a number of steps, which is kept"
+    )
+    patience: int = Field(5, gt=0, description="Epochs without a better validation loss before training stops")
+    validation_fraction: float = Field(0.1, gt=0, lt=1, description="Share of the text, its end, that validates")
+    dtype: Literal["float32", "float64"] = Field("float32", description="Precision of the arithmetic")
+    backend: Literal["cpu", "cuda", "auto"] = Field("cpu", description="Where the arithmetic runs")
+    seed: int = Field(0, ge=0, description="Seed of everything random")
+
+    @property
+    def embedding(self) -> int:
+        """Size of the embedding that these settings come to."""
+        return self.embedding_size or (self.hidden_size if self.tie_weights else 64)
+
+    @model_validator(mode="after")
+    def _can_tie(self) -> Self:
+        if self.tie_weights and self.embedding_size not in (None, self.hidden_size):
+            raise ValueError(
+                f"weights can be tied where embedding_size is hidden_size, {self.hidden_size}; leave embedding_size out"
+            )
         return self

@@ -17,13 +17,13 @@ from data.sequences import Sequences, SequenceSettings, build_sequences
 from data.splits import TRAIN, VALIDATION, SplitSettings
 from data.windows import Windows
 from lstm import checkpoint, epochs
-from lstm.batches import Batches, StreamBatches, WindowBatches
+from lstm.batches import StreamBatches, WindowBatches
 from lstm.config import ForecasterSettings
 from lstm.context import Context
 from lstm.network import Network
 from lstm.prediction import attention_of_windows, attention_weights, predict_next, predict_windows
 from lstm.recurrent import with_both_biases, with_one_bias
-from lstm.train import EpochRecord, Snapshot, fit
+from lstm.train import Batches, EpochRecord, Snapshot, fit
 from lstm.uncertainty import draw_samples, intervals
 
 __all__ = ["Forecaster"]
@@ -406,14 +406,13 @@ class Forecaster:
             "data_hash": self.data_hash,
             "context": {"unique_ids": list(context.unique_ids), "timezone": context.timezone},
             "training": {
-                "history": [record.to_dict() for record in snapshot.history],
-                "optimizer_steps": snapshot.optimizer_steps,
+                **snapshot.to_document(),
                 "batches": {"seed": self.settings.seed, "next_epoch": len(snapshot.history) + 1},
             },
         }
         arrays = {
             "model": with_both_biases(network.parameters.to_host(), np.zeros_like),
-            "optimizer": {**snapshot.optimizer, "best_values": snapshot.best_values},
+            "optimizer": snapshot.to_arrays(),
             "context": context.to_arrays(),
         }
         contents = checkpoint.Checkpoint(self.kind, document, arrays, extra_files or {})
@@ -443,13 +442,8 @@ class Forecaster:
             model._context = Context.from_arrays(arrays["context"], **document["context"])
             model._network = model._make_network()
             model._network.parameters.load(with_one_bias(arrays["model"]))
-            training, optimizer = document["training"], dict(arrays["optimizer"])
-            best_values = optimizer.pop("best_values")
-            history = tuple(EpochRecord(**record) for record in training["history"])
-            model._snapshot = Snapshot(
-                model._network.ops.to_host(model._network.parameters.values),
-                optimizer, training["optimizer_steps"], best_values, history,
-            )  # fmt: skip
+            values = model._network.ops.to_host(model._network.parameters.values)
+            model._snapshot = Snapshot.restore(values, arrays["optimizer"], document["training"])
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             problem = " ".join(str(error).split())  # pydantic's has several lines
             raise checkpoint.CheckpointError(

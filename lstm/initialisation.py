@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-__all__ = ["Initialisation", "init_linear", "init_parameters", "layer_shapes"]
+__all__ = ["Initialisation", "init_embedding", "init_linear", "init_parameters", "layer_shapes"]
 
 
 def layer_shapes(input_size: int, hidden_size: int) -> dict[str, tuple[int, ...]]:
@@ -115,3 +115,15 @@ def init_linear(
         "weight": generator.uniform(-bound, bound, (output_size, input_size)).astype(dtype),
         "bias": generator.uniform(-bound, bound, output_size).astype(dtype),
     }
+
+
+def init_embedding(
+    vocabulary_size: int,
+    embedding_size: int,
+    seed: int | np.random.Generator = 0,
+    dtype: str = "float32",
+    scale: float = 1.0,
+) -> dict[str, np.ndarray]:
+    """Draw weight (vocabulary, size) of an embedding, normal with standard deviation `scale`, 1 as in torch."""
+    generator = np.random.default_rng(seed)
+    return {"weight": generator.normal(0, scale, (vocabulary_size, embedding_size)).astype(dtype)}

@@ -10,10 +10,77 @@ import numpy as np
 from kernels import get_backend
 from kernels.masks import mask
 from lstm.dropout import DropoutKind, checked_rate
-from lstm.initialisation import init_linear
+from lstm.initialisation import init_embedding, init_linear
 from lstm.parameters import Parameters
 
-__all__ = ["Dropout", "Linear"]
+__all__ = ["Dropout", "Embedding", "Linear"]
+
+
+class Embedding:
+    """A learnt vector for each entry of a vocabulary; names and shapes as in ``torch.nn.Embedding``.
+
+    Parameters
+    ----------
+    vocabulary_size, embedding_size : int
+    scale : float
+        Standard deviation of the first values; 1 as in torch.
+    dtype : {"float32", "float64"}
+    backend : {"cpu", "cuda", "auto"}
+    seed : int or Generator
+    """
+
+    def __init__(
+        self,
+        vocabulary_size: int,
+        embedding_size: int,
+        *,
+        scale: float = 1.0,
+        dtype: str = "float32",
+        backend: str = "cpu",
+        seed: int | np.random.Generator = 0,
+    ):
+        if vocabulary_size < 1 or embedding_size < 1:
+            raise ValueError(
+                f"vocabulary_size is {vocabulary_size} and embedding_size {embedding_size}; both must be at least 1"
+            )
+        if dtype not in ("float32", "float64"):
+            raise ValueError(f"dtype is {dtype!r}; choose float32 or float64")
+        self.vocabulary_size, self.embedding_size, self.dtype = vocabulary_size, embedding_size, dtype
+        self._ops: ModuleType = get_backend(backend)
+        arrays = init_embedding(vocabulary_size, embedding_size, seed, dtype, scale)
+        self.parameters = Parameters(arrays, self._ops)
+        self._indices: Any = None
+        self._shape: tuple[int, ...] = ()
+
+    def forward(self, indices: np.ndarray) -> Any:
+        """Return the vectors (..., embedding_size) of indices (...), integers of any shape in NumPy."""
+        indices = np.asarray(indices)
+        if indices.dtype.kind not in "iu":
+            raise ValueError(f"indices have dtype {indices.dtype}; they must be integers")
+        if indices.size and (indices.min() < 0 or indices.max() >= self.vocabulary_size):
+            raise ValueError(
+                f"indices run from {indices.min()} to {indices.max()}; they must lie between 0 and "
+                f"{self.vocabulary_size - 1}"
+            )
+        self._shape = indices.shape
+        # A copy: the caller may write to its own array before the backward pass.
+        self._indices = self._ops.as_array(indices.flatten(), "int64")
+        y = self._ops.zeros((indices.size, self.embedding_size), self.dtype)
+        self._ops.embedding_forward(self.parameters["weight"], self._indices, y)
+        return y.reshape(*self._shape, self.embedding_size)
+
+    def backward(self, dy: Any, accumulate: bool = False) -> None:
+        """Write the gradient of `weight` from dy (..., embedding_size) of the last forward pass.
+
+        It is ``=``; with `accumulate` it is ``+=``, for a weight that another layer shares and has written before.
+        """
+        if self._indices is None:
+            raise RuntimeError("backward needs a forward before it")
+        dy = self._ops.as_array(dy, self.dtype)
+        if dy.shape != (*self._shape, self.embedding_size):
+            raise ValueError(f"dy has shape {dy.shape}; it must be {(*self._shape, self.embedding_size)}")
+        rows = dy.reshape(-1, self.embedding_size)
+        self._ops.embedding_backward(self._indices, rows, self.parameters.gradient("weight"), accumulate)
 
 
 class Linear:

@@ -1,10 +1,10 @@
-"""Measures of a forecast."""
+"""Measures of a forecast, and of the expectation of a sequence's tokens."""
 
 from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["mape", "regression", "skill"]
+__all__ = ["mape", "regression", "sequence", "skill"]
 
 
 def regression(y: np.ndarray, y_hat: np.ndarray) -> dict[str, float]:
@@ -40,6 +40,53 @@ def mape(y: np.ndarray, y_hat: np.ndarray) -> float:
 def skill(error: float, naive_error: float) -> float:
     """Return 1 − error / naive_error: the share of the naive forecast's error that the model takes away."""
     return 1 - error / naive_error if naive_error > 0 else float("nan")
+
+
+def sequence(targets: np.ndarray, logits: np.ndarray, mask: np.ndarray | None = None) -> dict[str, float]:
+    """Return accuracy, cross_entropy (nats per token) and perplexity of the expectation of tokens or tags.
+
+    Cross-entropy is ``-mean(log softmax(logits)[target])``, by log-sum-exp, so that no small number has to stand in
+    for the logarithm of zero: a target of probability 0 costs infinity. Perplexity is its exponential.
+
+    Parameters
+    ----------
+    targets : (...) integers
+        From 0 to classes - 1 where they count.
+    logits : (..., classes) array
+        Of any scale; logarithms of probabilities are logits too.
+    mask : (...) bool array, optional
+        False for what does not count, such as padding: neither target nor logits are looked at there.
+
+    Raises
+    ------
+    ValueError
+        When shapes differ, nothing counts, or a target or a logit that counts makes no sense.
+    """
+    targets, logits = np.asarray(targets), np.asarray(logits, np.float64)
+    counts = np.ones(targets.shape, bool) if mask is None else np.asarray(mask, bool)
+    if logits.shape[:-1] != targets.shape or counts.shape != targets.shape:
+        raise ValueError(
+            f"targets have shape {targets.shape}, logits {logits.shape} and mask {counts.shape}; the logits' must be "
+            "the targets' and the number of classes"
+        )
+    targets, logits = targets[counts], logits[counts]
+    if len(targets) == 0:
+        raise ValueError("no target counts; a metric of none would mean nothing")
+    if targets.dtype.kind not in "iu" or targets.min() < 0 or targets.max() >= logits.shape[1]:
+        raise ValueError(f"targets must be integers from 0 to {logits.shape[1] - 1} where they count")
+    top = logits.max(axis=1)
+    if not np.isfinite(top).all():
+        raise ValueError("logits hold NaN or +infinity, or -infinity for every class; a metric of them means nothing")
+    chosen = np.take_along_axis(logits, targets[:, None], axis=1)[:, 0]
+    losses = np.log(np.exp(logits - top[:, None]).sum(axis=1)) + top - chosen
+    cross_entropy = float(losses.mean())
+    with np.errstate(over="ignore"):
+        perplexity = float(np.exp(cross_entropy))
+    return {
+        "accuracy": float(np.mean(logits.argmax(axis=1) == targets)),
+        "cross_entropy": cross_entropy,
+        "perplexity": perplexity,
+    }
 
 
 def _checked(y: np.ndarray, y_hat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from lstm import checkpoint
+from lstm.char_lm import CharLM
 from lstm.forecaster import Forecaster
 
-__all__ = ["load"]
+__all__ = ["MODELS", "load"]
+
+MODELS = (Forecaster, CharLM)
 
 
-def load(path: str | Path) -> Forecaster:
-    """Load the model that was saved at `path`.
+def load(path: str | Path) -> Any:
+    """Load the model that was saved at `path`: one of `MODELS`.
 
     Raises
     ------
@@ -19,6 +23,8 @@ def load(path: str | Path) -> Forecaster:
         When there is no checkpoint, or a damaged one, or one of an unknown kind.
     """
     contents = checkpoint.read(path)
-    if contents.kind == Forecaster.kind:
-        return Forecaster.from_checkpoint(contents, path)
-    raise checkpoint.CheckpointError(f"{path} holds a model of kind {contents.kind!r}; this Gatecast knows Forecaster.")
+    for model in MODELS:
+        if contents.kind == model.kind:
+            return model.from_checkpoint(contents, path)
+    known = ", ".join(model.kind for model in MODELS)
+    raise checkpoint.CheckpointError(f"{path} holds a model of kind {contents.kind!r}; this Gatecast knows {known}.")

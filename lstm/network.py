@@ -8,6 +8,7 @@ import numpy as np
 
 from kernels import get_backend
 from lstm.attention import Attention
+from lstm.batches import Batch
 from lstm.columns import copy_columns
 from lstm.config import NetworkSettings
 from lstm.layers import Dropout, Linear
@@ -104,6 +105,17 @@ class Network:
         if self.attention is not None:
             dy, d_last = self.attention.backward(d_last)
         self.lstm.backward(dy, self._last_output_gradient(d_last), input_grad=False)
+
+    def backpropagate(self, batch: Batch, state: State | None, step: int) -> tuple[float, State]:
+        """Write the gradients of one batch, ``=``; return its loss and the state after it: a `lstm.train.Trainable`."""
+        every_step = batch.every_step
+        y_hat, state = self.forward(
+            batch.x, state if every_step else None, training=True, step=step, every_step=every_step
+        )
+        gradient = self.ops.zeros(y_hat.shape, self.dtype)
+        loss = self.ops.mse_loss(y_hat, batch.y, batch.weights, gradient)
+        self.backward(gradient)
+        return loss, state
 
     def _last_output(self, h_n: Any) -> Any:
         """Return the layers' output at the end of each window, (batch, directions * hidden_size).

@@ -64,8 +64,8 @@ class Adam:
         self.steps = steps
 
 
-def learning_rate_at(step: int, total_steps: int, peak: float, schedule: str) -> float:
-    """Return the learning rate of a step: `peak` throughout, or falling from it to a twentieth by a half cosine.
+def learning_rate_at(step: int, total_steps: int, peak: float, schedule: str, worse_epochs: int = 0) -> float:
+    """Return the learning rate of a step.
 
     Parameters
     ----------
@@ -73,9 +73,24 @@ def learning_rate_at(step: int, total_steps: int, peak: float, schedule: str) ->
         0 for the first.
     total_steps : int
     peak : float
-    schedule : {"constant", "cosine"}
+    schedule : {"constant", "cosine", "one_cycle", "plateau"}
+        `peak` throughout; falling from it to a twentieth by a half cosine; rising to it from a twentieth over the first
+        twentieth of the steps, then falling to a hundredth by a half cosine (Smith & Topin 2018, arXiv 1708.07120); or
+        `peak` halved after each epoch that was no better than the best before it.
+    worse_epochs : int
+        So many epochs there have been, for "plateau".
     """
     if schedule == "constant":
         return peak
-    floor = peak / 20
-    return floor + (peak - floor) * 0.5 * (1 + math.cos(math.pi * step / max(1, total_steps - 1)))
+    if schedule == "plateau":
+        return peak * 0.5**worse_epochs
+    if schedule == "cosine":
+        return _half_cosine(step / max(1, total_steps - 1), peak, peak / 20)
+    warm_up = total_steps // 20
+    if step < warm_up:
+        return peak * (0.05 + 0.95 * step / warm_up)
+    return _half_cosine((step - warm_up) / max(1, total_steps - warm_up - 1), peak, peak / 100)
+
+
+def _half_cosine(progress: float, first: float, last: float) -> float:
+    return last + (first - last) * 0.5 * (1 + math.cos(math.pi * progress))

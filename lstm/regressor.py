@@ -256,8 +256,6 @@ class _RowBatches:
     ops : module
     """
 
-    stateful = False
-
     def __init__(self, arrays: tuple[np.ndarray, ...], batch_size: int, seed: int, ops: ModuleType):
         self._arrays, self._batch_size, self._seed, self._ops = arrays, batch_size, seed, ops
         self.steps_per_epoch = -(-len(arrays[0]) // batch_size)
@@ -267,7 +265,8 @@ class _RowBatches:
         order = np.random.default_rng((self._seed, number)).permutation(len(self._arrays[0]))
         for first in range(0, len(order), self._batch_size):
             rows = order[first : first + self._batch_size]
-            yield Batch(*(self._ops.as_array(array[rows], "float32") for array in self._arrays))
+            x, y, weights = (self._ops.as_array(array[rows], "float32") for array in self._arrays)
+            yield Batch(x, y, weights, every_step=False)
 
 
 def _scale_of(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

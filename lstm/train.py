@@ -8,18 +8,59 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from types import ModuleType
+from typing import Any, Protocol
 
 import numpy as np
 
-from lstm.batches import Batch, Batches
-from lstm.config import ForecasterSettings
-from lstm.network import Network
 from lstm.optim import Adam, learning_rate_at
+from lstm.parameters import Parameters
 
-__all__ = ["EpochRecord", "Snapshot", "TrainingError", "fit"]
+__all__ = ["Batches", "EpochRecord", "Snapshot", "Trainable", "TrainingError", "TrainingSettings", "fit"]
+
+
+class Trainable(Protocol):
+    """A network that `fit` can train."""
+
+    ops: ModuleType
+    parameters: Parameters
+
+    def backpropagate(self, batch: Any, state: Any, step: int) -> tuple[float, Any]:
+        """Write the gradients of a batch; return its loss and the state that the next batch of the epoch goes on from.
+
+        `state` is None for the first batch of an epoch, `step` counts the optimiser's steps before this one.
+        """
+        ...
+
+
+class Batches(Protocol):
+    """Where training takes its batches from."""
+
+    steps_per_epoch: int
+    """At most; a batch in which nothing counts is left out"""
+
+    def epoch(self, number: int) -> Iterator[Any]:
+        """Give the batches of an epoch; the same number gives the same batches."""
+        ...
+
+
+class TrainingSettings(Protocol):
+    """What `fit` reads of a model's settings."""
+
+    @property
+    def learning_rate(self) -> float: ...  # noqa: D102
+    @property
+    def schedule(self) -> str: ...  # noqa: D102
+    @property
+    def weight_decay(self) -> float: ...  # noqa: D102
+    @property
+    def gradient_clip(self) -> float: ...  # noqa: D102
+    @property
+    def max_epochs(self) -> int: ...  # noqa: D102
+    @property
+    def patience(self) -> int: ...  # noqa: D102
 
 
 class TrainingError(RuntimeError):
@@ -35,9 +76,9 @@ class EpochRecord:
     step: int
     """Optimiser steps since the beginning"""
     train_loss: float
-    """Mean over the epoch's batches, in scaled units squared"""
+    """Mean over the epoch's batches: mean squared error in scaled units, or cross-entropy in nats"""
     validation_loss: float
-    """Mean squared error over the validation windows, in scaled units squared"""
+    """The same over the validation data"""
     learning_rate: float
     """Of the epoch's last step"""
     gradient_norm: float
@@ -67,30 +108,56 @@ class Snapshot:
         """Number of the epoch with the smallest validation loss."""
         return max(record.epoch for record in self.history if record.best)
 
+    def to_document(self) -> dict[str, Any]:
+        """Return what a checkpoint's ``model.json`` keeps of the training."""
+        return {
+            "history": [record.to_dict() for record in self.history],
+            "optimizer_steps": self.optimizer_steps,
+        }
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Return what a checkpoint keeps beside the model's own values."""
+        return {**self.optimizer, "best_values": self.best_values}
+
+    @classmethod
+    def restore(cls, values: np.ndarray, arrays: Mapping[str, np.ndarray], document: Mapping[str, Any]) -> Snapshot:
+        """Undo `to_arrays` and `to_document`; `values` are the model's own."""
+        optimizer = dict(arrays)
+        best_values = optimizer.pop("best_values")
+        history = tuple(EpochRecord(**record) for record in document["history"])
+        return cls(values, optimizer, document["optimizer_steps"], best_values, history)
+
 
 def fit(
-    network: Network,
+    network: Trainable,
     batches: Batches,
     validate: Callable[[], float],
-    settings: ForecasterSettings,
+    settings: TrainingSettings,
     *,
+    total_steps: int | None = None,
     start: Snapshot | None = None,
     on_epoch: Callable[[EpochRecord, Snapshot], None] | None = None,
+    on_step: Callable[[int, float], None] | None = None,
 ) -> Snapshot:
     """Train until the validation loss stops falling; the network ends with its best weights.
 
     Parameters
     ----------
-    network : Network
+    network : Trainable
         Its parameters are changed.
     batches : Batches
     validate : callable
         Returns the validation loss of the network as it is.
-    settings : ForecasterSettings
+    settings : TrainingSettings
+    total_steps : int, optional
+        Steps of the whole training, over which the schedule runs; it may end within an epoch. By default
+        ``max_epochs`` whole epochs.
     start : Snapshot, optional
         Go on from here; the end is the same, bit for bit, as without the interruption.
     on_epoch : callable, optional
         Called after each epoch.
+    on_step : callable, optional
+        Called after each optimiser step with their number and the batch's loss.
 
     Raises
     ------
@@ -107,10 +174,13 @@ def fit(
         optimizer.load_state_dict(start.optimizer, start.optimizer_steps)
         history, best_values = start.history, start.best_values
     snapshot = start
-    while not _finished(history, settings):
+    total_steps = total_steps or settings.max_epochs * batches.steps_per_epoch
+    while not _finished(history, settings, total_steps):
         begun = time.perf_counter()
         epoch = len(history) + 1
-        train_loss, gradient_norm, learning_rate = _train_epoch(network, batches, optimizer, settings, epoch)
+        train_loss, gradient_norm, learning_rate = _train_epoch(
+            network, batches, optimizer, settings, history, total_steps, on_step
+        )
         validation_loss = validate()
         if not math.isfinite(train_loss + validation_loss):
             network.parameters.set_flat(best_values)
@@ -135,31 +205,36 @@ def fit(
     return snapshot
 
 
-def _finished(history: Iterable[EpochRecord], settings: ForecasterSettings) -> bool:
+def _finished(history: Iterable[EpochRecord], settings: TrainingSettings, total_steps: int) -> bool:
     epochs = list(history)
     if not epochs:
         return False
+    if len(epochs) >= settings.max_epochs or epochs[-1].step >= total_steps:
+        return True
     best_epoch = max(record.epoch for record in epochs if record.best)
-    return len(epochs) >= settings.max_epochs or len(epochs) - best_epoch >= settings.patience
+    return len(epochs) - best_epoch >= settings.patience
 
 
 def _train_epoch(
-    network: Network, batches: Batches, optimizer: Adam, settings: ForecasterSettings, epoch: int
+    network: Trainable,
+    batches: Batches,
+    optimizer: Adam,
+    settings: TrainingSettings,
+    history: tuple[EpochRecord, ...],
+    total_steps: int,
+    on_step: Callable[[int, float], None] | None,
 ) -> tuple[float, float, float]:
-    total_steps = settings.max_epochs * batches.steps_per_epoch
+    worse_epochs = sum(not record.best for record in history)
     losses, norms, learning_rate, state = [], [], 0.0, None
-    for batch in batches.epoch(epoch):
-        learning_rate = learning_rate_at(optimizer.steps, total_steps, settings.learning_rate, settings.schedule)
-        loss, state = _backpropagate(network, batch, state, batches.stateful, optimizer.steps)
+    for batch in batches.epoch(len(history) + 1):
+        if optimizer.steps >= total_steps:
+            break
+        learning_rate = learning_rate_at(
+            optimizer.steps, total_steps, settings.learning_rate, settings.schedule, worse_epochs
+        )
+        loss, state = network.backpropagate(batch, state, optimizer.steps)
         losses.append(loss)
         norms.append(optimizer.step(learning_rate))
+        if on_step is not None:
+            on_step(optimizer.steps, loss)
     return float(np.mean(losses)), float(np.mean(norms)), learning_rate
-
-
-def _backpropagate(network: Network, batch: Batch, state: Any, stateful: bool, step: int) -> tuple[float, Any]:
-    """Write the gradients of one batch; return its loss and the state to carry on."""
-    y_hat, state = network.forward(batch.x, state if stateful else None, training=True, step=step, every_step=stateful)
-    gradient = network.ops.zeros(y_hat.shape, network.dtype)
-    loss = network.ops.mse_loss(y_hat, batch.y, batch.weights, gradient)
-    network.backward(gradient)
-    return loss, state

@@ -50,6 +50,19 @@ def lstm_backward(w_ih, w_hh, steps, dy, dh_n, dc_n, h_mask=None):
     return dw_ih, dw_hh, dbias, dx, dh, dc
 
 
+def cross_entropy(logits, targets, weights):
+    """Weighted mean of -log softmax(logits)[target], and its gradient."""
+    logits, weights = np.asarray(logits, np.float64), np.asarray(weights, np.float64)
+    counts = weights > 0
+    logits, chosen, weights = logits[counts], np.asarray(targets)[counts], weights[counts]
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    log_softmax = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    rows = np.arange(len(chosen))
+    gradient = np.zeros((len(counts), logits.shape[1]))
+    gradient[counts] = (np.exp(log_softmax) - np.eye(logits.shape[1])[chosen]) * (weights / weights.sum())[:, None]
+    return -(weights * log_softmax[rows, chosen]).sum() / weights.sum(), gradient
+
+
 def adam(values, gradients, learning_rate, betas, epsilon, weight_decay):
     """Run AdamW over a list of gradients; returns the values after the last."""
     values = np.array(values, np.float64)

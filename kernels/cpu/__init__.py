@@ -12,7 +12,9 @@ from kernels.cpu.attention import (
     dot_attention_forward,
 )
 from kernels.cpu.dropout import dropout
+from kernels.cpu.embedding import embedding_backward, embedding_forward
 from kernels.cpu.gather import gather_windows
+from kernels.cpu.generation import generate_tokens, generation_workspace
 from kernels.cpu.layer_norm import (
     LayerNormWeights,
     layer_norm_backward,
@@ -20,9 +22,10 @@ from kernels.cpu.layer_norm import (
     layer_norm_workspace,
 )
 from kernels.cpu.linear import LinearWeights, linear_backward, linear_forward, linear_workspace
-from kernels.cpu.loss import mse_loss
+from kernels.cpu.loss import cross_entropy_loss, mse_loss
 from kernels.cpu.lstm import lstm_backward, lstm_forward
 from kernels.cpu.optim import adam_step, clip_gradient_norm
+from kernels.cpu.softmax import softmax_cross_entropy, softmax_workspace
 from kernels.cpu.steps import copy_steps
 from kernels.cpu.workspace import LSTMWeights, lstm_gates, lstm_workspace
 
@@ -37,10 +40,15 @@ __all__ = [
     "clip_gradient_norm",
     "copy_into",
     "copy_steps",
+    "cross_entropy_loss",
     "dot_attention_backward",
     "dot_attention_forward",
     "dropout",
+    "embedding_backward",
+    "embedding_forward",
     "gather_windows",
+    "generate_tokens",
+    "generation_workspace",
     "layer_norm_backward",
     "layer_norm_forward",
     "layer_norm_workspace",
@@ -53,6 +61,8 @@ __all__ = [
     "lstm_workspace",
     "mse_loss",
     "name",
+    "softmax_cross_entropy",
+    "softmax_workspace",
     "tanh_backward",
     "tanh_forward",
     "to_host",

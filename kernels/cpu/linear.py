@@ -14,7 +14,14 @@ import numpy as np
 from kernels.cpu.compilation import kernel, parallel_kernel
 from kernels.cpu.pack import copy, pack, padded, panels_shape, product, sum_shards
 
-__all__ = ["LinearWeights", "linear_backward", "linear_forward", "linear_workspace"]
+__all__ = [
+    "LinearWeights",
+    "linear_backward",
+    "linear_forward",
+    "linear_workspace",
+    "pack_weights",
+    "unpack_gradients",
+]
 
 
 class LinearWeights(NamedTuple):
@@ -79,7 +86,7 @@ def linear_forward(weights: LinearWeights, x: np.ndarray, workspace: _Workspace,
     if workspace.operand.shape[0] > 1:
         _forward(weights, x, workspace, y)
         return
-    _pack_forward(weights, workspace)
+    pack_weights(weights, workspace.forward_panels)
     _forward_shard(x, workspace, 0, y)
 
 
@@ -107,18 +114,19 @@ def linear_backward(
         return
     pack(weights.weight, workspace.backward_panels, 0)
     _backward_shard(dy, workspace, 0, dx)
-    _unpack_gradients(workspace.d_weights[0], gradients)
+    unpack_gradients(workspace.d_weights[0], gradients)
 
 
 @kernel
-def _pack_forward(weights, workspace):
-    pack(weights.weight.T, workspace.forward_panels, 0)
-    pack(weights.bias.reshape(1, -1), workspace.forward_panels, weights.weight.shape[1])
+def pack_weights(weights, panels):
+    """Pack ``[w | b].T``, which multiplies ``[x | 1]``."""
+    pack(weights.weight.T, panels, 0)
+    pack(weights.bias.reshape(1, -1), panels, weights.weight.shape[1])
 
 
 @parallel_kernel
 def _forward(weights, x, workspace, y):
-    _pack_forward(weights, workspace)
+    pack_weights(weights, workspace.forward_panels)
     for shard in numba.prange(workspace.operand.shape[0]):
         _forward_shard(x, workspace, np.int64(shard), y)
 
@@ -143,7 +151,7 @@ def _backward(weights, dy, workspace, gradients, dx):
         _backward_shard(dy, workspace, np.int64(shard), dx)
     for row in range(workspace.d_weights.shape[1]):
         sum_shards(workspace.d_weights, row)
-    _unpack_gradients(workspace.d_weights[0], gradients)
+    unpack_gradients(workspace.d_weights[0], gradients)
 
 
 @kernel
@@ -159,7 +167,7 @@ def _backward_shard(dy, workspace, shard, dx):
 
 
 @kernel
-def _unpack_gradients(total, gradients):
+def unpack_gradients(total, gradients):
     """Take the gradients apart: the columns of `total` are ``[w | b]``."""
     input_size = gradients.weight.shape[1]
     copy(total[:, :input_size], gradients.weight)

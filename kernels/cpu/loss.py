@@ -6,7 +6,7 @@ import numpy as np
 
 from kernels.cpu.compilation import kernel
 
-__all__ = ["mse_loss"]
+__all__ = ["cross_entropy_loss", "cross_entropy_row", "mse_loss"]
 
 
 def mse_loss(y_hat: np.ndarray, y: np.ndarray, weights: np.ndarray, gradient: np.ndarray) -> float:
@@ -21,6 +21,24 @@ def mse_loss(y_hat: np.ndarray, y: np.ndarray, weights: np.ndarray, gradient: np
         ``=`` gradient with respect to `y_hat`.
     """
     return _mse_loss(y_hat, y, weights, gradient)
+
+
+def cross_entropy_loss(logits: np.ndarray, targets: np.ndarray, weights: np.ndarray, gradient: np.ndarray) -> float:
+    """Return the weighted mean cross-entropy in nats, ``-sum(w log softmax(logits)[target]) / sum(w)``.
+
+    Where the logits come from a linear layer over many classes, `softmax_cross_entropy` needs less memory.
+
+    Parameters
+    ----------
+    logits : (rows, classes) array
+    targets : (rows,) int64 array
+        Looked at where the row's weight is not 0.
+    weights : (rows,) array
+        Weight of each row, 0 for a row that does not count; not all zero.
+    gradient : (rows, classes) array
+        ``=`` gradient with respect to `logits`, which may be the same array.
+    """
+    return _cross_entropy_loss(logits, targets, weights, gradient)
 
 
 @kernel
@@ -40,3 +58,71 @@ def _mse_loss(y_hat, y, weights, gradient):
                 gradient[row, column] = 2.0 * scale * weights[row] * error
                 error_sum += weights[row] * error * error
     return error_sum * scale
+
+
+@kernel
+def _cross_entropy_loss(logits, targets, weights, gradient):
+    weight_sum, loss_sum = 0.0, 0.0
+    for row in range(logits.shape[0]):
+        weight_sum += weights[row]
+    scale = logits.dtype.type(1.0 / weight_sum)
+    for row in range(logits.shape[0]):
+        loss = cross_entropy_row(logits[row], targets[row], weights[row], scale, gradient[row])
+        loss_sum += weights[row] * np.float64(loss)
+    return loss_sum / weight_sum
+
+
+@kernel
+def cross_entropy_row(logits, target, weight, scale, gradient):
+    """Return ``-log softmax(logits)[target]`` and write ``gradient = scale * weight * (softmax - one-hot target)``.
+
+    Parameters
+    ----------
+    logits : (classes,) array
+    target : int
+    weight, scale : numbers of the dtype of `logits`
+        Where `weight` is 0, loss and gradient are 0.
+    gradient : (classes,) array
+        ``=``; may be the same as `logits`.
+    """
+    if weight == 0:
+        for j in range(gradient.shape[0]):
+            gradient[j] = 0
+        return logits.dtype.type(0)
+    target_logit = logits[target]
+    top = _largest(logits)
+    for j in range(logits.shape[0]):
+        gradient[j] = np.exp(logits[j] - top)
+    total = _sum(gradient)
+    share = scale * weight / total
+    for j in range(gradient.shape[0]):
+        gradient[j] *= share
+    gradient[target] -= scale * weight
+    return np.log(total) - (target_logit - top)
+
+
+# Four results side by side: each operation of one would wait for the one before it.
+
+
+@kernel
+def _largest(numbers):
+    count = numbers.shape[0] - numbers.shape[0] % 4
+    a = b = c = d = numbers[0]
+    for j in range(0, count, 4):
+        a, b = max(a, numbers[j]), max(b, numbers[j + 1])
+        c, d = max(c, numbers[j + 2]), max(d, numbers[j + 3])
+    for j in range(count, numbers.shape[0]):
+        a = max(a, numbers[j])
+    return max(max(a, b), max(c, d))
+
+
+@kernel
+def _sum(numbers):
+    count = numbers.shape[0] - numbers.shape[0] % 4
+    a = b = c = d = numbers.dtype.type(0)
+    for j in range(0, count, 4):
+        a, b = a + numbers[j], b + numbers[j + 1]
+        c, d = c + numbers[j + 2], d + numbers[j + 3]
+    for j in range(count, numbers.shape[0]):
+        a += numbers[j]
+    return (a + b) + (c + d)

@@ -18,7 +18,9 @@ from kernels.cuda.attention import (
     dot_attention_forward,
 )
 from kernels.cuda.dropout import dropout
+from kernels.cuda.embedding import embedding_backward, embedding_forward
 from kernels.cuda.gather import gather_windows
+from kernels.cuda.generation import generate_tokens, generation_workspace
 from kernels.cuda.layer_norm import (
     LayerNormWeights,
     layer_norm_backward,
@@ -26,9 +28,10 @@ from kernels.cuda.layer_norm import (
     layer_norm_workspace,
 )
 from kernels.cuda.linear import LinearWeights, linear_backward, linear_forward, linear_workspace
-from kernels.cuda.loss import mse_loss
+from kernels.cuda.loss import cross_entropy_loss, mse_loss
 from kernels.cuda.lstm import LSTMWeights, lstm_backward, lstm_forward, lstm_gates, lstm_workspace
 from kernels.cuda.optim import adam_step, clip_gradient_norm
+from kernels.cuda.softmax import softmax_cross_entropy, softmax_workspace
 from kernels.cuda.steps import copy_steps
 
 __all__ = [
@@ -42,10 +45,15 @@ __all__ = [
     "clip_gradient_norm",
     "copy_into",
     "copy_steps",
+    "cross_entropy_loss",
     "dot_attention_backward",
     "dot_attention_forward",
     "dropout",
+    "embedding_backward",
+    "embedding_forward",
     "gather_windows",
+    "generate_tokens",
+    "generation_workspace",
     "layer_norm_backward",
     "layer_norm_forward",
     "layer_norm_workspace",
@@ -58,6 +66,8 @@ __all__ = [
     "lstm_workspace",
     "mse_loss",
     "name",
+    "softmax_cross_entropy",
+    "softmax_workspace",
     "tanh_backward",
     "tanh_forward",
     "to_host",

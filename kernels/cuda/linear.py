@@ -8,7 +8,15 @@ from numba import cuda
 
 from kernels.cuda.launch import launch
 
-__all__ = ["LinearWeights", "linear_backward", "linear_forward", "linear_workspace"]
+__all__ = [
+    "LinearWeights",
+    "input_gradient",
+    "linear_backward",
+    "linear_forward",
+    "linear_workspace",
+    "product_rows",
+    "weight_gradient",
+]
 
 
 class LinearWeights(NamedTuple):
@@ -32,17 +40,18 @@ def linear_workspace(rows: int, input_size: int, output_size: int, dtype: str) -
 def linear_forward(weights: LinearWeights, x: Any, workspace: _Workspace, y: Any) -> None:
     """``y = x @ weight.T + bias``; arguments as `kernels.cpu.linear.linear_forward`."""
     workspace.x.copy_to_device(x)
-    launch(_forward, y.shape, *weights, x, y)
+    launch(product_rows, y.shape, *weights, x, y)
 
 
 def linear_backward(weights: LinearWeights, dy: Any, workspace: _Workspace, gradients: LinearWeights, dx: Any) -> None:
     """Back-propagate; arguments as `kernels.cpu.linear.linear_backward`."""
-    launch(_input_gradient, dx.shape, weights.weight, dy, dx)
-    launch(_weight_gradient, weights.weight.shape, workspace.x, dy, *gradients)
+    launch(input_gradient, dx.shape, weights.weight, dy, dx)
+    launch(weight_gradient, weights.weight.shape, workspace.x, dy, *gradients, False)
 
 
 @cuda.jit
-def _forward(weight, bias, x, y):
+def product_rows(weight, bias, x, y):
+    """``y = x @ weight.T + bias``, a thread per element."""
     row, column = cuda.grid(2)
     if row < y.shape[0] and column < y.shape[1]:
         total = bias[column]
@@ -52,7 +61,8 @@ def _forward(weight, bias, x, y):
 
 
 @cuda.jit
-def _input_gradient(weight, dy, dx):
+def input_gradient(weight, dy, dx):
+    """``dx = dy @ weight``, a thread per element."""
     row, k = cuda.grid(2)
     if row < dx.shape[0] and k < dx.shape[1]:
         total = dx.dtype.type(0)
@@ -62,11 +72,13 @@ def _input_gradient(weight, dy, dx):
 
 
 @cuda.jit
-def _weight_gradient(x, dy, d_weight, d_bias):
+def weight_gradient(x, dy, d_weight, d_bias, accumulate):
+    """``d_weight (+)= dy.T @ x`` and ``d_bias (+)= sum of dy``, a thread per element."""
     column, k = cuda.grid(2)
     if column < d_weight.shape[0] and k < d_weight.shape[1]:
-        total = d_weight.dtype.type(0)
-        total_bias = d_bias.dtype.type(0)
+        total, total_bias = d_weight.dtype.type(0), d_bias.dtype.type(0)
+        if accumulate:
+            total, total_bias = d_weight[column, k], d_bias[column]
         for row in range(x.shape[0]):
             total += dy[row, column] * x[row, k]
             total_bias += dy[row, column]

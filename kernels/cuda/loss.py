@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from numba import cuda
 
 from kernels.cuda.launch import launch
 
-__all__ = ["mse_loss"]
+__all__ = ["cross_entropy_loss", "cross_entropy_rows", "mse_loss"]
 
 
 def mse_loss(y_hat: Any, y: Any, weights: Any, gradient: Any) -> float:
@@ -20,6 +21,15 @@ def mse_loss(y_hat: Any, y: Any, weights: Any, gradient: Any) -> float:
     scale = 1 / (y.shape[1] * weight_sum)
     launch(_gradient, y.shape, y_hat, y, weights, scale, gradient)
     return float(error_sum * scale)
+
+
+def cross_entropy_loss(logits: Any, targets: Any, weights: Any, gradient: Any) -> float:
+    """Return the weighted mean cross-entropy in nats; arguments as `kernels.cpu.loss.cross_entropy_loss`."""
+    host_weights = weights.copy_to_host().astype(np.float64)
+    number, total = np.dtype(logits.dtype).type, float(host_weights.sum())
+    losses = cuda.device_array(logits.shape[0], logits.dtype)
+    launch(cross_entropy_rows, logits.shape[0], logits, targets, weights, number(1 / total), gradient, losses)
+    return float(np.dot(losses.copy_to_host().astype(np.float64), host_weights)) / total
 
 
 @cuda.jit
@@ -41,3 +51,28 @@ def _gradient(y_hat, y, weights, scale, gradient):
             gradient[row, column] = 0
         else:
             gradient[row, column] = 2.0 * scale * weights[row] * (y_hat[row, column] - y[row, column])
+
+
+@cuda.jit
+def cross_entropy_rows(logits, targets, weights, scale, gradient, losses):
+    """Write loss and gradient of each row, a thread per row; see `kernels.cpu.loss.cross_entropy_row`."""
+    row = cuda.grid(1)
+    if row < logits.shape[0]:
+        weight, zero = weights[row], scale - scale
+        losses[row] = zero
+        if weight == zero:
+            for j in range(logits.shape[1]):
+                gradient[row, j] = zero
+        else:
+            top, target_logit = logits[row, 0], logits[row, targets[row]]
+            for j in range(1, logits.shape[1]):
+                top = max(top, logits[row, j])
+            total = zero
+            for j in range(logits.shape[1]):
+                gradient[row, j] = math.exp(logits[row, j] - top)
+                total += gradient[row, j]
+            share = scale * weight / total
+            for j in range(logits.shape[1]):
+                gradient[row, j] *= share
+            gradient[row, targets[row]] -= scale * weight
+            losses[row] = math.log(total) - (target_logit - top)

@@ -5,6 +5,7 @@ import pytest
 
 from tests.conftest import on_device
 from tests.gradcheck import central_difference
+from tests.reference import cross_entropy
 
 
 def loss_of(ops, y_hat, y, weights):
@@ -39,3 +40,59 @@ def test_nan_that_counts_comes_out(ops):
     loss, gradient = loss_of(ops, np.array([[np.nan], [1.0]]), np.zeros((2, 1)), np.ones(2))
     assert np.isnan(loss)
     assert np.isnan(gradient[0, 0])
+
+
+def cross_entropy_of(ops, logits, targets, weights):
+    gradient = ops.zeros(logits.shape, logits.dtype.name)
+    loss = ops.cross_entropy_loss(
+        on_device(ops, logits), on_device(ops, targets), on_device(ops, weights.astype(logits.dtype)), gradient
+    )
+    return loss, ops.to_host(gradient)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("float64", 1e-12)])
+def test_cross_entropy_agrees_with_the_reference(ops, rng, dtype, tolerance):
+    logits, targets = rng.normal(size=(6, 5)).astype(dtype), rng.integers(0, 5, 6)
+    weights = np.array([1, 0.5, 0, 2, 1, 1])
+    loss, gradient = cross_entropy_of(ops, logits, targets, weights)
+    expected_loss, expected_gradient = cross_entropy(logits, targets, weights)
+    assert loss == pytest.approx(expected_loss, rel=tolerance)
+    np.testing.assert_allclose(gradient, expected_gradient, atol=tolerance)
+
+
+def test_cross_entropy_gradient_agrees_with_central_differences(ops, rng):
+    logits, targets, weights = rng.normal(size=(3, 4)), np.array([2, 0, 3]), np.array([1.0, 0.0, 0.5])
+    _, gradient = cross_entropy_of(ops, logits, targets, weights)
+    expected = central_difference(lambda: cross_entropy_of(ops, logits, targets, weights)[0], logits)
+    np.testing.assert_allclose(gradient, expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_cross_entropy_of_large_logits_neither_overflows_nor_loses_the_target(ops, dtype):
+    logits = np.array([[1e4, 0, -1e4], [-1e4, -1e4, -1e4], [3e38, 3e38, 0]], dtype)
+    loss, gradient = cross_entropy_of(ops, logits, np.array([1, 2, 0]), np.ones(3))
+    assert loss == pytest.approx((1e4 + np.log(3) + np.log(2)) / 3, rel=1e-6)
+    assert np.isfinite(gradient).all()
+
+
+def test_a_target_of_weight_zero_is_not_looked_at(ops, rng):
+    logits = rng.normal(size=(2, 3))
+    logits[1] = np.nan
+    loss, gradient = cross_entropy_of(ops, logits, np.array([1, 0]), np.array([1.0, 0.0]))
+    assert np.isfinite(loss)
+    assert (gradient[1] == 0).all()
+
+
+def test_nan_logits_come_out(ops):
+    loss, gradient = cross_entropy_of(ops, np.array([[0.0, np.nan, 1.0]]), np.array([0]), np.ones(1))
+    assert np.isnan(loss)
+    assert np.isnan(gradient).all()
+
+
+def test_gradient_may_take_the_place_of_the_logits(ops, rng):
+    logits, targets = rng.normal(size=(4, 3)), np.array([2, 0, 1, 1])
+    expected = cross_entropy_of(ops, logits, targets, np.ones(4))
+    shared = on_device(ops, logits)
+    loss = ops.cross_entropy_loss(shared, on_device(ops, targets), on_device(ops, np.ones(4)), shared)
+    assert loss == expected[0]
+    np.testing.assert_array_equal(ops.to_host(shared), expected[1])

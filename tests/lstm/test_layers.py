@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lstm.layers import Linear
+from lstm.layers import Embedding, Linear
 from tests.reference import relative_error
 
 
@@ -60,3 +60,47 @@ def test_a_gradient_of_another_shape_is_refused(shape):
 def test_backward_without_forward_is_refused():
     with pytest.raises(RuntimeError, match="forward"):
         Linear(3, 2).backward(np.zeros((4, 2), "float32"))
+
+
+@pytest.mark.parametrize("shape", [(5,), (2, 3), (0,), (2, 1, 4)])
+def test_embedding_looks_up_indices_of_any_shape(rng, shape):
+    layer = Embedding(9, 4, dtype="float64", seed=rng)
+    indices = rng.integers(0, 9, shape)
+    y, dy = layer.forward(indices), rng.normal(size=(*shape, 4))
+    np.testing.assert_array_equal(y, layer.parameters["weight"][indices])
+    layer.parameters.gradients[:] = 99  # written, not added to
+    layer.backward(dy)
+    expected = np.zeros((9, 4))
+    np.add.at(expected, indices, dy)
+    np.testing.assert_allclose(layer.parameters.gradient("weight"), expected, atol=1e-14)
+    layer.backward(dy, accumulate=True)
+    np.testing.assert_allclose(layer.parameters.gradient("weight"), 2 * expected, atol=1e-14)
+
+
+def test_embedding_keeps_the_indices_it_was_given(rng):
+    layer, indices = Embedding(3, 2, dtype="float64"), np.array([0, 1])
+    layer.forward(indices)
+    indices[:] = 2
+    layer.backward(np.ones((2, 2)))
+    assert layer.parameters.gradient("weight")[:, 0].tolist() == [1, 1, 0]
+
+
+@pytest.mark.parametrize("indices", [[3], [-1], [0.0]])
+def test_embedding_refuses_what_is_no_index(indices):
+    with pytest.raises(ValueError, match="they must"):
+        Embedding(3, 2).forward(np.array(indices))
+
+
+def test_embedding_refuses_a_gradient_of_another_shape():
+    layer = Embedding(3, 2)
+    with pytest.raises(RuntimeError, match="forward"):
+        layer.backward(np.zeros((1, 2), "float32"))
+    layer.forward(np.zeros((2, 2), int))
+    with pytest.raises(ValueError, match=r"it must be \(2, 2, 2\)"):
+        layer.backward(np.zeros((4, 2), "float32"))
+
+
+def test_embedding_starts_from_the_same_values_for_the_same_seed():
+    first, second = (Embedding(50, 40, scale=0.1, seed=3).parameters["weight"] for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    assert first.std() == pytest.approx(0.1, rel=0.1)

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from lstm.metrics import mape, regression, skill
+from lstm.metrics import mape, regression, sequence, skill
 
 
 def test_measures_by_hand():
@@ -68,3 +70,45 @@ def test_skill_is_the_share_of_the_naive_error_taken_away():
     assert skill(0.9, 1.0) == pytest.approx(0.1)
     assert skill(1.5, 1.0) == pytest.approx(-0.5)
     assert np.isnan(skill(0.5, 0.0))
+
+
+def test_sequence_metrics_of_a_small_example():
+    probabilities = np.array([[0.5, 0.25, 0.25], [0.1, 0.8, 0.1]])
+    scores = sequence(np.array([0, 2]), np.log(probabilities))
+    expected = -(math.log(0.5) + math.log(0.1)) / 2
+    assert scores == pytest.approx({"accuracy": 0.5, "cross_entropy": expected, "perplexity": math.exp(expected)})
+
+
+def test_sequence_metrics_do_not_depend_on_the_logits_scale_and_shift(rng):
+    targets, logits = rng.integers(0, 5, (3, 4)), rng.normal(size=(3, 4, 5))
+    assert sequence(targets, logits + 1e4) == pytest.approx(sequence(targets, logits), rel=1e-9)
+    assert sequence(targets, logits.astype("float32") * 0)["perplexity"] == pytest.approx(5)
+
+
+def test_what_is_masked_is_not_looked_at(rng):
+    targets, logits = rng.integers(0, 5, (2, 3)), rng.normal(size=(2, 3, 5))
+    mask = np.array([[True, True, False], [True, False, False]])
+    expected = sequence(targets[mask], logits[mask])
+    targets[~mask], logits[~mask] = -100, np.nan
+    assert sequence(targets, logits, mask) == expected
+
+
+def test_a_target_of_probability_zero_costs_infinity():
+    scores = sequence(np.array([0]), np.array([[-np.inf, 0.0]]))
+    assert scores == {"accuracy": 0.0, "cross_entropy": math.inf, "perplexity": math.inf}
+
+
+@pytest.mark.parametrize(
+    ("targets", "logits", "mask", "message"),
+    [
+        ([0, 1], np.zeros((3, 2)), None, "have shape"),
+        ([0, 1], np.zeros((2, 2)), [True], "have shape"),
+        ([0, 1], np.zeros((2, 2)), [False, False], "no target counts"),
+        ([0, 2], np.zeros((2, 2)), None, "integers from 0 to 1"),
+        ([0.0, 1.0], np.zeros((2, 2)), None, "integers from 0 to 1"),
+        ([0, 1], np.full((2, 2), np.nan), None, "NaN"),
+    ],
+)
+def test_sequence_metrics_refuse_what_makes_no_sense(targets, logits, mask, message):
+    with pytest.raises(ValueError, match=message):
+        sequence(np.array(targets), logits, None if mask is None else np.array(mask))

@@ -80,3 +80,18 @@ def test_a_cosine_falls_from_its_peak_to_a_twentieth():
 
 def test_a_schedule_of_one_step_is_its_peak():
     assert learning_rate_at(0, 1, 0.2, "cosine") == 0.2
+
+
+def test_one_cycle_rises_to_its_peak_and_falls_to_a_hundredth():
+    rates = [learning_rate_at(step, 101, 0.2, "one_cycle") for step in range(101)]
+    assert rates[0] == pytest.approx(0.01)
+    assert np.argmax(rates) == 5
+    assert rates[5] == pytest.approx(0.2)
+    assert rates[-1] == pytest.approx(0.002)
+    assert (np.diff(rates[:6]) > 0).all()
+    assert (np.diff(rates[5:]) < 0).all()
+    assert learning_rate_at(0, 1, 0.2, "one_cycle") == 0.2
+
+
+def test_plateau_halves_with_every_worse_epoch():
+    assert [learning_rate_at(50, 100, 0.4, "plateau", worse) for worse in (0, 1, 3)] == [0.4, 0.2, 0.05]

@@ -24,7 +24,8 @@ dispatcher.get_current_device = Hopper
 import kernels.cuda
 from kernels.cuda.dropout import _dropout
 from kernels.masks import Mask
-from kernels.cuda import activation, attention, gather, layer_norm, linear, loss, lstm, optim, steps
+from kernels.cuda import activation, attention, embedding, gather, generation, layer_norm, linear, loss, lstm
+from kernels.cuda import optim, softmax, steps
 
 number = {"float32": float32, "float64": float64}["DTYPE"]
 one, two, three = (types.Array(number, ndim, "C") for ndim in (1, 2, 3))
@@ -40,12 +41,18 @@ signatures = {
     lstm._recurrent_gradient: (three, three, two),
     lstm._input_gradient: (three, three, two),
     lstm._bias_gradient: (three, one),
-    linear._forward: (two, one, two, two),
-    linear._input_gradient: (two, two, two),
-    linear._weight_gradient: (two, two, two, one),
+    linear.product_rows: (two, one, two, two),
+    linear.input_gradient: (two, two, two),
+    linear.weight_gradient: (two, two, two, one, boolean),
+    loss.cross_entropy_rows: (two, integers, one, number, two, one),
+    softmax._largest: (two, integers),
     optim._adam: (one,) * 4 + (number,) * 7,
     optim._scale: (one, number),
     _dropout: (three, three, mask),
+    embedding._forward: (two, integers, two),
+    embedding._backward: (integers, two, two, boolean),
+    generation._generate: (two, three, three, two, two, one, one, one, int64, two, two, one, number, int64, number)
+    + (integers,),
     gather._gather: (two, integers, three),
     attention._query_scores: (two, three, integers, three),
     attention._query_scores_backward: (two, three, integers, three, two, three),

@@ -6,6 +6,7 @@ import pytest
 
 import data.samples
 from data.sources import SampleSource, Selection
+from data.text import sample_text
 
 
 @pytest.mark.parametrize("symbol", ["sp500", "nasdaq"])
@@ -22,6 +23,12 @@ def test_the_readme_names_the_days_without_volume():
     days = bars.loc[bars["volume"] == 0, "ds"].dt.strftime("%Y-%m-%d").tolist()
     assert days == ["2015-05-12", "2018-01-09"]
     assert all(day in readme() for day in days)
+
+
+def test_the_text_is_as_long_as_the_readme_tells():
+    text = sample_text()
+    counts = f"{len(text):,} characters, {len(set(text))} different ones, in\n{text.count(chr(10)):,} lines"
+    assert counts in readme()
 
 
 def readme() -> str:

@@ -1,0 +1,322 @@
+"""``gatecast text``: train a language model, evaluate it, let it write."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flows.commands.options import CommonOptions, given, takes
+from flows.terminal import command_line, console, explained, print_next, print_paths, print_table, print_times, warn
+
+if TYPE_CHECKING:
+    from flows.settings import Workspace
+    from flows.text import TextSettings
+    from lstm.char_lm import CharLM
+
+MODEL, TRAINING, RUN = "Model", "Training", "This run"
+
+Files = Annotated[list[Path] | None, typer.Argument(metavar="FILE…", help="Text files in UTF-8.", show_default=False)]
+Name = Annotated[str | None, typer.Option(help="Name of the model.", show_default="the only one there is")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(CommonOptions):
+    """The options of ``gatecast text train``; None stands for the default of `flows.text.TextSettings`."""
+
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="FILE…",
+            help="Text files in UTF-8, read one after another; a megabyte of Shakespeare if none is named.",
+            show_default=False,
+        ),
+    ] = None
+    level: Annotated[
+        str | None,
+        typer.Option(help="character or word.", show_default="character", rich_help_panel=MODEL),
+    ] = None
+    hidden_size: Annotated[
+        int | None, typer.Option(help="Units of each LSTM layer.", show_default="384", rich_help_panel=MODEL)
+    ] = None
+    num_layers: Annotated[
+        int | None,
+        typer.Option("--num-layers", "--layers", help="LSTM layers.", show_default="1", rich_help_panel=MODEL),
+    ] = None
+    embedding_size: Annotated[
+        int | None,
+        typer.Option(help="Numbers that stand for a character or word.", show_default="64", rich_help_panel=MODEL),
+    ] = None
+    tie_weights: Annotated[
+        bool | None,
+        typer.Option(
+            "--tie-weights",
+            help="Let embedding and softmax share their weights; for large vocabularies.",
+            show_default=False,
+            rich_help_panel=MODEL,
+        ),
+    ] = None
+    dropout: Annotated[
+        float | None,
+        typer.Option(help="Share of each layer's output dropped.", show_default="0.2", rich_help_panel=MODEL),
+    ] = None
+    recurrent_dropout: Annotated[
+        float | None,
+        typer.Option(help="Share of the state dropped between steps.", show_default="0.1", rich_help_panel=MODEL),
+    ] = None
+    min_count: Annotated[
+        int | None,
+        typer.Option(
+            help="Rarer characters or words become <unk>.", show_default="1, of words 2", rich_help_panel=MODEL
+        ),
+    ] = None
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            "--minutes",
+            "--max-minutes",
+            help="Time for training, which becomes a number of steps.",
+            show_default="3; none with --epochs",
+            rich_help_panel=TRAINING,
+        ),
+    ] = None
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            "--epochs",
+            "--max-epochs",
+            help="Passes over the text at most.",
+            show_default="as the time allows",
+            rich_help_panel=TRAINING,
+        ),
+    ] = None
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Greatest step size of Adam.", show_default="0.004", rich_help_panel=TRAINING)
+    ] = None
+    schedule: Annotated[
+        str | None,
+        typer.Option(
+            help="one_cycle, cosine, plateau or constant.", show_default="one_cycle", rich_help_panel=TRAINING
+        ),
+    ] = None
+    batch_size: Annotated[
+        int | None, typer.Option(help="Streams read side by side.", show_default="32", rich_help_panel=TRAINING)
+    ] = None
+    seq_len: Annotated[
+        int | None, typer.Option(help="Steps a gradient flows back.", show_default="64", rich_help_panel=TRAINING)
+    ] = None
+    seed: Annotated[
+        int | None, typer.Option(help="The same seed gives the same bits.", show_default="0", rich_help_panel=TRAINING)
+    ] = None
+    name: Annotated[
+        str | None,
+        typer.Option(help="Name of the model.", show_default="the file's, as novel-text", rich_help_panel=RUN),
+    ] = None
+    force: Annotated[
+        bool, typer.Option("--force", help="Run every step, even where nothing has changed.", rich_help_panel=RUN)
+    ] = False
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a training that was interrupted.", rich_help_panel=RUN)
+    ] = False
+
+    def settings(self) -> TextSettings:
+        """Return the settings of the run."""
+        from flows.text import TextSettings
+        from lstm.config import CharLMSettings
+
+        model = {name: getattr(self, name) for name in CharLMSettings.model_fields if hasattr(self, name)}
+        minutes = self.minutes if self.minutes is not None or self.epochs is not None else 3.0
+        epochs = self.epochs if self.epochs is not None else 1000
+        return TextSettings(
+            name=self.name,
+            paths=tuple(self.files or ()),
+            model=CharLMSettings(**given(**model, max_minutes=minutes, max_epochs=epochs)),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions(CommonOptions):
+    """The options of ``gatecast text evaluate``."""
+
+    files: Files = None
+    name: Name = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateOptions(CommonOptions):
+    """The options of ``gatecast text generate``."""
+
+    prompt: Annotated[str, typer.Option(help="What the model reads first.", show_default="the start of a line")] = ""
+    length: Annotated[int, typer.Option(help="Characters, or words, to write.")] = 500
+    temperature: Annotated[
+        float, typer.Option(help="Below 1 keeps to what is probable; 0 always takes the most probable.")
+    ] = 0.8
+    top_k: Annotated[int | None, typer.Option(help="Draw among the K most probable.", show_default="all")] = None
+    top_p: Annotated[float, typer.Option(help="Draw among the most probable that have this share together.")] = 1.0
+    seed: Annotated[int, typer.Option(help="The same seed gives the same text.")] = 0
+    stop: Annotated[str | None, typer.Option(help="End before this string.", show_default=False)] = None
+    name: Name = None
+
+
+def train(options: TrainOptions) -> None:
+    """Train a language model on text files.
+
+    Reads the files, trains an LSTM for three minutes, compares it with models that only count on the last tenth of the
+    text, and makes it the champion if it is not worse than the present one.
+    """
+    started = time.perf_counter()
+    with explained(options.debug, after_interrupt=f"to go on where it stopped: {command_line('--resume')}"):
+        options.prepare()
+        with console(stderr=True).status("Starting Prefect"):
+            settings = options.settings()
+            from flows.orchestration import start_embedded_server
+            from flows.text import train_text
+
+            start_embedded_server()
+        result = train_text(settings, resume=options.resume, force=options.force)
+        show(result, time.perf_counter() - started)
+
+
+def show(result: Mapping[str, Any], seconds: float) -> None:
+    """Print the closing tables: scores beside the counting models, a sample, what was written, what to type next."""
+    from data.store import read_json
+    from flows.text import score_rows
+
+    evaluated = result["evaluate"]
+    evaluation = read_json(Path(evaluated["evaluation"]))
+    print_table(
+        score_rows(evaluation["scores"]), "On the last part of the text, which was not trained on (nats per token)"
+    )
+    console().print(evaluation["verdict"], markup=False)
+    print_times(result["steps"], seconds, result["train"]["milliseconds_per_step"])
+    console().print("\n[bold]It writes[/bold]")
+    console().print(Path(evaluated["sample"]).read_text(encoding="utf-8")[:400].rstrip() + " …", markup=False)
+    print_paths(
+        {
+            "model": result["checkpoint"]["path"],
+            "scores": evaluated["evaluation"],
+            "loss curves": evaluated["losses"],
+            "sample": evaluated["sample"],
+        }
+    )
+    print_next(f"text generate --name {result['name']} --length 2000")
+
+
+def evaluate(options: EvaluateOptions) -> None:
+    """Say how well a model expects a text it has not seen.
+
+    The state runs through the whole text. Beside the model stand the text's own letter frequencies and the xz
+    compressor.
+    """
+    with explained(options.debug):
+        options.prepare()
+        from data.errors import InputError
+        from data.text import read_text
+        from flows.settings import Workspace
+
+        if not options.files:
+            raise InputError("No text is named; give one or more files.")
+        text = read_text(options.files)
+        name, model = _champion(Workspace.from_environment(), options.name)
+        with console(stderr=True).status(f"Reading {len(text):,} characters"):
+            result = model.evaluate(text)
+        rows = [
+            {"model": f"LSTM ({name})", "bits/char": f"{result['bits_per_char']:.4f}"},
+            *({"model": label, "bits/char": f"{bits:.4f}"} for label, bits in _compressors(text).items()),
+        ]
+        print_table(rows, f"{len(text):,} characters")
+        unit = "character" if model.settings.level == "character" else "word"
+        console().print(
+            f"Cross-entropy {result['cross_entropy']:.4f} nats per {unit}, perplexity {result['perplexity']:,.3f}, "
+            f"accuracy {result['accuracy']:.1%} over {result['tokens']:,} {unit}s."
+        )
+        if result["unknown"]:
+            scored = (
+                "scored as <unk>, without their spelling"
+                if model.vocabulary and model.vocabulary.trained_unknown
+                else "left out of the score"
+            )
+            warn(f"{result['unknown']:,} {unit}s of the text are unknown to the model; they are {scored}.")
+        print_next(f"text generate --name {name}")
+
+
+def generate(options: GenerateOptions) -> None:
+    """Let a model write.
+
+    The text appears as it is written; the same seed gives the same text.
+    """
+    with explained(options.debug):
+        options.prepare()
+        from data.errors import InputError
+        from flows.settings import Workspace
+
+        if any("\ud800" <= letter <= "\udfff" for letter in options.prompt):  # bytes that could not be decoded
+            raise InputError("The prompt is not UTF-8; give it in the terminal's encoding.")
+        _, model = _champion(Workspace.from_environment(), options.name)
+        vocabulary = model.vocabulary
+        unknown = [] if vocabulary is None or not options.prompt else vocabulary.unknown(options.prompt)
+        if unknown:
+            warn(f"The model does not know {', '.join(map(repr, unknown[:5]))} of the prompt.")
+        parts = model.stream(
+            options.prompt, options.length, options.temperature, options.top_k, options.seed,
+            top_p=options.top_p, stop=options.stop,
+        )  # fmt: skip
+        try:
+            # The text goes to standard output as it is, for a pipe as for a terminal.
+            for part in chain([options.prompt], parts, ["\n"]):
+                sys.stdout.write(part)
+                sys.stdout.flush()
+        except BrokenPipeError:
+            # Whoever read the text, such as head, has enough of it; Python would complain again at the end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _champion(workspace: Workspace, name: str | None) -> tuple[str, CharLM]:
+    """Load the champion of the language model that is named, or of the only one."""
+    from flows.registry import Registry, choose_champion
+    from lstm import load
+    from lstm.char_lm import CharLM
+
+    chosen = choose_champion(workspace, name, CharLM.kind, "language model", "gatecast text train")
+    registry = Registry(workspace.models / chosen)
+    version = registry.champion()
+    assert version is not None  # it is among the champions
+    return registry.name, load(registry.path(version))
+
+
+def _compressors(text: str) -> dict[str, float]:
+    """Return the bits per character that the text's own character frequencies and xz need."""
+    import lzma
+    import math
+    from collections import Counter
+
+    counts = Counter(text)
+    entropy = -sum(count * math.log2(count / len(text)) for count in counts.values()) / len(text)
+    xz = 8 * len(lzma.compress(text.encode(), preset=9 | lzma.PRESET_EXTREME)) / len(text)
+    return {"the text's own character frequencies": entropy, "xz -9e": xz}
+
+
+app = typer.Typer(
+    name="text",
+    help="Language models: train one on text files, evaluate it, let it write.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+TRAIN_EXAMPLES = """Examples:
+
+gatecast text train   (Shakespeare, three minutes)
+
+gatecast text train novel.txt letters.txt --minutes 10
+
+gatecast text train --level word --tie-weights --embedding-size 384
+"""
+app.command(epilog=TRAIN_EXAMPLES)(takes(TrainOptions)(train))
+app.command()(takes(EvaluateOptions)(evaluate))
+app.command()(takes(GenerateOptions)(generate))

@@ -1,0 +1,297 @@
+"""Train a language model: text → train → evaluate → version → promote.
+
+The model is `lstm.CharLM`. Its result stands beside those of models that only count: token frequencies, and contexts of
+four tokens. The champion is the version that needs the fewest bits per character of the text's last part.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import Field, field_validator
+
+from data.errors import InputError
+from data.store import atomic_file, sha256_file, write_json
+from data.text import read_text, sample_text, split_text
+from flows import report
+from flows.orchestration import (
+    Output,
+    Steps,
+    code_version,
+    create_markdown_artifact,
+    create_table_artifact,
+    digest,
+    flow,
+    hashes,
+    task,
+)
+from flows.progress import StepProgress
+from flows.registry import Decision, Registry, champion_kind
+from flows.settings import NAME_PATTERN, Settings, Workspace
+from lstm import load
+from lstm.char_lm import CharLM
+from lstm.checkpoint import fingerprint
+from lstm.config import CharLMSettings
+from lstm.ngram import ngram_cross_entropy
+from lstm.train import EpochRecord
+
+BASELINES = {"counts of 4-token contexts": 4, "token frequencies": 0}
+SAMPLE_TOKENS, SAMPLE_TEMPERATURE = 400, 0.8
+# Refitted with other code or on another processor, the same model differs in the last digits.
+TOLERANCE = 1e-6
+
+
+class TextSettings(Settings):
+    """Everything that decides what `train_text` does."""
+
+    name: str | None = Field(None, pattern=NAME_PATTERN, description="Name of the model; the file's, if left empty")
+    paths: tuple[Path, ...] = Field((), description="Text files in UTF-8, read one after another; empty for the sample")
+    model: CharLMSettings = Field(CharLMSettings(max_minutes=3), description="The language model and its training")
+
+    @field_validator("paths")
+    @classmethod
+    def _absolute(cls, paths: tuple[Path, ...]) -> tuple[Path, ...]:
+        return tuple(path.expanduser().resolve() for path in paths)
+
+    @property
+    def model_name(self) -> str:
+        """The name that is given, or one made from the first file's."""
+        stem = re.sub(r"[^A-Za-z0-9._-]+", "-", self.paths[0].stem if self.paths else "shakespeare").strip(".-_")
+        words = "-words" if self.model.level == "word" else ""
+        return self.name or f"{stem[:40] or 'text'}-text{words}"
+
+
+DEFAULTS = TextSettings()
+
+
+@flow(name="train text")
+def train_text(settings: TextSettings = DEFAULTS, resume: bool = False, force: bool = False) -> dict[str, Any]:
+    """Train a language model on text files, hold it against counting models and the champion, and let it write.
+
+    Parameters
+    ----------
+    settings : TextSettings
+        Files and model.
+    resume : bool
+        Go on with an interrupted training of the same text, code and settings; it ends with the same bits.
+    force : bool
+        Run every step again, even where nothing has changed.
+
+    Returns
+    -------
+    dict
+        What each step returned, the ``name`` of the model, and name, seconds and cache state of the ``steps``.
+    """
+    workspace = Workspace.from_environment()
+    name = settings.model_name
+    registry = Registry(workspace.models / name)
+    registry.champion()  # a damaged pointer is better found before the training than after it
+    kind = champion_kind(registry)
+    if kind not in (None, CharLM.kind):
+        raise InputError(f"The model {name} is a {kind}; give the language model another --name.")
+    with Steps() as step:
+        text = step(read, [str(path) for path in settings.paths], str(workspace.texts))
+
+        key = digest(text["content_hash"], settings.model, code_version())
+        trained = step(train, text["path"], settings.model, name, str(registry.training_directory(key)), resume)
+
+        directory = workspace.reports / name / key
+        evaluated = step(evaluate, trained["model"], text["path"], name, str(directory))
+        lineage = {"data_hash": text["content_hash"], "data": text["path"], "code_version": code_version()}
+        version = step(
+            checkpoint, trained["model"], evaluated["evaluation"], settings, lineage, str(registry.directory)
+        )
+        bits = evaluated["bits_per_char"]
+        promoted = step(promote, version["version"], bits, text["path"], settings.model, str(registry.directory))
+    return {
+        "name": name,
+        "settings": settings.model_dump(mode="json"),
+        "steps": step.records,
+        "read": text,
+        "train": trained,
+        "evaluate": evaluated,
+        "checkpoint": version,
+        "promote": promoted,
+    }
+
+
+@task("read text", cached=False)
+def read(paths: list[str], texts: str) -> Output:
+    """Read the files, or the sample, and keep the text by its content."""
+    text = read_text([Path(path) for path in paths]) if paths else sample_text()
+    content = text.encode()
+    content_hash = hashlib.sha256(content).hexdigest()
+    path = Path(texts) / f"{content_hash[:12]}.txt"
+    if not path.exists() or sha256_file(path) != content_hash:
+        with atomic_file(path) as temporary:
+            temporary.write_bytes(content)
+    source = f"{len(paths)} file{'s' if len(paths) > 1 else ''}" if paths else "the sample"
+    return {
+        "path": str(path),
+        "content_hash": content_hash,
+        "summary": f"{len(text):,} characters of {source}, {len(set(text))} different ones",
+    }
+
+
+@task("train {name}", cached=True, ignore=("resume",))
+def train(text: str, settings: CharLMSettings, name: str, directory: str, resume: bool) -> Output:
+    """Fit the model; each epoch leaves a checkpoint, from which an interrupted training can go on, and a sample."""
+    folder = Path(directory)
+    begun = resume and any(folder.glob("epoch-*"))
+    model = CharLM.from_settings(settings)
+    with StepProgress() as progress:
+
+        def after_epoch(record: EpochRecord) -> None:
+            progress.after_epoch(record)
+            if math.isfinite(record.seconds):  # not one that was trained before the interruption
+                _publish_sample(model, name, record)
+
+        model.fit(
+            _text_of(text),
+            checkpoints=folder,
+            resume=resume,
+            on_epoch=after_epoch,
+            on_step=lambda step, loss: progress.after_step(step, model.total_steps, loss),
+        )
+    model.save(folder / "model", overwrite=True)
+    steps = model.history[-1].step
+    timed = [record.seconds for record in model.history if math.isfinite(record.seconds)]
+    per_step = 1000 * sum(timed) / (steps * len(timed) / len(model.history)) if timed else None
+    note = "went on with the interrupted training, " if begun else "found nothing to resume, " if resume else ""
+    return {
+        "model": str(folder / "model"),
+        "files": hashes(folder / "model"),
+        "milliseconds_per_step": per_step and round(per_step, 3),
+        "summary": f"{note}{steps:,} steps, {len(model.history)} epochs, the best was {model.best_epoch}",
+    }
+
+
+def _publish_sample(model: CharLM, name: str, record: EpochRecord) -> None:
+    sample = model.generate("", SAMPLE_TOKENS, SAMPLE_TEMPERATURE)
+    # Four blanks make it a block of code whatever it holds.
+    block = "\n".join(f"    {line}" for line in sample.splitlines())
+    heading = f"Epoch {record.epoch}, {record.step:,} steps: {record.validation_loss:.3f} nats per token on validation"
+    create_markdown_artifact(f"{heading}\n\n{block}\n", key=f"{report.artifact_key(name)}-sample", description=heading)
+
+
+@task("evaluate {name}", cached=True)
+def evaluate(model: str, text: str, name: str, directory: str) -> Output:
+    """Score the model beside the counting ones on the end of the text, which it was not trained on."""
+    language_model, folder = load(Path(model)), Path(directory)
+    training, validation = split_text(_text_of(text), language_model.settings.validation_fraction)
+    result = language_model.evaluate(validation)
+    scores = [{"model": "LSTM", **result}, *_baselines(language_model, training, validation, result)]
+    sentence = _verdict(scores)
+    sample = language_model.generate("", 2 * SAMPLE_TOKENS, SAMPLE_TEMPERATURE)
+    written = {
+        "evaluation": write_json(folder / "evaluation.json", {"verdict": sentence, "scores": scores}),
+        "losses": report.plot_losses(
+            language_model.history, language_model.best_epoch, folder / "losses.png", "nats per token"
+        ),
+        "sample": folder / "sample.txt",
+    }
+    with atomic_file(written["sample"]) as temporary:
+        temporary.write_text(sample, encoding="utf-8")
+    key, shown = report.artifact_key(name), report.embedded_picture(written["losses"], "Loss by epoch")
+    create_table_artifact(table=score_rows(scores), key=f"{key}-scores", description=sentence)
+    create_markdown_artifact(f"{sentence}\n\n{shown}\n", key=f"{key}-losses", description=f"Training of {name}")
+    return {
+        **{part: str(path) for part, path in written.items()},
+        "bits_per_char": result["bits_per_char"],
+        "files": hashes(*written.values()),
+        "summary": sentence,
+    }
+
+
+def _baselines(model: CharLM, training: str, validation: str, result: dict[str, float]) -> list[dict[str, Any]]:
+    """Return the scores of the counting models on the tokens that the model was scored on."""
+    vocabulary = model.vocabulary
+    assert vocabulary is not None
+    seen, tokens = vocabulary.encode(training), vocabulary.encode(validation)
+    counts = np.full(len(tokens) - 1, True) if vocabulary.trained_unknown else tokens[1:] != 0
+    scores = []
+    for name, context in BASELINES.items():
+        losses = ngram_cross_entropy(seen, tokens, len(vocabulary), context)[counts]
+        nats = float(losses.mean())
+        bits = nats * result["bits_per_char"] / result["cross_entropy"]
+        scores.append({"model": name, "cross_entropy": nats, "perplexity": math.exp(nats), "bits_per_char": bits})
+    return scores
+
+
+def _verdict(scores: list[dict[str, Any]]) -> str:
+    ours, best = scores[0], min(scores[1:], key=lambda score: score["bits_per_char"])
+    share = ours["bits_per_char"] / best["bits_per_char"] - 1
+    more = f"{abs(share):.1%} {'fewer' if share < 0 else 'more'}" if share < 1 else "over twice as many"
+    than = f"{more} {'than' if share < 1 else 'as'} {best['model']} ({best['bits_per_char']:.3f})"
+    unknown = f" {ours['unknown']:,} tokens of it were unknown to the model." if ours["unknown"] else ""
+    return f"The LSTM needs {ours['bits_per_char']:.3f} bits per character of the last part, {than}.{unknown}"
+
+
+def score_rows(scores: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """Return scores as rows of text for a table."""
+    return [
+        {
+            "model": score["model"],
+            "nats": f"{score['cross_entropy']:.4f}",
+            "perplexity": f"{score['perplexity']:,.3f}",
+            "bits/char": f"{score['bits_per_char']:.4f}",
+            "accuracy": f"{score['accuracy']:.1%}" if "accuracy" in score else "–",
+        }
+        for score in scores
+    ]
+
+
+@task("checkpoint", cached=True)
+def checkpoint(model: str, evaluation: str, settings: TextSettings, lineage: dict[str, Any], registry: str) -> Output:
+    """Make the model a version, with its evaluation and settings; the same model twice is one version."""
+    versions = Registry(Path(registry))
+    candidate = Path(model).with_name("candidate")
+    extra = {
+        "evaluation.json": Path(evaluation).read_bytes(),
+        "settings.json": json.dumps(settings.model_dump(mode="json")).encode(),
+    }
+    with versions.locked():
+        load(Path(model)).save(candidate, overwrite=True, extra_files=extra)
+        version = versions.add(candidate, fingerprint(candidate), {"parent": versions.champion(), **lineage})
+    path = versions.path(version)
+    return {"version": version, "path": str(path), "files": hashes(path), "summary": version}
+
+
+@task("promote {version}?", cached=False)
+def promote(version: str, bits_per_char: float, text: str, settings: CharLMSettings, registry: str) -> Output:
+    """Make the version champion unless the present champion needs fewer bits for the end of the text."""
+    versions = Registry(Path(registry))
+    with versions.locked():
+        decision = _decide(
+            versions, version, bits_per_char, split_text(_text_of(text), settings.validation_fraction)[1]
+        )
+        if decision.champion != version:
+            versions.record(decision)
+    return {"champion": versions.champion(), "promoted": decision.promoted, "summary": decision.reason}
+
+
+def _decide(versions: Registry, version: str, bits_per_char: float, validation: str) -> Decision:
+    champion = versions.champion()
+    if champion is None:
+        return Decision(version, None, True, f"{version} is the first version of {versions.name}.", version)
+    if champion == version:
+        return Decision(version, champion, False, f"{version} is the champion already.", version)
+    try:
+        theirs = load(versions.path(champion)).evaluate(validation)["bits_per_char"]
+    except InputError as error:
+        reason = f"{version} replaces {champion}, which cannot be compared: {error}"
+        return Decision(version, champion, True, reason, version)
+    promoted = bits_per_char <= theirs * (1 + TOLERANCE)
+    outcome = f"is not worse than {champion} and replaces it" if promoted else f"is worse than {champion}, which stays"
+    reason = f"{version} {outcome}: {bits_per_char:.4f} against {theirs:.4f} bits per character."
+    return Decision(version, champion, promoted, reason, version if promoted else champion)
+
+
+def _text_of(path: str) -> str:
+    return Path(path).read_bytes().decode()

@@ -1,0 +1,401 @@
+"""`CharLM`: an LSTM that has read a text, says how well it expects another, and writes its own."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain, islice, repeat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data.errors import InputError
+from data.text import TextStreams, Vocabulary, scoring_pieces, split_text, tokenise
+from lstm import checkpoint, epochs
+from lstm.config import CharLMSettings
+from lstm.recurrent import with_both_biases, with_one_bias
+from lstm.text_network import TextNetwork
+from lstm.train import EpochRecord, Snapshot, fit
+from lstm.writer import Writer
+
+__all__ = ["CharLM"]
+
+# What lies further back than so many tokens changes the expectation of the next one in the third digit at most.
+_WARM_UP = 256
+# Tokens in a row that are scored at once.
+_SCORED_STEPS = 1024
+# A time budget is turned into steps after so many that are timed and not kept.
+_TIMED_STEPS, _TIMED_SECONDS = 8, 1.0
+
+
+class CharLM:
+    """Predict each character of a text from all before it; or each word, with ``level="word"``.
+
+    ::
+
+        p(x_{t+1} | x_1 ... x_t) = softmax(weight @ h_t + bias),    h_t = LSTM(embedding[x_t], h_{t-1})
+
+    Training is truncated back-propagation through time over contiguous streams of the text, with the state carried from
+    piece to piece (Mikolov et al. 2010). One object serves one thread at a time.
+
+    Parameters
+    ----------
+    **settings
+        The fields of `lstm.config.CharLMSettings`.
+    """
+
+    kind = "CharLM"
+
+    def __init__(self, **settings: Any):
+        self.settings = CharLMSettings(**settings)
+        self.vocabulary: Vocabulary | None = None
+        """What the model can read and write; None before `fit`"""
+        self.total_steps = 0
+        """Optimiser steps of the whole training, of which early stopping may leave the last out"""
+        self.data_hash = ""
+        """SHA-256 of the text it was fitted on"""
+        self._network: TextNetwork | None = None
+        self._snapshot: Snapshot | None = None
+        self._writer: tuple[object, Writer] | None = None
+
+    @classmethod
+    def from_settings(cls, settings: CharLMSettings) -> CharLM:
+        """Make a model from its settings."""
+        model = cls()
+        model.settings = settings
+        return model
+
+    # ---------------------------------------------------------------- training
+
+    def fit(
+        self,
+        text: str,
+        *,
+        checkpoints: Path | None = None,
+        keep: int = 3,
+        resume: bool = False,
+        on_epoch: Callable[[EpochRecord], None] | None = None,
+        on_step: Callable[[int, float], None] | None = None,
+    ) -> CharLM:
+        """Train on a text; its last `validation_fraction` validates.
+
+        Parameters
+        ----------
+        text : str
+        checkpoints : Path, optional
+            Folder for a loadable checkpoint after each epoch.
+        keep : int
+            How many of them stay.
+        resume : bool
+            Go on from the newest whole checkpoint in that folder; the end is the same, bit for bit, as without the
+            interruption, also under a time budget, whose number of steps is in the checkpoint. False begins anew and
+            removes the folder's checkpoints.
+        on_epoch : callable, optional
+            Called with the record of each epoch, those before a resumption included; the model can write then.
+        on_step : callable, optional
+            Called after each optimiser step with their number and the loss.
+
+        Raises
+        ------
+        InputError
+            When the text is too short, holds a single character, or holds what is none (a lone surrogate).
+        TrainingError
+            When training diverges.
+        ValueError
+            When `resume` is asked for without a folder, or `keep` is below 1.
+        """
+        if keep < 1 or (resume and checkpoints is None):
+            raise ValueError("resume needs the folder in checkpoints, and keep must be at least 1")
+        settings, data_hash = self.settings, _hash(text)
+        training, validation = split_text(text, settings.validation_fraction)
+        vocabulary = Vocabulary.build(training, settings.level, settings.min_count, settings.max_vocabulary)
+        streams = TextStreams(vocabulary.encode(training), settings.batch_size, settings.seq_len, settings.seed)
+        validation_tokens = vocabulary.encode(validation)
+        if len(validation_tokens) < 2:
+            raise InputError(
+                f"The {len(validation)} characters at the end of the text that validate are one word; give a longer "
+                "text or a greater validation_fraction."
+            )
+        stopped = self._stopped_in(checkpoints, data_hash) if resume and checkpoints is not None else None
+        if checkpoints is not None and not resume:
+            epochs.clear(checkpoints)
+        self.vocabulary, self.data_hash = vocabulary, data_hash
+        network = self._network = self._make_network(vocabulary)
+        start = self._snapshot = stopped._snapshot if stopped else None
+
+        def validate() -> float:
+            return self._score(validation_tokens, settings.batch_size)["cross_entropy"]
+
+        self.total_steps = stopped.total_steps if stopped else self._plan(network, streams, validate)
+        if start is not None and on_epoch is not None:
+            network.parameters.set_flat(start.values)
+            for record in start.history:
+                on_epoch(record)
+
+        def after_epoch(record: EpochRecord, snapshot: Snapshot) -> None:
+            self._snapshot = snapshot
+            if checkpoints is not None:
+                self.save(epochs.epoch_path(checkpoints, record.epoch), overwrite=True)
+                epochs.keep_last(checkpoints, keep)
+            if on_epoch is not None:
+                on_epoch(record)
+
+        self._snapshot = fit(
+            network, streams, validate, settings,
+            total_steps=self.total_steps, start=start, on_epoch=after_epoch, on_step=on_step,
+        )  # fmt: skip
+        return self
+
+    def _make_network(self, vocabulary: Vocabulary) -> TextNetwork:
+        settings = self.settings
+        return TextNetwork(
+            len(vocabulary), settings.embedding, settings.hidden_size, settings.num_layers,
+            tie_weights=settings.tie_weights, dropout=settings.dropout, recurrent_dropout=settings.recurrent_dropout,
+            embedding_dropout=settings.embedding_dropout, dtype=settings.dtype, backend=settings.backend,
+            seed=settings.seed,
+        )  # fmt: skip
+
+    def _plan(self, network: TextNetwork, streams: TextStreams, validate: Callable[[], float]) -> int:
+        """Return the number of steps to train for: all epochs, or what the time budget has room for."""
+        most = self.settings.max_epochs * streams.steps_per_epoch
+        if self.settings.max_minutes is None:
+            return most
+        pieces = chain.from_iterable(map(streams.epoch, repeat(1)))
+        for piece in islice(pieces, 2):  # the first steps allocate, and may compile
+            network.backpropagate(piece, None, 0)
+        validate()
+        begun, count = time.perf_counter(), 0
+        while count < _TIMED_STEPS or time.perf_counter() - begun < _TIMED_SECONDS:
+            network.backpropagate(next(pieces), None, 0)
+            count += 1
+        seconds_per_step = (time.perf_counter() - begun) / count
+        begun = time.perf_counter()
+        validate()
+        # Every epoch ends with a validation.
+        seconds_per_step += (time.perf_counter() - begun) / streams.steps_per_epoch
+        return max(1, min(most, int(60 * self.settings.max_minutes / seconds_per_step)))
+
+    # ---------------------------------------------------------------- results
+
+    @property
+    def history(self) -> tuple[EpochRecord, ...]:
+        """What each epoch came to."""
+        return self._snapshot.history if self._snapshot else ()
+
+    @property
+    def best_epoch(self) -> int:
+        """Number of the epoch whose weights the model has after `fit`."""
+        self._require_fitted()
+        assert self._snapshot is not None
+        return self._snapshot.best_epoch
+
+    def evaluate(self, text: str, streams: int = 1) -> dict[str, float]:
+        """Say how well the model expects a text.
+
+        The state runs through the whole text: every token but the first is predicted from all before it. A token that
+        the model does not know is read as ``<unk>`` and counted; where the training text had no such token, it is left
+        out of the measures, since nothing can expect it.
+
+        Parameters
+        ----------
+        text : str
+        streams : int
+            More than one reads so many parts of the text side by side, which is faster; a part begins with the 256
+            tokens before it, instead of all.
+
+        Returns
+        -------
+        dict
+            ``cross_entropy`` (nats per token), ``perplexity`` (its exponential), ``bits_per_char`` (of all characters
+            that were predicted; an ``<unk>`` costs no spelling), ``accuracy`` (share of tokens that were the most
+            probable), ``tokens`` (predicted) and ``unknown`` (in the whole text).
+
+        Raises
+        ------
+        InputError
+            The text has fewer than two tokens, or none that the model knows behind the first.
+        """
+        _, vocabulary = self._require_fitted()
+        if streams < 1:
+            raise ValueError(f"streams is {streams}; it must be at least 1")
+        tokens = vocabulary.encode(text)
+        if len(tokens) < 2:
+            raise InputError(
+                f"A text of {len(tokens)} {vocabulary.level}s leaves nothing to predict; give a longer one."
+            )
+        result = self._score(tokens, streams)
+        lengths = np.array([len(token) for token in tokenise(text, vocabulary.level)])
+        characters = lengths[1:].sum() if vocabulary.trained_unknown else lengths[1:][tokens[1:] != 0].sum()
+        nats = result["cross_entropy"] * result["tokens"]
+        return {**result, "bits_per_char": nats / float(characters) / math.log(2)}
+
+    def _score(self, tokens: np.ndarray, streams: int) -> dict[str, float]:
+        network, vocabulary = self._require_fitted()
+        seq_len = self.settings.seq_len if streams > 1 else _SCORED_STEPS
+        warm_up = -(-_WARM_UP // seq_len) * seq_len
+        streams = max(1, min(streams, (len(tokens) - 1) // (4 * warm_up)))
+        total, right, count = 0.0, 0, 0
+        state, begins = None, True
+        for piece in scoring_pieces(tokens, streams, seq_len, warm_up):
+            counts = piece.counts
+            if not vocabulary.trained_unknown:
+                counts = counts & (piece.targets != 0)
+            if begins and piece.counts.any() and state is not None:
+                # The first stream has no text before it.
+                state = tuple(network.ops.to_host(array) for array in state)
+                for array in state:
+                    array[:, 0] = 0
+            begins = begins and not piece.counts.any()
+            losses, predictions, state = network.score(piece._replace(counts=counts), state)
+            total += float(losses.astype(np.float64).sum())
+            right += int(np.count_nonzero((predictions == piece.targets) & counts))
+            count += int(np.count_nonzero(counts))
+        if count == 0:
+            raise InputError("The model knows no token of this text behind the first; give another text.")
+        cross_entropy = total / count
+        return {
+            "cross_entropy": cross_entropy,
+            "perplexity": math.exp(cross_entropy) if cross_entropy < 700 else math.inf,
+            "accuracy": right / count,
+            "tokens": count,
+            "unknown": int(np.count_nonzero(tokens == 0)),
+        }
+
+    # ---------------------------------------------------------------- writing
+
+    def generate(
+        self,
+        prompt: str,
+        length: int,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        seed: int = 0,
+        *,
+        top_p: float = 1.0,
+        stop: str | None = None,
+    ) -> str:
+        """Write what could follow a prompt.
+
+        Parameters
+        ----------
+        prompt : str
+            What the model reads first; an empty one stands for the start of a line.
+        length : int
+            Tokens to write.
+        temperature : float
+            Below 1 the probable becomes more probable; 0 always takes the most probable.
+        top_k : int, optional
+            Draw among so many of the most probable tokens.
+        seed : int
+            The same seed gives the same text.
+        top_p : float
+            Draw among the most probable tokens that have this share of the probability together.
+        stop : str, optional
+            Write no further than to the first occurrence of this string, which is left out.
+
+        Returns
+        -------
+        str
+            Without the prompt.
+        """
+        return "".join(self.stream(prompt, length, temperature, top_k, seed, top_p=top_p, stop=stop))
+
+    def stream(
+        self,
+        prompt: str,
+        length: int,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        seed: int = 0,
+        *,
+        top_p: float = 1.0,
+        stop: str | None = None,
+    ) -> Iterator[str]:
+        """Give the text of `generate` in parts, as it is written."""
+        network, vocabulary = self._require_fitted()
+        version = network.parameters.version
+        if self._writer is None or self._writer[0] is not version:
+            self._writer = version, Writer(network, vocabulary)
+        return self._writer[1].stream(prompt, length, temperature, top_k, top_p, seed, stop)
+
+    def _require_fitted(self) -> tuple[TextNetwork, Vocabulary]:
+        if self._network is None or self.vocabulary is None:
+            raise InputError("The model has not been fitted; call fit first.")
+        return self._network, self.vocabulary
+
+    # ---------------------------------------------------------------- checkpoints
+
+    def save(self, path: str | Path, overwrite: bool = False, extra_files: Mapping[str, bytes] | None = None) -> Path:
+        """Write the model to a directory that `lstm.load` reads; see `lstm.checkpoint`.
+
+        Parameters
+        ----------
+        path : path
+        overwrite : bool
+            False refuses a path where something stands.
+        extra_files : mapping of name to bytes, optional
+            Files to keep with the model, covered by its hash.
+        """
+        (network, vocabulary), snapshot = self._require_fitted(), self._snapshot
+        if snapshot is None:
+            raise InputError("The model has not been fitted; call fit first.")
+        document = {
+            "settings": self.settings.model_dump(mode="json"),
+            "vocabulary": {
+                "level": vocabulary.level,
+                "tokens": list(vocabulary.tokens),
+                "trained_unknown": vocabulary.trained_unknown,
+            },
+            "data_hash": self.data_hash,
+            "training": {**snapshot.to_document(), "total_steps": self.total_steps},
+        }
+        arrays = {
+            "model": with_both_biases(network.parameters.to_host(), np.zeros_like),
+            "optimizer": snapshot.to_arrays(),
+        }
+        return checkpoint.write(checkpoint.Checkpoint(self.kind, document, arrays, extra_files or {}), path, overwrite)
+
+    def _stopped_in(self, folder: Path, data_hash: str) -> CharLM | None:
+        """Return an interrupted training as it was left, None where there is nothing to go on from."""
+        found = epochs.newest(folder, lambda path: self.from_checkpoint(checkpoint.read(path), path))
+        if found is None:
+            return None
+        path, stopped = found
+        if stopped.settings != self.settings or stopped.data_hash != data_hash:
+            raise checkpoint.CheckpointError(
+                f"{path} was trained with other settings or data; train anew without resume."
+            )
+        return stopped
+
+    @classmethod
+    def from_checkpoint(cls, contents: checkpoint.Checkpoint, path: str | Path) -> CharLM:
+        """Build the model that `save` wrote; `path` is named in errors."""
+        document, arrays = contents.document, contents.arrays
+        try:
+            model = cls(**document["settings"])
+            stored = document["vocabulary"]
+            model.vocabulary = Vocabulary(stored["level"], tuple(stored["tokens"]), stored["trained_unknown"])
+            model.data_hash = document["data_hash"]
+            model._network = model._make_network(model.vocabulary)
+            model._network.parameters.load(with_one_bias(arrays["model"]))
+            model.total_steps = document["training"]["total_steps"]
+            values = model._network.ops.to_host(model._network.parameters.values)
+            model._snapshot = Snapshot.restore(values, arrays["optimizer"], document["training"])
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            problem = " ".join(str(error).split())  # pydantic's has several lines
+            raise checkpoint.CheckpointError(
+                f"{path} does not hold a complete CharLM ({problem}); retrain the model."
+            ) from error
+        return model
+
+
+def _hash(text: str) -> str:
+    try:
+        return hashlib.sha256(text.encode()).hexdigest()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"Character {error.start} of the text is {text[error.start]!r}, which Unicode does not have; leave it out."
+        ) from error
