@@ -21,6 +21,14 @@ INTERVALS: Mapping[str, tuple[str, pd.Timedelta]] = MappingProxyType(
     }
 )
 
+# Finer intervals, which a source has or has not; and how long their bars last.
+INTRADAY: Mapping[str, pd.Timedelta] = MappingProxyType(
+    {
+        **{f"{minutes}m": pd.Timedelta(minutes=minutes) for minutes in (1, 2, 5, 15, 30, 90)},
+        "1h": pd.Timedelta(hours=1),
+    }
+)
+
 
 def validate_bars(frame: pd.DataFrame, origin: str) -> pd.DataFrame:
     """Check a bars frame and return it in its one form.

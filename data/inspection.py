@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -75,7 +75,7 @@ def _gaps(ds: pd.Series, calendar: str) -> Iterator[tuple[str, pd.Timestamp, str
     ends = np.flatnonzero(missing & ~np.concatenate([missing[1:], [False]]))
     for first, last in zip(begins, ends, strict=True):
         many = "a session" if first == last else f"the first of {last - first + 1} sessions"
-        day = expected[first]
+        day = expected[int(first)]
         yield "gap", day, "ds", format_date(day), f"{many} of {calendar} without a row"
     if len(expected):
         within = days[(days >= expected[0]) & (days <= expected[-1])]
@@ -99,8 +99,3 @@ def _outliers(
         value = rows[column].iloc[row]
         far = f"{abs(np.expm1(deviation[row])):.0%}" if least else f"{abs(deviation[row]):.3g}"
         yield "outlier", rows["ds"].iloc[row], column, f"{value:g}", f"{far} away from the rows beside it"
-
-
-def count_by_series(problems: pd.DataFrame) -> Mapping[str, int]:
-    """Return how many problems each series has."""
-    return problems.groupby("unique_id").size().to_dict()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -97,6 +98,18 @@ def atomic_directory(path: Path) -> Iterator[Path]:
         for leftover in (temporary, former):
             if leftover.exists():
                 shutil.rmtree(leftover)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Let one process at a time into the block, another waits; a process that dies leaves no lock behind.
+
+    The lock is held on the file ``.NAME.lock`` beside `path`, which stays.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f".{path.name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _temporary_beside(path: Path) -> Path:

@@ -195,7 +195,7 @@ def _schema(columns: Sequence[str], kind: str) -> pa.DataFrameSchema:
     ]
     if kind == "series":
         return pa.DataFrameSchema({**keys, **{column: number() for column in columns}}, checks=of_frame)
-    further = dict.fromkeys(PRICE_COLUMNS, [pa.Check.gt(0, error="price")])
+    further = {column: [pa.Check.gt(0, error="price")] for column in PRICE_COLUMNS}
     further["volume"] = [pa.Check.ge(0, error="volume")]
     bars = {column: number(*further.get(column, [])) for column in columns}
     of_bars = [
@@ -215,13 +215,16 @@ def _is_in_order(frame: pd.DataFrame) -> pd.Series:
 
 
 def _holds_from_above(bars: pd.DataFrame) -> pd.Series:
-    prices = bars[list(PRICE_COLUMNS)]
-    return ~((bars["high"] < prices.max(axis=1) * (1 - ROUNDING)) & np.isfinite(prices).all(axis=1))
+    return ~((bars["high"] < _prices(bars).max(axis=1) * (1 - ROUNDING)) & _prices(bars).notna().all(axis=1))
 
 
 def _holds_from_below(bars: pd.DataFrame) -> pd.Series:
-    prices = bars[list(PRICE_COLUMNS)]
-    return ~((bars["low"] > prices.min(axis=1) * (1 + ROUNDING)) & np.isfinite(prices).all(axis=1))
+    return ~((bars["low"] > _prices(bars).min(axis=1) * (1 + ROUNDING)) & _prices(bars).notna().all(axis=1))
+
+
+def _prices(bars: pd.DataFrame) -> pd.DataFrame:
+    """Return the prices; what is infinite breaks another rule already, and counts as missing here."""
+    return bars[list(PRICE_COLUMNS)].replace([np.inf, -np.inf], np.nan)
 
 
 def _problems(failures: pd.DataFrame, original: pd.DataFrame, typed: pd.DataFrame) -> pd.DataFrame:

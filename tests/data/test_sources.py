@@ -210,7 +210,7 @@ def test_an_interval_of_a_series_is_refused(tmp_path):
         ({"symbols": ()}, "list of symbols is empty"),
         ({"symbols": ("A", " ")}, "holds an empty name"),
         ({"start": date(2020, 1, 2), "end": date(2020, 1, 1)}, "start 2020-01-02 comes after the end 2020-01-01"),
-        ({"interval": "2d"}, "Unknown interval '2d'; choose one of 1d, 1wk, 1mo"),
+        ({"interval": "2d"}, "Unknown interval '2d'; choose one of 1m, .*1h, 1d, 1wk, 1mo"),
     ],
 )
 def test_a_selection_that_makes_no_sense_is_refused(selection, message):
