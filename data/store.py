@@ -13,7 +13,7 @@ import string
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -158,18 +158,23 @@ def read_parquet(path: Path) -> tuple[pd.DataFrame, dict[str, str]]:
     InputError
         The file is missing, unreadable or truncated.
     """
+    require_file(path)
+    return parquet_to_frame(path, str(path))
+
+
+def parquet_to_frame(file: Path | BinaryIO, origin: str) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Read a Parquet file as `read_parquet` does, from a path or what is open already; `origin` is named in errors."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    require_file(path)
     try:
         # ParquetFile, since read_table would make columns of folders named like key=value.
-        with pq.ParquetFile(path) as file:
-            table = file.read()
+        with pq.ParquetFile(file) as opened:
+            table = opened.read()
         frame = table.to_pandas(ignore_metadata=True)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(
-            f"{path} cannot be read as Parquet; it is damaged or of another format: write it anew."
+            f"{origin} cannot be read as Parquet; it is damaged or of another format: write it anew."
         ) from error
     stored = table.schema.metadata or {}
     return frame, {

@@ -74,6 +74,7 @@ from prefect.artifacts import (
 from prefect.cache_policies import NO_CACHE, CachePolicy
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import TaskRunFilter, TaskRunFilterId
+from prefect.client.schemas.objects import State
 from prefect.context import TaskRunContext
 from prefect.results import ResultStore
 from prefect.settings import PREFECT_API_URL
@@ -81,6 +82,7 @@ from prefect.types import DateTime
 
 __all__ = [
     "Output",
+    "State",
     "Steps",
     "Unchanged",
     "code_version",

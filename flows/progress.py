@@ -1,4 +1,4 @@
-"""The progress of a training: a bar in the terminal and a ring on Prefect's dashboard."""
+"""The progress of long work: a bar in the terminal and a ring on Prefect's dashboard."""
 
 from __future__ import annotations
 
@@ -63,3 +63,45 @@ class TrainingProgress:
         if error is None:
             description = f"Training ended after {self.epochs} of at most {self.max_epochs} epochs"
             update_progress_artifact(self._artifact, progress=100.0, description=description)
+
+
+class FetchProgress:
+    """Shows how many symbols have been fetched.
+
+    Parameters
+    ----------
+    symbols : int
+        In all.
+    """
+
+    def __init__(self, symbols: int) -> None:
+        self._symbols, self._done = symbols, 0
+        terminal = console()
+        self._bar = Progress(
+            TextColumn("  {task.description}"),
+            BarColumn(bar_width=20),
+            TimeRemainingColumn(),
+            console=terminal,
+            transient=True,
+            disable=not terminal.is_terminal,
+        )
+        self._row = self._bar.add_task("fetching", total=symbols)
+        self._artifact = cast(UUID, create_progress_artifact(0.0, key="fetch", description="Fetching"))
+        self._updated = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __call__(self, description: str) -> None:
+        """Show that one more symbol has been fetched."""
+        self._done += 1
+        self._bar.update(self._row, completed=self._done, description=description)
+        if self._done == self._symbols or time.monotonic() - self._updated > UPDATE_SECONDS:
+            update_progress_artifact(self._artifact, 100 * self._done / self._symbols, description)
+            self._updated = time.monotonic()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._bar.stop()

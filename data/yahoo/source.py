@@ -84,6 +84,11 @@ class Update:
         """Return the fields."""
         return {**asdict(self), "notices": list(self.notices)}
 
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> Update:
+        """Undo `to_dict`."""
+        return cls(**{**fields, "notices": tuple(fields["notices"])})
+
 
 @dataclass(frozen=True)
 class YahooSource:
@@ -339,9 +344,9 @@ def _notices(symbol: str, refused: pd.DataFrame, merged: Merged, error: float, i
             f"{symbol}: {len(refused)} bars were refused, the first of {_day_of(first)}: {first['problem']}."
         )
     if merged.revised:
-        notices.append(f"{symbol}: the source has revised {merged.revised} earlier bars.")
+        notices.append(f"{symbol}: the source has revised {_bars(merged.revised)} that it gave before.")
     if len(merged.withdrawn):
-        notices.append(f"{symbol}: the source has withdrawn {len(merged.withdrawn)} earlier bars.")
+        notices.append(f"{symbol}: the source has withdrawn {_bars(len(merged.withdrawn))} that it gave before.")
     # The first time, there is a whole history of them.
     new = merged.new.iloc[:0] if is_first else merged.new
     for ds, dividend, split in zip(new["ds"], new["dividend"], new["split"], strict=True):
@@ -353,6 +358,10 @@ def _notices(symbol: str, refused: pd.DataFrame, merged: Merged, error: float, i
             f"to {error:.1%}; one of them is wrong."
         )
     return tuple(notices)
+
+
+def _bars(count: int) -> str:
+    return f"{count:,} bar{'s' * (count != 1)}"
 
 
 def _day_of(row: pd.Series) -> str:

@@ -89,7 +89,7 @@ def test_a_revised_bar_is_noticed_and_replaced(yahoo: Yahoo, source):
     yahoo.listings["REV"].bars[38, 3] *= 1.001
     update = source().update("REV")
     assert update.revised == 1
-    assert any("revised 1 earlier" in notice for notice in update.notices)
+    assert any("revised 1 bar that" in notice for notice in update.notices)
     assert rows_of(source(), "REV")["close"].iloc[38] == pytest.approx(yahoo.listings["REV"].bars[38, 3])
 
 
