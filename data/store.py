@@ -58,7 +58,8 @@ def content_hash(columns: pd.DataFrame | Mapping[str, Any]) -> str:
             kind, values = f"text {json.dumps(list(names))}", codes
         array = np.ascontiguousarray(values)
         digest.update(json.dumps([str(name), kind, array.shape]).encode())
-        digest.update(array.tobytes())
+        # The bytes as they lie there: a copy of large arrays would double the memory.
+        digest.update(array.reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
 
 
@@ -160,6 +161,25 @@ def read_parquet(path: Path) -> tuple[pd.DataFrame, dict[str, str]]:
     """
     require_file(path)
     return parquet_to_frame(path, str(path))
+
+
+def read_parquet_metadata(path: Path) -> dict[str, str]:
+    """Read the metadata of a Parquet file alone.
+
+    Raises
+    ------
+    InputError
+        The file is missing, unreadable or truncated.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    require_file(path)
+    try:
+        stored = pq.read_schema(path).metadata or {}
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as Parquet; it is damaged or of another format.") from error
+    return {key.decode(): value.decode() for key, value in stored.items() if key not in (b"pandas", b"ARROW:schema")}
 
 
 def parquet_to_frame(file: Path | BinaryIO, origin: str) -> tuple[pd.DataFrame, dict[str, str]]:

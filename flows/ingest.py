@@ -23,7 +23,7 @@ from data.store import atomic_directory, content_hash, locked, read_json, symbol
 from data.validation import ERROR, sentence
 from data.yahoo.client import Policy, YahooClient, utc_now
 from data.yahoo.source import Update, YahooSource, format_age
-from flows.orchestration import Output, State, create_table_artifact, flow, task, wait_until_recorded
+from flows.orchestration import Output, State, create_table_artifact, flow, is_in_run, task, wait_until_recorded
 from flows.progress import FetchProgress
 from flows.settings import DataSettings, Workspace
 from flows.terminal import warn
@@ -80,10 +80,10 @@ def ingest(settings: DataSettings, bars: str) -> Output:
     SourceError
         The source failed, and nothing good enough is stored.
     """
-    result = read_data(settings, Path(bars), _fetch_in_tasks)
-    create_table_artifact(
-        key="ingest", table=table_of(result["series"]), description=f"Data from {settings.origin}: {result['summary']}"
-    )
+    result = read_data(settings, Path(bars), _fetch_in_tasks if is_in_run() else None)
+    if is_in_run():
+        description = f"Data from {settings.origin}: {result['summary']}"
+        create_table_artifact(key="ingest", table=table_of(result["series"]), description=description)
     for notice in result["notices"][:NOTICES_SHOWN]:
         warn(notice)
     if len(result["notices"]) > NOTICES_SHOWN:
@@ -146,6 +146,20 @@ def table_of(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
+def ingested_files(directory: Path) -> list[Path]:
+    """Return the files that `ingest` wrote, one for each series.
+
+    Raises
+    ------
+    InputError
+        The folder is gone or empty.
+    """
+    files = sorted(directory.glob("*.parquet"))
+    if not files:
+        raise InputError(f"{directory} holds no Parquet file; retrain to read the data anew.")
+    return files
+
+
 def read_ingested(directory: Path) -> pd.DataFrame:
     """Return the bars or series frame that `ingest` wrote.
 
@@ -154,10 +168,7 @@ def read_ingested(directory: Path) -> pd.DataFrame:
     InputError
         The folder is gone or a file in it is damaged.
     """
-    files = sorted(directory.glob("*.parquet"))
-    if not files:
-        raise InputError(f"{directory} holds no Parquet file; retrain to read the data anew.")
-    frame = pd.concat([read_rows(file).rows for file in files], ignore_index=True)
+    frame = pd.concat([read_rows(file).rows for file in ingested_files(directory)], ignore_index=True)
     return frame.sort_values(["unique_id", "ds"], ignore_index=True)
 
 

@@ -92,6 +92,7 @@ __all__ = [
     "digest",
     "flow",
     "hashes",
+    "is_in_run",
     "start_embedded_server",
     "task",
     "update_progress_artifact",
@@ -187,6 +188,11 @@ def task(run_name: str, *, cached: bool, ignore: tuple[str, ...] = ()) -> Callab
         persist_result=cached,
         result_serializer="json",
     )
+
+
+def is_in_run() -> bool:
+    """Tell whether a task is running, and not its bare function."""
+    return TaskRunContext.get() is not None
 
 
 class Steps:
