@@ -12,15 +12,27 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import dropout, fleet, growth, inference, learning, odd, retrain, startup, training_step, variants
+from benchmarks import (
+    dropout,
+    fleet,
+    growth,
+    inference,
+    learning,
+    odd,
+    retrain,
+    sequences,
+    startup,
+    training_step,
+    variants,
+)
 from benchmarks.machine import machine_facts, sgemm_gflops, versions
 from benchmarks.measure import Case, DisagreementError, OutOfTimeError, Plan, set_threads
 from benchmarks.processes import ProgramError
 from benchmarks.report import print_report, write_report
-from benchmarks.results import Comparison, Growth, Learning, Report, Row, Startup
+from benchmarks.results import Bounded, Comparison, Growth, Learning, Report, Row, Startup
 
 # What can be stopped in the middle comes last, so that the quick form ends in time.
-_MODULES = (training_step, variants, dropout, inference, odd, startup, growth, fleet, retrain, learning)
+_MODULES = (training_step, variants, dropout, inference, odd, startup, growth, sequences, fleet, retrain, learning)
 _QUICK_SECONDS = 50.0
 _LAST_START_SECONDS = 6.0
 
@@ -50,6 +62,7 @@ def main() -> int:
         growth=tuple(row for row in rows if isinstance(row, Growth)),
         startup=tuple(row for row in rows if isinstance(row, Startup)),
         learning=tuple(row for row in rows if isinstance(row, Learning)),
+        bounded=tuple(row for row in rows if isinstance(row, Bounded)),
         left_out=tuple(left_out),
     )
     print_report(report, console)

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.chart import write_chart
-from benchmarks.results import Comparison, Growth, Learning, Report, Startup
+from benchmarks.results import Bounded, Comparison, Growth, Learning, Report, Startup
 from data.store import write_json
 
 __all__ = ["format_seconds", "print_report", "write_report"]
@@ -41,6 +41,8 @@ def print_report(report: Report, console: Console) -> None:
         console.print(_startup_table(report.startup))
     if report.learning:
         console.print(_learning_table(report.learning))
+    if report.bounded:
+        console.print(_bounded_table(report.bounded))
     for line in report.left_out:
         console.print(f"[yellow]not measured:[/yellow] {line}")
     facts, peak = report.machine, " and ".join(f"{rate:.0f}" for rate in report.peak_gflops)
@@ -133,4 +135,21 @@ def _learning_table(rows: Iterable[Learning]) -> Table:
         colour = "green" if row.wrong <= row.allowed else "red"
         wrong = f"[{colour}]{row.wrong}[/{colour}] of {row.of:,}"
         table.add_row(row.name, wrong, str(row.allowed), format_seconds(row.seconds))
+    return table
+
+
+def _bounded_table(rows: Iterable[Bounded]) -> Table:
+    table = Table(title="Within bounds", title_justify="left")
+    table.add_column("work")
+    for name in ("time", "at most", "memory of the process", "at most"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        slow, large = row.seconds > row.seconds_limit, row.memory > row.memory_limit
+        table.add_row(
+            row.name,
+            f"[{'red' if slow else 'green'}]{format_seconds(row.seconds)}",
+            format_seconds(row.seconds_limit),
+            f"[{'red' if large else 'green'}]{row.memory / 1e6:,.0f} MB",
+            f"{row.memory_limit / 1e6:,.0f} MB",
+        )
     return table

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from pydantic import BaseModel, ConfigDict, computed_field
 
-__all__ = ["Comparison", "Growth", "Learning", "Report", "Row", "Spread", "Startup", "Timing"]
+__all__ = ["Bounded", "Comparison", "Growth", "Learning", "Report", "Row", "Spread", "Startup", "Timing"]
 
 
 class _Record(BaseModel):
@@ -122,7 +122,18 @@ class Learning(_Record):
     """Training and test"""
 
 
-Row = Comparison | Growth | Startup | Learning
+class Bounded(_Record):
+    """Work whose time and memory the project bounds."""
+
+    name: str
+    seconds: float
+    seconds_limit: float
+    memory: int
+    """Most bytes that the process held"""
+    memory_limit: int
+
+
+Row = Comparison | Growth | Startup | Learning | Bounded
 
 
 class Report(_Record):
@@ -138,6 +149,7 @@ class Report(_Record):
     growth: tuple[Growth, ...] = ()
     startup: tuple[Startup, ...] = ()
     learning: tuple[Learning, ...] = ()
+    bounded: tuple[Bounded, ...] = ()
     left_out: tuple[str, ...] = ()
     """Rows that were asked for and not measured, with the reason"""
 

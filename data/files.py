@@ -1,4 +1,4 @@
-"""CSV and Parquet files, one or a folder of them, on this machine or behind a URL of fsspec (s3://, gs://, https://)."""
+"""CSV and Parquet files, one or a folder of them, on this machine or behind a URL of fsspec (s3://, gs://)."""
 
 from __future__ import annotations
 
