@@ -70,10 +70,11 @@ def build_from_files(
         for file, path in paths.items():
             if not path.exists():
                 _write_learnt(series_frame_of(read_rows(file).rows), path)
-        for other in set(cache.glob("*.arrow")) - set(paths.values()):
+        ordered = sorted(paths.values(), key=lambda path: _read_learnt(path).unique_id)
+        sequences = _assemble(ordered, settings)
+        for other in set(cache.glob("*.arrow")) - set(ordered):
             other.unlink()
-        ordered = sorted((_read_learnt(path) for path in paths.values()), key=lambda learnt: learnt.unique_id)
-        return _assemble(ordered, settings)
+        return sequences
 
 
 def _digest(file: Path, key: str) -> str:
@@ -106,44 +107,46 @@ def _read_learnt(path: Path) -> _Learnt:
     return _Learnt(unique_id, ds, names, [batch.column(name).to_numpy() for name in names])
 
 
-def _assemble(series: Sequence[_Learnt], settings: SequenceSettings) -> Sequences:
-    columns, times = series[0].columns, _times(series)
+def _assemble(paths: Sequence[Path], settings: SequenceSettings) -> Sequences:
+    # Series are mapped one at a time, twice, so that no more than one of them counts as memory.
+    times, rows = _times(paths)
+    columns, unique_ids = _read_learnt(paths[0]).columns, []
     boundaries = split_boundaries(times, settings.split)
-    rows = sum(len(learnt.ds) for learnt in series)
     values, ds = np.empty((rows, len(columns)), np.float32), np.empty(rows, "datetime64[ns]")
     offsets: list[int] = [0]
     scalers: list[Scaler] = []
     windows: list[Windows] = []
-    for learnt in series:
+    for learnt in map(_read_learnt, paths):
         here = slice(offsets[-1], offsets[-1] + len(learnt.ds))
         numbers = np.stack(learnt.values).T
         scaler = training_scaler(learnt.unique_id, numbers, np.asarray(learnt.ds <= boundaries[0]), columns, settings)
         values[here], ds[here] = scale(learnt.unique_id, numbers, scaler), utc(learnt.ds)
         windows.append(_windows(learnt.ds, len(scalers), here.start, settings, boundaries))
         scalers.append(scaler)
+        unique_ids.append(learnt.unique_id)
         offsets.append(here.stop)
     joined = Windows(*(np.concatenate([getattr(part, name) for part in windows]) for name in _FIELDS))
-    unique_ids = tuple(learnt.unique_id for learnt in series)
-    arrays = Arrays(unique_ids, np.array(offsets, np.int64), ds, values, joined)
+    arrays = Arrays(tuple(unique_ids), np.array(offsets, np.int64), ds, values, joined)
     return finished(columns, times.tz, arrays, scalers, settings, boundaries)
 
 
 _FIELDS = ("series", "start", "end", "split")
 
 
-def _times(series: Sequence[_Learnt]) -> pd.DatetimeIndex:
-    """Return all timestamps, each once, and see that the series fit together."""
-    first = series[0]
-    times = first.ds
-    for learnt in series[1:]:
+def _times(paths: Sequence[Path]) -> tuple[pd.DatetimeIndex, int]:
+    """Return all timestamps, each once, and the number of rows; see that the series fit together."""
+    first = _read_learnt(paths[0])
+    times, rows = first.ds, 0
+    for learnt in map(_read_learnt, paths):
         if learnt.columns != first.columns or learnt.ds.tz != first.ds.tz:
             raise InputError(
                 f"{learnt.unique_id} has the columns {', '.join(learnt.columns)} and {first.unique_id} has "
                 f"{', '.join(first.columns)}, or another time zone; give all series the same."
             )
+        rows += len(learnt.ds)
         if not learnt.ds.equals(times):
             times = times.union(learnt.ds)
-    return times
+    return times, rows
 
 
 def _windows(

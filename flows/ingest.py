@@ -202,7 +202,7 @@ def _read(settings: DataSettings, bars: Path, fetch: Fetch) -> _Found:
     if settings.bad_rows == "quarantine":
         checked, origin = source.check(), str(settings.path or source.name)
         if len(checked.refused):
-            path = bars.parent / "quarantine" / source.name / f"{settings.origin}.parquet"
+            path = Workspace(bars.parent).quarantine / source.name / f"{settings.origin}.parquet"
             quarantine = str(add_to_quarantine(checked.refused, path))
             errors = checked.problems[checked.problems["severity"] == ERROR]
             notices = [f"{len(checked.refused)} rows of {origin} were refused; the first: {sentence(errors.iloc[0])}."]
@@ -235,9 +235,10 @@ def _read_yahoo(settings: DataSettings, selection: Selection, bars: Path, fetch:
 
 def yahoo_source(settings: DataSettings, bars: Path) -> YahooSource:
     """Return the Yahoo source of a workspace: its store, quarantine and session caches lie there."""
+    workspace = Workspace(bars.parent)
     return YahooSource(
-        store=BarStore(bars / "yahoo", bars.parent / "quarantine" / "yahoo"),
-        client=_yahoo_client(bars.parent / "yahoo", settings.requests_per_second, settings.mirror),
+        store=BarStore(bars / "yahoo", workspace.quarantine / "yahoo"),
+        client=_yahoo_client(workspace.yahoo, settings.requests_per_second, settings.mirror),
         adjustment=settings.adjustment,
         max_stale=settings.longest_age,
     )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from data.errors import InputError
+from data.files import is_url
 from data.splits import SAMPLE_SPLIT, SplitSettings
 from lstm.config import ForecasterSettings
 
@@ -47,6 +48,16 @@ class Workspace:
     def bars(self) -> Path:
         """Folder of the data as it was read, one folder per content, one file per series."""
         return self.root / "bars"
+
+    @property
+    def quarantine(self) -> Path:
+        """Folder of the rows that were refused, with what is wrong with them."""
+        return self.root / "quarantine"
+
+    @property
+    def yahoo(self) -> Path:
+        """Folder of yfinance's caches of cookies and time zones."""
+        return self.root / "yahoo"
 
     @property
     def sequences(self) -> Path:
@@ -87,7 +98,7 @@ class DataSettings(Settings):
         "sample",
         description="Where the data comes from: the shipped S&P 500 and NASDAQ, files of yours, a database, or Yahoo",
     )
-    path: Path | str | None = Field(
+    path: str | Path | None = Field(
         None,
         description="A file, folder or URL (s3://, gs://), for csv and parquet: bars, or a frame unique_id, ds, y, ...",
     )
@@ -121,11 +132,11 @@ class DataSettings(Settings):
         None, description="Form of the dates in a CSV file, as %d/%m/%Y; found if left empty"
     )
 
-    @field_validator("path", mode="before")
+    @field_validator("path")
     @classmethod
-    def _absolute(cls, path: Path | str | None) -> Path | str | None:
-        if path is None or "://" in str(path):
-            return None if path is None else str(path)
+    def _absolute(cls, path: str | Path | None) -> str | Path | None:
+        if path is None or is_url(path):
+            return path
         return Path(path).expanduser().resolve()
 
     @property

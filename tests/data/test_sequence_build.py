@@ -81,6 +81,17 @@ def test_only_what_has_changed_is_computed_again(tmp_path):
     assert len(list((tmp_path / "cache").glob("*.arrow"))) == 3  # the others are gone
 
 
+def test_what_fails_leaves_what_was_kept(tmp_path):
+    files = write_files(make_series({"a": 60}), tmp_path / "in")
+    build_from_files(files, same, "k", SETTINGS, tmp_path / "cache")
+    (kept,) = (tmp_path / "cache").glob("*.arrow")
+    with pytest.raises(InputError, match="fewer than lookback"):
+        build_from_files(
+            write_files(make_series({"b": 3}), tmp_path / "short"), same, "k", SETTINGS, tmp_path / "cache"
+        )
+    assert kept.exists()
+
+
 def test_training_maps_the_arrays_and_cannot_change_the_file(tmp_path):
     built = build_sequences(make_series({"a": 60, "b": 45}), SETTINGS)
     folder = write_sequences(built, tmp_path / "out")

@@ -88,7 +88,7 @@ def test_numbers_are_read_to_the_precision_of_float64(write_csv):
         ([], "is empty; give a header line and rows"),
         ([HEADER], "has no rows; give at least one"),
         ([HEADER.replace("Close", "Last", 1), *ROWS], "has no column 'close', only 'ds', 'open'"),
-        ([HEADER.replace(",", ";")], "has no column 'ds', only 'Date;Open;Hi"),
+        ([HEADER.replace(",", ":")], "has no column 'ds', only 'Date:Open:Hi"),
         (
             [HEADER, ROWS[0], ROWS[1].replace("12", "n/a")],
             "row 2 (prices, 2020-01-02): close is 'n/a', which is not a finite",
@@ -108,7 +108,7 @@ def test_numbers_are_read_to_the_precision_of_float64(write_csv):
             "row 2 (prices): ds is 2020-01-01, earlier than the row before it in its series; sort",
         ),
         (
-            [HEADER, ROWS[0].replace("2020-01-01", "1/2/2020")],
+            [HEADER, ROWS[0].replace("2020-01-01", "1/32/2020")],
             "row 1 (prices): ds is '1/32/2020', which is not a date; write",
         ),
         ([HEADER, ROWS[0].replace(",9,", ",-9,")], "row 1 (prices, 2020-01-01): low is -9.0, but a price is above 0"),

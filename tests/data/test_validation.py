@@ -15,7 +15,7 @@ from tests.data.frames import REPRODUCIBLE, make_bars, make_series
 
 def test_every_wrong_row_is_found_at_once_and_the_others_are_kept():
     bars = make_bars(("B", "A"), rows=10).astype({"close": object, "ds": object})
-    bars.loc[1, "high"] = 1.0
+    bars.loc[1, "high"] = bars.loc[1, "low"]
     bars.loc[3, "close"] = "n/a"
     bars.loc[5, "volume"] = -1
     bars.loc[7, "ds"] = "soon"
@@ -34,7 +34,7 @@ def test_every_wrong_row_is_found_at_once_and_the_others_are_kept():
 
 def test_a_row_with_several_faults_is_refused_once():
     bars = make_bars(rows=5)
-    bars.loc[2, ["high", "volume"]] = [1.0, -1.0]
+    bars.loc[2, ["high", "volume"]] = [bars.loc[2, "low"], -1.0]
     checked = check_bars(bars, "f")
     assert len(checked.refused) == 1
     assert checked.problems["rule"].tolist() == ["volume", "high"]
