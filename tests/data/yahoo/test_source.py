@@ -333,6 +333,16 @@ def test_bad_bars_go_to_quarantine_and_the_rest_is_used(yahoo: Yahoo, source):
     assert len(read_parquet(Path(update.quarantine))[0]) == 2  # each once
 
 
+def test_a_symbol_of_wrong_bars_alone_is_a_failure_that_names_their_file(yahoo: Yahoo, source):
+    yahoo.listings["WRONG"] = listing()
+    yahoo.listings["WRONG"].bars[:, 0] = -1.0
+    update = source().update("WRONG")
+    assert (update.rows, update.cause) == (0, "failed")
+    assert str(source().store.quarantine / "1d" / "WRONG.parquet") in update.reason
+    with pytest.raises(SourceError, match="only wrong bars of WRONG"):
+        source().require([update])
+
+
 def test_a_bar_that_the_source_withdraws_is_kept_in_quarantine(yahoo: Yahoo, source):
     whole = listing()
     yahoo.listings["WITH"] = whole
