@@ -116,9 +116,8 @@ def check_rows(
     _require_columns(frame, columns, origin)
     # A name that categories or numbers carry becomes text.
     original = frame[[*KEYS, *columns]].reset_index(drop=True)
-    if not in_order:
-        original = original.iloc[np.argsort(parse_dates(original["ds"]).to_numpy(), kind="stable")]
-        original = original.reset_index(drop=True)
+    order = original.index if in_order else parse_dates(original["ds"]).sort_values(kind="stable").index
+    original = original.loc[order].reset_index(drop=True)
     typed = _typed(original, columns)
     schema = _schema(columns, kind)
     try:
@@ -126,11 +125,11 @@ def check_rows(
         failures = pd.DataFrame({"rule": [], "column": [], "index": []})
     except pa.errors.SchemaErrors as error:
         failures = error.failure_cases.rename(columns={"check": "rule"})
-    problems = _problems(failures, original, typed)
+    problems = _problems(failures, original, typed, order.to_numpy() + 1)
     wrong = np.zeros(len(typed), dtype=bool)
-    wrong[problems["row"].to_numpy(np.int64) - 1] = True
-    refused = original[wrong].assign(problem=problems.groupby("row")["text"].agg("; ".join).to_numpy())
-    return Checked(_sorted(typed[~wrong]), refused.reset_index(drop=True), problems.drop(columns="text"))
+    wrong[problems["position"].to_numpy(np.int64)] = True
+    refused = original[wrong].assign(problem=problems.groupby("position")["text"].agg("; ".join).to_numpy())
+    return Checked(_sorted(typed[~wrong]), refused.reset_index(drop=True), problems[list(PROBLEM_COLUMNS)])
 
 
 def sentence(problem: Mapping[str, Any] | pd.Series) -> str:
@@ -227,8 +226,11 @@ def _prices(bars: pd.DataFrame) -> pd.DataFrame:
     return bars[list(PRICE_COLUMNS)].replace([np.inf, -np.inf], np.nan)
 
 
-def _problems(failures: pd.DataFrame, original: pd.DataFrame, typed: pd.DataFrame) -> pd.DataFrame:
-    """Turn pandera's failure cases, of which a frame's check gives one for each column, into problems by row."""
+def _problems(failures: pd.DataFrame, original: pd.DataFrame, typed: pd.DataFrame, numbers: np.ndarray) -> pd.DataFrame:
+    """Turn pandera's failure cases, of which a frame's check gives one for each column, into problems by row.
+
+    `numbers` are those that the rows had where they came from.
+    """
     ranks = {rule: rank for rank, rule in enumerate(RULES)}
     columns = [RULES[rule].column or column for rule, column in failures[["rule", "column"]].to_numpy()]
     failures = failures.assign(column=columns, rank=failures["rule"].map(ranks), position=failures["index"].astype(int))
@@ -244,14 +246,15 @@ def _problems(failures: pd.DataFrame, original: pd.DataFrame, typed: pd.DataFram
                 "rule": rule,
                 "unique_id": typed["unique_id"].iloc[position],
                 "ds": typed["ds"].iloc[position],
-                "row": position + 1,
+                "row": int(numbers[position]),
+                "position": position,
                 "column": column,
                 "value": value,
                 "problem": RULES[rule].problem,
                 "text": f"{column} is {value}, {RULES[rule].problem.split(';')[0]}",
             }
         )
-    return pd.DataFrame(records, columns=[*PROBLEM_COLUMNS, "text"])
+    return pd.DataFrame(records, columns=[*PROBLEM_COLUMNS, "position", "text"])
 
 
 def _shown(value: Any) -> str:

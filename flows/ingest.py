@@ -20,7 +20,7 @@ from data.overview import overview, problems_in_words
 from data.selection import Selection, frame_kind, select
 from data.sources import open_source
 from data.store import atomic_directory, content_hash, locked, read_json, symbol_filename, write_json
-from data.validation import ERROR, sentence
+from data.validation import Checked, sentence
 from data.yahoo.client import Policy, YahooClient, utc_now
 from data.yahoo.source import Update, YahooSource, format_age
 from flows.orchestration import Output, State, create_table_artifact, flow, is_in_run, task, wait_until_recorded
@@ -197,24 +197,30 @@ def _read(settings: DataSettings, bars: Path, fetch: Fetch) -> _Found:
     source = open_source(
         settings.source, settings.path, form=settings.csv_format, url=settings.url, query=settings.query
     )
-    notices: list[str] = []
-    quarantine, refused = None, {}
-    if settings.bad_rows == "quarantine":
-        checked, origin = source.check(), str(settings.path or source.name)
-        if len(checked.refused):
-            path = Workspace(bars.parent).quarantine / source.name / f"{settings.origin}.parquet"
-            quarantine = str(add_to_quarantine(checked.refused, path))
-            errors = checked.problems[checked.problems["severity"] == ERROR]
-            notices = [f"{len(checked.refused)} rows of {origin} were refused; the first: {sentence(errors.iloc[0])}."]
-            refused = {str(name): len(rows) for name, rows in errors.drop_duplicates("row").groupby("unique_id")}
-        if checked.rows.empty:
-            raise InputError(f"{origin} has no good row; see {quarantine}.")
-        frame = select(checked.rows, selection, origin)
-    else:
-        frame = source.read(selection)
-    names = frame["unique_id"].unique()
     calendar = settings.calendar or ("XNYS" if settings.source == "sample" else None)
-    return _Found(frame, dict.fromkeys(names, calendar), {}, refused, {}, notices, quarantine)
+    if settings.bad_rows == "refuse":
+        frame = source.read(selection)
+        return _Found(frame, dict.fromkeys(frame["unique_id"].unique(), calendar), {}, {}, {}, [], None)
+    checked = source.check()
+    notices, quarantine = _set_aside(checked, settings, bars)
+    if checked.rows.empty:
+        raise InputError(f"{settings.description} has no good row; see {quarantine}.")
+    frame = select(checked.rows, selection, settings.description)
+    wrong = checked.problems.drop_duplicates("row").groupby("unique_id")
+    refused = {str(name): len(rows) for name, rows in wrong}
+    calendars = dict.fromkeys(frame["unique_id"].unique(), calendar)
+    return _Found(frame, calendars, {}, refused, {}, notices, quarantine)
+
+
+def _set_aside(checked: Checked, settings: DataSettings, bars: Path) -> tuple[list[str], str | None]:
+    """Put refused rows into quarantine; return what to say about them, and their file."""
+    count, whole = len(checked.refused), len(checked.refused) + len(checked.rows)
+    if not count:
+        return [], None
+    path = Workspace(bars.parent).quarantine / settings.source / f"{settings.origin}.parquet"
+    first = sentence(checked.problems.iloc[0])
+    notice = f"{settings.description}: {count:,} of {whole:,} rows were put in quarantine; the first: {first}."
+    return [notice], str(add_to_quarantine(checked.refused, path))
 
 
 def _read_yahoo(settings: DataSettings, selection: Selection, bars: Path, fetch: Fetch) -> _Found:

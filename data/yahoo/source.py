@@ -340,9 +340,7 @@ def _notices(symbol: str, refused: pd.DataFrame, merged: Merged, error: float, i
     notices = []
     if len(refused):
         first = refused.iloc[0]
-        notices.append(
-            f"{symbol}: {len(refused)} bars were refused, the first of {_day_of(first)}: {first['problem']}."
-        )
+        notices.append(f"{symbol}: {_bars(len(refused))} refused, the first of {_day_of(first)}: {first['problem']}.")
     if merged.revised:
         notices.append(f"{symbol}: the source has revised {_bars(merged.revised)} that it gave before.")
     if len(merged.withdrawn):

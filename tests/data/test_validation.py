@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.bars import check_bars
@@ -47,7 +47,21 @@ def test_rows_in_any_order_are_sorted_where_order_does_not_matter():
     pd.testing.assert_frame_equal(checked.rows, check_bars(bars, "f").rows)
 
 
-@REPRODUCIBLE
+def test_a_row_is_counted_where_it_came_from():
+    bars = make_bars(rows=10)[::-1].reset_index(drop=True)
+    bars.loc[2, "volume"] = -1
+    assert check_bars(bars, "f", in_order=False).problems["row"].tolist() == [3]
+
+
+def test_times_with_a_zone_and_rows_without_one_are_sorted():
+    bars = make_bars(rows=6)[::-1].assign(ds=lambda rows: rows["ds"].dt.tz_localize("Europe/Berlin"))
+    bars.loc[2, "ds"] = pd.NaT
+    checked = check_bars(bars, "f", in_order=False)
+    assert checked.rows["ds"].is_monotonic_increasing
+    assert len(checked.refused) == 1
+
+
+@settings(REPRODUCIBLE, max_examples=30)
 @given(st.lists(st.floats(allow_nan=True, allow_infinity=True), min_size=1, max_size=30))
 def test_no_row_is_lost_and_every_kept_number_is_finite(values):
     frame = make_series({"a": len(values)}, covariates=0).assign(y=values)
@@ -57,7 +71,7 @@ def test_no_row_is_lost_and_every_kept_number_is_finite(values):
     assert len(checked.rows) == np.isfinite(values).sum()
 
 
-@REPRODUCIBLE
+@settings(REPRODUCIBLE, max_examples=30)
 @given(st.lists(st.tuples(*[st.floats(0.5, 2.0)] * 4), min_size=1, max_size=20))
 def test_kept_bars_have_a_high_and_a_low_that_hold_the_others(prices):
     bars = make_bars(rows=len(prices))

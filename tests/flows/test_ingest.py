@@ -77,7 +77,7 @@ def test_wrong_rows_of_a_file_can_go_to_quarantine(tmp_path: Path) -> None:
     result = read_data(settings.model_copy(update={"bad_rows": "quarantine"}), tmp_path / "bars")
     assert result["series"][0]["rows"] == 29
     assert result["series"][0]["refused"] == 1
-    assert "1 rows of" in result["notices"][0]
+    assert "1 of 30 rows were put in quarantine; the first: row 8" in result["notices"][0]
     refused, _ = read_parquet(Path(result["quarantine"]))
     assert "close is -1.0" in refused["problem"].iloc[0]
 
