@@ -17,7 +17,7 @@ import pandas as pd
 
 from data.dates import format_date
 from data.errors import InputError
-from data.store import content_hash, locked, read_parquet, symbol_filename, write_parquet
+from data.store import content_hash, locked, read_parquet, remove_leftovers, symbol_filename, write_parquet
 from data.validation import PRICE_COLUMNS
 
 SCHEMA_VERSION = 2
@@ -149,7 +149,9 @@ class BarStore:
     @contextmanager
     def locked(self, symbol: str, interval: str) -> Iterator[None]:
         """Let one process at a time read, change and write a symbol."""
-        with locked(self.path(symbol, interval)):
+        path = self.path(symbol, interval)
+        with locked(path):
+            remove_leftovers(path.parent, path.name)
             yield
 
     def refuse(self, symbol: str, interval: str, refused: pd.DataFrame) -> Path | None:

@@ -113,6 +113,15 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
+def remove_leftovers(folder: Path, name: str = "*") -> None:
+    """Remove the temporary files and directories that killed writers of `name` left; call it under their lock."""
+    for leftover in folder.glob(f".{name}.*.tmp"):
+        if leftover.is_dir():
+            shutil.rmtree(leftover)
+        else:
+            leftover.unlink()
+
+
 def _temporary_beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
 

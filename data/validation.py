@@ -114,10 +114,11 @@ def check_rows(
     import pandera.pandas as pa
 
     _require_columns(frame, columns, origin)
-    # A name that categories or numbers carry becomes text.
     original = frame[[*KEYS, *columns]].reset_index(drop=True)
-    order = original.index if in_order else parse_dates(original["ds"]).sort_values(kind="stable").index
-    original = original.loc[order].reset_index(drop=True)
+    order = np.arange(len(original))
+    if not in_order:
+        order = parse_dates(original["ds"]).sort_values(kind="stable").index.to_numpy()
+        original = original.take(order).reset_index(drop=True)
     typed = _typed(original, columns)
     schema = _schema(columns, kind)
     try:
@@ -125,7 +126,7 @@ def check_rows(
         failures = pd.DataFrame({"rule": [], "column": [], "index": []})
     except pa.errors.SchemaErrors as error:
         failures = error.failure_cases.rename(columns={"check": "rule"})
-    problems = _problems(failures, original, typed, order.to_numpy() + 1)
+    problems = _problems(failures, original, typed, order + 1)
     wrong = np.zeros(len(typed), dtype=bool)
     wrong[problems["position"].to_numpy(np.int64)] = True
     refused = original[wrong].assign(problem=problems.groupby("position")["text"].agg("; ".join).to_numpy())

@@ -19,7 +19,7 @@ from data.errors import InputError
 from data.overview import overview, problems_in_words
 from data.selection import Selection, frame_kind, select
 from data.sources import open_source
-from data.store import atomic_directory, content_hash, locked, read_json, symbol_filename, write_json
+from data.store import atomic_directory, content_hash, locked, read_json, remove_leftovers, symbol_filename, write_json
 from data.validation import Checked, sentence
 from data.yahoo.client import Policy, YahooClient, utc_now
 from data.yahoo.source import Update, YahooSource, format_age
@@ -106,6 +106,7 @@ def read_data(settings: DataSettings, bars: Path, fetch: Fetch | None = None) ->
     frame, content = found.frame, content_hash(found.frame)
     directory = bars / f"{settings.origin}-{content[:12]}"
     with locked(bars / "ingest"):
+        remove_leftovers(bars)
         former = _rows_before(bars, settings.origin)
         if not _holds(directory, content):
             records, _ = overview(frame, found.calendars)

@@ -121,12 +121,15 @@ def test_a_writer_that_is_killed_leaves_a_whole_file_and_no_lock(store):
             [sys.executable, "-c", WRITER, str(store.root)], cwd=ROOT, stdout=subprocess.PIPE, text=True
         )
         assert writer.stdout.readline() == "ready\n"
-        time.sleep(0.2)
+        while not store.path("A", "1d").exists():
+            time.sleep(0.01)
+        time.sleep(0.2)  # somewhere in one of the writes that follow
         os.kill(writer.pid, signal.SIGKILL)
         writer.wait()
         writer.stdout.close()
         with store.locked("A", "1d"):  # would hang, were the lock still held
             assert len(store.read("A", "1d").rows) == 3000
+            assert sorted(path.name for path in store.root.rglob("*.*")) == [".A.parquet.lock", "A.parquet"]
 
 
 def test_a_lock_keeps_others_out(tmp_path):
