@@ -22,6 +22,7 @@ from benchmarks import (
     learning,
     odd,
     retrain,
+    sequences,
     startup,
     training_step,
     variants,
@@ -30,11 +31,12 @@ from benchmarks.machine import machine_facts, sgemm_gflops, versions
 from benchmarks.measure import Case, DisagreementError, OutOfTimeError, Plan, set_threads
 from benchmarks.processes import ProgramError
 from benchmarks.report import print_report, write_report
-from benchmarks.results import Comparison, Growth, Learning, Quality, Report, Row, Startup
+from benchmarks.results import Bounded, Comparison, Growth, Learning, Quality, Report, Row, Startup
 
 # What can be stopped in the middle comes last, so that the quick form ends in time.
 _MODULES = (
-    training_step, variants, attention, char_lm, dropout, inference, odd, startup, growth, fleet, retrain, learning,
+    training_step, variants, attention, char_lm, dropout, inference, odd, startup, growth, sequences, fleet, retrain,
+    learning,
 )  # fmt: skip
 _QUICK_SECONDS = 50.0
 _LAST_START_SECONDS = 6.0
@@ -66,6 +68,7 @@ def main() -> int:
         startup=tuple(row for row in rows if isinstance(row, Startup)),
         learning=tuple(row for row in rows if isinstance(row, Learning)),
         quality=tuple(row for row in rows if isinstance(row, Quality)),
+        bounded=tuple(row for row in rows if isinstance(row, Bounded)),
         left_out=tuple(left_out),
     )
     print_report(report, console)

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.chart import write_chart
-from benchmarks.results import Comparison, Growth, Learning, Quality, Report, Startup
+from benchmarks.results import Bounded, Comparison, Growth, Learning, Quality, Report, Startup
 from data.store import write_json
 
 __all__ = ["format_seconds", "print_report", "write_report"]
@@ -43,6 +43,8 @@ def print_report(report: Report, console: Console) -> None:
         console.print(_learning_table(report.learning))
     if report.quality:
         console.print(_quality_table(report.quality))
+    if report.bounded:
+        console.print(_bounded_table(report.bounded))
     for line in report.left_out:
         console.print(f"[yellow]not measured:[/yellow] {line}")
     facts, peak = report.machine, " and ".join(f"{rate:.0f}" for rate in report.peak_gflops)
@@ -148,4 +150,21 @@ def _quality_table(rows: Iterable[Quality]) -> Table:
         colour = "green" if row.value <= row.allowed else "red"
         value = f"[{colour}]{row.value:.3f}[/{colour}]"
         table.add_row(row.name, row.measure, value, f"{row.allowed:g}", f"{row.aim:g}", format_seconds(row.seconds))
+    return table
+
+
+def _bounded_table(rows: Iterable[Bounded]) -> Table:
+    table = Table(title="Within bounds", title_justify="left")
+    table.add_column("work")
+    for name in ("time", "at most", "memory of the process", "at most"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        slow, large = row.seconds > row.seconds_limit, row.memory > row.memory_limit
+        table.add_row(
+            row.name,
+            f"[{'red' if slow else 'green'}]{format_seconds(row.seconds)}",
+            format_seconds(row.seconds_limit),
+            f"[{'red' if large else 'green'}]{row.memory / 1e6:,.0f} MB",
+            f"{row.memory_limit / 1e6:,.0f} MB",
+        )
     return table

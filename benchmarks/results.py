@@ -7,7 +7,9 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from pydantic import BaseModel, ConfigDict, computed_field
 
-__all__ = ["Comparison", "Growth", "Learning", "Quality", "Report", "Row", "Spread", "Startup", "Timing"]
+__all__ = [
+    "Bounded", "Comparison", "Growth", "Learning", "Quality", "Report", "Row", "Spread", "Startup", "Timing",
+]  # fmt: skip
 
 
 class _Record(BaseModel):
@@ -135,7 +137,18 @@ class Quality(_Record):
     """Training"""
 
 
-Row = Comparison | Growth | Startup | Learning | Quality
+class Bounded(_Record):
+    """Work whose time and memory the project bounds."""
+
+    name: str
+    seconds: float
+    seconds_limit: float
+    memory: int
+    """Most bytes that the process held"""
+    memory_limit: int
+
+
+Row = Comparison | Growth | Startup | Learning | Quality | Bounded
 
 
 class Report(_Record):
@@ -152,6 +165,7 @@ class Report(_Record):
     startup: tuple[Startup, ...] = ()
     learning: tuple[Learning, ...] = ()
     quality: tuple[Quality, ...] = ()
+    bounded: tuple[Bounded, ...] = ()
     left_out: tuple[str, ...] = ()
     """Rows that were asked for and not measured, with the reason"""
 

@@ -13,10 +13,15 @@ _MODULE_OF = MappingProxyType(
     {
         name: module
         for module, names in {
-            "data.bars": ("BAR_COLUMNS", "resample_bars", "validate_bars"),
+            "data.bars": ("BAR_COLUMNS", "check_bars", "resample_bars", "validate_bars"),
+            "data.barstore": ("BarStore",),
+            "data.calendar": ("infer_calendar", "sessions"),
+            "data.csv_format": ("CsvFormat",),
             "data.dates": ("next_dates", "period_name"),
-            "data.errors": ("InputError",),
+            "data.errors": ("InputError", "SourceError"),
             "data.features": ("FEATURE_SETS", "TARGETS", "FeatureSet", "Target", "build_series_frame"),
+            "data.inspection": ("inspect",),
+            "data.overview": ("overview",),
             "data.scaling": ("Scaler",),
             "data.sequences": (
                 "SequenceSettings",
@@ -25,19 +30,16 @@ _MODULE_OF = MappingProxyType(
                 "read_sequences",
                 "write_sequences",
             ),
-            "data.series": ("validate_series",),
-            "data.sources": (
-                "CsvSource",
-                "ParquetSource",
-                "SampleSource",
-                "Selection",
-                "Source",
-                "frame_kind",
-                "open_source",
-            ),
+            "data.sequence_build": ("build_from_files",),
+            "data.series": ("check_series", "validate_series"),
+            "data.sql": ("SqlSource",),
+            "data.selection": ("Selection", "frame_kind"),
+            "data.sources": ("CsvSource", "ParquetSource", "SampleSource", "Source", "open_source"),
             "data.splits": ("SAMPLE_SPLIT", "TEST", "TRAIN", "VALIDATION", "SplitSettings"),
             "data.store": ("content_hash", "sha256_file", "symbol_filename"),
             "data.text": ("Vocabulary", "preprocess_text", "read_text", "sample_text", "split_text"),
+            "data.yahoo.client": ("Policy", "YahooClient"),
+            "data.yahoo.source": ("YahooSource",),
             "data.windows": ("Windows", "make_sequences", "prepare_time_series"),
         }.items()
         for name in names

@@ -1,4 +1,4 @@
-"""Price bars: their columns, their checks and coarser intervals."""
+"""Price bars: their columns, their check and coarser intervals."""
 
 from __future__ import annotations
 
@@ -8,13 +8,9 @@ from types import MappingProxyType
 import pandas as pd
 
 from data.errors import InputError
-from data.series import reject_rows, sort_rows, typed_frame
+from data.validation import PRICE_COLUMNS, Checked, check_rows
 
-PRICE_COLUMNS = ("open", "high", "low", "close")
 BAR_COLUMNS = (*PRICE_COLUMNS, "volume")
-
-# Feeds round each price by itself, so that a high may lie a hair below the close.
-ROUNDING = 1e-4
 
 # Interval: (pandas frequency, longest usual step between rows).
 INTERVALS: Mapping[str, tuple[str, pd.Timedelta]] = MappingProxyType(
@@ -22,6 +18,14 @@ INTERVALS: Mapping[str, tuple[str, pd.Timedelta]] = MappingProxyType(
         "1d": ("D", pd.Timedelta(days=1)),
         "1wk": ("W-SUN", pd.Timedelta(days=7)),
         "1mo": ("ME", pd.Timedelta(days=31)),
+    }
+)
+
+# Finer intervals, which a source has or has not; and how long their bars last.
+INTRADAY: Mapping[str, pd.Timedelta] = MappingProxyType(
+    {
+        **{f"{minutes}m": pd.Timedelta(minutes=minutes) for minutes in (1, 2, 5, 15, 30, 90)},
+        "1h": pd.Timedelta(hours=1),
     }
 )
 
@@ -49,19 +53,19 @@ def validate_bars(frame: pd.DataFrame, origin: str) -> pd.DataFrame:
         As `data.series.validate_series`; also a price that is not positive, a negative volume, or a high or low that
         the other prices exceed.
     """
+    return check_bars(frame, origin).require(origin)
+
+
+def check_bars(frame: pd.DataFrame, origin: str, in_order: bool = True) -> Checked:
+    """Check a bars frame as `validate_bars` does, but sort its rows into good and refused ones.
+
+    Raises
+    ------
+    InputError
+        A column is missing or occurs twice, or there is no row.
+    """
     columns = [*BAR_COLUMNS, "adj_close"] if "adj_close" in frame.columns else list(BAR_COLUMNS)
-    bars = typed_frame(frame, columns, origin)
-    for column in PRICE_COLUMNS:
-        reject_rows(bars, bars[column] <= 0, origin, bars[column], "but a price is above 0; correct or remove the row")
-    reject_rows(
-        bars, bars["volume"] < 0, origin, bars["volume"], "but a volume is 0 or more; correct or remove the row"
-    )
-    prices = bars[list(PRICE_COLUMNS)]
-    too_low = bars["high"] < prices.max(axis=1) * (1 - ROUNDING)
-    reject_rows(bars, too_low, origin, bars["high"], "below another price of its bar; correct or remove the row")
-    too_high = bars["low"] > prices.min(axis=1) * (1 + ROUNDING)
-    reject_rows(bars, too_high, origin, bars["low"], "above another price of its bar; correct or remove the row")
-    return sort_rows(bars, origin)
+    return check_rows(frame, columns, origin, "bars", in_order)
 
 
 def resample_bars(frame: pd.DataFrame, interval: str) -> pd.DataFrame:

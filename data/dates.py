@@ -80,8 +80,9 @@ def spacing(ds: pd.DatetimeIndex) -> pd.Timedelta:
 def next_dates(ds: pd.DatetimeIndex, count: int) -> pd.DatetimeIndex:
     """Return the `count` timestamps that follow the last one.
 
-    Daily data without a weekend go on over business days (holidays are not known here); data of month ends, or of one
-    day of the month, go on by the calendar; any other go on at their most frequent spacing.
+    Daily data without a weekend go on over the sessions of the exchange whose holidays they keep (see
+    `data.calendar.infer_calendar`), or over business days where there is none; data of month ends, or of one day of the
+    month, go on by the calendar; any other go on at their most frequent spacing.
 
     Parameters
     ----------
@@ -94,12 +95,28 @@ def next_dates(ds: pd.DatetimeIndex, count: int) -> pd.DatetimeIndex:
     months = round(step / MONTH)
     frequency: pd.Timedelta | pd.offsets.BaseOffset = step
     if step == DAY and (ds.day_of_week < 5).all():
+        following = _next_sessions(ds, count)
+        if len(following) == count:
+            return following
         frequency = pd.offsets.BDay()
     elif months and ds.is_month_end.all():
         frequency = pd.offsets.MonthEnd(months)
     elif months and (ds.day == ds.day[0]).all():
         frequency = pd.DateOffset(months=months)
     return pd.date_range(ds[-1], periods=count + 1, freq=frequency)[1:]
+
+
+def _next_sessions(ds: pd.DatetimeIndex, count: int) -> pd.DatetimeIndex:
+    """Return the sessions that follow, of the exchange that the days follow; none where it is not known."""
+    from data.calendar import infer_calendar, sessions
+
+    name = infer_calendar(ds)
+    if name is None:
+        return ds[:0]
+    # No exchange is closed for more than two weeks in a row.
+    last = ds[-1].tz_localize(None).normalize()
+    found = sessions(name, last + DAY, last + (2 * count + 14) * DAY)[:count]
+    return found.as_unit("ns").tz_localize(ds.tz)
 
 
 def period_name(ds: pd.DatetimeIndex) -> str:

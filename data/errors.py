@@ -1,7 +1,11 @@
-"""The one exception that bad input raises."""
+"""The exceptions that bad input and a failing source raise."""
 
 from __future__ import annotations
 
 
 class InputError(ValueError):
     """The input is wrong; the message is one sentence that names the file, row or value and the mend."""
+
+
+class SourceError(RuntimeError):
+    """A source did not give what it should; the message is one sentence with the real cause and what to do."""

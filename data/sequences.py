@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import tzinfo
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -16,13 +17,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from data.dates import format_date
 from data.errors import InputError
 from data.scaling import Scaler, ScalerKind
+from data.sequence_files import Arrays, map_arrays, read_description, write_arrays
 from data.series import validate_series
 from data.splits import SPLIT_NAMES, TEST, SplitSettings, split_boundaries
-from data.store import atomic_directory, content_hash, read_parquet, write_parquet
+from data.store import atomic_directory, content_hash
 from data.windows import Windows, assign_windows
-
-SERIES_FILE, WINDOWS_FILE = "series.parquet", "windows.parquet"
-METADATA_KEY = "gatecast"
 
 
 class SequenceSettings(BaseModel):
@@ -166,28 +165,63 @@ def build_sequences(
     used_scalers = []
     for unique_id, first, stop in zip(unique_ids, offsets[:-1], offsets[1:], strict=True):
         rows = slice(first, stop)
-        _require_rows(unique_id, stop - first, int(in_training[rows].sum()), settings)
-        if scalers is None:
-            scaler = Scaler.fit(values[rows][in_training[rows]], columns, settings.scaling)
-        else:
+        scaler = training_scaler(unique_id, values[rows], in_training[rows], columns, settings)
+        if scalers is not None:
             scaler = _scaler_of(unique_id, columns, scalers)
-        scaled[rows] = _scale(unique_id, values[rows], scaler)
+        scaled[rows] = scale(unique_id, values[rows], scaler)
         used_scalers.append(scaler)
 
     boundaries = (train_end, validation_end)
     windows = assign_windows(ds, offsets, settings.lookback, settings.horizon, boundaries, settings.split.purge)
-    _require_windows(windows, settings, boundaries)
+    arrays = Arrays(unique_ids, offsets, utc(ds), scaled, windows)
+    return finished(columns, ds.tz, arrays, used_scalers, settings, boundaries)
+
+
+def training_scaler(
+    unique_id: str, values: np.ndarray, in_training: np.ndarray, columns: Sequence[str], settings: SequenceSettings
+) -> Scaler:
+    """Fit the scaler of one series to its training rows.
+
+    Parameters
+    ----------
+    unique_id : str
+    values : float64, (rows, n_columns)
+    in_training : bool, (rows,)
+    columns : sequence of str
+    settings : SequenceSettings
+
+    Raises
+    ------
+    InputError
+        The series is too short, or has no training row.
+    """
+    _require_rows(unique_id, len(values), int(in_training.sum()), settings)
+    return Scaler.fit(values[in_training], columns, settings.scaling)
+
+
+def finished(
+    columns: Sequence[str],
+    timezone: tzinfo | None,
+    arrays: Arrays,
+    scalers: Sequence[Scaler],
+    settings: SequenceSettings,
+    boundaries: tuple[pd.Timestamp, pd.Timestamp],
+) -> Sequences:
+    """Put sequences together.
+
+    Raises
+    ------
+    InputError
+        A split has no window.
+    """
+    _require_windows(arrays.windows, settings, boundaries)
     return Sequences(
-        columns=columns,
-        unique_ids=unique_ids,
-        ds=_utc(ds),
-        timezone=None if ds.tz is None else str(ds.tz),
-        values=scaled,
-        offsets=offsets,
-        windows=windows,
-        scalers=tuple(used_scalers),
+        columns=tuple(columns),
+        timezone=None if timezone is None else str(timezone),
+        scalers=tuple(scalers),
         settings=settings,
-        boundaries={"train_end": format_date(train_end), "validation_end": format_date(validation_end)},
+        boundaries=dict(zip(("train_end", "validation_end"), map(format_date, boundaries), strict=True)),
+        **arrays._asdict(),
     )
 
 
@@ -231,9 +265,9 @@ def scale_frame(frame: pd.DataFrame, columns: Sequence[str], scalers: Mapping[st
         scaler = _scaler_of(unique_id, columns, scalers)
         if stop - first < least:
             raise InputError(f"{unique_id} has {stop - first} rows, fewer than lookback {least}; give more rows.")
-        values[first:stop] = _scale(unique_id, numbers[first:stop], scaler)
+        values[first:stop] = scale(unique_id, numbers[first:stop], scaler)
     ds = pd.DatetimeIndex(frame["ds"])
-    return ScaledFrame(unique_ids, offsets, values, _utc(ds), None if ds.tz is None else str(ds.tz))
+    return ScaledFrame(unique_ids, offsets, values, utc(ds), None if ds.tz is None else str(ds.tz))
 
 
 def _series_of(frame: pd.DataFrame) -> tuple[tuple[str, ...], np.ndarray]:
@@ -242,11 +276,19 @@ def _series_of(frame: pd.DataFrame) -> tuple[tuple[str, ...], np.ndarray]:
     return tuple(str(name) for name in names), offsets
 
 
-def _utc(ds: pd.DatetimeIndex) -> np.ndarray:
+def utc(ds: pd.DatetimeIndex) -> np.ndarray:
+    """Return timestamps as datetime64[ns], in UTC if there is a time zone."""
     return (ds if ds.tz is None else ds.tz_convert(None)).to_numpy("datetime64[ns]")
 
 
-def _scale(unique_id: str, values: np.ndarray, scaler: Scaler) -> np.ndarray:
+def scale(unique_id: str, values: np.ndarray, scaler: Scaler) -> np.ndarray:
+    """Return the values of one series scaled, float32, in the shape of `values`.
+
+    Raises
+    ------
+    InputError
+        A value is beyond float32.
+    """
     with np.errstate(over="ignore", invalid="ignore"):
         scaled = scaler.transform(values).astype(np.float32)
     finite = np.isfinite(scaled).all(axis=0)
@@ -296,63 +338,36 @@ def write_sequences(sequences: Sequences, directory: Path) -> Path:
 
     Settings, scalers, boundaries and the content hash stand as JSON under the metadata key "gatecast" of both files.
     """
-    names = pd.Index(sequences.unique_ids)
-    series = np.repeat(np.arange(len(names)), np.diff(sequences.offsets))
-    rows = pd.DataFrame(
-        {
-            "unique_id": pd.Categorical.from_codes(series, names),
-            "ds": sequences.dates(np.arange(len(sequences.ds))),
-            **{column: sequences.values[:, index] for index, column in enumerate(sequences.columns)},
-        }
-    )
-    windows = pd.DataFrame(
-        {
-            "unique_id": pd.Categorical.from_codes(sequences.windows.series, names),
-            "start": sequences.windows.start,
-            "end": sequences.windows.end,
-            "split": sequences.windows.split,
-        }
-    )
-    metadata = {METADATA_KEY: json.dumps({**sequences._description(), "content_hash": sequences.content_hash})}
+    description = {**sequences._description(), "content_hash": sequences.content_hash}
+    arrays = Arrays(*(getattr(sequences, name) for name in Arrays._fields))
     with atomic_directory(directory) as temporary:
-        write_parquet(rows, temporary / SERIES_FILE, metadata)
-        write_parquet(windows, temporary / WINDOWS_FILE, metadata)
+        write_arrays(arrays, sequences.columns, sequences.timezone, temporary, description)
     return directory
 
 
 def read_sequences(directory: Path) -> Sequences:
     """Read what `write_sequences` wrote; every bit is the same.
 
+    The arrays are mapped from Arrow files, which are made beside the Parquet ones the first time.
+
     Raises
     ------
     InputError
         A file is missing, damaged or not of this format, or the content hash does not agree.
     """
-    rows, metadata = read_parquet(directory / SERIES_FILE)
-    windows, _ = read_parquet(directory / WINDOWS_FILE)
     try:
-        description = json.loads(metadata[METADATA_KEY])
-        columns = tuple(description["columns"])
-        unique_ids, offsets = _series_of(rows)
-        numbers = {unique_id: number for number, unique_id in enumerate(unique_ids)}
+        description = read_description(directory)
+        columns, stored_hash = tuple(description["columns"]), str(description["content_hash"])
         sequences = Sequences(
             columns=columns,
-            unique_ids=unique_ids,
-            ds=_utc(pd.DatetimeIndex(rows["ds"])),
             timezone=description["timezone"],
-            values=np.ascontiguousarray(rows[list(columns)].to_numpy(np.float32)),
-            offsets=offsets,
-            windows=Windows(
-                series=windows["unique_id"].map(numbers).to_numpy(np.int32),
-                start=windows["start"].to_numpy(),
-                end=windows["end"].to_numpy(),
-                split=windows["split"].to_numpy(),
-            ),
             scalers=tuple(Scaler.from_dict(state) for state in description["scalers"]),
             settings=SequenceSettings.model_validate(description["settings"]),
             boundaries=description["boundaries"],
+            **map_arrays(directory, columns, stored_hash)._asdict(),
         )
-        stored_hash = description["content_hash"]
+    except InputError:
+        raise
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{directory} does not hold sequences of this version of Gatecast; build them anew."

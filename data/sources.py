@@ -1,72 +1,25 @@
-"""Where data come from: the sample, CSV files and Parquet files; a further source only has to be a `Source`."""
+"""Where data come from: the sample, files, databases, Yahoo; a further source only has to be a `Source`."""
 
 from __future__ import annotations
 
-import tarfile
-import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import date
-from lzma import LZMAError
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
-from typing import ClassVar, Literal, Protocol
-from zipfile import BadZipFile
+from typing import ClassVar, Protocol
 
 import pandas as pd
 
-from data.bars import INTERVALS, resample_bars, validate_bars
-from data.dates import DAY, format_date, start_of_day
+from data.bars import check_bars
+from data.csv_format import CsvFormat
 from data.errors import InputError
-from data.series import validate_series
-from data.store import read_parquet, require_file
+from data.files import list_files, read_csv, read_parquet_at, stem
+from data.selection import Selection, frame_kind, select
+from data.store import read_parquet
+from data.tables import check_table
+from data.validation import Checked
+
+__all__ = ["CsvSource", "ParquetSource", "SampleSource", "Selection", "Source", "frame_kind", "open_source"]
 
 SAMPLES = Path(__file__).parent / "samples"
-
-# The spellings of a column that are understood, in small letters, without spaces and underscores.
-SPELLINGS: Mapping[str, str] = MappingProxyType(
-    {
-        **dict.fromkeys(("ds", "date", "datetime", "timestamp"), "ds"),
-        **dict.fromkeys(("uniqueid", "symbol", "ticker"), "unique_id"),
-        **dict.fromkeys(("adjclose", "adjustedclose"), "adj_close"),
-        **{name: name for name in ("y", "open", "high", "low", "close", "volume")},
-    }
-)
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which part of a source is wanted; None stands for all there is.
-
-    Attributes
-    ----------
-    symbols : tuple of str, optional
-        Names of series.
-    start, end : date, optional
-        First and last day, both included.
-    interval : {"1d", "1wk", "1mo"}, optional
-        Bars are merged to it.
-
-    Raises
-    ------
-    InputError
-        No symbol, an empty one, a start after the end, or an unknown interval.
-    """
-
-    symbols: tuple[str, ...] | None = None
-    start: date | None = None
-    end: date | None = None
-    interval: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.symbols is not None and not (self.symbols and all(symbol.strip() for symbol in self.symbols)):
-            raise InputError(
-                "The list of symbols is empty or holds an empty name; name each symbol, or leave the list out."
-            )
-        if self.start and self.end and self.start > self.end:
-            raise InputError(f"The start {self.start} comes after the end {self.end}; exchange them.")
-        if self.interval is not None and self.interval not in INTERVALS:
-            raise InputError(f"Unknown interval {self.interval!r}; choose one of {', '.join(INTERVALS)}.")
 
 
 class Source(Protocol):
@@ -80,155 +33,153 @@ class Source(Protocol):
         """Return the selected rows as a valid bars frame or series frame; see `frame_kind`."""
 
 
+class TableSource(Source, Protocol):
+    """A source that gives all its rows at once, so that they can be checked as a whole."""
+
+    @property
+    def origin(self) -> str:
+        """What errors begin with."""
+
+    def check(self) -> Checked:
+        """Return all rows, good and refused."""
+
+
 @dataclass(frozen=True)
 class SampleSource:
     """The daily bars in ``data/samples``: sp500 and nasdaq, 1999 to 2018."""
 
     name: ClassVar[str] = "sample"
+    origin: ClassVar[str] = "the sample"
 
     def read(self, selection: Selection) -> pd.DataFrame:
         """Return the selected bars."""
+        return select(self.check().require(self.origin), selection, self.origin)
+
+    def check(self) -> Checked:
+        """Return all rows, good and refused."""
         frames = [read_parquet(path)[0] for path in sorted(SAMPLES.glob("*.parquet"))]
-        bars = validate_bars(pd.concat(frames, ignore_index=True), "the sample")
-        return select(bars, selection, "the sample")
+        return check_bars(pd.concat(frames, ignore_index=True), self.origin)
 
 
 @dataclass(frozen=True)
 class CsvSource:
-    """A CSV file, in UTF-8 with commas and a header line.
+    """A CSV file in UTF-8 with a header line, or a folder of them, on this machine or behind a URL.
 
     Column names count in any case and in their usual spellings (Date, Symbol, Ticker, Adj Close, ...). A file without a
     symbol column is one series, which takes the file's name without its suffix.
+
+    Attributes
+    ----------
+    path : Path or str
+    form : CsvFormat
+        Delimiter, decimal mark and form of the dates; what is not given is found out.
     """
 
-    path: Path
+    path: Path | str
+    form: CsvFormat = field(default_factory=CsvFormat)
     name: ClassVar[str] = "csv"
+
+    @property
+    def origin(self) -> str:
+        """What errors begin with."""
+        return str(self.path)
 
     def read(self, selection: Selection) -> pd.DataFrame:
         """Return the selected bars or series."""
-        return select(_validate(read_csv(self.path), self.path), selection, str(self.path))
+        return select(self.check().require(self.origin), selection, self.origin)
+
+    def check(self) -> Checked:
+        """Return all rows, good and refused."""
+        files = list_files(self.path, ".csv")
+        return _joined(
+            [check_table(read_csv(file, self.form), stem(file), str(file)) for file in files], files, self.origin
+        )
 
 
 @dataclass(frozen=True)
 class ParquetSource:
-    """A Parquet file; columns as in `CsvSource`, among them those of a pandas index that has names."""
+    """A Parquet file, or a folder of them, on this machine or behind a URL; columns as in `CsvSource`.
 
-    path: Path
+    Attributes
+    ----------
+    path : Path or str
+    """
+
+    path: Path | str
     name: ClassVar[str] = "parquet"
+
+    @property
+    def origin(self) -> str:
+        """What errors begin with."""
+        return str(self.path)
 
     def read(self, selection: Selection) -> pd.DataFrame:
         """Return the selected bars or series."""
-        frame, _ = read_parquet(self.path)
-        nameless_index = [column for column in frame.columns if column.startswith("__index_level_")]
-        frame = frame.drop(columns=nameless_index)
-        return select(_validate(frame, self.path), selection, str(self.path))
+        return select(self.check().require(self.origin), selection, self.origin)
+
+    def check(self) -> Checked:
+        """Return all rows, good and refused."""
+        files = list_files(self.path, ".parquet")
+        return _joined(
+            [check_table(read_parquet_at(file), stem(file), str(file)) for file in files], files, self.origin
+        )
 
 
-def open_source(name: str, path: str | Path | None = None) -> Source:
-    """Return the source called `name`: "sample", or "csv" or "parquet" with the `path` of a file.
+def _joined(checked: list[Checked], files: list[str | Path], origin: str) -> Checked:
+    """Join the files of a folder; a series may go on from one file to the next."""
+    if len(checked) == 1:
+        return checked[0]
+    for one, file in zip(checked, files, strict=True):
+        if frame_kind(one.rows) != frame_kind(checked[0].rows):
+            raise InputError(f"{file} holds {frame_kind(one.rows)}, but {files[0]} does not; give files of one kind.")
+        one.require(str(file))
+    rows = pd.concat([one.rows for one in checked], ignore_index=True)
+    columns = [column for column in rows.columns if column not in ("unique_id", "ds")]
+    if rows[columns].isna().any().any():
+        lacking = rows[columns].isna().any().idxmax()
+        raise InputError(f"Some files in {origin} lack the column {lacking!r}; give it to all of them or to none.")
+    return check_table(rows, "", origin, in_order=False)
+
+
+def open_source(
+    name: str,
+    path: str | Path | None = None,
+    *,
+    form: CsvFormat | None = None,
+    url: str | None = None,
+    query: str | None = None,
+) -> TableSource:
+    """Return the source called `name`, other than Yahoo, which is `data.yahoo.source.YahooSource`.
+
+    Parameters
+    ----------
+    name : {"sample", "csv", "parquet", "sql"}
+    path : str or Path, optional
+        A file, a folder or a URL, for csv and parquet.
+    form : CsvFormat, optional
+        For csv.
+    url, query : str, optional
+        For sql.
 
     Raises
     ------
     InputError
         An unknown name, a path that is missing, or one that is not needed.
     """
-    files: dict[str, type[CsvSource] | type[ParquetSource]] = {"csv": CsvSource, "parquet": ParquetSource}
-    if name == SampleSource.name:
-        if path is not None:
-            raise InputError(
-                f"The source 'sample' takes no path, but got {path}; choose 'csv' or 'parquet' to read a file."
-            )
+    if name not in ("sample", "csv", "parquet", "sql"):
+        raise InputError(f"Unknown source {name!r}; choose one of sample, csv, parquet, sql.")
+    if name in ("csv", "parquet"):
+        if path is None:
+            raise InputError(f"The source {name!r} needs the path of a file; give it with --path.")
+        return CsvSource(path, form or CsvFormat()) if name == "csv" else ParquetSource(path)
+    if path is not None:
+        raise InputError(
+            f"The source {name!r} takes no path, but got {path}; choose 'csv' or 'parquet' to read a file."
+        )
+    if name == "sample":
         return SampleSource()
-    if name not in files:
-        raise InputError(f"Unknown source {name!r}; choose one of sample, {', '.join(files)}.")
-    if path is None:
-        raise InputError(f"The source {name!r} needs the path of a file; give it with --path.")
-    return files[name](Path(path))
+    if url is None or query is None:
+        raise InputError("The source 'sql' needs a database and a query; give them with --url and --query.")
+    from data.sql import SqlSource
 
-
-def frame_kind(frame: pd.DataFrame) -> Literal["bars", "series"]:
-    """Tell a bars frame from a series frame, which has a column ``y``."""
-    return "series" if "y" in frame.columns else "bars"
-
-
-def read_csv(path: Path) -> pd.DataFrame:
-    """Read a CSV file without guessing: text stays text, so that the checks can name it.
-
-    Raises
-    ------
-    InputError
-        The file is missing, empty, no UTF-8 text or no table.
-    """
-    require_file(path)
-    try:
-        header = pd.read_csv(path, nrows=0, encoding="utf-8-sig", index_col=False).columns
-        text = {column: str for column in header if _spelling(column) in ("ds", "unique_id")}
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            return pd.read_csv(
-                path,
-                dtype=text,
-                keep_default_na=False,
-                encoding="utf-8-sig",
-                index_col=False,
-                low_memory=False,
-            )
-    except pd.errors.EmptyDataError as error:
-        raise InputError(f"{path} is empty; give a header line and rows.") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text; save it as CSV in UTF-8.") from error
-    except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
-        reason = " ".join(str(error).split()).rstrip(".")
-        raise InputError(
-            f"{path} is not a table with the same number of fields in each line ({reason}); mend it."
-        ) from error
-    except (BadZipFile, LZMAError, tarfile.TarError, EOFError, ImportError) as error:
-        raise InputError(f"{path} cannot be decompressed ({error}); give the CSV file itself.") from error
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be opened ({error.strerror or error}); check the path and its permissions."
-        ) from error
-
-
-def select(frame: pd.DataFrame, selection: Selection, origin: str) -> pd.DataFrame:
-    """Return the selected rows of a valid frame.
-
-    Raises
-    ------
-    InputError
-        An unknown symbol, no row left, or an interval that does not fit.
-    """
-    if selection.symbols is not None:
-        known = frame["unique_id"].unique()
-        unknown = [symbol for symbol in selection.symbols if symbol not in known]
-        if unknown:
-            listed = ", ".join(known[:10]) + (", ..." if len(known) > 10 else "")
-            raise InputError(f"{origin} has no symbol {unknown[0]!r}; choose from {listed}.")
-        frame = frame[frame["unique_id"].isin(selection.symbols)]
-    first, last, timezone = frame["ds"].min(), frame["ds"].max(), frame["ds"].dt.tz
-    if selection.start is not None:
-        frame = frame[frame["ds"] >= start_of_day(selection.start, timezone)]
-    if selection.end is not None:
-        frame = frame[frame["ds"] < start_of_day(selection.end, timezone) + DAY]
-    if frame.empty:
-        period = f"{format_date(first)} and {format_date(last)}"
-        raise InputError(f"{origin} has no row in the period asked for; choose one between {period}.")
-    frame = frame.reset_index(drop=True)
-    if selection.interval is None:
-        return frame
-    if frame_kind(frame) == "series":
-        raise InputError(f"{origin} holds series, and an interval is for bars; leave the interval out.")
-    return resample_bars(frame, selection.interval)
-
-
-def _validate(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
-    frame = frame.rename(columns={column: _spelling(column) for column in frame.columns})
-    if "unique_id" not in frame.columns:
-        frame["unique_id"] = path.stem
-    validate = validate_series if frame_kind(frame) == "series" else validate_bars
-    return validate(frame, str(path))
-
-
-def _spelling(column: object) -> str:
-    written = str(column).strip()
-    return SPELLINGS.get(written.lower().replace(" ", "").replace("_", ""), written)
+    return SqlSource(url, query)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -12,7 +13,7 @@ import string
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -57,7 +58,8 @@ def content_hash(columns: pd.DataFrame | Mapping[str, Any]) -> str:
             kind, values = f"text {json.dumps(list(names))}", codes
         array = np.ascontiguousarray(values)
         digest.update(json.dumps([str(name), kind, array.shape]).encode())
-        digest.update(array.tobytes())
+        # The bytes as they lie there: a copy of large arrays would double the memory.
+        digest.update(array.reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
 
 
@@ -97,6 +99,27 @@ def atomic_directory(path: Path) -> Iterator[Path]:
         for leftover in (temporary, former):
             if leftover.exists():
                 shutil.rmtree(leftover)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Let one process at a time into the block, another waits; a process that dies leaves no lock behind.
+
+    The lock is held on the file ``.NAME.lock`` beside `path`, which stays.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f".{path.name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def remove_leftovers(folder: Path, name: str = "*") -> None:
+    """Remove the temporary files and directories that killed writers of `name` left; call it under their lock."""
+    for leftover in folder.glob(f".{name}.*.tmp"):
+        if leftover.is_dir():
+            shutil.rmtree(leftover)
+        else:
+            leftover.unlink()
 
 
 def _temporary_beside(path: Path) -> Path:
@@ -145,18 +168,42 @@ def read_parquet(path: Path) -> tuple[pd.DataFrame, dict[str, str]]:
     InputError
         The file is missing, unreadable or truncated.
     """
+    require_file(path)
+    return parquet_to_frame(path, str(path))
+
+
+def read_parquet_metadata(path: Path) -> dict[str, str]:
+    """Read the metadata of a Parquet file alone.
+
+    Raises
+    ------
+    InputError
+        The file is missing, unreadable or truncated.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     require_file(path)
     try:
+        stored = pq.read_schema(path).metadata or {}
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as Parquet; it is damaged or of another format.") from error
+    return {key.decode(): value.decode() for key, value in stored.items() if key not in (b"pandas", b"ARROW:schema")}
+
+
+def parquet_to_frame(file: Path | BinaryIO, origin: str) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Read a Parquet file as `read_parquet` does, from a path or what is open already; `origin` is named in errors."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
         # ParquetFile, since read_table would make columns of folders named like key=value.
-        with pq.ParquetFile(path) as file:
-            table = file.read()
+        with pq.ParquetFile(file) as opened:
+            table = opened.read()
         frame = table.to_pandas(ignore_metadata=True)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(
-            f"{path} cannot be read as Parquet; it is damaged or of another format: write it anew."
+            f"{origin} cannot be read as Parquet; it is damaged or of another format: write it anew."
         ) from error
     stored = table.schema.metadata or {}
     return frame, {

@@ -139,10 +139,18 @@ def prepare_time_series(
     Raises
     ------
     InputError
-        As `make_sequences`; also a `train_fraction` that leaves no row to fit the scaler on.
+        As `make_sequences`; also a value that is not finite, or a `train_fraction` that leaves no row to fit the scaler
+        on.
     """
     frame = pd.DataFrame(values)
     values = frame.to_numpy(np.float64)
+    wrong = np.argwhere(~np.isfinite(values))
+    if len(wrong):
+        row, column = wrong[0]
+        raise InputError(
+            f"Row {row + 1} of column {frame.columns[column]} is {values[row, column]}, which is not a finite number; "
+            "correct or remove the row."
+        )
     if not 0 < train_fraction <= 1:
         raise InputError(f"train_fraction {train_fraction} has to lie above 0 and at most at 1; choose another.")
     training = values[: int(len(values) * train_fraction)]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import typer
 
+from flows.commands.data import app as data
 from flows.commands.doctor import doctor
 from flows.commands.export import export
+from flows.commands.fetch import fetch
 from flows.commands.forecast import forecast
 from flows.commands.retrain import retrain
 from flows.commands.text import app as text
@@ -16,9 +18,11 @@ gatecast retrain   (the sample)
 
 gatecast retrain --target close --symbols sp500 --start 2005-01-01
 
-gatecast retrain --source csv --path prices.csv --horizon 5 --epochs 50
+gatecast retrain --source yahoo --symbols AAPL,^GSPC --start 2010-01-01
 
-gatecast retrain --source parquet --path load.parquet --lookback 168 --name town-load
+gatecast retrain --path prices.csv --horizon 5 --epochs 50
+
+gatecast retrain --path load.parquet --lookback 168 --name town-load
 """
 
 app = typer.Typer(
@@ -34,6 +38,8 @@ app = typer.Typer(
 app.command(epilog=EXAMPLES)(retrain)
 app.command()(forecast)
 app.command()(export)
+app.command()(fetch)
+app.add_typer(data, name="data")
 app.command()(doctor)
 app.add_typer(text)
 

@@ -1,16 +1,59 @@
-"""Read a source and keep what it gave as Parquet, one file per series."""
+"""Read a source and keep what it gave as Parquet, one file per series: the first step of a retrain, and a flow."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context, copy_context
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 import pandas as pd
 
+from data.barstore import BarStore, add_to_quarantine, read_rows, write_rows
+from data.calendar import require_calendar
 from data.errors import InputError
-from data.sources import Selection, frame_kind, open_source
-from data.store import atomic_directory, content_hash, read_parquet, symbol_filename, write_parquet
-from flows.orchestration import Output, task
-from flows.settings import DataSettings
+from data.overview import overview, problems_in_words
+from data.selection import Selection, frame_kind, select
+from data.sources import open_source
+from data.store import atomic_directory, content_hash, locked, read_json, remove_leftovers, symbol_filename, write_json
+from data.validation import Checked, sentence
+from data.yahoo.client import Policy, YahooClient, utc_now
+from data.yahoo.source import Update, YahooSource, format_age
+from flows.orchestration import Output, State, create_table_artifact, flow, is_in_run, task, wait_until_recorded
+from flows.progress import FetchProgress
+from flows.settings import DataSettings, Workspace
+from flows.terminal import warn
+
+OVERVIEW_FILE = "overview.json"
+NOTICES_SHOWN = 5
+DEFAULTS = DataSettings()
+
+Fetch = Callable[[YahooSource, Sequence[str], Selection], list[Update]]
+
+
+@flow(name="ingest")
+def ingest_data(settings: DataSettings = DEFAULTS) -> dict[str, Any]:
+    """Bring the workspace up to date with a source, and nothing more.
+
+    Parameters
+    ----------
+    settings : DataSettings
+        Source and selection.
+
+    Returns
+    -------
+    dict
+        As `ingest`.
+    """
+    workspace = Workspace.from_environment()
+    state = ingest(settings, str(workspace.bars), return_state=True)
+    result = state.result()
+    wait_until_recorded(_task_runs([state]))
+    return result
 
 
 @task("ingest {settings.origin}", cached=False)
@@ -27,32 +70,95 @@ def ingest(settings: DataSettings, bars: str) -> Output:
     Returns
     -------
     dict
-        ``directory`` with the Parquet files, their ``content_hash``, ``kind`` ("bars" or "series"), and the date of the
-        ``last`` row.
+        ``directory`` with the Parquet files, their ``content_hash``, ``kind`` ("bars" or "series"), the date of the
+        ``last`` row, and ``series``: a record of each, see `data.overview.overview`.
 
     Raises
     ------
     InputError
-        The source or the selection is wrong; nothing is written then.
+        The source or the selection is wrong; no data are written then.
+    SourceError
+        The source failed, and nothing good enough is stored.
     """
-    source = open_source(settings.source, settings.path)
-    frame = source.read(Selection(settings.symbols, settings.start, settings.end, settings.interval))
-    content = content_hash(frame)
-    directory = Path(bars) / f"{settings.origin}-{content[:12]}"
-    if not _holds(directory, content):
-        metadata = {"kind": frame_kind(frame), "source": source.name, "origin": str(settings.path or source.name)}
-        with atomic_directory(directory) as temporary:
-            for unique_id, rows in frame.groupby("unique_id", sort=False):
-                write_parquet(rows, temporary / f"{symbol_filename(str(unique_id))}.parquet", metadata)
+    result = read_data(settings, Path(bars), _fetch_in_tasks if is_in_run() else None)
+    if is_in_run():
+        description = f"Data from {settings.origin}: {result['summary']}"
+        create_table_artifact(key="ingest", table=table_of(result["series"]), description=description)
+    for notice in result["notices"][:NOTICES_SHOWN]:
+        warn(notice)
+    if len(result["notices"]) > NOTICES_SHOWN:
+        warn(f"{len(result['notices']) - NOTICES_SHOWN} more notices; gatecast data check shows them all.")
+    return result
+
+
+def read_data(settings: DataSettings, bars: Path, fetch: Fetch | None = None) -> Output:
+    """Do the work of `ingest` in any process, with or without Prefect.
+
+    Parameters
+    ----------
+    settings : DataSettings
+    bars : Path
+        Folder of the workspace.
+    fetch : callable, optional
+        Brings Yahoo's symbols up to date; one after the other by default.
+    """
+    found = _read(settings, bars, fetch or _fetch_in_turn)
+    frame, content = found.frame, content_hash(found.frame)
+    directory = bars / f"{settings.origin}-{content[:12]}"
+    with locked(bars / "ingest"):
+        remove_leftovers(bars)
+        former = _rows_before(bars, settings.origin)
+        if not _holds(directory, content):
+            records, _ = overview(frame, found.calendars)
+            _write(frame, records, directory, settings)
+        records = read_json(directory / OVERVIEW_FILE)
+    for record in records:
+        name = record["unique_id"]
+        record["new"] = found.new.get(name, record["rows"] - former.get(name, 0))
+        record["refused"] = found.refused.get(name, 0)
+        record["cause"] = found.causes.get(name)
+        record["age"] = _age(record["last"])
     first, last = (f"{moment:%Y-%m-%d}" for moment in (frame["ds"].min(), frame["ds"].max()))
-    series = frame["unique_id"].nunique()
+    stale = f"; {len(found.causes)} from the store, since the source failed" if found.causes else ""
     return {
         "directory": str(directory),
         "content_hash": content,
         "kind": frame_kind(frame),
         "last": last,
-        "summary": f"{len(frame):,} rows of {series} series, {first} to {last}",
+        "series": records,
+        "notices": list(found.notices),
+        "quarantine": found.quarantine,
+        "summary": f"{len(frame):,} rows of {len(records)} series, {first} to {last}{stale}",
     }
+
+
+def table_of(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows of the artifact: symbol, rows, range, new rows, age and problems of each series."""
+    return [
+        {
+            "symbol": record["unique_id"],
+            "rows": record["rows"],
+            "range": f"{record['first'][:10]} to {record['last'][:10]}",
+            "new rows": record["new"],
+            "age": record["age"],
+            "problems": problems_in_words(record),
+        }
+        for record in records
+    ]
+
+
+def ingested_files(directory: Path) -> list[Path]:
+    """Return the files that `ingest` wrote, one for each series.
+
+    Raises
+    ------
+    InputError
+        The folder is gone or empty.
+    """
+    files = sorted(directory.glob("*.parquet"))
+    if not files:
+        raise InputError(f"{directory} holds no Parquet file; retrain to read the data anew.")
+    return files
 
 
 def read_ingested(directory: Path) -> pd.DataFrame:
@@ -63,16 +169,158 @@ def read_ingested(directory: Path) -> pd.DataFrame:
     InputError
         The folder is gone or a file in it is damaged.
     """
-    files = sorted(directory.glob("*.parquet"))
-    if not files:
-        raise InputError(f"{directory} holds no Parquet file; retrain to read the data anew.")
-    frame = pd.concat([read_parquet(file)[0] for file in files], ignore_index=True)
+    frame = pd.concat([read_rows(file).rows for file in ingested_files(directory)], ignore_index=True)
     return frame.sort_values(["unique_id", "ds"], ignore_index=True)
+
+
+# ---------------------------------------------------------------- reading
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """What a source gave, and what there is to say about it; mappings are by series."""
+
+    frame: pd.DataFrame
+    calendars: Mapping[str, str | None]
+    new: Mapping[str, int]
+    refused: Mapping[str, int]
+    causes: Mapping[str, str]
+    notices: Sequence[str]
+    quarantine: str | None
+
+
+def _read(settings: DataSettings, bars: Path, fetch: Fetch) -> _Found:
+    selection = Selection(settings.symbols, settings.start, settings.end, settings.interval)
+    if settings.calendar is not None:
+        require_calendar(settings.calendar)
+    if settings.source == "yahoo":
+        return _read_yahoo(settings, selection, bars, fetch)
+    source = open_source(
+        settings.source, settings.path, form=settings.csv_format, url=settings.url, query=settings.query
+    )
+    calendar = settings.calendar or ("XNYS" if settings.source == "sample" else None)
+    if settings.bad_rows == "refuse":
+        frame = source.read(selection)
+        return _Found(frame, dict.fromkeys(frame["unique_id"].unique(), calendar), {}, {}, {}, [], None)
+    checked = source.check()
+    notices, quarantine = _set_aside(checked, settings, bars)
+    if checked.rows.empty:
+        raise InputError(f"{settings.description} has no good row; see {quarantine}.")
+    frame = select(checked.rows, selection, settings.description)
+    wrong = checked.problems.drop_duplicates("row").groupby("unique_id")
+    refused = {str(name): len(rows) for name, rows in wrong}
+    calendars = dict.fromkeys(frame["unique_id"].unique(), calendar)
+    return _Found(frame, calendars, {}, refused, {}, notices, quarantine)
+
+
+def _set_aside(checked: Checked, settings: DataSettings, bars: Path) -> tuple[list[str], str | None]:
+    """Put refused rows into quarantine; return what to say about them, and their file."""
+    count, whole = len(checked.refused), len(checked.refused) + len(checked.rows)
+    if not count:
+        return [], None
+    path = Workspace(bars.parent).quarantine / settings.source / f"{settings.origin}.parquet"
+    first = sentence(checked.problems.iloc[0])
+    notice = f"{settings.description}: {count:,} of {whole:,} rows were put in quarantine; the first: {first}."
+    return [notice], str(add_to_quarantine(checked.refused, path))
+
+
+def _read_yahoo(settings: DataSettings, selection: Selection, bars: Path, fetch: Fetch) -> _Found:
+    source = yahoo_source(settings, bars)
+    updates = fetch(source, source.symbols(selection), selection)
+    source.require(updates)
+    quarantined = [update.quarantine for update in updates if update.quarantine]
+    return _Found(
+        frame=source.load(selection),
+        calendars={update.symbol: settings.calendar or update.calendar for update in updates},
+        new={update.symbol: update.new for update in updates},
+        refused={update.symbol: update.refused for update in updates},
+        causes={update.symbol: str(update.cause) for update in updates if update.cause},
+        notices=[notice for update in updates for notice in update.notices],
+        quarantine=str(Path(quarantined[0]).parent) if quarantined else None,
+    )
+
+
+def yahoo_source(settings: DataSettings, bars: Path) -> YahooSource:
+    """Return the Yahoo source of a workspace: its store, quarantine and session caches lie there."""
+    workspace = Workspace(bars.parent)
+    return YahooSource(
+        store=BarStore(bars / "yahoo", workspace.quarantine / "yahoo"),
+        client=_yahoo_client(workspace.yahoo, settings.requests_per_second, settings.mirror),
+        adjustment=settings.adjustment,
+        max_stale=settings.longest_age,
+    )
+
+
+@cache
+def _yahoo_client(folder: Path, requests_per_second: float, address: str | None) -> YahooClient:
+    # One for the process: its pace is for all requests together.
+    return YahooClient(folder, Policy(requests_per_second), address)
+
+
+def _fetch_in_turn(source: YahooSource, symbols: Sequence[str], selection: Selection) -> list[Update]:
+    return [source.update(symbol, selection.interval, selection.start) for symbol in symbols]
+
+
+def _fetch_in_tasks(source: YahooSource, symbols: Sequence[str], selection: Selection) -> list[Update]:
+    """Fetch each symbol in a task of its own, a few at a time."""
+
+    @task("fetch {symbol}", cached=False)
+    def fetch(symbol: str) -> Output:
+        return source.update(symbol, selection.interval, selection.start).to_dict()
+
+    def in_context(context: Context, symbol: str) -> State[Output]:
+        return context.run(lambda: fetch(symbol, return_state=True))
+
+    # Each thread sees the flow run that this one is in.
+    contexts = [copy_context() for _ in symbols]
+    states = []
+    with FetchProgress(len(symbols)) as progress, ThreadPoolExecutor(source.client.policy.in_flight) as threads:
+        for state in threads.map(in_context, contexts, symbols):
+            states.append(state)
+            progress(f"{len(states)} of {len(symbols)} symbols")
+    wait_until_recorded(_task_runs(states))
+    return [Update.from_dict(state.result()) for state in states]
+
+
+def _task_runs(states: Sequence[State[Output]]) -> list[UUID]:
+    return [state.state_details.task_run_id for state in states if state.state_details.task_run_id is not None]
+
+
+# ---------------------------------------------------------------- the folder
+
+
+def _write(frame: pd.DataFrame, records: list[dict[str, Any]], directory: Path, settings: DataSettings) -> None:
+    metadata = {
+        "source": settings.source,
+        "origin": settings.description,
+        "interval": settings.interval or "",
+        "fetched_at": utc_now().isoformat(timespec="seconds"),
+    }
+    with atomic_directory(directory) as temporary:
+        for unique_id, rows in frame.groupby("unique_id", sort=False):
+            write_rows(rows, temporary / f"{symbol_filename(str(unique_id))}.parquet", metadata)
+        write_json(temporary / OVERVIEW_FILE, records)
 
 
 def _holds(directory: Path, content: str) -> bool:
     """Tell whether a folder still holds this content; a damaged one does not."""
     try:
+        read_json(directory / OVERVIEW_FILE)
         return content_hash(read_ingested(directory)) == content
     except (InputError, KeyError, ValueError):
         return False
+
+
+def _rows_before(bars: Path, origin: str) -> dict[str, int]:
+    """Return the rows of each series when the source was last read, as far as that is on record."""
+    others = list(bars.glob(f"{origin}-{'[0-9a-f]' * 12}/{OVERVIEW_FILE}"))
+    if not others:
+        return {}
+    newest = max(others, key=lambda file: file.stat().st_mtime)
+    return {record["unique_id"]: record["rows"] for record in read_json(newest)}
+
+
+def _age(last: str) -> str:
+    """Return how long ago a date was, in the largest unit."""
+    moment = pd.Timestamp(last)
+    return format_age(utc_now() - (moment.tz_localize("UTC") if moment.tz is None else moment))

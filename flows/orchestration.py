@@ -74,6 +74,7 @@ from prefect.artifacts import (
 from prefect.cache_policies import NO_CACHE, CachePolicy
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import TaskRunFilter, TaskRunFilterId
+from prefect.client.schemas.objects import State
 from prefect.context import TaskRunContext
 from prefect.results import ResultStore
 from prefect.settings import PREFECT_API_URL
@@ -81,6 +82,7 @@ from prefect.types import DateTime
 
 __all__ = [
     "Output",
+    "State",
     "Steps",
     "Unchanged",
     "code_version",
@@ -90,6 +92,7 @@ __all__ = [
     "digest",
     "flow",
     "hashes",
+    "is_in_run",
     "start_embedded_server",
     "task",
     "update_progress_artifact",
@@ -185,6 +188,11 @@ def task(run_name: str, *, cached: bool, ignore: tuple[str, ...] = ()) -> Callab
         persist_result=cached,
         result_serializer="json",
     )
+
+
+def is_in_run() -> bool:
+    """Tell whether a task is running, and not its bare function."""
+    return TaskRunContext.get() is not None
 
 
 class Steps:

@@ -1,4 +1,4 @@
-"""The progress of a training: a bar in the terminal and a ring on Prefect's dashboard."""
+"""The progress of long work: a bar in the terminal and a ring on Prefect's dashboard."""
 
 from __future__ import annotations
 
@@ -22,13 +22,15 @@ class _Progress:
     Parameters
     ----------
     unit : str
-        What is counted: "epoch" or "step".
+        What is counted, such as "epoch".
     update_seconds : float
-        Between two updates of the artifact, each of which the training waits for.
+        Between two updates of the artifact, each of which the work waits for.
+    work : str
+        What it is; the artifact's key is the same in small letters.
     """
 
-    def __init__(self, unit: str, update_seconds: float) -> None:
-        self._update_seconds = update_seconds
+    def __init__(self, unit: str, update_seconds: float, work: str = "Training") -> None:
+        self._update_seconds, self._work = update_seconds, work
         self.completed, self.total, self._unit = 0, 0, unit
         terminal = console()
         self._bar = Progress(
@@ -42,7 +44,7 @@ class _Progress:
         )
         self._row = self._bar.add_task("starting", total=1)
         # Typed as if it might be a coroutine; called from a plain function it is not.
-        self._artifact = cast(UUID, create_progress_artifact(0.0, key="training", description="Training"))
+        self._artifact = cast(UUID, create_progress_artifact(0.0, key=work.lower(), description=work))
         self._updated = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -50,7 +52,7 @@ class _Progress:
         return self
 
     def show(self, completed: int, total: int, description: str) -> None:
-        """Show how far the training is."""
+        """Show how far the work is."""
         self.completed, self.total = completed, total
         self._bar.update(self._row, completed=completed, total=total, description=description)
         if time.monotonic() - self._updated > self._update_seconds:
@@ -62,7 +64,7 @@ class _Progress:
     ) -> None:
         self._bar.stop()
         if error is None:
-            description = f"Training ended after {self.completed:,} of at most {self.total:,} {self._unit}s"
+            description = f"{self._work} ended after {self.completed:,} of at most {self.total:,} {self._unit}s"
             update_progress_artifact(self._artifact, progress=100.0, description=description)
 
 
@@ -100,3 +102,22 @@ class StepProgress(_Progress):
     def after_epoch(self, record: EpochRecord) -> None:
         """Keep the validation loss in view."""
         self._validation = f"  validation {record.validation_loss:.3f}"
+
+
+class FetchProgress(_Progress):
+    """Shows how many symbols have been fetched.
+
+    Parameters
+    ----------
+    symbols : int
+        In all.
+    """
+
+    def __init__(self, symbols: int) -> None:
+        super().__init__("symbol", UPDATE_SECONDS, "Fetching")
+        self.total = symbols
+        self._bar.update(self._row, total=symbols)
+
+    def __call__(self, description: str) -> None:
+        """Show that one more symbol has been fetched."""
+        self.show(self.completed + 1, self.total, description)

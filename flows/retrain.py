@@ -17,17 +17,18 @@ from __future__ import annotations
 
 import json
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from data.sequence_build import build_from_files
 from data.sequences import SequenceSettings, read_sequences, write_sequences
-from data.sequences import build_sequences as index_windows
 from data.splits import SPLIT_NAMES, TEST
 from data.store import read_parquet, write_json, write_parquet
 from flows import evaluation, promotion, report
 from flows.attention import plot_attention
 from flows.forecast import forecast
-from flows.ingest import ingest, read_ingested
+from flows.ingest import ingest, ingested_files, read_ingested
 from flows.orchestration import Output, Steps, code_version, digest, flow, hashes, task
 from flows.progress import TrainingProgress
 from flows.registry import Registry
@@ -105,8 +106,12 @@ def build_sequences(
     bars: str, target: str | None, features: str | None, settings: SequenceSettings, directory: str
 ) -> Output:
     """Turn bars into the target and its features, scale them, and index the windows of each split."""
-    sequences = index_windows(series_frame(read_ingested(Path(bars)), target, features), settings)
-    write_sequences(sequences, Path(directory))
+    folder = Path(directory)
+    files, cache = ingested_files(Path(bars)), folder.with_name(f".{folder.name.rsplit('-', 1)[0]}")
+    key = digest(target, features, code_version())
+    learnt = partial(series_frame, target=target, features=features)
+    sequences = build_from_files(files, learnt, key, settings, cache)
+    write_sequences(sequences, folder)
     counts = [f"{len(sequences.windows_of(split)):,} {name}" for split, name in enumerate(SPLIT_NAMES)]
     return {
         "directory": directory,

@@ -6,14 +6,20 @@ import os
 import re
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
-from typing import Any, Literal
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from data.errors import InputError
+from data.files import is_url
 from data.splits import SAMPLE_SPLIT, SplitSettings
 from lstm.config import ForecasterSettings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from data.csv_format import CsvFormat
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
 
@@ -42,6 +48,16 @@ class Workspace:
     def bars(self) -> Path:
         """Folder of the data as it was read, one folder per content, one file per series."""
         return self.root / "bars"
+
+    @property
+    def quarantine(self) -> Path:
+        """Folder of the rows that were refused, with what is wrong with them."""
+        return self.root / "quarantine"
+
+    @property
+    def yahoo(self) -> Path:
+        """Folder of yfinance's caches of cookies and time zones."""
+        return self.root / "yahoo"
 
     @property
     def sequences(self) -> Path:
@@ -83,25 +99,86 @@ class Settings(BaseModel):
 class DataSettings(Settings):
     """Which data to read."""
 
-    source: Literal["sample", "csv", "parquet"] = Field(
-        "sample", description="Where the data comes from: the shipped S&P 500 and NASDAQ bars, or a file of yours"
+    source: Literal["sample", "csv", "parquet", "sql", "yahoo"] = Field(
+        "sample",
+        description="Where the data comes from: the shipped S&P 500 and NASDAQ, files of yours, a database, or Yahoo",
     )
-    path: Path | None = Field(None, description="The file, for csv and parquet: bars, or a frame unique_id, ds, y, ...")
+    path: str | Path | None = Field(
+        None,
+        description="A file, folder or URL (s3://, gs://), for csv and parquet: bars, or a frame unique_id, ds, y, ...",
+    )
+    url: str | None = Field(
+        None, description="The database, for sql: sqlite:///FILE, or $NAME of a variable with the URL"
+    )
+    query: str | None = Field(None, description="The query, for sql; columns as in a CSV file")
     symbols: tuple[str, ...] | None = Field(None, description="Series to keep; all of them if left empty")
     start: date | None = Field(None, description="First day to keep")
     end: date | None = Field(None, description="Last day to keep")
-    interval: str | None = Field(None, description="Resample bars to 1d, 1wk or 1mo; as they are if left empty")
+    interval: str | None = Field(
+        None, description="Resample bars to 1d, 1wk or 1mo; Yahoo has 1m to 90m and 1h too; as they are if left empty"
+    )
+    max_stale: str | None = Field(
+        None,
+        pattern=r"^\d+(d|h|min)$",
+        description="How old Yahoo's last good rows may be when it fails, as 5d or 12h; of any age if left empty",
+    )
+    adjustment: Literal["all", "splits", "none"] = Field("all", description="What Yahoo's prices are adjusted for")
+    requests_per_second: float = Field(2.0, gt=0, description="Requests to Yahoo at most, all symbols together")
+    bad_rows: Literal["refuse", "quarantine"] = Field(
+        "refuse",
+        description="Whether a wrong row refuses the whole file, or goes to quarantine; Yahoo's always do that",
+    )
+    calendar: str | None = Field(
+        None, description="Exchange calendar to look for gaps with, as XNYS; found from the data if left empty"
+    )
+    delimiter: str | None = Field(None, description="Between the fields of a CSV file; found if left empty")
+    decimal: str | None = Field(None, description="Decimal mark of a CSV file, . or ,; found if left empty")
+    date_format: str | None = Field(
+        None, description="Form of the dates in a CSV file, as %d/%m/%Y; found if left empty"
+    )
 
     @field_validator("path")
     @classmethod
-    def _absolute(cls, path: Path | None) -> Path | None:
-        return path and path.expanduser().resolve()
+    def _absolute(cls, path: str | Path | None) -> str | Path | None:
+        if path is None or is_url(path):
+            return path
+        return Path(path).expanduser().resolve()
 
     @property
     def origin(self) -> str:
-        """A short name of the data that is safe in file names: ``sample`` or the file's stem."""
-        stem = re.sub(r"[^A-Za-z0-9._-]+", "-", self.path.stem if self.path else self.source).strip(".-_")
+        """A short name of the data that is safe in file names: ``sample``, ``yahoo`` or the file's stem."""
+        named = PurePath(str(self.path).rstrip("/")).stem if self.path else self.source
+        stem = re.sub(r"[^A-Za-z0-9._-]+", "-", named).strip(".-_")
         return stem[:40] or self.source
+
+    @property
+    def description(self) -> str:
+        """The data in words, without secrets."""
+        return str(self.path or self.url or self.source)
+
+    @property
+    def csv_format(self) -> CsvFormat:
+        """Form of a CSV file, as far as it is given."""
+        from data.csv_format import CsvFormat
+
+        return CsvFormat(self.delimiter, self.decimal, self.date_format)
+
+    @property
+    def longest_age(self) -> pd.Timedelta | None:
+        """`max_stale` as a duration."""
+        import pandas as pd
+
+        if self.max_stale is None:
+            return None
+        length = re.fullmatch(r"(\d+)(d|h|min)", self.max_stale)
+        assert length is not None  # the field's pattern
+        units = {"d": pd.Timedelta(days=1), "h": pd.Timedelta(hours=1), "min": pd.Timedelta(minutes=1)}
+        return int(length[1]) * units[length[2]]
+
+    @property
+    def mirror(self) -> str | None:
+        """Where Yahoo's requests go instead, for a mirror: ``GATECAST_YAHOO_URL``."""
+        return os.environ.get("GATECAST_YAHOO_URL") or None
 
 
 class RetrainSettings(Settings):

@@ -11,47 +11,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.commands.options import CommonOptions, day, given, names, takes
+from flows.commands.data_options import DAY, DataOptions
+from flows.commands.options import day, given, takes
 from flows.terminal import command_line, console, explained, print_next, print_paths, print_scores, print_times
 
 if TYPE_CHECKING:
     from flows.settings import RetrainSettings
 
-DATA, FORECAST, MODEL, RUN = "Data", "What to forecast", "Model and training", "This run"
-DAY = ["%Y-%m-%d"]
+FORECAST, MODEL, RUN = "What to forecast", "Model and training", "This run"
 
 
 @dataclass(frozen=True, kw_only=True)
-class RetrainOptions(CommonOptions):
+class RetrainOptions(DataOptions):
     """The options of ``gatecast retrain``; None stands for the default of `flows.settings.RetrainSettings`."""
 
-    source: Annotated[
-        str, typer.Option(help="sample (S&P 500 and NASDAQ, 1999-2018), csv or parquet.", rich_help_panel=DATA)
-    ] = "sample"
-    path: Annotated[
-        Path | None,
-        typer.Option(
-            help="Your file, for csv and parquet: bars (date, open, high, low, close, volume; one or many symbols) or"
-            " series (unique_id, ds, y, covariates).",
-            show_default=False,
-            rich_help_panel=DATA,
-        ),
-    ] = None
-    symbols: Annotated[
-        str | None, typer.Option(help="Series to keep, as A,B.", show_default="all", rich_help_panel=DATA)
-    ] = None
-    start: Annotated[
-        datetime | None,
-        typer.Option(formats=DAY, metavar="DATE", help="First day to keep.", show_default="all", rich_help_panel=DATA),
-    ] = None
-    end: Annotated[
-        datetime | None,
-        typer.Option(formats=DAY, metavar="DATE", help="Last day to keep.", show_default="all", rich_help_panel=DATA),
-    ] = None
-    interval: Annotated[
-        str | None,
-        typer.Option(help="Merge bars to 1d, 1wk or 1mo.", show_default="as they are", rich_help_panel=DATA),
-    ] = None
     target: Annotated[
         str | None,
         typer.Option(
@@ -228,16 +201,15 @@ class RetrainOptions(CommonOptions):
     def settings(self) -> RetrainSettings:
         """Return the settings of the run."""
         from data.splits import SplitSettings
-        from flows.settings import DataSettings, RetrainSettings
+        from flows.settings import RetrainSettings
         from lstm.config import ForecasterSettings
 
-        data = given(source=self.source, path=self.path, symbols=names(self.symbols), interval=self.interval)
         split = given(train_end=day(self.train_end), validation_end=day(self.validation_end))
         model = {name: getattr(self, name) for name in ForecasterSettings.model_fields if hasattr(self, name)}
         return RetrainSettings.model_validate(
             {
                 **given(name=self.name, target=self.target, features=self.features),
-                "data": DataSettings(**data, start=day(self.start), end=day(self.end)),
+                "data": self.data_settings(),
                 "split": SplitSettings(**split) if split else None,
                 "model": ForecasterSettings(**given(**model, max_epochs=self.epochs)),
             }

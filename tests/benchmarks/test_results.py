@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.report import print_report, write_report
-from benchmarks.results import Comparison, Growth, Report, Spread, Startup, Timing
+from benchmarks.results import Bounded, Comparison, Growth, Report, Spread, Startup, Timing
 from data.store import read_json
 
 
@@ -68,3 +68,12 @@ def test_tables_say_which_peer_is_missing_and_what_was_left_out(capsys):
     printed = capsys.readouterr().out
     assert "torch is not installed" in printed
     assert "fleet: out of time" in printed
+
+
+def test_what_is_out_of_bounds_is_printed_with_its_bounds(capsys):
+    from rich.console import Console
+
+    row = Bounded(name="work", seconds=21.0, seconds_limit=20.0, memory=900_000_000, memory_limit=1_000_000_000)
+    print_report(report(bounded=(row,)), Console(width=200))
+    printed = capsys.readouterr().out
+    assert all(part in printed for part in ("work", "21 s", "20 s", "900 MB", "1,000 MB"))

@@ -131,3 +131,10 @@ def test_prepare_time_series_takes_a_frame_and_keeps_its_names():
 def test_a_training_part_without_rows_is_refused(train_fraction):
     with pytest.raises(InputError, match=r"train_fraction|training row"):
         prepare_time_series(np.arange(10.0), 3, train_fraction)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_value_that_is_not_finite_is_named(value):
+    frame = pd.DataFrame({"close": [1.0, 2.0, value, 4.0]})
+    with pytest.raises(InputError, match=r"Row 3 of column close is (nan|inf), which is not a finite number"):
+        prepare_time_series(frame, 2)

@@ -1,22 +1,26 @@
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from data.errors import InputError
-from data.store import content_hash, read_parquet
-from flows.ingest import ingest, read_ingested
-from flows.settings import DataSettings
-from tests.flows.conftest import contents
+from data.errors import InputError, SourceError
+from data.store import content_hash, read_parquet, write_parquet
+from flows.ingest import ingest_data, read_data, read_ingested, table_of
+from flows.settings import DataSettings, Workspace
+from tests.data.frames import make_bars
+from tests.data.yahoo.server import Reply, Yahoo, listing, serving
 
 JANUARY = DataSettings(start=date(2018, 1, 1), end=date(2018, 1, 31))
 
 
 def test_each_series_gets_a_file_that_says_where_it_comes_from(tmp_path: Path) -> None:
-    result = ingest.fn(JANUARY, str(tmp_path))
-    files = sorted(Path(result["directory"]).iterdir())
+    result = read_data(JANUARY, tmp_path)
+    files = sorted(Path(result["directory"]).glob("*.parquet"))
     assert len(files) == 2
     frame, metadata = read_parquet(files[0])
     assert metadata["kind"] == "bars"
@@ -25,32 +29,138 @@ def test_each_series_gets_a_file_that_says_where_it_comes_from(tmp_path: Path) -
 
 
 def test_what_was_written_reads_back_as_it_was(tmp_path: Path) -> None:
-    result = ingest.fn(JANUARY, str(tmp_path))
+    result = read_data(JANUARY, tmp_path)
     assert content_hash(read_ingested(Path(result["directory"]))) == result["content_hash"]
     assert (result["kind"], result["last"]) == ("bars", "2018-01-31")
 
 
 def test_the_same_data_is_not_written_twice(tmp_path: Path) -> None:
-    first = ingest.fn(JANUARY, str(tmp_path))
+    first = read_data(JANUARY, tmp_path)
     times = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.parquet")}
-    assert ingest.fn(JANUARY, str(tmp_path)) == first
+    again = read_data(JANUARY, tmp_path)
+    assert (again["directory"], again["content_hash"]) == (first["directory"], first["content_hash"])
+    assert [record["new"] for record in first["series"] + again["series"]] == [21, 21, 0, 0]
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.parquet")} == times
 
 
 def test_a_damaged_file_is_written_anew(tmp_path: Path) -> None:
-    first = ingest.fn(JANUARY, str(tmp_path))
-    whole = contents(tmp_path)
+    first = read_data(JANUARY, tmp_path)
     next(iter(tmp_path.rglob("*.parquet"))).write_bytes(b"PAR1")
-    assert ingest.fn(JANUARY, str(tmp_path)) == first
-    assert contents(tmp_path) == whole
+    assert read_data(JANUARY, tmp_path)["directory"] == first["directory"]
+    assert content_hash(read_ingested(Path(first["directory"]))) == first["content_hash"]
 
 
 def test_wrong_input_writes_nothing(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="dow"):
-        ingest.fn(DataSettings(symbols=("dow",)), str(tmp_path / "bars"))
+        read_data(DataSettings(symbols=("dow",)), tmp_path / "bars")
     assert not (tmp_path / "bars").exists()
 
 
 def test_an_empty_folder_is_no_data(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no Parquet file"):
         read_ingested(tmp_path)
+
+
+def test_what_an_older_version_wrote_is_still_read(tmp_path: Path) -> None:
+    bars = make_bars(("A",)).astype({"ds": "datetime64[ns]"})
+    write_parquet(bars, tmp_path / "A.parquet", {"kind": "bars", "source": "sample", "origin": "sample"})
+    frame = read_ingested(tmp_path)
+    assert frame[list(bars.columns)].equals(bars)
+
+
+def test_wrong_rows_of_a_file_can_go_to_quarantine(tmp_path: Path) -> None:
+    path = tmp_path / "prices.csv"
+    make_bars(("A",), rows=30).assign(close=lambda bars: bars["close"].where(bars.index != 7, -1)).to_csv(path)
+    settings = DataSettings(source="csv", path=path)
+    with pytest.raises(InputError, match="row 8"):
+        read_data(settings, tmp_path / "bars")
+    result = read_data(settings.model_copy(update={"bad_rows": "quarantine"}), tmp_path / "bars")
+    assert result["series"][0]["rows"] == 29
+    assert result["series"][0]["refused"] == 1
+    assert "1 of 30 rows were put in quarantine; the first: row 8" in result["notices"][0]
+    refused, _ = read_parquet(Path(result["quarantine"]))
+    assert "close is -1.0" in refused["problem"].iloc[0]
+
+
+@pytest.mark.parametrize("symbol", ["../x", "A/B", "x" * 200, "🚀", "CON", "a", "..", "C:\\x", "nul\x00"])
+def test_no_symbol_of_a_file_leads_out_of_its_folder(tmp_path: Path, symbol: str) -> None:
+    path = tmp_path / "in.parquet"
+    write_parquet(pd.concat([make_bars((symbol,)), make_bars((symbol.swapcase() + "Z",))]), path)
+    result = read_data(DataSettings(source="parquet", path=path), tmp_path / "bars")
+    written = [file for file in tmp_path.rglob("*.parquet") if file != path]
+    assert len(written) == 2
+    assert {file.parent for file in written} == {Path(result["directory"])}
+    assert set(read_ingested(Path(result["directory"]))["unique_id"]) == {symbol, symbol.swapcase() + "Z"}
+
+
+def test_a_folder_s_old_and_new_rows_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "in.parquet"
+    write_parquet(make_bars(("A",), rows=30), path)
+    read_data(DataSettings(source="parquet", path=path), tmp_path / "bars")
+    write_parquet(make_bars(("A", "B"), rows=40), path)
+    result = read_data(DataSettings(source="parquet", path=path), tmp_path / "bars")
+    assert [(record["unique_id"], record["new"]) for record in result["series"]] == [("A", 10), ("B", 40)]
+
+
+# ---------------------------------------------------------------- Yahoo, played by a server on this machine
+
+
+@pytest.fixture
+def yahoo(monkeypatch: pytest.MonkeyPatch) -> Iterator[Yahoo]:
+    with serving() as server:
+        monkeypatch.setenv("GATECAST_YAHOO_URL", server.address)
+        yield server
+
+
+def yahoo_settings(*symbols: str, **options: object) -> DataSettings:
+    return DataSettings(source="yahoo", symbols=symbols, requests_per_second=1000, **options)
+
+
+def test_yahoo_s_bars_become_a_folder_like_any_other(yahoo: Yahoo, tmp_path: Path) -> None:
+    yahoo.listings["AAPL"], yahoo.listings["^GSPC"] = listing(splits={20: 4.0}), listing(seed=1)
+    result = read_data(yahoo_settings("AAPL", "^gspc"), tmp_path / "bars")
+    assert [(record["unique_id"], record["new"]) for record in result["series"]] == [("AAPL", 40), ("^GSPC", 40)]
+    frame = read_ingested(Path(result["directory"]))
+    assert list(frame.columns) == ["unique_id", "ds", "open", "high", "low", "close", "volume"]
+    assert (tmp_path / "bars" / "yahoo" / "1d" / "^GSPC.parquet").exists()
+    assert (tmp_path / "yahoo").is_dir()  # yfinance's own caches stay in the workspace
+
+
+def test_a_failing_yahoo_is_told_and_the_last_good_rows_used(yahoo: Yahoo, tmp_path: Path) -> None:
+    yahoo.listings["FAIL"] = listing()
+    settings = yahoo_settings("FAIL")
+    first = read_data(settings, tmp_path / "bars")
+    yahoo.always["FAIL"] = Reply(401, "")
+    second = read_data(settings, tmp_path / "bars")
+    assert second["directory"] == first["directory"]
+    assert "1 from the store, since the source failed" in second["summary"]
+    assert "source refused: last good rows" in table_of(second["series"])[0]["problems"]
+    assert "The last good rows are used" in second["notices"][0]
+    with pytest.raises(SourceError, match="more than --max-stale 0min allows"):
+        read_data(settings.model_copy(update={"max_stale": "0min"}), tmp_path / "bars")
+
+
+def test_the_flow_shows_a_table_and_records_a_task_for_each_symbol(
+    yahoo: Yahoo, server: str, workspace: Workspace
+) -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+
+    yahoo.listings["ONE"], yahoo.listings["TWO"] = listing(), listing(seed=1)
+    result = ingest_data(yahoo_settings("ONE", "TWO"))
+    assert [record["unique_id"] for record in result["series"]] == ["ONE", "TWO"]
+    with get_client(sync_client=True) as client:
+        artifacts = client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=["ingest"])))
+        names = {run.name for run in client.read_task_runs(limit=200)}
+    tables = [json.loads(artifact.data) for artifact in artifacts]
+    assert any([row["symbol"] for row in table] == ["ONE", "TWO"] for table in tables)
+    assert list(tables[0][0]) == ["symbol", "rows", "range", "new rows", "age", "problems"]
+    assert {"fetch ONE", "fetch TWO", "ingest yahoo"} <= names
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("5d", "5 days"), ("12h", "12 hours"), ("30min", "30 minutes"), (None, None)]
+)
+def test_an_age_is_a_number_and_a_unit(text: str | None, expected: str | None) -> None:
+    age = DataSettings(max_stale=text).longest_age
+    assert age == (None if expected is None else pd.Timedelta(expected))

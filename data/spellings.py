@@ -1,0 +1,22 @@
+"""The usual names of columns, and what they are called here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+# In small letters, without spaces and underscores.
+SPELLINGS: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys(("ds", "date", "datetime", "timestamp"), "ds"),
+        **dict.fromkeys(("uniqueid", "symbol", "ticker"), "unique_id"),
+        **dict.fromkeys(("adjclose", "adjustedclose"), "adj_close"),
+        **{name: name for name in ("y", "open", "high", "low", "close", "volume")},
+    }
+)
+
+
+def spelling(column: object) -> str:
+    """Return the name of a column here; one that is not known stays as it is, without spaces around it."""
+    written = str(column).strip()
+    return SPELLINGS.get(written.lower().replace(" ", "").replace("_", ""), written)

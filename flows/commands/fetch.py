@@ -1,0 +1,48 @@
+"""``gatecast fetch``: bring the workspace's data up to date, and show what they hold."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from dataclasses import dataclass
+
+from flows.commands.data_options import DataOptions
+from flows.commands.options import takes
+from flows.terminal import console, explained, print_next, print_paths
+
+
+@dataclass(frozen=True, kw_only=True)
+class FetchOptions(DataOptions):
+    """The options of ``gatecast fetch``."""
+
+
+@takes(FetchOptions)
+def fetch(options: FetchOptions) -> None:
+    """Fetch data and show what they hold: rows, range, gaps, problems.
+
+    From yahoo only what is new since the last time is fetched; where it fails, the last good rows stay. Wrong rows are
+    kept in the workspace's quarantine.
+    """
+    with explained(options.debug, after_interrupt="what was fetched is kept; run it again to go on"):
+        options.prepare()
+        settings = options.data_settings()
+        with console(stderr=True).status("Starting Prefect"):
+            from flows.commands.series_table import print_series
+            from flows.ingest import ingest_data
+            from flows.orchestration import start_embedded_server
+
+            start_embedded_server()
+        result = ingest_data(settings)
+        print_series(result["series"], f"{settings.description}: {result['summary']}")
+        written = {"data": result["directory"], "quarantine": result["quarantine"]}
+        print_paths({name: path for name, path in written.items() if path})
+        print_next(shlex.join(["retrain", *without_workspace(sys.argv[2:])]))
+
+
+def without_workspace(words: list[str]) -> list[str]:
+    """Return the words of a command without its workspace, which the next command is told anyway."""
+    kept = [word for word in words if not word.startswith("--workspace=")]
+    if "--workspace" in kept:
+        place = kept.index("--workspace")
+        del kept[place : place + 2]
+    return kept

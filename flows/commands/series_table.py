@@ -1,0 +1,56 @@
+"""The table that shows what data hold, series by series, and the list of what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
+from rich.table import Table
+
+from flows.terminal import console
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SERIES_SHOWN = 40
+PROBLEMS_SHOWN = 30
+
+
+def print_series(records: Sequence[Mapping[str, Any]], title: str) -> None:
+    """Print a row for each series: rows, range, what is new, how old the last row is, problems, and a small picture."""
+    from data.overview import problems_in_words
+
+    console().print(f"\n[bold]{escape(title)}[/bold]")
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    names = ["series", "rows", "new", "from", "to", "age", "problems", ""]
+    shown = [name for name in names if name not in ("new", "age") or name in records[0]]
+    for name in shown:
+        number = name in ("rows", "new", "age")
+        table.add_column(name, justify="right" if number else "left", no_wrap=name not in ("series", "problems"))
+    for record in records[:SERIES_SHOWN]:
+        cells = {
+            "series": str(record["unique_id"]),
+            **{name: f"{record.get(name, 0):,}" for name in ("rows", "new")},
+            **{name: str(record[end])[:10] for name, end in (("from", "first"), ("to", "last"))},
+            "age": str(record.get("age")),
+            "problems": problems_in_words(record),
+            "": record["sparkline"],
+        }
+        table.add_row(*(escape(cells[name]) for name in shown), style="yellow" if record.get("cause") else None)
+    console().print(table)
+    if len(records) > SERIES_SHOWN:
+        console().print(f"... and {len(records) - SERIES_SHOWN:,} more series")
+
+
+def print_problems(problems: pd.DataFrame) -> None:
+    """Print what is wrong or worth a look, errors first, each with series, date and value."""
+    from data.validation import ERROR, sentence
+
+    ordered = problems.sort_values("severity", key=lambda column: column != ERROR, kind="stable")
+    for _, problem in ordered.head(PROBLEMS_SHOWN).iterrows():
+        colour = "red" if problem["severity"] == ERROR else "yellow"
+        console().print(f"[{colour}]{problem['severity']:<8}[/{colour}] {escape(sentence(problem))}")
+    if len(problems) > PROBLEMS_SHOWN:
+        console().print(f"... and {len(problems) - PROBLEMS_SHOWN:,} more; --output FILE writes all of them")

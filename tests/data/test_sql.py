@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import sqlite3
+from decimal import Decimal
+
+import pandas as pd
+import pytest
+
+from data.errors import InputError
+from data.selection import Selection
+from data.sources import open_source
+from data.sql import SqlSource
+from data.tables import check_table
+from tests.data.frames import make_bars
+
+ALL = Selection()
+
+
+@pytest.fixture
+def database(tmp_path):
+    """A database with bars, out of order, and its URL."""
+    path = tmp_path / "prices.db"
+    with sqlite3.connect(path) as connection:
+        make_bars(("A", "B"), rows=6)[::-1].to_sql("bars", connection, index=False)
+    connection.close()
+    return f"sqlite:///{path}"
+
+
+def test_a_query_gives_bars_in_any_order(database):
+    bars = open_source("sql", url=database, query="SELECT * FROM bars").read(ALL)
+    pd.testing.assert_frame_equal(
+        bars, make_bars(("A", "B"), rows=6).astype({"ds": "datetime64[ns]"}), check_dtype=False
+    )
+
+
+def test_a_query_gives_series_and_numbers_as_names(database):
+    query = "SELECT 7 AS unique_id, ds, close AS y, volume FROM bars WHERE unique_id = 'A'"
+    frame = SqlSource(database, query).read(ALL)
+    assert set(frame["unique_id"]) == {"7"}
+    assert list(frame.columns) == ["unique_id", "ds", "y", "volume"]
+
+
+def test_decimals_of_a_database_are_numbers():
+    frame = pd.DataFrame({"ds": ["2020-01-01", "2020-01-02"], "y": [Decimal("1.50"), Decimal("2.25")]})
+    assert check_table(frame, "s", "f").rows["y"].tolist() == [1.5, 2.25]
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("SELECT * FROM elsewhere", "failed: no such table: elsewhere; mend the query"),
+        ("SELEC", "mend the query"),
+        ("SELECT * FROM bars WHERE 0", "has no rows"),
+        ("DELETE FROM bars", "mend the query"),
+        ("SELECT ds FROM bars", "has no column 'open'"),
+    ],
+)
+def test_a_wrong_query_is_one_sentence(database, query, message):
+    with pytest.raises(InputError, match=message):
+        SqlSource(database, query).read(ALL)
+
+
+def test_a_query_changes_nothing(database):
+    with pytest.raises(InputError):
+        SqlSource(database, "DELETE FROM bars").read(ALL)
+    assert len(SqlSource(database, "SELECT * FROM bars WHERE ds > '2019-12-31 00:00:00'").read(ALL)) == 12
+
+
+def test_a_database_that_is_not_there_is_not_made(tmp_path):
+    with pytest.raises(InputError, match=r"none\.db does not exist"):
+        SqlSource(f"sqlite:///{tmp_path}/none.db", "SELECT 1").read(ALL)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_password_is_neither_taken_nor_shown(monkeypatch):
+    with pytest.raises(InputError, match="holds a password") as error:
+        SqlSource("postgresql+psycopg://me:hunter2@host/db", "SELECT 1").read(ALL)
+    assert "hunter2" not in str(error.value)
+    monkeypatch.setenv("SALES_DB", "postgresql+nodriver://me:hunter2@host/db")
+    with pytest.raises(InputError, match="driver that is not installed") as error:
+        SqlSource("$SALES_DB", "SELECT 1").read(ALL)
+    assert "hunter2" not in str(error.value)
+
+
+def test_a_url_in_a_variable_is_read(database, monkeypatch):
+    monkeypatch.setenv("PRICES_DB", database)
+    assert len(SqlSource("$PRICES_DB", "SELECT * FROM bars").read(ALL)) == 12
+    with pytest.raises(InputError, match="variable NOWHERE is not set"):
+        SqlSource("$NOWHERE", "SELECT 1").read(ALL)
+
+
+@pytest.mark.parametrize("url", ["", "prices.db", "nosuch://x/y"])
+def test_what_is_no_url_is_refused(url):
+    with pytest.raises(InputError):
+        SqlSource(url, "SELECT 1").read(ALL)
+
+
+def test_url_and_query_go_together():
+    with pytest.raises(InputError, match="give them with --url and --query"):
+        open_source("sql", url="sqlite:///x")
