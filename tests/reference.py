@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 
@@ -100,3 +102,15 @@ def dropout_mask(batch_size, steps, columns, mask):
         word = philox(b * columns + j, t if mask.per_step else 0, mask.key)
         factors[b, t, j] = mask.scale if word >= mask.threshold else 0
     return factors
+
+
+def crf_sequences(transitions, start, end, emissions):
+    """Score every tag sequence of one sentence, emissions (T, K): returns sequences (K^T, T) and scores (K^T,)."""
+    length, tags = emissions.shape
+    sequences = np.array(list(itertools.product(range(tags), repeat=length)))
+    scores = start[sequences[:, 0]] + end[sequences[:, -1]]
+    for t in range(length):
+        scores = scores + emissions[t, sequences[:, t]]
+        if t > 0:
+            scores = scores + transitions[sequences[:, t - 1], sequences[:, t]]
+    return sequences, scores

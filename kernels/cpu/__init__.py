@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from kernels.cpu.crf import CRFWeights, crf_log_partition, crf_loss, crf_marginals, crf_viterbi, crf_workspace
 from kernels.cpu.dropout import dropout
 from kernels.cpu.embedding import embedding_backward, embedding_forward
 from kernels.cpu.gather import gather_windows
@@ -17,6 +18,7 @@ from kernels.cpu.steps import copy_steps
 from kernels.cpu.workspace import LSTMWeights, lstm_gates, lstm_workspace
 
 __all__ = [
+    "CRFWeights",
     "LSTMWeights",
     "LinearWeights",
     "adam_step",
@@ -24,6 +26,11 @@ __all__ = [
     "clip_gradient_norm",
     "copy_into",
     "copy_steps",
+    "crf_log_partition",
+    "crf_loss",
+    "crf_marginals",
+    "crf_viterbi",
+    "crf_workspace",
     "cross_entropy_loss",
     "dropout",
     "embedding_backward",

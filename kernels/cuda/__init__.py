@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numba import cuda
 
+from kernels.cuda.crf import CRFWeights, crf_log_partition, crf_loss, crf_marginals, crf_viterbi, crf_workspace
 from kernels.cuda.dropout import dropout
 from kernels.cuda.embedding import embedding_backward, embedding_forward
 from kernels.cuda.gather import gather_windows
@@ -22,6 +23,7 @@ from kernels.cuda.softmax import softmax_cross_entropy, softmax_workspace
 from kernels.cuda.steps import copy_steps
 
 __all__ = [
+    "CRFWeights",
     "LSTMWeights",
     "LinearWeights",
     "adam_step",
@@ -29,6 +31,11 @@ __all__ = [
     "clip_gradient_norm",
     "copy_into",
     "copy_steps",
+    "crf_log_partition",
+    "crf_loss",
+    "crf_marginals",
+    "crf_viterbi",
+    "crf_workspace",
     "cross_entropy_loss",
     "dropout",
     "embedding_backward",
