@@ -38,6 +38,8 @@ _MODULE_OF = MappingProxyType(
             "data.splits": ("SAMPLE_SPLIT", "TEST", "TRAIN", "VALIDATION", "SplitSettings"),
             "data.store": ("content_hash", "sha256_file", "symbol_filename"),
             "data.text": ("Vocabulary", "preprocess_text", "read_text", "sample_text", "split_text"),
+            "data.tagging": ("TaggedText", "chunks", "convert", "read_conll", "write_conll"),
+            "data.words": ("WordVectors", "read_vectors"),
             "data.windows": ("Windows", "make_sequences", "prepare_time_series"),
         }.items()
         for name in names
