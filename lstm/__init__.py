@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from lstm.checkpoint import CheckpointError as CheckpointError
     from lstm.config import CharLMSettings as CharLMSettings
     from lstm.config import ForecasterSettings as ForecasterSettings
+    from lstm.crf import CRF as CRF
+    from lstm.crf import Constraints as Constraints
     from lstm.forecaster import Forecaster as Forecaster
     from lstm.functional import sigmoid as sigmoid
     from lstm.functional import sigmoid_derivative as sigmoid_derivative
@@ -36,8 +38,10 @@ _MODULES = MappingProxyType(
     {
         "CharLM": "lstm.char_lm",
         "CharLMSettings": "lstm.config",
+        "CRF": "lstm.crf",
         "CheckpointError": "lstm.checkpoint",
         "Dropout": "lstm.layers",
+        "Constraints": "lstm.crf",
         "Embedding": "lstm.layers",
         "Forecaster": "lstm.forecaster",
         "ForecasterSettings": "lstm.config",

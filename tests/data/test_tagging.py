@@ -126,9 +126,9 @@ def test_schemes_are_converted_into_one_another(source, target):
 
 
 def test_chunks_follow_the_rules_of_the_conll_script():
-    assert chunks("I-a I-b".split()) == [(0, 1, "a"), (1, 2, "b")]
-    assert chunks("O I-a O".split()) == [(1, 2, "a")]
-    assert chunks("B-creative-work I-creative-work".split()) == [(0, 2, "creative-work")]
+    assert chunks(["I-a", "I-b"]) == [(0, 1, "a"), (1, 2, "b")]
+    assert chunks(["O", "I-a", "O"]) == [(1, 2, "a")]
+    assert chunks(["B-creative-work", "I-creative-work"]) == [(0, 2, "creative-work")]
     assert chunks([]) == []
     with pytest.raises(ValueError, match="'NN' is no tag"):
         chunks(["NN"])

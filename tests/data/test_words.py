@@ -8,11 +8,11 @@ from data.words import CASINGS, Vocabulary, casing, read_vectors
 
 
 def test_a_vocabulary_numbers_its_entries_from_one():
-    vocabulary = Vocabulary.of("b a c a b a".split())
+    vocabulary = Vocabulary.of(["b", "a", "c", "a", "b", "a"])
     assert vocabulary.entries == ("a", "b", "c")
     assert len(vocabulary) == 4
     assert vocabulary.numbers(["c", "a", "never"]).tolist() == [3, 1, 0]
-    assert Vocabulary.of("b a c a b a".split(), min_count=2).entries == ("a", "b")
+    assert Vocabulary.of(["b", "a", "c", "a", "b", "a"], min_count=2).entries == ("a", "b")
 
 
 @pytest.mark.parametrize(
