@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lstm.checkpoint import CheckpointError as CheckpointError
     from lstm.config import CharLMSettings as CharLMSettings
     from lstm.config import ForecasterSettings as ForecasterSettings
+    from lstm.config import TaggerSettings as TaggerSettings
     from lstm.crf import CRF as CRF
     from lstm.crf import Constraints as Constraints
     from lstm.forecaster import Forecaster as Forecaster
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from lstm.layers import Linear as Linear
     from lstm.models import load as load
     from lstm.recurrent import LSTM as LSTM
+    from lstm.tagger import Tagger as Tagger
 
 _MODULES = MappingProxyType(
     {
@@ -49,6 +51,8 @@ _MODULES = MappingProxyType(
         "LSTM": "lstm.recurrent",
         "LSTMCell": "lstm.cell",
         "Linear": "lstm.layers",
+        "Tagger": "lstm.tagger",
+        "TaggerSettings": "lstm.config",
         "init_parameters": "lstm.initialisation",
         "load": "lstm.models",
         "sigmoid": "lstm.functional",
