@@ -30,7 +30,9 @@ __all__ = [
     "convert",
     "has_chunks",
     "parse_conll",
+    "parse_text",
     "read_conll",
+    "read_text_file",
     "write_conll",
     "write_json_lines",
 ]
@@ -109,15 +111,34 @@ def read_conll(path: Path | str, *, word_column: int = 0, tag_column: int | None
     """
     path = Path(path)
     require_file(path)
-    content = path.read_bytes()
+    text = read_text_file(path.read_bytes(), str(path))
+    return parse_conll(text, str(path), word_column=word_column, tag_column=tag_column)
+
+
+def read_text_file(content: bytes, name: str) -> str:
+    """Return the text of a UTF-8 file; InputError names line and offset of what is not UTF-8."""
     try:
-        text = content.decode("utf-8-sig")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise InputError(
-            f"{path}, line {line}: the byte at offset {error.start} is not UTF-8; convert the file to UTF-8."
+            f"{name}, line {line}: the byte at offset {error.start} is not UTF-8; convert it to UTF-8."
         ) from error
-    return parse_conll(text, str(path), word_column=word_column, tag_column=tag_column)
+
+
+def parse_text(text: str, name: str) -> TaggedText:
+    """Read a sentence a line, its words parted by spaces; every tag is ``O``.
+
+    Raises
+    ------
+    InputError
+        There is no word.
+    """
+    rows = [(number, line.split()) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    if not rows:
+        raise InputError(f"{name} holds no sentence; give it a sentence a line.")
+    sentences = [words for _, words in rows]
+    return TaggedText(sentences, [[OUTSIDE] * len(words) for words in sentences], [line for line, _ in rows], name)
 
 
 def parse_conll(text: str, name: str, *, word_column: int = 0, tag_column: int | None = -1) -> TaggedText:

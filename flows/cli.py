@@ -7,6 +7,7 @@ import typer
 from flows.commands.doctor import doctor
 from flows.commands.forecast import forecast
 from flows.commands.retrain import retrain
+from flows.commands.tag import tag
 from flows.commands.text import app as text
 
 EXAMPLES = """Examples:
@@ -34,6 +35,7 @@ app.command(epilog=EXAMPLES)(retrain)
 app.command()(forecast)
 app.command()(doctor)
 app.add_typer(text)
+app.add_typer(tag)
 
 
 @app.callback()

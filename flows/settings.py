@@ -59,6 +59,11 @@ class Workspace:
         return self.root / "models"
 
     @property
+    def taggers(self) -> Path:
+        """Folder of the taggers: versions and champions as of the other models, and what they learnt from."""
+        return self.root / "taggers"
+
+    @property
     def forecasts(self) -> Path:
         """Folder of the forecasts."""
         return self.root / "forecasts"

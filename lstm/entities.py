@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-__all__ = ["confusion", "score_chunks", "token_accuracy"]
+__all__ = ["confusion", "most_frequent_tags", "score_chunks", "token_accuracy"]
 
 Tags = Sequence[Sequence[str]]
 
@@ -84,3 +85,23 @@ def _pairs(tags: Tags, predicted: Tags) -> list[tuple[str, str]]:
     if [len(sentence) for sentence in tags] != [len(sentence) for sentence in predicted]:
         raise ValueError("tags and predicted tags must be of the same sentences; their lengths differ")
     return [pair for sentences in zip(tags, predicted, strict=True) for pair in zip(*sentences, strict=True)]
+
+
+def most_frequent_tags(sentences: Tags, tags: Tags) -> tuple[str, dict[str, str]]:
+    """Return the naive tagger: the most frequent tag of all, and of each word for which that is another.
+
+    Of equally frequent tags the first in the alphabet counts.
+    """
+    of_word: dict[str, Counter[str]] = defaultdict(Counter)
+    of_all: Counter[str] = Counter()
+    for words, labels in zip(sentences, tags, strict=True):
+        of_all.update(labels)
+        for word, label in zip(words, labels, strict=True):
+            of_word[word][label] += 1
+    usual = _most_frequent(of_all)
+    found = {word: _most_frequent(counts) for word, counts in of_word.items()}
+    return usual, {word: tag for word, tag in found.items() if tag != usual}
+
+
+def _most_frequent(counts: Counter[str]) -> str:
+    return min(counts, key=lambda tag: (-counts[tag], tag))
