@@ -14,6 +14,7 @@ from rich.console import Console
 
 from benchmarks import (
     char_lm,
+    crf,
     dropout,
     fleet,
     growth,

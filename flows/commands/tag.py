@@ -129,12 +129,12 @@ class TrainOptions(ColumnOptions):
         int | None, typer.Option(help="Sentences of one step.", show_default="32", rich_help_panel=MODEL)
     ] = None
     epochs: Annotated[
-        int | None, typer.Option(help="Passes over the data at most.", show_default="EPOCHS", rich_help_panel=MODEL)
+        int | None, typer.Option(help="Passes over the data at most.", show_default="30", rich_help_panel=MODEL)
     ] = None
     patience: Annotated[
         int | None,
         typer.Option(
-            help="Epochs without a better score before it stops.", show_default="PATIENCE", rich_help_panel=MODEL
+            help="Epochs without a better score before it stops.", show_default="8", rich_help_panel=MODEL
         ),
     ] = None
     seed: Annotated[
