@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from flows.tagging_settings import TaggingSettings
 
 DATA, MODEL, RUN = "Data", "Model and training", "This run"
-FIGURES = ("precision %", "recall %", "F1 %", "in the file", "tokens", "accuracy %")
 
 EXAMPLES = """Examples:
 
@@ -133,9 +132,7 @@ class TrainOptions(ColumnOptions):
     ] = None
     patience: Annotated[
         int | None,
-        typer.Option(
-            help="Epochs without a better score before it stops.", show_default="8", rich_help_panel=MODEL
-        ),
+        typer.Option(help="Epochs without a better score before it stops.", show_default="8", rich_help_panel=MODEL),
     ] = None
     seed: Annotated[
         int | None, typer.Option(help="The same seed gives the same bits.", show_default="0", rich_help_panel=MODEL)
@@ -188,7 +185,7 @@ def _show_training(result: Mapping[str, Any], seconds: float) -> None:
 
     evaluated, trained = result["evaluate"], result["train"]
     scores = read_json(Path(evaluated["scores"]))
-    print_table(score_rows(scores), f"Scores of {result['name']} on the {scores['on']} sentences", right=FIGURES)
+    print_table(score_rows(scores), f"Scores of {result['name']} on the {scores['on']} sentences")
     console().print(scores["verdict"], markup=False)
     print_times(result["steps"], seconds, None)
     if trained["seconds_per_epoch"] is not None:
@@ -234,7 +231,7 @@ def evaluate(options: EvaluateOptions) -> None:
             path = registry.path(version)
             scores, _ = score(load(path), text, naive_tagger(path))
         title = f"Scores of {registry.name} {version} on {options.file}"
-        print_table(tagging_report.score_rows(scores), title, right=FIGURES)
+        print_table(tagging_report.score_rows(scores), title)
         console().print(tagging_report.verdict(scores, options.file.name), markup=False)
         if "f1" in scores:
             console().print(f"{100 * scores['accuracy']:.1f} % of {scores['tokens']:,} tokens have the right tag.")
