@@ -59,9 +59,9 @@ class Workspace:
         return self.root / "models"
 
     @property
-    def taggers(self) -> Path:
-        """Folder of the taggers: versions and champions as of the other models, and what they learnt from."""
-        return self.root / "taggers"
+    def tagged(self) -> Path:
+        """Folder of the tagged sentences that taggers learnt from, one folder per content."""
+        return self.root / "tagged"
 
     @property
     def forecasts(self) -> Path:

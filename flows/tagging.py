@@ -1,6 +1,7 @@
-"""Train a tagger: read the sentences, train, evaluate, keep a version, and let the better one be the champion.
+"""Train a tagger: sentences → train → evaluate → version → promote.
 
-A tagger's versions lie under ``taggers/NAME`` of the workspace, in the same form as those of the forecasters.
+The model is `lstm.Tagger`. Its result stands beside that of the naive tagger, which gives each word the tag it most
+often had in training. The champion is the version with the best score on the dev sentences.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from data.words import read_vectors
 from flows import tagging_report
 from flows.orchestration import Output, Steps, code_version, digest, flow, hashes, task
 from flows.progress import TrainingProgress
-from flows.registry import Decision, Registry
+from flows.registry import Decision, Registry, champion_kind, champions
 from flows.settings import Workspace
 from flows.tagging_settings import TaggingSettings
 from lstm import Tagger, load
@@ -31,7 +32,7 @@ NAIVE = "most_frequent_tags.json"
 PARTS = ("train", "dev", "test")
 
 
-@flow(name="train-tagger")
+@flow(name="train tagger")
 def train_tagger(settings: TaggingSettings, resume: bool = False, force: bool = False) -> dict[str, Any]:
     """Train a tagger on CoNLL files, score it, and make it the champion unless the present one tags better.
 
@@ -50,19 +51,22 @@ def train_tagger(settings: TaggingSettings, resume: bool = False, force: bool = 
         What each step returned, and name, seconds and cache state of the ``steps``.
     """
     workspace = Workspace.from_environment()
-    registry = Registry(workspace.taggers / settings.model_name)
+    registry = Registry(workspace.models / settings.model_name)
+    registry.champion()  # a damaged pointer is better found before the training than after it
+    kind = champion_kind(registry)
+    if kind not in (None, Tagger.kind):
+        raise InputError(f"The model {registry.name} is a {kind}; give the tagger another --name.")
     with Steps() as step:
-        registry.champion()  # a damaged pointer is better found before the training than after it
-        text = step(read_sentences, settings, str(registry.directory / ".sentences"))
+        text = step(read_sentences, settings, str(workspace.tagged))
         model = settings.model.model_copy(update=text["model"])
         key = digest(text["content_hash"], model, code_version())
         folder = str(registry.training_directory(key))
         trained = step(train, text["directory"], text["vectors"], settings.max_vectors, model, folder, resume)
-        directory = str(workspace.reports / f"tagger-{registry.name}" / key)
+        directory = str(workspace.reports / registry.name / key)
         evaluated = step(evaluate, trained["model"], text["directory"], registry.name, directory)
         lineage = {"data_hash": text["content_hash"], "data": text["directory"], "code_version": code_version()}
         files = [evaluated["scores"], evaluated["naive"]]
-        version = step(keep, trained["model"], files, settings.to_dict(), lineage, str(registry.directory))
+        version = step(checkpoint, trained["model"], files, settings.to_dict(), lineage, str(registry.directory))
         promoted = step(promote, version["version"], text["directory"], str(registry.directory))
     return {
         "name": registry.name,
@@ -70,7 +74,7 @@ def train_tagger(settings: TaggingSettings, resume: bool = False, force: bool = 
         "read": text,
         "train": trained,
         "evaluate": evaluated,
-        "keep": version,
+        "checkpoint": version,
         "promote": promoted,
     }
 
@@ -198,8 +202,10 @@ def score(tagger: Tagger, text: TaggedText, naive: Mapping[str, Any] | None) -> 
     return scores, tagger.predict(text.sentences)
 
 
-@task("keep", cached=True)
-def keep(model: str, files: list[str], settings: dict[str, Any], lineage: dict[str, Any], registry: str) -> Output:
+@task("checkpoint", cached=True)
+def checkpoint(
+    model: str, files: list[str], settings: dict[str, Any], lineage: dict[str, Any], registry: str
+) -> Output:
     """Make the model a version, with its scores and settings; the same model twice is one version."""
     versions, candidate = Registry(Path(registry)), Path(model).with_name("candidate")
     extra = {Path(file).name: Path(file).read_bytes() for file in files}
@@ -266,7 +272,7 @@ def choose_tagger(workspace: Workspace, name: str | None) -> tuple[Registry, str
     InputError
         There is none, several and no name, or none of that name.
     """
-    names = sorted(path.parent.name for path in workspace.taggers.glob("*/champion.json"))
+    names = champions(workspace, Tagger.kind)
     if not names:
         raise InputError(
             f"{workspace.root} holds no tagger; run 'gatecast tag train' first or name another --workspace."
@@ -275,7 +281,7 @@ def choose_tagger(workspace: Workspace, name: str | None) -> tuple[Registry, str
         raise InputError(f"{workspace.root} holds several taggers; choose one with --name: {', '.join(names[:10])}.")
     if name is not None and name not in names:
         raise InputError(f"There is no tagger {name!r} in {workspace.root}; choose from {', '.join(names[:10])}.")
-    registry = Registry(workspace.taggers / (name or names[0]))
+    registry = Registry(workspace.models / (name or names[0]))
     version = registry.champion()
     assert version is not None  # its pointer was just found
     return registry, version

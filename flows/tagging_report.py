@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from flows.orchestration import create_markdown_artifact, create_table_artifact
-from flows.report import ACTUAL, FORECAST, MARK, STYLE, save_picture
+from flows.report import ACTUAL, FORECAST, MARK, STYLE, artifact_key, embedded_picture, save_picture
 from lstm.train import EpochRecord
 
 OUTSIDE = "O"
@@ -147,8 +145,8 @@ def _percent(share: float) -> str:
 
 def publish(name: str, scores: Mapping[str, Any], sentence: str, picture: Path) -> None:
     """Show scores and confusion matrix on Prefect's dashboard; has to be called within a task run."""
-    key = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-    create_table_artifact(table=score_rows(scores), key=f"{key}-tag-scores", description=sentence)
-    encoded = base64.b64encode(picture.read_bytes()).decode()
-    markdown = f"{sentence}\n\n![Tokens by true and predicted type](data:image/png;base64,{encoded})\n"
-    create_markdown_artifact(markdown, key=f"{key}-confusion", description=f"What {name} takes for what")
+    key, shown = artifact_key(name), embedded_picture(picture, "Tokens by true and predicted type")
+    create_table_artifact(table=score_rows(scores), key=f"{key}-scores", description=sentence)
+    create_markdown_artifact(
+        f"{sentence}\n\n{shown}\n", key=f"{key}-confusion", description=f"What {name} takes for what"
+    )

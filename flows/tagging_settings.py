@@ -34,9 +34,9 @@ class TaggingSettings(Settings):
 
     @property
     def model_name(self) -> str:
-        """The name of the model: the one that was given, or the training file's, made safe for a folder."""
+        """The name that is given, or one made from the training file's."""
         stem = re.sub(r"[^A-Za-z0-9._-]+", "-", self.train.stem).strip(".-_")
-        return self.name or stem[:60] or "tagger"
+        return self.name or f"{stem[:40] or 'tagger'}-tags"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as JSON values."""

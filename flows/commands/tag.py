@@ -194,7 +194,7 @@ def _show_training(result: Mapping[str, Any], seconds: float) -> None:
         )
     print_paths(
         {
-            "model": result["keep"]["path"],
+            "model": result["checkpoint"]["path"],
             "confusion": evaluated["confusion"],
             "curves": evaluated["curves"],
             "scores": evaluated["scores"],

@@ -34,11 +34,11 @@ def home(server: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     shown = plain(done.output)
-    assert "Scores of train on the test sentences" in shown
+    assert "Scores of train-tags on the test sentences" in shown
     assert "person" in shown
     assert "most frequent tag of training" in shown
-    assert f"{folder}/workspace/taggers/train/v0001-" in shown
-    assert f"tag predict --text --name train --workspace {folder}/workspace" in shown
+    assert f"{folder}/workspace/models/train-tags/v0001-" in shown
+    assert f"tag predict --text --name train-tags --workspace {folder}/workspace" in shown
     return folder
 
 

@@ -21,7 +21,7 @@ from lstm.config import TaggerSettings
 from tests.flows.conftest import contents
 from tests.lstm.sentences import tagged_sentences
 
-STEPS = ["read_sentences", "train", "evaluate", "keep", "promote"]
+STEPS = ["read_sentences", "train", "evaluate", "checkpoint", "promote"]
 SMALL = {
     "word_size": 8, "character_size": 4, "character_hidden_size": 4, "casing_size": 2, "affix_size": 2,
     "hidden_size": 8, "batch_size": 8, "learning_rate": 0.02, "max_epochs": 4,
@@ -55,7 +55,7 @@ def tagged(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tu
 def test_a_training_writes_what_its_steps_promise(tagged: tuple[Path, dict[str, Any]]) -> None:
     _, result = tagged
     assert [step["name"] for step in result["steps"]] == STEPS
-    version = Path(result["keep"]["path"])
+    version = Path(result["checkpoint"]["path"])
     assert isinstance(load(version), Tagger)
     assert read_json(version / "settings.json")["model"]["hidden_size"] == 8
     scores = read_json(version / "evaluation.json")
@@ -76,7 +76,7 @@ def test_the_confusion_matrix_is_an_artifact(tagged: tuple[Path, dict[str, Any]]
     assert artifact is not None
     assert "data:image/png;base64," in artifact.data
     assert len(artifact.data) < 100_000
-    table = Artifact.get("names-tag-scores")
+    table = Artifact.get("names-scores")
     assert table is not None
     assert "person" in table.data
 
@@ -87,8 +87,8 @@ def test_an_unchanged_training_is_answered_from_cache(
     folder, first = tagged
     monkeypatch.setenv("GATECAST_HOME", str(folder / "workspace"))
     second = train_tagger(settings(folder))
-    assert {step["name"] for step in second["steps"] if step["cached"]} == {"train", "evaluate", "keep"}
-    assert second["keep"]["version"] == first["keep"]["version"]
+    assert {step["name"] for step in second["steps"] if step["cached"]} == {"train", "evaluate", "checkpoint"}
+    assert second["checkpoint"]["version"] == first["checkpoint"]["version"]
 
 
 def test_other_sentences_make_another_version_and_the_better_one_is_champion(
@@ -96,9 +96,9 @@ def test_other_sentences_make_another_version_and_the_better_one_is_champion(
 ) -> None:
     good = train_tagger(settings(tmp_path, model={"max_epochs": 8}))
     poor = train_tagger(settings(tmp_path, model={"max_epochs": 1, "learning_rate": 1e-6}))
-    assert poor["keep"]["version"] != good["keep"]["version"]
+    assert poor["checkpoint"]["version"] != good["checkpoint"]["version"]
     assert not poor["promote"]["promoted"]
-    assert poor["promote"]["champion"] == good["keep"]["version"]
+    assert poor["promote"]["champion"] == good["checkpoint"]["version"]
     assert f"{good['keep']['version']} stays" in poor["promote"]["summary"]
 
 
@@ -118,7 +118,7 @@ def test_an_interrupted_training_goes_on(
         patch.setattr(module, "TrainingProgress", Stop)
         with pytest.raises(Stopped):
             train_tagger(settings(tmp_path))
-    assert not list(workspace.taggers.glob("names/v*"))
+    assert not list(workspace.models.glob("names/v*"))
     resumed = train_tagger(settings(tmp_path), resume=True)
     assert "went on with the interrupted training" in resumed["train"]["summary"]
     monkeypatch.setenv("GATECAST_HOME", str(tmp_path / "other"))
@@ -132,7 +132,7 @@ def test_vectors_decide_how_wide_a_word_is(server: str, workspace: Workspace, tm
     vectors.write_text("Harwick 0.1 0.2 0.3\ntrain -1 0 1\n")
     model = TaggerSettings(**{name: value for name, value in SMALL.items() if name != "word_size"})
     result = train_tagger(settings(tmp_path).model_copy(update={"vectors": vectors, "model": model}))
-    tagger = load(Path(result["keep"]["path"]))
+    tagger = load(Path(result["checkpoint"]["path"]))
     assert tagger.settings.word_size == 3
 
 
@@ -166,8 +166,8 @@ def test_a_bad_file_loses_nothing(
 
 def test_a_damaged_champion_is_replaced(tagged: tuple[Path, dict[str, Any]], workspace: Workspace) -> None:
     folder, _ = tagged
-    shutil.copytree(folder / "workspace" / "taggers", workspace.taggers)
-    registry = Registry(workspace.taggers / "names")
+    shutil.copytree(folder / "workspace" / "models", workspace.models)
+    registry = Registry(workspace.models / "names")
     champion = registry.champion()
     assert champion is not None
     (registry.path(champion) / "model.safetensors").write_bytes(b"nothing")
@@ -180,7 +180,7 @@ def test_a_damaged_champion_is_replaced(tagged: tuple[Path, dict[str, Any]], wor
 def test_the_only_tagger_needs_no_name(tagged: tuple[Path, dict[str, Any]], workspace: Workspace) -> None:
     folder, result = tagged
     registry, version = choose_tagger(Workspace(folder / "workspace"), None)
-    assert (registry.name, version) == ("names", result["keep"]["version"])
+    assert (registry.name, version) == ("names", result["checkpoint"]["version"])
     with pytest.raises(InputError, match="There is no tagger 'other'"):
         choose_tagger(Workspace(folder / "workspace"), "other")
     with pytest.raises(InputError, match="holds no tagger; run 'gatecast tag train' first"):
@@ -190,4 +190,4 @@ def test_the_only_tagger_needs_no_name(tagged: tuple[Path, dict[str, Any]], work
 def test_settings_are_json(tmp_path: Path) -> None:
     whole = settings(tmp_path)
     assert TaggingSettings.model_validate(json.loads(json.dumps(whole.to_dict()))) == whole
-    assert TaggingSettings(train=tmp_path / "my tags.v2.conll").model_name == "my-tags.v2"
+    assert TaggingSettings(train=tmp_path / "my tags.v2.conll").model_name == "my-tags.v2-tags"
