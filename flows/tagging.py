@@ -19,7 +19,7 @@ from data.words import read_vectors
 from flows import tagging_report
 from flows.orchestration import Output, Steps, code_version, digest, flow, hashes, task
 from flows.progress import TrainingProgress
-from flows.registry import Decision, Registry, champion_kind, champions
+from flows.registry import Decision, Registry, champion_kind, choose_champion
 from flows.settings import Workspace
 from flows.tagging_settings import TaggingSettings
 from lstm import Tagger, load
@@ -259,29 +259,15 @@ def _dev_score(tagger: Tagger, text: TaggedText) -> float:
 
 
 def choose_tagger(workspace: Workspace, name: str | None) -> tuple[Registry, str]:
-    """Return the registry of a tagger and its champion.
-
-    Parameters
-    ----------
-    workspace : Workspace
-    name : str or None
-        None takes the only one there is.
+    """Return the registry of a tagger and its champion; None takes the only one there is.
 
     Raises
     ------
     InputError
         There is none, several and no name, or none of that name.
     """
-    names = champions(workspace, Tagger.kind)
-    if not names:
-        raise InputError(
-            f"{workspace.root} holds no tagger; run 'gatecast tag train' first or name another --workspace."
-        )
-    if name is None and len(names) > 1:
-        raise InputError(f"{workspace.root} holds several taggers; choose one with --name: {', '.join(names[:10])}.")
-    if name is not None and name not in names:
-        raise InputError(f"There is no tagger {name!r} in {workspace.root}; choose from {', '.join(names[:10])}.")
-    registry = Registry(workspace.models / (name or names[0]))
+    chosen = choose_champion(workspace, name, Tagger.kind, "tagger", "gatecast tag train")
+    registry = Registry(workspace.models / chosen)
     version = registry.champion()
     assert version is not None  # its pointer was just found
     return registry, version

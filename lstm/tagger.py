@@ -301,15 +301,11 @@ class Tagger:
             "scheme": self.scheme,
             "vocabularies": self._require_encoder().to_dict(),
             "data_hash": self.data_hash,
-            "training": {
-                "history": [record.to_dict() for record in snapshot.history],
-                "optimizer_steps": snapshot.optimizer_steps,
-                "batches": {"seed": self.settings.seed, "next_epoch": len(snapshot.history) + 1},
-            },
+            "training": snapshot.to_document(),
         }
         arrays = {
             "model": with_both_biases(network.parameters.to_host(), np.zeros_like),
-            "optimizer": {**snapshot.optimizer, "best_values": snapshot.best_values},
+            "optimizer": snapshot.to_arrays(),
         }
         return checkpoint.write(checkpoint.Checkpoint(self.kind, document, arrays, extra_files or {}), path, overwrite)
 
@@ -336,13 +332,8 @@ class Tagger:
             model._encoder = WordEncoder.from_dict(document["vocabularies"])
             model._network = model._make_network()
             model._network.parameters.load(with_one_bias(arrays["model"]))
-            training, optimizer = document["training"], dict(arrays["optimizer"])
-            best_values = optimizer.pop("best_values")
-            history = tuple(EpochRecord(**record) for record in training["history"])
-            model._snapshot = Snapshot(
-                model._network.ops.to_host(model._network.parameters.values),
-                optimizer, training["optimizer_steps"], best_values, history,
-            )  # fmt: skip
+            values = model._network.ops.to_host(model._network.parameters.values)
+            model._snapshot = Snapshot.restore(values, arrays["optimizer"], document["training"])
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             problem = " ".join(str(error).split())  # pydantic's has several lines
             raise checkpoint.CheckpointError(

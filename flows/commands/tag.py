@@ -201,7 +201,7 @@ def _show_training(result: Mapping[str, Any], seconds: float) -> None:
             "predictions": evaluated["predictions"],
         }
     )
-    print_next(f"tag predict --text --name {result['name']}   (then type a sentence a line, Ctrl-D at the end)")
+    print_next(f"tag predict --text --name {result['name']}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -282,13 +282,16 @@ def predict(options: PredictOptions) -> None:
         _write(options, text, tagger.predict(text.sentences))
         if options.output is not None:
             print_paths({"tags": str(options.output.resolve())})
-            print_next(f"tag evaluate --help   (scores of {registry.name} on a file with true tags)")
+            print_next("tag evaluate --help")
 
 
 def _read(options: PredictOptions) -> TaggedText:
     from data.tagging import parse_conll, parse_text, read_text_file
 
     if options.file is None or str(options.file) == "-":
+        if sys.stdin.isatty():
+            unit = "sentence a line" if options.text else "word a line, and an empty line after each sentence"
+            console(stderr=True).print(f"Type a {unit}; Ctrl-D ends it.")
         name, content = "standard input", read_text_file(sys.stdin.buffer.read(), "standard input")
     else:
         from data.store import require_file

@@ -38,7 +38,7 @@ def home(server: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert "person" in shown
     assert "most frequent tag of training" in shown
     assert f"{folder}/workspace/models/train-tags/v0001-" in shown
-    assert f"tag predict --text --name train-tags --workspace {folder}/workspace" in shown
+    assert "tag predict --text --name train-tags" in shown
     return folder
 
 
@@ -79,7 +79,7 @@ def test_predict_reads_text_and_writes_json_lines(home: Path) -> None:
         (("predict", "--format", "xml"), b"a\n", "--format xml is not allowed"),
         (("predict", "--word-column", "3"), b"a\tO\n", "there is no column 3"),
         (("predict", "missing.conll"), b"", "missing.conll does not exist"),
-        (("predict", "--name", "other"), b"a\n", "There is no tagger 'other'"),
+        (("predict", "--name", "other"), b"a\n", "There is no trained tagger 'other'"),
         (("evaluate", "missing.conll"), b"", "missing.conll does not exist"),
         (("train", "missing.conll"), b"", "missing.conll does not exist"),
         (("train", "missing.conll", "--dropout", "1"), b"", "--dropout 1.0 is not allowed"),

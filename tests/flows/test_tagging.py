@@ -24,7 +24,7 @@ from tests.lstm.sentences import tagged_sentences
 STEPS = ["read_sentences", "train", "evaluate", "checkpoint", "promote"]
 SMALL = {
     "word_size": 8, "character_size": 4, "character_hidden_size": 4, "casing_size": 2, "affix_size": 2,
-    "hidden_size": 8, "batch_size": 8, "learning_rate": 0.02, "max_epochs": 4,
+    "hidden_size": 8, "batch_size": 8, "learning_rate": 0.02, "dropout": 0.1, "max_epochs": 4,
 }  # fmt: skip
 
 
@@ -99,7 +99,7 @@ def test_other_sentences_make_another_version_and_the_better_one_is_champion(
     assert poor["checkpoint"]["version"] != good["checkpoint"]["version"]
     assert not poor["promote"]["promoted"]
     assert poor["promote"]["champion"] == good["checkpoint"]["version"]
-    assert f"{good['keep']['version']} stays" in poor["promote"]["summary"]
+    assert f"{good['checkpoint']['version']} stays" in poor["promote"]["summary"]
 
 
 def test_an_interrupted_training_goes_on(
@@ -181,9 +181,9 @@ def test_the_only_tagger_needs_no_name(tagged: tuple[Path, dict[str, Any]], work
     folder, result = tagged
     registry, version = choose_tagger(Workspace(folder / "workspace"), None)
     assert (registry.name, version) == ("names", result["checkpoint"]["version"])
-    with pytest.raises(InputError, match="There is no tagger 'other'"):
+    with pytest.raises(InputError, match="There is no trained tagger 'other'"):
         choose_tagger(Workspace(folder / "workspace"), "other")
-    with pytest.raises(InputError, match="holds no tagger; run 'gatecast tag train' first"):
+    with pytest.raises(InputError, match="holds no trained tagger; run 'gatecast tag train' first"):
         choose_tagger(workspace, None)
 
 
