@@ -119,7 +119,7 @@ class WordEncoder:
         tokens = [word for sentence in sentences for word in sentence]
         forms = {word: number for number, word in enumerate(dict.fromkeys(tokens))}
         counts = Counter(map(normal_form, tokens))
-        spelt = [self._spelling(word) for word in forms]
+        spelt = [self._spelling(word) or " " for word in forms]  # nothing at all cannot be read
         width = max((len(letters) for letters in spelt), default=1)
         characters = np.zeros((len(spelt), width), np.int64)
         for row, letters in zip(characters, spelt, strict=True):

@@ -47,6 +47,10 @@ def test_each_form_is_spelt_once_and_long_words_keep_both_ends(encoder):
     assert encoder._spelling("Zanzibar") == "Zanbar"
 
 
+def test_a_word_of_no_character_is_spelt_with_an_unknown_one(encoder):
+    assert encoder.encode([[""]]).character_lengths.tolist() == [1]
+
+
 def test_counts_are_of_the_text_itself(encoder):
     text = encoder.encode(SENTENCES)
     assert text.counts[text.forms].tolist() == [2, 2, 1, 1, 1, 2, 2, 1, 1, 1]

@@ -7,6 +7,7 @@ from lstm.config import TaggerSettings
 from lstm.crf import Constraints
 from lstm.tagger_network import TaggerNetwork
 from lstm.tagging_batches import Sentences
+from tests.conftest import get_ops
 from tests.gradcheck import central_difference
 
 TAGS = ("O", "B-a", "I-a")
@@ -65,3 +66,15 @@ def test_what_stands_beyond_the_end_changes_nothing(batch):
     batch.features[1, 2:], batch.spelling[1, 2:], batch.tags[1, 2:], batch.characters[1, 1:] = 1, 1, 1, 3
     assert net.backpropagate(batch, None, 0)[0] == loss
     np.testing.assert_array_equal(net.decode(batch), tags)
+
+
+@pytest.mark.parametrize("bidirectional", [True, False])
+def test_the_gpu_trains_and_tags_as_the_cpu_does(batch, bidirectional):
+    get_ops("cuda")
+    cpu, cuda = (network(backend=backend, dropout=0.3, bidirectional=bidirectional) for backend in ("cpu", "cuda"))
+    losses = [net.backpropagate(batch, None, 3)[0] for net in (cpu, cuda)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-9)
+    expected = cpu.parameters.gradients_to_host()
+    for name, gradient in cuda.parameters.gradients_to_host().items():
+        np.testing.assert_allclose(gradient, expected[name], atol=1e-9, err_msg=name)
+    np.testing.assert_array_equal(cpu.decode(batch), cuda.decode(batch))
