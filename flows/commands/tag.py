@@ -181,12 +181,10 @@ def train(options: TrainOptions) -> None:
 
 def _show_training(result: Mapping[str, Any], seconds: float) -> None:
     from data.store import read_json
-    from flows.tagging_report import score_rows
 
     evaluated, trained = result["evaluate"], result["train"]
     scores = read_json(Path(evaluated["scores"]))
-    print_table(score_rows(scores), f"Scores of {result['name']} on the {scores['on']} sentences")
-    console().print(scores["verdict"], markup=False)
+    _show_scores(scores, f"Scores of {result['name']} on the {scores['on']} sentences", scores["verdict"])
     print_times(result["steps"], seconds, None)
     if trained["seconds_per_epoch"] is not None:
         console().print(
@@ -202,6 +200,15 @@ def _show_training(result: Mapping[str, Any], seconds: float) -> None:
         }
     )
     print_next(f"tag predict --text --name {result['name']}")
+
+
+def _show_scores(scores: Mapping[str, Any], title: str, verdict: str) -> None:
+    from flows.tagging_report import score_rows
+
+    print_table(score_rows(scores), title)
+    console().print(verdict, markup=False)
+    if "f1" in scores:
+        console().print(f"{100 * scores['accuracy']:.1f} % of {scores['tokens']:,} tokens have the right tag.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,10 +238,7 @@ def evaluate(options: EvaluateOptions) -> None:
             path = registry.path(version)
             scores, _ = score(load(path), text, naive_tagger(path))
         title = f"Scores of {registry.name} {version} on {options.file}"
-        print_table(tagging_report.score_rows(scores), title)
-        console().print(tagging_report.verdict(scores, options.file.name), markup=False)
-        if "f1" in scores:
-            console().print(f"{100 * scores['accuracy']:.1f} % of {scores['tokens']:,} tokens have the right tag.")
+        _show_scores(scores, title, tagging_report.verdict(scores, options.file.name))
         print_next(f"tag predict {options.file} --name {registry.name}")
 
 
