@@ -5,15 +5,23 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from flows.commands.options import CommonOptions, given, takes
-from flows.terminal import command_line, console, explained, print_next, print_paths, print_table, print_times
+from flows.terminal import (
+    command_line,
+    console,
+    explained,
+    print_next,
+    print_paths,
+    print_table,
+    print_times,
+    standard_output,
+)
 
 if TYPE_CHECKING:
     from data.tagging import TaggedText
@@ -313,11 +321,9 @@ def _write(options: PredictOptions, text: TaggedText, tags: list[list[str]]) -> 
     from data.tagging import write_conll, write_json_lines
 
     write = write_json_lines if options.form == "json" else write_conll
-    with atomic_file(options.output) if options.output is not None else nullcontext() as temporary:
-        file: TextIO
-        if temporary is None:
-            sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
-            write(sys.stdout, text.sentences, tags)
-        else:
-            with temporary.open("w", encoding="utf-8", newline="\n") as file:
-                write(file, text.sentences, tags)
+    if options.output is None:
+        with standard_output() as file:
+            write(file, text.sentences, tags)
+        return
+    with atomic_file(options.output) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+        write(file, text.sentences, tags)
