@@ -33,7 +33,7 @@ from benchmarks.report import print_report, write_report
 from benchmarks.results import Comparison, Growth, Learning, Quality, Report, Row, Startup
 
 # What can be stopped in the middle comes last, so that the quick form ends in time.
-_MODULES = (training_step, variants, char_lm, dropout, inference, odd, startup, growth, fleet, retrain, learning)
+_MODULES = (training_step, variants, crf, char_lm, dropout, inference, odd, startup, growth, fleet, retrain, learning)
 _QUICK_SECONDS = 50.0
 _LAST_START_SECONDS = 6.0
 

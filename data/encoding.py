@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from data.words import CASINGS, Vocabulary, casing
+from data.words import CASINGS, Lexicon, casing
 
 __all__ = ["EncodedText", "WordEncoder"]
 
@@ -72,15 +72,15 @@ class WordEncoder:
 
     Attributes
     ----------
-    words, prefixes, suffixes, characters : Vocabulary
+    words, prefixes, suffixes, characters : Lexicon
     longest : int
         Of a longer word, its beginning and its end are spelt out.
     """
 
-    words: Vocabulary
-    prefixes: Vocabulary
-    suffixes: Vocabulary
-    characters: Vocabulary
+    words: Lexicon
+    prefixes: Lexicon
+    suffixes: Lexicon
+    characters: Lexicon
     longest: int
 
     @classmethod
@@ -99,13 +99,13 @@ class WordEncoder:
             Words to know beside those of the text.
         """
         words = [word for sentence in sentences for word in sentence]
-        known = Vocabulary.of(map(normal_form, words), min_count).entries
+        known = Lexicon.of(map(normal_form, words), min_count).entries
         more = dict.fromkeys(map(normal_form, more_words))
         return cls(
-            words=Vocabulary((*known, *(word for word in more if word not in set(known)))),
-            prefixes=Vocabulary.of((word[:_AFFIX] for word in map(normal_form, words)), max(2, min_count)),
-            suffixes=Vocabulary.of((word[-_AFFIX:] for word in map(normal_form, words)), max(2, min_count)),
-            characters=Vocabulary.of((letter for word in words for letter in word), max(2, min_count)),
+            words=Lexicon((*known, *(word for word in more if word not in set(known)))),
+            prefixes=Lexicon.of((word[:_AFFIX] for word in map(normal_form, words)), max(2, min_count)),
+            suffixes=Lexicon.of((word[-_AFFIX:] for word in map(normal_form, words)), max(2, min_count)),
+            characters=Lexicon.of((letter for word in words for letter in word), max(2, min_count)),
             longest=longest,
         )
 
@@ -154,7 +154,7 @@ class WordEncoder:
     def from_dict(cls, values: Mapping[str, Any]) -> WordEncoder:
         """Undo `to_dict`."""
         names = ("words", "prefixes", "suffixes", "characters")
-        return cls(**{name: Vocabulary(tuple(values[name])) for name in names}, longest=int(values["longest"]))
+        return cls(**{name: Lexicon(tuple(values[name])) for name in names}, longest=int(values["longest"]))
 
 
 def normal_form(word: str) -> str:

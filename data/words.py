@@ -13,14 +13,14 @@ import numpy as np
 from data.errors import InputError
 from data.store import require_file
 
-__all__ = ["CASINGS", "Vocabulary", "WordVectors", "casing", "read_vectors"]
+__all__ = ["CASINGS", "Lexicon", "WordVectors", "casing", "read_vectors"]
 
 UNKNOWN = 0
 CASINGS = ("other", "lower", "title", "upper", "mixed", "number", "with digits", "mark", "hashtag", "user", "link")
 
 
 @dataclass(frozen=True)
-class Vocabulary:
+class Lexicon:
     """Entries with a number each, from 1 on; 0 stands for everything else.
 
     Attributes
@@ -35,7 +35,7 @@ class Vocabulary:
         object.__setattr__(self, "_numbers", {entry: number for number, entry in enumerate(self.entries, 1)})
 
     @classmethod
-    def of(cls, values: Iterable[str], min_count: int = 1) -> Vocabulary:
+    def of(cls, values: Iterable[str], min_count: int = 1) -> Lexicon:
         """Take what occurs at least `min_count` times, the most frequent first, equals in the order of the alphabet."""
         counts = Counter(values)
         kept = [value for value, count in counts.items() if count >= min_count]

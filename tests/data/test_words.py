@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 
 from data.errors import InputError
-from data.words import CASINGS, Vocabulary, casing, read_vectors
+from data.words import CASINGS, Lexicon, casing, read_vectors
 
 
 def test_a_vocabulary_numbers_its_entries_from_one():
-    vocabulary = Vocabulary.of(["b", "a", "c", "a", "b", "a"])
+    vocabulary = Lexicon.of(["b", "a", "c", "a", "b", "a"])
     assert vocabulary.entries == ("a", "b", "c")
     assert len(vocabulary) == 4
     assert vocabulary.numbers(["c", "a", "never"]).tolist() == [3, 1, 0]
-    assert Vocabulary.of(["b", "a", "c", "a", "b", "a"], min_count=2).entries == ("a", "b")
+    assert Lexicon.of(["b", "a", "c", "a", "b", "a"], min_count=2).entries == ("a", "b")
 
 
 @pytest.mark.parametrize(
