@@ -11,7 +11,7 @@ BENCH := .venv-bench/bin
 help:
 	@echo "make retrain     train, evaluate, promote and forecast on the sample data (ARGS='--help' for the options)"
 	@echo "make test        run the tests"
-	@echo "make test-peers  compare with torch and ONNX Runtime, in an environment of their own"
+	@echo "make test-peers  compare with torch, pytorch-crf and ONNX Runtime, in an environment of their own"
 	@echo "make bench       measure speed beside torch, ONNX Runtime and neuralforecast (ARGS='--quick' for a minute's worth)"
 	@echo "make lint        ruff, mypy, import-linter"
 
@@ -57,7 +57,7 @@ golden: .venv-peers/installed
 .venv-peers/installed: pyproject.toml constraints.txt constraints-peers.txt
 	test -x $(PEERS)/python || $(PYTHON) -m venv .venv-peers
 	$(PEERS)/python $(PIP) install -c constraints.txt -c constraints-peers.txt -e '.[test]' torch onnx onnxruntime \
-		nvidia-nvvm nvidia-cuda-nvrtc
+		pytorch-crf nvidia-nvvm nvidia-cuda-nvrtc
 	touch $@
 
 # torch first and by its exact version, so that no other package brings another build of it.

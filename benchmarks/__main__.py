@@ -15,6 +15,7 @@ from rich.console import Console
 from benchmarks import (
     attention,
     char_lm,
+    crf,
     dropout,
     fleet,
     growth,
@@ -35,8 +36,8 @@ from benchmarks.results import Bounded, Comparison, Growth, Learning, Quality, R
 
 # What can be stopped in the middle comes last, so that the quick form ends in time.
 _MODULES = (
-    training_step, variants, attention, char_lm, dropout, inference, odd, startup, growth, sequences, fleet, retrain,
-    learning,
+    training_step, variants, attention, crf, char_lm, dropout, inference, odd, startup, growth, sequences, fleet,
+    retrain, learning,
 )  # fmt: skip
 _QUICK_SECONDS = 50.0
 _LAST_START_SECONDS = 6.0

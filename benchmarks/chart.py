@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["write_chart"]
 
-_COLOURS = {"torch": "#d9622b", "ONNX Runtime": "#3d7ea6", "neuralforecast": "#5b8c5a"}
+_COLOURS = {"torch": "#d9622b", "ONNX Runtime": "#3d7ea6", "neuralforecast": "#5b8c5a", "pytorch-crf": "#8b6bb1"}
 _ITSELF = "#7a7a7a"  # for a row whose other side is Gatecast too, without what is measured
 _TICKS = (0.25, 0.5, 1, 2, 4, 8, 16, 32)
 

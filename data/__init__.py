@@ -40,6 +40,8 @@ _MODULE_OF = MappingProxyType(
             "data.text": ("Vocabulary", "preprocess_text", "read_text", "sample_text", "split_text"),
             "data.yahoo.client": ("Policy", "YahooClient"),
             "data.yahoo.source": ("YahooSource",),
+            "data.tagging": ("TaggedText", "chunks", "convert", "read_conll", "write_conll"),
+            "data.words": ("WordVectors", "read_vectors"),
             "data.windows": ("Windows", "make_sequences", "prepare_time_series"),
         }.items()
         for name in names

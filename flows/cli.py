@@ -10,6 +10,7 @@ from flows.commands.export import export
 from flows.commands.fetch import fetch
 from flows.commands.forecast import forecast
 from flows.commands.retrain import retrain
+from flows.commands.tag import tag
 from flows.commands.text import app as text
 
 EXAMPLES = """Examples:
@@ -42,6 +43,7 @@ app.command()(fetch)
 app.add_typer(data, name="data")
 app.command()(doctor)
 app.add_typer(text)
+app.add_typer(tag)
 
 
 @app.callback()

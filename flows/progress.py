@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self, cast
 from uuid import UUID
@@ -68,6 +69,11 @@ class _Progress:
             update_progress_artifact(self._artifact, progress=100.0, description=description)
 
 
+def describe_losses(record: EpochRecord) -> str:
+    """Return the losses of an epoch in a few words."""
+    return f"loss {record.train_loss:.4f}  validation {record.validation_loss:.4f}"
+
+
 class TrainingProgress(_Progress):
     """Shows each epoch as it ends; passed to `lstm.Forecaster.fit_sequences` as ``on_epoch``.
 
@@ -75,17 +81,18 @@ class TrainingProgress(_Progress):
     ----------
     max_epochs : int
         Epochs at most; early stopping may end sooner.
+    describe : callable
+        Turns a record into a few words.
     """
 
-    def __init__(self, max_epochs: int) -> None:
+    def __init__(self, max_epochs: int, describe: Callable[[EpochRecord], str] = describe_losses) -> None:
         super().__init__("epoch", UPDATE_SECONDS)
-        self.total = max_epochs
+        self.total, self._describe = max_epochs, describe
         self._bar.update(self._row, total=max_epochs)
 
     def __call__(self, record: EpochRecord) -> None:
         """Show an epoch."""
-        losses = f"loss {record.train_loss:.4f}  validation {record.validation_loss:.4f}"
-        self.show(record.epoch, self.total, losses)
+        self.show(record.epoch, self.total, self._describe(record))
 
 
 class StepProgress(_Progress):

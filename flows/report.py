@@ -71,7 +71,7 @@ def plot_forecasts(predictions: pd.DataFrame, display: Display, title: str, path
         handles, labels = axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper right", ncols=2)
         figure.suptitle(title, x=0.01, ha="left", fontsize=10)
-        _save(figure, path)
+        save_picture(figure, path)
     return path
 
 
@@ -134,11 +134,12 @@ def plot_losses(
         axis.set_ylabel(f"loss ({measure})")
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.legend()
-        _save(figure, path)
+        save_picture(figure, path)
     return path
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save_picture(figure: Figure, path: Path) -> None:
+    """Write a figure as a small PNG, atomically."""
     from PIL import Image
 
     buffer = io.BytesIO()

@@ -75,6 +75,11 @@ class Workspace:
         return self.root / "models"
 
     @property
+    def tagged(self) -> Path:
+        """Folder of the tagged sentences that taggers learnt from, one folder per content."""
+        return self.root / "tagged"
+
+    @property
     def forecasts(self) -> Path:
         """Folder of the forecasts."""
         return self.root / "forecasts"

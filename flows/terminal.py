@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shlex
 import shutil
@@ -9,7 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -30,6 +31,19 @@ OUR_PACKAGES = ("data", "flows", "kernels", "lstm")
 def console(stderr: bool = False) -> Console:
     """Return a console on today's standard output, or standard error, that breaks no paths and colours no numbers."""
     return Console(stderr=stderr, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def standard_output() -> Iterator[TextIO]:
+    """Give standard output for data in UTF-8; when its reader, such as head, has enough, the block just ends."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
+    try:
+        yield sys.stdout
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python would complain again at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def print_step(name: str, seconds: float, cached: bool, summary: str) -> None:

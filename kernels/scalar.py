@@ -25,6 +25,7 @@ from numba.extending import intrinsic, overload, register_jitable
 
 _HALF = np.float32(0.5)
 _ONE = np.float32(1.0)
+_LOG_ZERO = np.float32(-np.inf)
 
 # A rational approximation of tanh, odd degree 13 over even degree 6, as in Eigen (MathFunctionsImpl.h, ptanh_float):
 # relative error below 5e-7 on the clamped range, beyond which tanh is 1 to the last bit of float32 but one.
@@ -179,3 +180,13 @@ def random_word(element, step, key):
 def dropout_factor(element, step, key, threshold, scale):
     """What dropout multiplies an element by: `scale`, or zero where its random word is below `threshold`."""
     return scale if random_word(element, step, key) >= np.uint64(threshold) else scale - scale
+
+
+@register_jitable
+def log_add_exp(a, b):
+    """log(exp(a) + exp(b)), which neither overflows nor loses a small term; minus infinity stands for log(0)."""
+    if a == _LOG_ZERO:
+        return b
+    if b == _LOG_ZERO:
+        return a
+    return max(a, b) + math.log1p(math.exp(-abs(a - b)))

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from lstm.checkpoint import CheckpointError as CheckpointError
     from lstm.config import CharLMSettings as CharLMSettings
     from lstm.config import ForecasterSettings as ForecasterSettings
+    from lstm.config import TaggerSettings as TaggerSettings
+    from lstm.crf import CRF as CRF
+    from lstm.crf import Constraints as Constraints
     from lstm.forecaster import Forecaster as Forecaster
     from lstm.functional import sigmoid as sigmoid
     from lstm.functional import sigmoid_derivative as sigmoid_derivative
@@ -35,14 +38,17 @@ if TYPE_CHECKING:
     from lstm.recurrent import LSTM as LSTM
     from lstm.regressor import LSTMRegressor as LSTMRegressor
     from lstm.stack import Stack as Stack
+    from lstm.tagger import Tagger as Tagger
 
 _MODULES = MappingProxyType(
     {
         "Attention": "lstm.attention",
         "CharLM": "lstm.char_lm",
         "CharLMSettings": "lstm.config",
+        "CRF": "lstm.crf",
         "CheckpointError": "lstm.checkpoint",
         "Dropout": "lstm.layers",
+        "Constraints": "lstm.crf",
         "Embedding": "lstm.layers",
         "Forecaster": "lstm.forecaster",
         "ForecasterSettings": "lstm.config",
@@ -53,6 +59,8 @@ _MODULES = MappingProxyType(
         "LayerNorm": "lstm.normalisation",
         "Linear": "lstm.layers",
         "Stack": "lstm.stack",
+        "Tagger": "lstm.tagger",
+        "TaggerSettings": "lstm.config",
         "init_parameters": "lstm.initialisation",
         "load": "lstm.models",
         "sigmoid": "lstm.functional",

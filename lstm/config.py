@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-__all__ = ["CharLMSettings", "ForecasterSettings", "NetworkSettings"]
+__all__ = ["CharLMSettings", "ForecasterSettings", "NetworkSettings", "TaggerSettings"]
 
 
 class NetworkSettings(BaseModel):
@@ -144,3 +144,42 @@ class CharLMSettings(BaseModel):
                 f"weights can be tied where embedding_size is hidden_size, {self.hidden_size}; leave embedding_size out"
             )
         return self
+
+
+class TaggerSettings(BaseModel):
+    """What a `Tagger` is made from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    crf: bool = Field(True, description="Choose the tags of a sentence together, by a CRF, instead of one by one")
+    bidirectional: bool = Field(True, description="Read each sentence from both ends")
+    scheme: Literal["auto", "BIO", "BIOES", "none"] = Field(
+        "auto",
+        description="How the model marks chunks: BIO, or BIOES, whatever the file does; none for tags that mark no"
+        " chunks, such as parts of speech; auto is BIO where there are tags of chunks",
+    )
+    word_size: int = Field(100, gt=0, description="Numbers that stand for a word")
+    character_size: int = Field(25, gt=0, description="Numbers that stand for a character")
+    character_hidden_size: int = Field(25, gt=0, description="Units of the LSTM that spells words, in each direction")
+    casing_size: int = Field(8, gt=0, description="Numbers that stand for how a word is written: title, upper, ...")
+    affix_size: int = Field(16, gt=0, description="Numbers that stand for the first, or last, three letters of a word")
+    hidden_size: int = Field(100, gt=0, description="Units of each LSTM layer, in each direction")
+    num_layers: int = Field(1, gt=0, description="LSTM layers, one on top of the other")
+    dropout: float = Field(0.5, ge=0, lt=1, description="Share of the LSTM's inputs and outputs dropped in training")
+    word_dropout: float = Field(
+        1.0,
+        ge=0,
+        description="Words seen n times in training are hidden at a rate of w / (w + n), w being this",
+    )
+    min_count: int = Field(1, gt=0, description="Rarer words are unknown ones")
+    longest_word: int = Field(24, gt=0, description="Of a longer word, only beginning and end are spelt out")
+    learning_rate: float = Field(2e-3, gt=0, description="Step size of Adam")
+    schedule: Literal["constant", "cosine"] = Field("cosine", description="Course of the learning rate over training")
+    weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay of AdamW")
+    batch_size: int = Field(32, gt=0, description="Sentences of one step")
+    max_epochs: int = Field(30, gt=0, description="Passes over the training sentences, at most")
+    patience: int = Field(8, gt=0, description="Epochs without a better score on the dev sentences before it stops")
+    gradient_clip: float = Field(5.0, gt=0, description="Greatest norm of a gradient")
+    dtype: Literal["float32", "float64"] = Field("float32", description="Precision of the arithmetic")
+    backend: Literal["cpu", "cuda", "auto"] = Field("cpu", description="Where the arithmetic runs")
+    seed: int = Field(0, ge=0, description="Seed of everything random")

@@ -8,10 +8,11 @@ from typing import Any
 from lstm import checkpoint
 from lstm.char_lm import CharLM
 from lstm.forecaster import Forecaster
+from lstm.tagger import Tagger
 
 __all__ = ["MODELS", "load"]
 
-MODELS = (Forecaster, CharLM)
+MODELS = (Forecaster, CharLM, Tagger)
 
 
 def load(path: str | Path) -> Any:

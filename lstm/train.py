@@ -78,7 +78,7 @@ class EpochRecord:
     train_loss: float
     """Mean over the epoch's batches: mean squared error in scaled units, or cross-entropy in nats"""
     validation_loss: float
-    """The same over the validation data"""
+    """The same over the validation data; of a tagger, 1 less its score on the dev sentences"""
     learning_rate: float
     """Of the epoch's last step"""
     gradient_norm: float

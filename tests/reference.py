@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 
@@ -159,3 +161,15 @@ def layer_norm(x, weight, bias, epsilon, dy):
         dx[row] = jacobian.T @ (dy[row] * weight)
         d_weight += dy[row] * normalised
     return y, dx, d_weight, dy.sum(axis=0)
+
+
+def crf_sequences(transitions, start, end, emissions):
+    """Score every tag sequence of one sentence, emissions (T, K): returns sequences (K^T, T) and scores (K^T,)."""
+    length, tags = emissions.shape
+    sequences = np.array(list(itertools.product(range(tags), repeat=length)))
+    scores = start[sequences[:, 0]] + end[sequences[:, -1]]
+    for t in range(length):
+        scores = scores + emissions[t, sequences[:, t]]
+        if t > 0:
+            scores = scores + transitions[sequences[:, t - 1], sequences[:, t]]
+    return sequences, scores

@@ -11,6 +11,7 @@ from kernels.cpu.attention import (
     dot_attention_backward,
     dot_attention_forward,
 )
+from kernels.cpu.crf import CRFWeights, crf_log_partition, crf_loss, crf_marginals, crf_viterbi, crf_workspace
 from kernels.cpu.dropout import dropout
 from kernels.cpu.embedding import embedding_backward, embedding_forward
 from kernels.cpu.gather import gather_windows
@@ -30,6 +31,7 @@ from kernels.cpu.steps import copy_steps
 from kernels.cpu.workspace import LSTMWeights, lstm_gates, lstm_workspace
 
 __all__ = [
+    "CRFWeights",
     "LSTMWeights",
     "LayerNormWeights",
     "LinearWeights",
@@ -40,6 +42,11 @@ __all__ = [
     "clip_gradient_norm",
     "copy_into",
     "copy_steps",
+    "crf_log_partition",
+    "crf_loss",
+    "crf_marginals",
+    "crf_viterbi",
+    "crf_workspace",
     "cross_entropy_loss",
     "dot_attention_backward",
     "dot_attention_forward",

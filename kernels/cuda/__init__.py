@@ -17,6 +17,7 @@ from kernels.cuda.attention import (
     dot_attention_backward,
     dot_attention_forward,
 )
+from kernels.cuda.crf import CRFWeights, crf_log_partition, crf_loss, crf_marginals, crf_viterbi, crf_workspace
 from kernels.cuda.dropout import dropout
 from kernels.cuda.embedding import embedding_backward, embedding_forward
 from kernels.cuda.gather import gather_windows
@@ -35,6 +36,7 @@ from kernels.cuda.softmax import softmax_cross_entropy, softmax_workspace
 from kernels.cuda.steps import copy_steps
 
 __all__ = [
+    "CRFWeights",
     "LSTMWeights",
     "LayerNormWeights",
     "LinearWeights",
@@ -45,6 +47,11 @@ __all__ = [
     "clip_gradient_norm",
     "copy_into",
     "copy_steps",
+    "crf_log_partition",
+    "crf_loss",
+    "crf_marginals",
+    "crf_viterbi",
+    "crf_workspace",
     "cross_entropy_loss",
     "dot_attention_backward",
     "dot_attention_forward",

@@ -2,12 +2,26 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import char_lm, fleet, growth, inference, learning, retrain, sequences, startup, training_step, variants
+from benchmarks import (
+    char_lm,
+    crf,
+    fleet,
+    growth,
+    inference,
+    learning,
+    retrain,
+    sequences,
+    startup,
+    training_step,
+    variants,
+)  # fmt: skip
 from benchmarks.measure import Plan
 from benchmarks.sizes import Sizes
 from benchmarks.trainers import GatecastTrainer, draw_weights
 
-MODULES = (training_step, variants, char_lm, inference, startup, growth, sequences, fleet, retrain, learning)
+MODULES = (
+    training_step, variants, crf, char_lm, inference, startup, growth, sequences, fleet, retrain, learning,
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("quick", [False, True])

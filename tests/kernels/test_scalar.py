@@ -82,3 +82,16 @@ def test_gate_gradients_are_the_derivatives_of_the_cell():
         difference = loss({**z, gate: z[gate] + step}, c_prev) - loss({**z, gate: z[gate] - step}, c_prev)
         assert difference / (2 * step) == pytest.approx(gradient, abs=1e-9)
     assert (loss(z, c_prev + step) - loss(z, c_prev - step)) / (2 * step) == pytest.approx(dc * f, abs=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_log_add_exp(dtype):
+    log_add_exp = compiled(lambda a, b: scalar.log_add_exp(a, b))
+    zero = dtype(-np.inf)
+    for a, b in ((0.3, -2.0), (-800.0, -801.0), (5000.0, 1.0), (4.0, 4.0)):
+        assert log_add_exp(dtype(a), dtype(b)) == pytest.approx(np.logaddexp(a, b), rel=1e-6)
+    assert log_add_exp(dtype(3), zero) == log_add_exp(zero, dtype(3)) == 3
+    assert log_add_exp(zero, zero) == -np.inf
+    assert np.isnan(log_add_exp(dtype(np.nan), dtype(1)))
+    assert np.isnan(log_add_exp(dtype(1), dtype(np.nan)))
+    assert log_add_exp.nopython_signatures[0].return_type == numba.from_dtype(np.dtype(dtype))

@@ -15,7 +15,7 @@ COMPILE = """
 import importlib
 import pkgutil
 import numba.cuda.dispatcher as dispatcher
-from numba import boolean, cuda, float32, float64, int64, types
+from numba import boolean, cuda, float32, float64, int32, int64, types
 
 class Hopper:
     compute_capability = (9, 0)
@@ -24,12 +24,13 @@ dispatcher.get_current_device = Hopper
 import kernels.cuda
 from kernels.cuda.dropout import _dropout
 from kernels.masks import Mask
-from kernels.cuda import activation, attention, embedding, gather, generation, layer_norm, linear, loss, lstm
+from kernels.cuda import activation, attention, crf, embedding, gather, generation, layer_norm, linear, loss, lstm
 from kernels.cuda import optim, softmax, steps
 
 number = {"float32": float32, "float64": float64}["DTYPE"]
 one, two, three = (types.Array(number, ndim, "C") for ndim in (1, 2, 3))
-sums, integers = types.Array(float64, 1, "C"), types.Array(int64, 1, "C")
+sums, integers, tags = types.Array(float64, 1, "C"), types.Array(int64, 1, "C"), types.Array(int64, 2, "C")
+pointers = types.Array(int32, 3, "C")
 mask = types.NamedTuple((int64, int64, number, boolean), Mask)
 signatures = {
     lstm._forward_step: (two, two, one, three, int64, integers, mask, three, three, three, three, three),
@@ -69,12 +70,26 @@ signatures = {
     layer_norm._forward: (one, one, two, two, one, two, number),
     layer_norm._backward: (one, two, two, one, two),
     layer_norm._weight_gradient: (two, two, one, one),
+    crf._sum: (two, two, two),
+    crf._first_step: (one, three, three),
+    crf._forward_step: (int64, two, three, integers, three),
+    crf._backward_step: (int64, two, one, three, integers, three),
+    crf._marginals: (three, three, integers, three),
+    crf._pair_normalisers: (two, three, three, three, integers, two),
+    crf._transition_gradient: (two, three, three, three, two, tags, integers, number, two),
+    crf._end_gradients: (three, tags, integers, number, one, one),
+    crf._emission_gradient: (three, tags, integers, number, three),
+    crf._viterbi_step: (int64, two, three, integers, three, pointers),
+    crf._trace_back: (one, three, pointers, integers, tags),
     steps._copy_steps: (three, int64, three, int64, int64, integers, boolean, boolean),
 }
 wide = {
     loss._sums: (two, two, one, sums),
     loss._gradient: (two, two, one, float64, two),
     optim._square_sum: (one, sums),
+    crf._copy: (sums, one),
+    crf._log_partition: (one, three, integers, sums),
+    crf._scores: (two, one, one, three, tags, integers, sums),
 }
 compiled = set()
 for kernel, signature in {**signatures, **wide}.items():

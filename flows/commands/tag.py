@@ -1,0 +1,329 @@
+"""``gatecast tag``: train a tagger, score it, and let it tag."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flows.commands.options import CommonOptions, given, takes
+from flows.terminal import (
+    command_line,
+    console,
+    explained,
+    print_next,
+    print_paths,
+    print_table,
+    print_times,
+    standard_output,
+)
+
+if TYPE_CHECKING:
+    from data.tagging import TaggedText
+    from flows.tagging_settings import TaggingSettings
+
+DATA, MODEL, RUN = "Data", "Model and training", "This run"
+
+EXAMPLES = """Examples:
+
+gatecast tag train train.conll --dev dev.conll --test test.conll
+
+gatecast tag train train.conll --dev dev.conll --vectors glove.6B.100d.txt --name names
+
+echo "Ada met Grace in Boston" | gatecast tag predict --text --format json
+"""
+
+tag = typer.Typer(
+    name="tag", help="Tag the words of sentences: names of people and places, parts of speech.", no_args_is_help=True
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnOptions(CommonOptions):
+    """Where words and tags stand in a CoNLL file."""
+
+    word_column: Annotated[
+        int, typer.Option(help="Column of the words: 0 is the first, -1 the last.", rich_help_panel=DATA)
+    ] = 0
+    tag_column: Annotated[
+        int, typer.Option(help="Column of the tags: 0 is the first, -1 the last.", rich_help_panel=DATA)
+    ] = -1
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(ColumnOptions):
+    """The options of ``gatecast tag train``; None stands for the default of `lstm.config.TaggerSettings`."""
+
+    train: Annotated[
+        Path, typer.Argument(help="CoNLL file to learn from: a token a line, its tag in a column.", show_default=False)
+    ]
+    dev: Annotated[
+        Path | None,
+        typer.Option(
+            help="CoNLL file by which the best epoch is chosen.",
+            show_default="every tenth training sentence",
+            rich_help_panel=DATA,
+        ),
+    ] = None
+    test: Annotated[
+        Path | None,
+        typer.Option(help="CoNLL file to score on at the end.", show_default="the dev file", rich_help_panel=DATA),
+    ] = None
+    vectors: Annotated[
+        Path | None,
+        typer.Option(
+            help="Word vectors to begin with, in the text format of GloVe or word2vec.",
+            show_default=False,
+            rich_help_panel=DATA,
+        ),
+    ] = None
+    max_vectors: Annotated[
+        int | None, typer.Option(help="How many of them are read.", show_default="50000", rich_help_panel=DATA)
+    ] = None
+    scheme: Annotated[
+        str | None,
+        typer.Option(
+            help="How the model marks chunks: BIO, BIOES, none for tags that mark no chunks, or auto.",
+            show_default="auto",
+            rich_help_panel=MODEL,
+        ),
+    ] = None
+    crf: Annotated[
+        bool | None,
+        typer.Option(
+            "--crf/--no-crf",
+            help="Choose the tags of a sentence together, or one by one.",
+            show_default="crf",
+            rich_help_panel=MODEL,
+        ),
+    ] = None
+    bidirectional: Annotated[
+        bool | None,
+        typer.Option(
+            "--bidirectional/--forward",
+            help="Read each sentence from both ends, or forward only.",
+            show_default="bidirectional",
+            rich_help_panel=MODEL,
+        ),
+    ] = None
+    hidden_size: Annotated[
+        int | None,
+        typer.Option(help="Units of the LSTM in each direction.", show_default="100", rich_help_panel=MODEL),
+    ] = None
+    num_layers: Annotated[
+        int | None,
+        typer.Option("--num-layers", "--layers", help="LSTM layers.", show_default="1", rich_help_panel=MODEL),
+    ] = None
+    word_size: Annotated[
+        int | None,
+        typer.Option(
+            help="Numbers that stand for a word.", show_default="100, or those of the vectors", rich_help_panel=MODEL
+        ),
+    ] = None
+    dropout: Annotated[
+        float | None,
+        typer.Option(help="Share of the LSTM's input and output to drop.", show_default="0.5", rich_help_panel=MODEL),
+    ] = None
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Step size of Adam.", show_default="0.002", rich_help_panel=MODEL)
+    ] = None
+    batch_size: Annotated[
+        int | None, typer.Option(help="Sentences of one step.", show_default="32", rich_help_panel=MODEL)
+    ] = None
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes over the data at most.", show_default="30", rich_help_panel=MODEL)
+    ] = None
+    patience: Annotated[
+        int | None,
+        typer.Option(help="Epochs without a better score before it stops.", show_default="8", rich_help_panel=MODEL),
+    ] = None
+    seed: Annotated[
+        int | None, typer.Option(help="The same seed gives the same bits.", show_default="0", rich_help_panel=MODEL)
+    ] = None
+    name: Annotated[
+        str | None,
+        typer.Option(help="Name of the model.", show_default="that of the training file", rich_help_panel=RUN),
+    ] = None
+    force: Annotated[
+        bool, typer.Option("--force", help="Run every step, even where nothing has changed.", rich_help_panel=RUN)
+    ] = False
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a training that was interrupted.", rich_help_panel=RUN)
+    ] = False
+
+    def settings(self) -> TaggingSettings:
+        """Return the settings of the run."""
+        from flows.tagging_settings import TaggingSettings
+        from lstm.config import TaggerSettings
+
+        model = {name: getattr(self, name) for name in TaggerSettings.model_fields if hasattr(self, name)}
+        others = {name: getattr(self, name) for name in TaggingSettings.model_fields if hasattr(self, name)}
+        return TaggingSettings(**given(**others), model=TaggerSettings(**given(**model, max_epochs=self.epochs)))
+
+
+@tag.command(epilog=EXAMPLES)
+@takes(TrainOptions)
+def train(options: TrainOptions) -> None:
+    """Train a tagger on a CoNLL file.
+
+    Reads the sentences, trains a BiLSTM-CRF until the score on the dev sentences stops rising, scores it beside the
+    most frequent tag of each word, and makes it the champion unless the present one tags the dev sentences better.
+    """
+    started = time.perf_counter()
+    with explained(options.debug, after_interrupt=f"to go on where it stopped: {command_line('--resume')}"):
+        options.prepare()
+        settings = options.settings()
+        with console(stderr=True).status("Starting Prefect"):
+            from flows.orchestration import start_embedded_server
+            from flows.tagging import train_tagger
+
+            start_embedded_server()
+        result = train_tagger(settings, resume=options.resume, force=options.force)
+        _show_training(result, time.perf_counter() - started)
+
+
+def _show_training(result: Mapping[str, Any], seconds: float) -> None:
+    from data.store import read_json
+
+    evaluated, trained = result["evaluate"], result["train"]
+    scores = read_json(Path(evaluated["scores"]))
+    _show_scores(scores, f"Scores of {result['name']} on the {scores['on']} sentences", scores["verdict"])
+    print_times(result["steps"], seconds, None)
+    if trained["seconds_per_epoch"] is not None:
+        console().print(
+            f"         an epoch took {trained['seconds_per_epoch']:.2f} s, with its look at the dev sentences"
+        )
+    print_paths(
+        {
+            "model": result["checkpoint"]["path"],
+            "confusion": evaluated["confusion"],
+            "curves": evaluated["curves"],
+            "scores": evaluated["scores"],
+            "predictions": evaluated["predictions"],
+        }
+    )
+    print_next(f"tag predict --text --name {result['name']}")
+
+
+def _show_scores(scores: Mapping[str, Any], title: str, verdict: str) -> None:
+    from flows.tagging_report import score_rows
+
+    print_table(score_rows(scores), title)
+    console().print(verdict, markup=False)
+    if "f1" in scores:
+        console().print(f"{100 * scores['accuracy']:.1f} % of {scores['tokens']:,} tokens have the right tag.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions(ColumnOptions):
+    """The options of ``gatecast tag evaluate``."""
+
+    file: Annotated[Path, typer.Argument(help="CoNLL file with the true tags.", show_default=False)]
+    name: Annotated[str | None, typer.Option(help="Name of the tagger.", show_default="the only one there is")] = None
+
+
+@tag.command()
+@takes(EvaluateOptions)
+def evaluate(options: EvaluateOptions) -> None:
+    """Score a tagger's champion on a CoNLL file: token accuracy, and precision, recall and F1 of each type."""
+    with explained(options.debug):
+        options.prepare()
+        from data.tagging import read_conll
+        from flows.settings import Workspace
+
+        text = read_conll(options.file, word_column=options.word_column, tag_column=options.tag_column)
+        with console(stderr=True).status("Loading the tagger"):
+            from flows import tagging_report
+            from flows.tagging import choose_tagger, naive_tagger, score
+            from lstm import load
+
+            registry, version = choose_tagger(Workspace.from_environment(), options.name)
+            path = registry.path(version)
+            scores, _ = score(load(path), text, naive_tagger(path))
+        title = f"Scores of {registry.name} {version} on {options.file}"
+        _show_scores(scores, title, tagging_report.verdict(scores, options.file.name))
+        print_next(f"tag predict {options.file} --name {registry.name}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictOptions(CommonOptions):
+    """The options of ``gatecast tag predict``."""
+
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="CoNLL file, or text with --text; - is standard input.", show_default="standard input"),
+    ] = None
+    name: Annotated[str | None, typer.Option(help="Name of the tagger.", show_default="the only one there is")] = None
+    text: Annotated[
+        bool, typer.Option("--text", help="The input is a sentence a line, its words parted by spaces.")
+    ] = False
+    word_column: Annotated[int, typer.Option(help="Column of the words: 0 is the first, -1 the last.")] = 0
+    form: Annotated[str, typer.Option("--format", help="conll, or json: an object a line.")] = "conll"
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File to write.", show_default="standard output")
+    ] = None
+
+
+@tag.command()
+@takes(PredictOptions)
+def predict(options: PredictOptions) -> None:
+    """Tag sentences with a tagger's champion.
+
+    Reads CoNLL columns or, with --text, a sentence a line; writes word and tag in two columns, or JSON lines.
+    """
+    with explained(options.debug):
+        options.prepare()
+        from data.errors import InputError
+        from flows.settings import Workspace
+
+        if options.form not in ("conll", "json"):
+            raise InputError(f"--format {options.form} is not allowed: it should be conll or json.")
+        workspace = Workspace.from_environment()
+        with console(stderr=True).status("Loading the tagger"):
+            from flows.tagging import choose_tagger
+            from lstm import load
+
+            registry, version = choose_tagger(workspace, options.name)
+            tagger = load(registry.path(version))
+        text = _read(options)
+        _write(options, text, tagger.predict(text.sentences))
+        if options.output is not None:
+            print_paths({"tags": str(options.output.resolve())})
+            print_next("tag evaluate --help")
+
+
+def _read(options: PredictOptions) -> TaggedText:
+    from data.tagging import parse_conll, parse_text, read_text_file
+
+    if options.file is None or str(options.file) == "-":
+        if sys.stdin.isatty():
+            unit = "sentence a line" if options.text else "word a line, and an empty line after each sentence"
+            console(stderr=True).print(f"Type a {unit}; Ctrl-D ends it.")
+        name, content = "standard input", read_text_file(sys.stdin.buffer.read(), "standard input")
+    else:
+        from data.store import require_file
+
+        require_file(options.file)
+        name = str(options.file)
+        content = read_text_file(options.file.read_bytes(), name)
+    if options.text:
+        return parse_text(content, name)
+    return parse_conll(content, name, word_column=options.word_column, tag_column=None)
+
+
+def _write(options: PredictOptions, text: TaggedText, tags: list[list[str]]) -> None:
+    from data.store import atomic_file
+    from data.tagging import write_conll, write_json_lines
+
+    write = write_json_lines if options.form == "json" else write_conll
+    if options.output is None:
+        with standard_output() as file:
+            write(file, text.sentences, tags)
+        return
+    with atomic_file(options.output) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+        write(file, text.sentences, tags)

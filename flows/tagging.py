@@ -1,0 +1,278 @@
+"""Train a tagger: sentences → train → evaluate → version → promote.
+
+The model is `lstm.Tagger`. Its result stands beside that of the naive tagger, which gives each word the tag it most
+often had in training. The champion is the version with the best score on the dev sentences.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from data.errors import InputError
+from data.store import atomic_directory, atomic_file, read_json, sha256_file, write_json
+from data.tagging import TaggedText, has_chunks, read_conll, write_conll
+from data.words import read_vectors
+from flows import tagging_report
+from flows.orchestration import Output, Steps, code_version, digest, flow, hashes, task
+from flows.progress import TrainingProgress
+from flows.registry import Decision, Registry, champion_kind, choose_champion
+from flows.settings import Workspace
+from flows.tagging_settings import TaggingSettings
+from lstm import Tagger, load
+from lstm.checkpoint import fingerprint
+from lstm.config import TaggerSettings
+from lstm.entities import confusion, most_frequent_tags, score_chunks, token_accuracy
+from lstm.train import EpochRecord
+
+NAIVE = "most_frequent_tags.json"
+PARTS = ("train", "dev", "test")
+
+
+@flow(name="train tagger")
+def train_tagger(settings: TaggingSettings, resume: bool = False, force: bool = False) -> dict[str, Any]:
+    """Train a tagger on CoNLL files, score it, and make it the champion unless the present one tags better.
+
+    Parameters
+    ----------
+    settings : TaggingSettings
+        Files and model.
+    resume : bool
+        Go on with an interrupted training of the same data, code and settings; it ends with the same bits.
+    force : bool
+        Run every step again, even where nothing has changed.
+
+    Returns
+    -------
+    dict
+        What each step returned, and name, seconds and cache state of the ``steps``.
+    """
+    workspace = Workspace.from_environment()
+    registry = Registry(workspace.models / settings.model_name)
+    registry.champion()  # a damaged pointer is better found before the training than after it
+    kind = champion_kind(registry)
+    if kind not in (None, Tagger.kind):
+        raise InputError(f"The model {registry.name} is a {kind}; give the tagger another --name.")
+    with Steps() as step:
+        text = step(read_sentences, settings, str(workspace.tagged))
+        model = settings.model.model_copy(update=text["model"])
+        key = digest(text["content_hash"], model, code_version())
+        folder = str(registry.training_directory(key))
+        trained = step(train, text["directory"], text["vectors"], settings.max_vectors, model, folder, resume)
+        directory = str(workspace.reports / registry.name / key)
+        evaluated = step(evaluate, trained["model"], text["directory"], registry.name, directory)
+        lineage = {"data_hash": text["content_hash"], "data": text["directory"], "code_version": code_version()}
+        files = [evaluated["scores"], evaluated["naive"]]
+        version = step(checkpoint, trained["model"], files, settings.to_dict(), lineage, str(registry.directory))
+        promoted = step(promote, version["version"], text["directory"], str(registry.directory))
+    return {
+        "name": registry.name,
+        "steps": step.records,
+        "read": text,
+        "train": trained,
+        "evaluate": evaluated,
+        "checkpoint": version,
+        "promote": promoted,
+    }
+
+
+@task("read sentences", cached=False)
+def read_sentences(settings: TaggingSettings, directory: str) -> Output:
+    """Read and check the files, and write what the training sees of them to a folder named by its content."""
+    columns = {"word_column": settings.word_column, "tag_column": settings.tag_column}
+    paths = {part: path for part in PARTS if (path := getattr(settings, part)) is not None}
+    texts = {part: read_conll(path, **columns) for part, path in paths.items()}
+    scheme = settings.model.scheme
+    if scheme in ("BIO", "BIOES") or (scheme == "auto" and has_chunks(texts["train"].tags)):
+        for text in texts.values():
+            text.require_chunks()
+    # The tagger is as wide as its vectors, unless a width was asked for.
+    adopted: dict[str, Any] = {}
+    if settings.vectors is not None and "word_size" not in settings.model.model_fields_set:
+        adopted["word_size"] = read_vectors(settings.vectors, limit=1).size
+    content_hash = _hash(texts, settings)
+    folder = Path(directory) / content_hash[:12]
+    with atomic_directory(folder) as temporary:
+        for part, text in texts.items():
+            with (temporary / f"{part}.conll").open("w", encoding="utf-8", newline="\n") as file:
+                write_conll(file, text.sentences, text.tags)
+    counts = [f"{len(text):,} {part}" for part, text in texts.items()]
+    return {
+        "directory": str(folder),
+        "content_hash": content_hash,
+        "vectors": str(settings.vectors) if settings.vectors else None,
+        "model": adopted,
+        "summary": f"sentences: {', '.join(counts)}",
+    }
+
+
+def _hash(texts: Mapping[str, TaggedText], settings: TaggingSettings) -> str:
+    vectors = [sha256_file(settings.vectors), settings.max_vectors] if settings.vectors else None
+    return digest({part: [text.sentences, text.tags] for part, text in texts.items()}, vectors)
+
+
+@task("train", cached=True, ignore=("resume",))
+def train(
+    sentences: str, vectors: str | None, max_vectors: int, settings: TaggerSettings, directory: str, resume: bool
+) -> Output:
+    """Fit the tagger; each epoch leaves a checkpoint in `directory`, from which an interrupted training can go on."""
+    folder, texts = Path(directory), _read_texts(Path(sentences))
+    begun = resume and any(folder.glob("epoch-*"))
+    model = Tagger.from_settings(settings)
+    dev = (texts["dev"].sentences, texts["dev"].tags) if "dev" in texts else None
+    read = read_vectors(vectors, max_vectors) if vectors else None
+    with TrainingProgress(settings.max_epochs, _describe) as progress:
+        model.fit(
+            texts["train"].sentences, texts["train"].tags, dev=dev, vectors=read, checkpoints=folder, resume=resume,
+            on_epoch=progress,
+        )  # fmt: skip
+    model.save(folder / "model", overwrite=True)
+    note = "went on with the interrupted training, " if begun else "found nothing to resume, " if resume else ""
+    seconds = model.seconds_per_epoch
+    return {
+        "model": str(folder / "model"),
+        "files": hashes(folder / "model"),
+        "seconds_per_epoch": round(seconds, 3) if math.isfinite(seconds) else None,
+        "summary": f"{note}{len(model.history)} epochs, the best was {model.best_epoch}",
+    }
+
+
+def _describe(record: EpochRecord) -> str:
+    return f"loss {record.train_loss:.3f}  dev score {100 * (1 - record.validation_loss):.1f} %"
+
+
+def _read_texts(folder: Path) -> dict[str, TaggedText]:
+    """Read what `read_sentences` wrote."""
+    return {part: read_conll(path) for part in PARTS if (path := folder / f"{part}.conll").exists()}
+
+
+@task("evaluate {name}", cached=True)
+def evaluate(model: str, sentences: str, name: str, directory: str) -> Output:
+    """Score the tagger beside the naive one, and draw what a person looks at."""
+    tagger, folder, texts = load(Path(model)), Path(directory), _read_texts(Path(sentences))
+    naive = dict(
+        zip(("usual", "words"), most_frequent_tags(texts["train"].sentences, texts["train"].tags), strict=True)
+    )
+    part = next(part for part in ("test", "dev", "train") if part in texts)
+    scores, predicted = score(tagger, texts[part], naive)
+    label = {"test": "the test file", "dev": "the dev file", "train": "its own training file"}[part]
+    sentence = tagging_report.verdict(scores, label)
+    names, counts = confusion(texts[part].tags, predicted)
+    title = f"{name} on {label}"
+    measure = "F1" if "f1" in scores else "accuracy"
+    written = {
+        "scores": write_json(folder / "evaluation.json", {"on": part, "verdict": sentence, **scores}),
+        "naive": write_json(folder / NAIVE, naive),
+        "confusion": tagging_report.plot_confusion(names, counts, title, folder / "confusion.png"),
+        "curves": tagging_report.plot_scores(tagger.history, tagger.best_epoch, measure, folder / "curves.png"),
+        "predictions": folder / "predictions.conll",
+    }
+    with atomic_file(written["predictions"]) as temporary, temporary.open("w", encoding="utf-8") as file:
+        write_conll(file, texts[part].sentences, texts[part].tags, predicted)
+    tagging_report.publish(name, scores, sentence, written["confusion"])
+    return {
+        **{key: str(path) for key, path in written.items()},
+        "files": hashes(*written.values()),
+        "summary": sentence,
+    }
+
+
+def score(tagger: Tagger, text: TaggedText, naive: Mapping[str, Any] | None) -> tuple[dict[str, Any], list[list[str]]]:
+    """Return the tagger's scores on a text, the naive tagger's as ``most_frequent``, and the predicted tags.
+
+    Parameters
+    ----------
+    tagger : Tagger
+    text : TaggedText
+    naive : mapping, optional
+        ``usual`` and ``words``, see `lstm.entities.most_frequent_tags`.
+    """
+    if tagger.scheme != "none":
+        text.require_chunks()
+    scores = tagger.evaluate(text.sentences, text.tags)
+    if naive is not None:
+        guesses = [[naive["words"].get(word, naive["usual"]) for word in sentence] for sentence in text.sentences]
+        is_chunked = "f1" in scores
+        scores["most_frequent"] = (
+            score_chunks(text.tags, guesses)["f1"] if is_chunked else token_accuracy(text.tags, guesses)
+        )
+    return scores, tagger.predict(text.sentences)
+
+
+@task("checkpoint", cached=True)
+def checkpoint(
+    model: str, files: list[str], settings: dict[str, Any], lineage: dict[str, Any], registry: str
+) -> Output:
+    """Make the model a version, with its scores and settings; the same model twice is one version."""
+    versions, candidate = Registry(Path(registry)), Path(model).with_name("candidate")
+    extra = {Path(file).name: Path(file).read_bytes() for file in files}
+    extra["settings.json"] = json.dumps(settings).encode()
+    with versions.locked():
+        load(Path(model)).save(candidate, overwrite=True, extra_files=extra)
+        version = versions.add(candidate, fingerprint(candidate), {"parent": versions.champion(), **lineage})
+    path = versions.path(version)
+    return {"version": version, "path": str(path), "files": hashes(path), "summary": version}
+
+
+@task("promote {version}?", cached=False)
+def promote(version: str, sentences: str, registry: str) -> Output:
+    """Make the version champion unless the present champion tags the same dev sentences better."""
+    versions, texts = Registry(Path(registry)), _read_texts(Path(sentences))
+    text = texts.get("dev") or texts.get("test")
+    with versions.locked():
+        decision = _decide(versions, version, text)
+        if decision.champion != version:
+            versions.record(decision)
+    return {"champion": versions.champion(), "promoted": decision.promoted, "summary": decision.reason}
+
+
+def _decide(versions: Registry, version: str, text: TaggedText | None) -> Decision:
+    champion = versions.champion()
+    if champion is None:
+        return Decision(version, None, True, f"{version} is the first version of {versions.name}.", version)
+    if champion == version:
+        return Decision(version, champion, False, f"{version} is the champion already.", version)
+    if text is None:
+        reason = f"{version} replaces {champion}: without dev sentences they cannot be compared."
+        return Decision(version, champion, True, reason, version)
+    try:
+        former = _dev_score(load(versions.path(champion)), text)
+    except InputError as error:
+        return Decision(
+            version, champion, True, f"{version} replaces {champion}, which cannot be used: {error}", version
+        )
+    now = _dev_score(load(versions.path(version)), text)
+    won = now >= former
+    reason = (
+        f"{version} scores {100 * now:.2f} % on the {'dev' if won else 'same dev'} sentences and {champion}"
+        f" {100 * former:.2f} %: {'it is the champion now' if won else f'{champion} stays'}."
+    )
+    return Decision(version, champion, won, reason, version if won else champion)
+
+
+def _dev_score(tagger: Tagger, text: TaggedText) -> float:
+    scores = tagger.evaluate(text.sentences, text.tags)
+    return float(scores.get("f1", scores["accuracy"]))
+
+
+def choose_tagger(workspace: Workspace, name: str | None) -> tuple[Registry, str]:
+    """Return the registry of a tagger and its champion; None takes the only one there is.
+
+    Raises
+    ------
+    InputError
+        There is none, several and no name, or none of that name.
+    """
+    chosen = choose_champion(workspace, name, Tagger.kind, "tagger", "gatecast tag train")
+    registry = Registry(workspace.models / chosen)
+    version = registry.champion()
+    assert version is not None  # its pointer was just found
+    return registry, version
+
+
+def naive_tagger(path: Path) -> dict[str, Any] | None:
+    """Return what a version keeps of the naive tagger; None where it keeps nothing."""
+    return read_json(path / NAIVE) if (path / NAIVE).exists() else None
