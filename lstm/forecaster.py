@@ -172,7 +172,7 @@ class Forecaster:
 
     def _batches(self, sequences: Sequences, ops: ModuleType) -> Batches:
         settings, training = self.settings, sequences.windows_of(TRAIN)
-        values, sizes = sequences.values.astype(settings.dtype), (settings.lookback, settings.horizon)
+        values, sizes = sequences.values.astype(settings.dtype, copy=False), (settings.lookback, settings.horizon)
         if settings.stateful:
             streams = training.series, training.end
             return StreamBatches(values, *streams, *sizes, settings.batch_size, settings.seed, ops)
