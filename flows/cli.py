@@ -6,6 +6,7 @@ import typer
 
 from flows.commands.doctor import doctor
 from flows.commands.forecast import forecast
+from flows.commands.models import models
 from flows.commands.retrain import retrain
 
 EXAMPLES = """Examples:
@@ -32,6 +33,7 @@ app = typer.Typer(
 app.command(epilog=EXAMPLES)(retrain)
 app.command()(forecast)
 app.command()(doctor)
+app.add_typer(models)
 
 
 @app.callback()

@@ -14,7 +14,7 @@ from data.store import write_parquet
 from flows.ingest import ingest, read_ingested
 from flows.orchestration import Output, Steps, flow, hashes, task
 from flows.registry import Registry, champions
-from flows.settings import DataSettings, RetrainSettings, Workspace
+from flows.settings import RetrainSettings, Workspace
 from flows.targets import DISPLAYS, series_frame, target_of
 from lstm import load
 from lstm.forecaster import Forecaster
@@ -41,10 +41,7 @@ def forecast_latest(name: str | None = None, path: Path | None = None) -> dict[s
         raise InputError(f"The model {registry.name} has no champion in {workspace.root}; retrain it first.")
     settings = registry.settings(version)
     with Steps() as step:
-        data = settings.data
-        if path is not None:
-            source = "parquet" if path.suffix.lower() in (".parquet", ".pq") else "csv"
-            data = DataSettings(source=source, path=path, symbols=data.symbols, interval=data.interval)
+        data = settings.data if path is None else settings.data.from_file(path)
         bars = step(ingest, data, str(workspace.bars))
         if bars["kind"] != ("bars" if settings.target else "series"):
             raise InputError(

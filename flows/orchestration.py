@@ -77,11 +77,13 @@ from prefect.client.schemas.filters import TaskRunFilter, TaskRunFilterId
 from prefect.context import TaskRunContext
 from prefect.results import ResultStore
 from prefect.settings import PREFECT_API_URL
+from prefect.transactions import Transaction, get_transaction, transaction
 from prefect.types import DateTime
 
 __all__ = [
     "Output",
     "Steps",
+    "Transaction",
     "Unchanged",
     "code_version",
     "create_markdown_artifact",
@@ -89,9 +91,11 @@ __all__ = [
     "create_table_artifact",
     "digest",
     "flow",
+    "get_transaction",
     "hashes",
     "start_embedded_server",
     "task",
+    "transaction",
     "update_progress_artifact",
 ]
 

@@ -27,10 +27,21 @@ from data.store import read_parquet, write_json, write_parquet
 from flows import evaluation, promotion, report
 from flows.forecast import forecast
 from flows.ingest import ingest, read_ingested
-from flows.orchestration import Output, Steps, code_version, digest, flow, hashes, task
+from flows.orchestration import (
+    Output,
+    Steps,
+    Transaction,
+    code_version,
+    digest,
+    flow,
+    get_transaction,
+    hashes,
+    task,
+    transaction,
+)
 from flows.progress import TrainingProgress
 from flows.registry import Registry
-from flows.settings import RetrainSettings, Workspace
+from flows.settings import GateSettings, RetrainSettings, Workspace
 from flows.targets import DISPLAYS, series_frame, target_of
 from lstm import load
 from lstm.checkpoint import fingerprint
@@ -62,6 +73,8 @@ def retrain(settings: RetrainSettings = DEFAULTS, resume: bool = False, force: b
     with Steps() as step:
         bars = step(ingest, settings.data, str(workspace.bars))
         settings = settings.resolved(bars["kind"])
+        # Whether a version may replace another is no part of it, so the gate takes a way of its own.
+        gate, settings = settings.gate, settings.model_copy(update={"gate": GateSettings()})
         registry = Registry(workspace.models / str(settings.name))
         registry.champion()  # a damaged pointer is better found before the training than after it
 
@@ -78,14 +91,18 @@ def retrain(settings: RetrainSettings = DEFAULTS, resume: bool = False, force: b
 
         directory = workspace.reports / registry.name / key
         evaluated = step(evaluate, model, sequences["directory"], data, settings, str(directory))
-        lineage = {"data_hash": bars["content_hash"], "data": data, "code_version": code_version()}
+        lineage = {
+            "data_hash": bars["content_hash"], "data": data, "last": bars["last"], "code_version": code_version(),
+        }  # fmt: skip
         version = step(checkpoint, model, evaluated["evaluation"], settings, lineage, models)
-        promoted = step(promote, version["version"], evaluated["predictions"], data, settings, models)
 
-        champion = promoted["champion"]
-        directory = workspace.forecasts / registry.name
-        path, winner = str(registry.path(champion)), registry.settings(champion)
-        forecasts = step(forecast, path, winner, data, bars["last"], str(directory))
+        # A champion that cannot forecast is none: where the last step fails, the promotion is rolled back.
+        with transaction():
+            promoted = step(promote, version["version"], evaluated["predictions"], data, settings, gate, models)
+            champion = promoted["champion"]
+            directory = workspace.forecasts / registry.name
+            path, winner = str(registry.path(champion)), registry.settings(champion)
+            forecasts = step(forecast, path, winner, data, bars["last"], str(directory))
     return {
         "settings": settings.to_dict(),
         "steps": step.records,
@@ -184,12 +201,27 @@ def checkpoint(
 
 
 @task("promote {version}?", cached=False)
-def promote(version: str, predictions: str, bars: str, settings: RetrainSettings, registry: str) -> Output:
-    """Make the version champion unless the present champion forecasts the same test rows better."""
+def promote(
+    version: str, predictions: str, bars: str, settings: RetrainSettings, gate: GateSettings, registry: str
+) -> Output:
+    """Make the version champion if it passes the gate, which compares it with the champion on the same test rows."""
     versions = Registry(Path(registry))
     rows, _ = read_parquet(Path(predictions))
     with versions.locked():
-        decision = promotion.decide(versions, version, rows, read_ingested(Path(bars)), settings)
+        decision = promotion.decide(versions, version, rows, read_ingested(Path(bars)), settings, gate)
         if decision.champion != version:
             versions.record(decision)
+    present = get_transaction()
+    if present is not None and decision.winner != decision.champion:
+        present.set("promotion", {"registry": registry, "winner": decision.winner, "former": decision.champion})
     return {"champion": versions.champion(), "promoted": decision.promoted, "summary": decision.reason}
+
+
+@promote.on_rollback
+def take_back(transaction: Transaction) -> None:
+    """Let the former champion have its place again when the run fails after the promotion."""
+    made = transaction.get("promotion", None)
+    if made is not None:
+        registry = Registry(Path(made["registry"]))
+        reason = f"the run failed after {made['winner']} was promoted"
+        promotion.undo(registry, made["winner"], made["former"], reason)

@@ -98,6 +98,23 @@ class DataSettings(Settings):
         stem = re.sub(r"[^A-Za-z0-9._-]+", "-", self.path.stem if self.path else self.source).strip(".-_")
         return stem[:40] or self.source
 
+    def from_file(self, path: Path) -> DataSettings:
+        """Return the settings that read the same symbols at the same interval from another file, whole."""
+        source: Literal["csv", "parquet"] = "parquet" if path.suffix.lower() in (".parquet", ".pq") else "csv"
+        return DataSettings(source=source, path=path, symbols=self.symbols, interval=self.interval)
+
+
+class GateSettings(Settings):
+    """What a challenger has to show to become the champion, on test rows that neither has seen."""
+
+    minimum_gain: float = Field(
+        0.0, ge=0, lt=1, description="Share of the champion's RMSE that a challenger has to take away; 0: not be worse"
+    )
+    test: Literal["none", "diebold-mariano", "bootstrap"] = Field(
+        "none", description="Test that the gain is more than luck has to pass; its p-value is recorded in any case"
+    )
+    significance: float = Field(0.05, gt=0, lt=1, description="p-value that such a test has to stay below")
+
 
 class RetrainSettings(Settings):
     """Everything that decides what `flows.retrain.retrain` does. What is None is filled in by `resolved`."""
@@ -114,6 +131,7 @@ class RetrainSettings(Settings):
         None, description="Where training and validation end: 2011 and 2013 for the sample, else shares of the time"
     )
     model: ForecasterSettings = Field(ForecasterSettings(), description="The LSTM and its training")
+    gate: GateSettings = Field(GateSettings(), description="What a new version has to show to become the champion")
 
     def resolved(self, kind: str) -> RetrainSettings:
         """Return the settings with nothing left to derive.

@@ -126,6 +126,27 @@ def program() -> str:
     return os.path.relpath(typed)
 
 
+def figure(value: float | None, form: str = "") -> str:
+    """Return a number with few digits, as `form` says or four of them; a dash where there is none."""
+    if value is None:
+        return "–"
+    return format(value, form or ("#.4g" if abs(value) < 10_000 else ",.0f"))
+
+
+def print_table(rows: Sequence[Mapping[str, str]], title: str, right: Sequence[str] = ()) -> None:
+    """Print rows of text under their names; the columns in `right` hold figures."""
+    table = Table(title=escape(title), title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for column in rows[0]:
+        if column in right:
+            table.add_column(column, justify="right", no_wrap=True)
+        else:
+            table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(cell) for cell in row.values()))
+    console().print()
+    console().print(table)
+
+
 def print_scores(rows: Sequence[Mapping[str, str]], title: str) -> None:
     """Print the scores of `flows.report.score_table`, the model's in bold; of many series only the total."""
     series = list(dict.fromkeys(row["series"] for row in rows))

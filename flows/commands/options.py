@@ -6,7 +6,7 @@ import functools
 import inspect
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_type_hints
@@ -60,7 +60,10 @@ def takes(options: type[Options]) -> Callable[[Callable[[Options], None]], Calla
         run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
             [
                 inspect.Parameter(
-                    field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
+                    field.name,
+                    inspect.Parameter.KEYWORD_ONLY,
+                    default=inspect.Parameter.empty if field.default is MISSING else field.default,
+                    annotation=hints[field.name],
                 )
                 # What every command has comes last in its help.
                 for field in sorted(fields(options), key=lambda field: field.name in common)  # type: ignore[arg-type]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from flows.settings import RetrainSettings
 
 DATA, FORECAST, MODEL, RUN = "Data", "What to forecast", "Model and training", "This run"
+PROMOTION = "Promotion: what a new version has to show"
 DAY = ["%Y-%m-%d"]
 
 
@@ -138,6 +139,26 @@ class RetrainOptions(CommonOptions):
     seed: Annotated[
         int | None, typer.Option(help="The same seed gives the same bits.", show_default="0", rich_help_panel=MODEL)
     ] = None
+    minimum_gain: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the champion's RMSE to take away, as 0.01.",
+            show_default="0: not be worse",
+            rich_help_panel=PROMOTION,
+        ),
+    ] = None
+    gate_test: Annotated[
+        str | None,
+        typer.Option(
+            help="Test that the gain is no luck: diebold-mariano, bootstrap or none.",
+            show_default="none",
+            rich_help_panel=PROMOTION,
+        ),
+    ] = None
+    significance: Annotated[
+        float | None,
+        typer.Option(help="p-value to stay below in that test.", show_default="0.05", rich_help_panel=PROMOTION),
+    ] = None
     name: Annotated[
         str | None,
         typer.Option(help="Name of the model.", show_default="data and target, as sample-range", rich_help_panel=RUN),
@@ -157,12 +178,14 @@ class RetrainOptions(CommonOptions):
 
         data = given(source=self.source, path=self.path, symbols=names(self.symbols), interval=self.interval)
         split = given(train_end=day(self.train_end), validation_end=day(self.validation_end))
+        gate = given(minimum_gain=self.minimum_gain, test=self.gate_test, significance=self.significance)
         model = {name: getattr(self, name) for name in ForecasterSettings.model_fields if hasattr(self, name)}
         return RetrainSettings.model_validate(
             {
                 **given(name=self.name, target=self.target, features=self.features),
                 "data": DataSettings(**data, start=day(self.start), end=day(self.end)),
                 "split": SplitSettings(**split) if split else None,
+                "gate": gate,
                 "model": ForecasterSettings(**given(**model, max_epochs=self.epochs)),
             }
         )
