@@ -157,7 +157,7 @@ class Forecaster:
         self.columns, self.boundaries = sequences.columns, sequences.boundaries
         self.scalers = dict(zip(sequences.unique_ids, sequences.scalers, strict=True))
         self.data_hash = sequences.content_hash
-        self._context = Context.of_sequences(sequences, self._context_rows)
+        self._context = Context.of_sequences(sequences, self.context_rows)
         self._network, self._snapshot = self._make_network(), None
         return self._network
 
@@ -222,7 +222,7 @@ class Forecaster:
         network = self._require_network()
         context = self._context
         if df is not None:
-            context = Context.of_frame(df, self.columns, self.scalers, self.settings.lookback, self._context_rows)
+            context = Context.of_frame(df, self.columns, self.scalers, self.settings.lookback, self.context_rows)
         assert context is not None  # there is a network only where there is a context
         parts = []
         for series, unique_id in enumerate(context.unique_ids):
@@ -237,6 +237,39 @@ class Forecaster:
             ds = context.next_dates(series, self.settings.horizon)
             parts.append(pd.DataFrame({"unique_id": unique_id, "ds": ds, "y_hat": y_hat}))
         return pd.concat(parts, ignore_index=True)
+
+    def cross_validation(
+        self, df: pd.DataFrame, n_windows: int = 1, step_size: int = 1, refit: bool | int = False
+    ) -> pd.DataFrame:
+        """Forecast the end of a long frame from several origins, each time with what was known then.
+
+        Parameters
+        ----------
+        df : DataFrame
+            As for `fit`.
+        n_windows : int
+            How many origins. The last lies `horizon` timestamps before the end.
+        step_size : int
+            Timestamps from one origin to the next.
+        refit : bool or int
+            True trains anew, with these settings, at every origin; a number n at every n-th. False uses this model as
+            it is, whatever it was fitted on; one that is not fitted is trained once, at the first origin.
+
+        Returns
+        -------
+        DataFrame
+            ``unique_id``, ``ds``, ``cutoff`` (last row known), ``y``, ``y_hat`` and what else `predict` returns, origin
+            by origin. A series that was not trained on, or has not `lookback` rows up to an origin and `horizon` after
+            it, is left out there.
+
+        Raises
+        ------
+        InputError
+            There are too few rows for so many windows, or a number is below 1.
+        """
+        from lstm import backtest
+
+        return backtest.cross_validation(self, df, n_windows, step_size, refit)
 
     def predict_windows(self, sequences: Sequences, split: int) -> pd.DataFrame:
         """Forecast every window of a split, for scoring.
@@ -299,7 +332,8 @@ class Forecaster:
         return scaled
 
     @property
-    def _context_rows(self) -> int:
+    def context_rows(self) -> int:
+        """How many rows back from its origin a forecast looks."""
         return self.settings.lookback * (_STATEFUL_CONTEXT if self.settings.stateful else 1)
 
     def _require_network(self) -> Network:
