@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from flows.commands.backtest import backtest
 from flows.commands.doctor import doctor
 from flows.commands.forecast import forecast
 from flows.commands.models import models
@@ -32,6 +33,7 @@ app = typer.Typer(
 )
 app.command(epilog=EXAMPLES)(retrain)
 app.command()(forecast)
+app.command()(backtest)
 app.command()(doctor)
 app.add_typer(models)
 

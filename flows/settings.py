@@ -175,3 +175,15 @@ class RetrainSettings(Settings):
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as JSON values."""
         return self.model_dump(mode="json")
+
+
+class BacktestSettings(RetrainSettings):
+    """What `flows.backtest.backtest` does: the settings of a model, and the origins that it forecasts from."""
+
+    n_windows: int = Field(120, gt=0, description="Origins to forecast from, the last of which lies before the end")
+    step_size: int = Field(1, gt=0, description="Timestamps from one origin to the next")
+    refit: int = Field(
+        30,
+        ge=0,
+        description="Train anew each time after so many origins; 0 takes the champion as it is, on later rows only",
+    )

@@ -23,8 +23,8 @@ DAY = ["%Y-%m-%d"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class RetrainOptions(CommonOptions):
-    """The options of ``gatecast retrain``; None stands for the default of `flows.settings.RetrainSettings`."""
+class TrainingOptions(CommonOptions):
+    """Data, target and model; None stands for the default of `flows.settings.RetrainSettings`."""
 
     source: Annotated[
         str, typer.Option(help="sample (S&P 500 and NASDAQ, 1999-2018), csv or parquet.", rich_help_panel=DATA)
@@ -116,6 +116,32 @@ class RetrainOptions(CommonOptions):
             rich_help_panel=MODEL,
         ),
     ] = None
+    seed: Annotated[
+        int | None, typer.Option(help="The same seed gives the same bits.", show_default="0", rich_help_panel=MODEL)
+    ] = None
+    name: Annotated[
+        str | None,
+        typer.Option(help="Name of the model.", show_default="data and target, as sample-range", rich_help_panel=RUN),
+    ] = None
+
+    def training(self) -> dict[str, Any]:
+        """Return the fields of `RetrainSettings` that these options decide."""
+        from flows.settings import DataSettings
+        from lstm.config import ForecasterSettings
+
+        data = given(source=self.source, path=self.path, symbols=names(self.symbols), interval=self.interval)
+        model = {name: getattr(self, name) for name in ForecasterSettings.model_fields if hasattr(self, name)}
+        return {
+            **given(name=self.name, target=self.target, features=self.features),
+            "data": DataSettings(**data, start=day(self.start), end=day(self.end)),
+            "model": ForecasterSettings(**given(**model, max_epochs=self.epochs)),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrainOptions(TrainingOptions):
+    """The options of ``gatecast retrain``."""
+
     train_end: Annotated[
         datetime | None,
         typer.Option(
@@ -135,9 +161,6 @@ class RetrainOptions(CommonOptions):
             show_default="80 % of the time; sample: 2013-12-31",
             rich_help_panel=MODEL,
         ),
-    ] = None
-    seed: Annotated[
-        int | None, typer.Option(help="The same seed gives the same bits.", show_default="0", rich_help_panel=MODEL)
     ] = None
     minimum_gain: Annotated[
         float | None,
@@ -159,10 +182,6 @@ class RetrainOptions(CommonOptions):
         float | None,
         typer.Option(help="p-value to stay below in that test.", show_default="0.05", rich_help_panel=PROMOTION),
     ] = None
-    name: Annotated[
-        str | None,
-        typer.Option(help="Name of the model.", show_default="data and target, as sample-range", rich_help_panel=RUN),
-    ] = None
     force: Annotated[
         bool, typer.Option("--force", help="Run every step, even where nothing has changed.", rich_help_panel=RUN)
     ] = False
@@ -173,22 +192,12 @@ class RetrainOptions(CommonOptions):
     def settings(self) -> RetrainSettings:
         """Return the settings of the run."""
         from data.splits import SplitSettings
-        from flows.settings import DataSettings, RetrainSettings
-        from lstm.config import ForecasterSettings
+        from flows.settings import RetrainSettings
 
-        data = given(source=self.source, path=self.path, symbols=names(self.symbols), interval=self.interval)
         split = given(train_end=day(self.train_end), validation_end=day(self.validation_end))
         gate = given(minimum_gain=self.minimum_gain, test=self.gate_test, significance=self.significance)
-        model = {name: getattr(self, name) for name in ForecasterSettings.model_fields if hasattr(self, name)}
-        return RetrainSettings.model_validate(
-            {
-                **given(name=self.name, target=self.target, features=self.features),
-                "data": DataSettings(**data, start=day(self.start), end=day(self.end)),
-                "split": SplitSettings(**split) if split else None,
-                "gate": gate,
-                "model": ForecasterSettings(**given(**model, max_epochs=self.epochs)),
-            }
-        )
+        more = {"split": SplitSettings(**split) if split else None, "gate": gate}
+        return RetrainSettings.model_validate({**self.training(), **more})
 
 
 @takes(RetrainOptions)
