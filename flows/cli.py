@@ -8,6 +8,7 @@ from flows.commands.backtest import backtest
 from flows.commands.doctor import doctor
 from flows.commands.forecast import forecast
 from flows.commands.models import models
+from flows.commands.monitor import monitor
 from flows.commands.retrain import retrain
 
 EXAMPLES = """Examples:
@@ -34,6 +35,7 @@ app = typer.Typer(
 app.command(epilog=EXAMPLES)(retrain)
 app.command()(forecast)
 app.command()(backtest)
+app.command()(monitor)
 app.command()(doctor)
 app.add_typer(models)
 

@@ -101,7 +101,8 @@ def predict_next(model: Forecaster, frame: pd.DataFrame, settings: RetrainSettin
     Returns
     -------
     forecasts : DataFrame
-        ``unique_id``, ``ds``, ``y_hat`` in the unit of y, and ``value`` and ``unit`` as people read it.
+        ``unique_id``, ``cutoff`` (the last row known), ``ds``, ``y_hat`` in the unit of y, and ``value`` and ``unit``
+        as people read it.
     sentences : list of str
         The first step of each series beside its last value.
     """
@@ -111,10 +112,9 @@ def predict_next(model: Forecaster, frame: pd.DataFrame, settings: RetrainSettin
     raw = model.predict(series)
     last = series.groupby("unique_id")["ds"].last()
     steps = raw.groupby("unique_id").cumcount() + 1
-    in_unit = target.invert(raw.assign(cutoff=raw["unique_id"].map(last), step=steps), frame)
-    forecasts = raw[["unique_id", "ds", "y_hat"]].assign(
-        value=display.apply(in_unit["y_hat"].to_numpy()), unit=display.unit
-    )
+    raw.insert(1, "cutoff", raw["unique_id"].map(last))
+    in_unit = target.invert(raw.assign(step=steps), frame)
+    forecasts = raw.assign(value=display.apply(in_unit["y_hat"].to_numpy()), unit=display.unit)
     last_values = _last_values(series, frame, target)
     first_step = in_unit[steps == 1]
     sentences = [

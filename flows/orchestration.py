@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import signal
 import tempfile
 import time
@@ -75,6 +76,7 @@ from prefect.cache_policies import NO_CACHE, CachePolicy
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import TaskRunFilter, TaskRunFilterId
 from prefect.context import TaskRunContext
+from prefect.events import emit_event
 from prefect.results import ResultStore
 from prefect.settings import PREFECT_API_URL
 from prefect.transactions import Transaction, get_transaction, transaction
@@ -85,11 +87,13 @@ __all__ = [
     "Steps",
     "Transaction",
     "Unchanged",
+    "artifact_key",
     "code_version",
     "create_markdown_artifact",
     "create_progress_artifact",
     "create_table_artifact",
     "digest",
+    "emit_event",
     "flow",
     "get_transaction",
     "hashes",
@@ -120,6 +124,11 @@ def code_version() -> str:
             total.update(path.relative_to(root).as_posix().encode())
             total.update(path.read_bytes())
     return total.hexdigest()[:16]
+
+
+def artifact_key(*words: str) -> str:
+    """Return the key of an artifact: small letters, digits and dashes, as Prefect wants them."""
+    return re.sub(r"[^a-z0-9]+", "-", "-".join(words).lower()).strip("-")
 
 
 def digest(*values: Any) -> str:

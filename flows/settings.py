@@ -15,6 +15,8 @@ from data.errors import InputError
 from data.splits import SAMPLE_SPLIT, SplitSettings
 from lstm.config import ForecasterSettings
 
+BREACH = "gatecast.monitor.breach"
+"""The Prefect event of a model that needs a retrain"""
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
 
 
@@ -187,3 +189,40 @@ class BacktestSettings(RetrainSettings):
         ge=0,
         description="Train anew each time after so many origins; 0 takes the champion as it is, on later rows only",
     )
+
+
+class MonitorSettings(Settings):
+    """What `flows.monitor.monitor` looks at, and what counts as a breach."""
+
+    name: str | None = Field(
+        None, pattern=NAME_PATTERN, description="Name of the model; may be left empty while there is only one"
+    )
+    path: Path | None = Field(
+        None, description="Newer data, .parquet or CSV; where the champion's training data came from if left empty"
+    )
+    window: int = Field(60, ge=2, description="Latest origins, and latest rows of each series, that are judged")
+    minimum_rows: int = Field(20, ge=3, description="Scored forecasts below which errors are not judged")
+    skill_limit: float = Field(
+        0.0, lt=1, description="Skill against the naive forecast that live forecasts must not fall below"
+    )
+    significance: float = Field(
+        0.05, gt=0, lt=1, description="p-value below which too low a skill or coverage is no accident"
+    )
+    coverage_tolerance: float = Field(0.1, gt=0, lt=1, description="How far coverage may stay below its nominal level")
+    drift_test: Literal["psi", "ks"] = Field(
+        "psi", description="Measure of drift: population stability index or Kolmogorov-Smirnov distance"
+    )
+    drift_limit: float = Field(
+        0.25, gt=0, description="Drift that is a breach, where it also exceeds that within the training rows"
+    )
+    rollback: bool = Field(
+        True, description="Go back to the former champion where the champion is worse than naive and the former is not"
+    )
+    prometheus: Path | None = Field(
+        None, description="Folder of Prometheus' textfile collector, for forecasts and errors as gatecast-NAME.prom"
+    )
+
+    @field_validator("path", "prometheus")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        return path and path.expanduser().resolve()

@@ -35,7 +35,7 @@ def test_a_run_writes_what_its_steps_promise(trained: tuple[Workspace, dict[str,
     assert version.name.startswith("v0001-")
     assert read_sequences(Path(result["build_sequences"]["directory"])).columns[0] == "y"
     forecasts, metadata = read_parquet(Path(result["forecast"]["path"]))
-    assert list(forecasts.columns) == ["unique_id", "ds", "y_hat", "value", "unit"]
+    assert list(forecasts.columns) == ["unique_id", "cutoff", "ds", "y_hat", "value", "unit"]
     assert metadata["version"] == version.name
     assert result["forecast"]["sentences"][0].startswith("sp500: expected daily volatility")
 
