@@ -11,8 +11,8 @@ from typer.testing import CliRunner, Result
 
 from data.sequences import read_sequences
 from data.store import read_json, write_json
-from flows import promotion
 from flows import monitor as module
+from flows import promotion
 from flows.checks import check_coverage, check_skill, read_reference
 from flows.cli import app
 from flows.monitor import monitor
