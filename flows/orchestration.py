@@ -230,6 +230,10 @@ class Steps:
         print_step(step.name, seconds, cached, result["summary"])
         return result
 
+    def wait_for(self, task_runs: Sequence[UUID]) -> None:
+        """Wait at the end for further task runs, such as those that were submitted to a task runner."""
+        self._task_runs += task_runs
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:

@@ -19,13 +19,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
 from data.errors import InputError
 from data.store import atomic_file, read_json, sha256_file, sync, write_json
 from flows.settings import RetrainSettings, Workspace
+from lstm.checkpoint import fingerprint
+
+if TYPE_CHECKING:
+    from lstm.forecaster import Forecaster
 
 HISTORY = "promotions.jsonl"
 VERSION = re.compile(r"v(\d{4,})-([0-9a-f]{12})")
@@ -189,6 +193,31 @@ class Registry:
         candidate.rename(self.path(version))
         sync(self.directory)
         return version
+
+    def add_model(
+        self, model: Forecaster, settings: RetrainSettings, evaluation: Mapping[str, Any], lineage: Mapping[str, Any]
+    ) -> str:
+        """Make a fitted model a version, with its evaluation and settings; the same model twice is one version.
+
+        Call it while the registry is locked.
+
+        Parameters
+        ----------
+        model : Forecaster
+        settings : RetrainSettings
+            Resolved.
+        evaluation : mapping
+            As `flows.retrain.evaluate` writes it.
+        lineage : mapping
+            As for `add`; the present champion is added as the parent.
+        """
+        candidate = self.directory / ".candidate"
+        extra = {
+            "evaluation.json": json.dumps(evaluation, indent=2, ensure_ascii=False, allow_nan=False).encode(),
+            "settings.json": json.dumps(settings.to_dict()).encode(),
+        }
+        model.save(candidate, overwrite=True, extra_files=extra)
+        return self.add(candidate, fingerprint(candidate), {"parent": self.champion(), **lineage})
 
     def champion(self) -> str | None:
         """Return the name of the champion, None while there is none.

@@ -15,7 +15,6 @@ A step whose inputs, code and files are unchanged is answered from cache (`flows
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from typing import Any
 from data.sequences import SequenceSettings, read_sequences, write_sequences
 from data.sequences import build_sequences as index_windows
 from data.splits import SPLIT_NAMES
-from data.store import read_parquet, write_json, write_parquet
+from data.store import read_json, read_parquet, write_json, write_parquet
 from flows import evaluation, promotion, report
 from flows.forecast import forecast
 from flows.ingest import ingest, read_ingested
@@ -44,7 +43,6 @@ from flows.registry import Registry
 from flows.settings import GateSettings, RetrainSettings, Workspace
 from flows.targets import DISPLAYS, series_frame, target_of
 from lstm import load
-from lstm.checkpoint import fingerprint
 from lstm.config import ForecasterSettings
 from lstm.forecaster import Forecaster
 
@@ -191,11 +189,8 @@ def checkpoint(
 ) -> Output:
     """Make the model a version, with its evaluation and settings; the same model twice is one version."""
     versions = Registry(Path(registry))
-    candidate = Path(model).with_name("candidate")
-    extra = {"evaluation.json": Path(evaluation).read_bytes(), "settings.json": json.dumps(settings.to_dict()).encode()}
     with versions.locked():
-        load(Path(model)).save(candidate, overwrite=True, extra_files=extra)
-        version = versions.add(candidate, fingerprint(candidate), {"parent": versions.champion(), **lineage})
+        version = versions.add_model(load(Path(model)), settings, read_json(Path(evaluation)), lineage)
     path = versions.path(version)
     return {"version": version, "path": str(path), "files": hashes(path), "summary": version}
 

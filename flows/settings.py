@@ -191,6 +191,24 @@ class BacktestSettings(RetrainSettings):
     )
 
 
+class FleetSettings(Settings):
+    """Many models of one kind: settings that they share, and which series each of them learns."""
+
+    retrain: RetrainSettings = Field(
+        RetrainSettings(), description="What the models share; name, if given, begins the names of all"
+    )
+    groups: tuple[tuple[str, ...], ...] = Field(
+        (), description="Series of each model; one model for each series of the data if left empty"
+    )
+    runner: Literal["processes", "threads", "dask", "ray"] = Field(
+        "processes", description="What trains side by side: processes or threads here, or a Dask or Ray cluster"
+    )
+    workers: int | None = Field(None, gt=0, description="How many train at the same time; all cores if left empty")
+    cluster: str | None = Field(
+        None, description="Address of the Dask scheduler or the Ray head; one on this machine if left empty"
+    )
+
+
 class MonitorSettings(Settings):
     """What `flows.monitor.monitor` looks at, and what counts as a breach."""
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from flows.commands.fleet import retrain_fleet
 from flows.commands.options import CommonOptions, day, given, names, takes
 from flows.terminal import command_line, console, explained, print_next, print_paths, print_scores, print_times
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from flows.settings import RetrainSettings
 
 DATA, FORECAST, MODEL, RUN = "Data", "What to forecast", "Model and training", "This run"
+FLEET = "Many models"
 PROMOTION = "Promotion: what a new version has to show"
 DAY = ["%Y-%m-%d"]
 
@@ -182,6 +184,34 @@ class RetrainOptions(TrainingOptions):
         float | None,
         typer.Option(help="p-value to stay below in that test.", show_default="0.05", rich_help_panel=PROMOTION),
     ] = None
+    symbols_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="File with one model a line, its series as A,B: trains them all, side by side.",
+            show_default=False,
+            rich_help_panel=FLEET,
+        ),
+    ] = None
+    runner: Annotated[
+        str | None,
+        typer.Option(
+            help="Where they are trained: processes, threads, dask or ray.",
+            show_default="processes",
+            rich_help_panel=FLEET,
+        ),
+    ] = None
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Models at the same time.", show_default="the cores", rich_help_panel=FLEET),
+    ] = None
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            help="Address of the Dask scheduler or Ray head, with the workspace on a disk that all its workers share.",
+            show_default="one on this machine",
+            rich_help_panel=FLEET,
+        ),
+    ] = None
     force: Annotated[
         bool, typer.Option("--force", help="Run every step, even where nothing has changed.", rich_help_panel=RUN)
     ] = False
@@ -207,10 +237,15 @@ def retrain(options: RetrainOptions) -> None:
     Reads the data, trains an LSTM, compares it with naive forecasts on a test period it has never seen, makes it the
     champion if it is not worse than the present one, and forecasts what comes next. Steps for which nothing has changed
     are answered from cache.
+
+    With --symbols-file, does so for many models at once, and goes on when some fail.
     """
     started = time.perf_counter()
     with explained(options.debug, after_interrupt=f"to go on where it stopped: {command_line('--resume')}"):
         options.prepare()
+        if options.symbols_file is not None:
+            retrain_fleet(options)
+            return
         settings = options.settings()
         with console(stderr=True).status("Starting Prefect"):
             from flows.orchestration import start_embedded_server
