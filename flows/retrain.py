@@ -23,7 +23,7 @@ from data.sequences import SequenceSettings, read_sequences, write_sequences
 from data.sequences import build_sequences as index_windows
 from data.splits import SPLIT_NAMES
 from data.store import read_json, read_parquet, write_json, write_parquet
-from flows import evaluation, promotion, report
+from flows import evaluation, promotion, report, tracking
 from flows.forecast import forecast
 from flows.ingest import ingest, read_ingested
 from flows.orchestration import (
@@ -68,6 +68,7 @@ def retrain(settings: RetrainSettings = DEFAULTS, resume: bool = False, force: b
         What each step returned, the resolved ``settings``, and name, seconds and cache state of the ``steps``.
     """
     workspace = Workspace.from_environment()
+    tracking.require()
     with Steps() as step:
         bars = step(ingest, settings.data, str(workspace.bars))
         settings = settings.resolved(bars["kind"])
@@ -101,6 +102,9 @@ def retrain(settings: RetrainSettings = DEFAULTS, resume: bool = False, force: b
             directory = workspace.forecasts / registry.name
             path, winner = str(registry.path(champion)), registry.settings(champion)
             forecasts = step(forecast, path, winner, data, bars["last"], str(directory))
+        tracked = (
+            step(tracking.track, str(registry.directory), version, evaluated, promoted) if tracking.wanted() else None
+        )
     return {
         "settings": settings.to_dict(),
         "steps": step.records,
@@ -111,6 +115,7 @@ def retrain(settings: RetrainSettings = DEFAULTS, resume: bool = False, force: b
         "checkpoint": version,
         "promote": promoted,
         "forecast": forecasts,
+        "track": tracked,
     }
 
 

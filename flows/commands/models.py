@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -102,6 +102,7 @@ def show(options: ShowOptions) -> None:
 
 def _show_version(registry: Registry, version: str) -> None:
     from flows.report import score_table
+    from flows.settings import flat
     from flows.terminal import print_scores
 
     settings, lineage, evaluation = registry.settings(version), registry.lineage(version), registry.evaluation(version)
@@ -119,7 +120,7 @@ def _show_version(registry: Registry, version: str) -> None:
     for name, value in lineage.items():
         console().print(f"  {name.replace('_', ' '):<14}{value or 'none'}", markup=False)
     console().print("\n[bold]Settings[/bold]")
-    for name, value in _flat(settings.to_dict()).items():
+    for name, value in flat(settings.to_dict()).items():
         console().print(f"  {name:<28}{'–' if value is None else value}", markup=False)
     others = [other for other in registry.versions() if other != version]
     this = version.split("-")[0]
@@ -299,13 +300,3 @@ def _facts(registry: Registry, version: str | None) -> dict[str, str]:
         "RMSE": figure(scores[MODEL]["rmse"]),
         "vs naive": figure(scores[MODEL]["skill"], "+.1%"),
     }
-
-
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = value
-    return flat
