@@ -12,7 +12,19 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import dropout, fleet, growth, inference, learning, odd, retrain, startup, training_step, variants
+from benchmarks import (
+    dropout,
+    fleet,
+    growth,
+    inference,
+    learning,
+    odd,
+    orchestration,
+    retrain,
+    startup,
+    training_step,
+    variants,
+)
 from benchmarks.machine import machine_facts, sgemm_gflops, versions
 from benchmarks.measure import Case, DisagreementError, OutOfTimeError, Plan, set_threads
 from benchmarks.processes import ProgramError
@@ -20,7 +32,7 @@ from benchmarks.report import print_report, write_report
 from benchmarks.results import Comparison, Growth, Learning, Report, Row, Startup
 
 # What can be stopped in the middle comes last, so that the quick form ends in time.
-_MODULES = (training_step, variants, dropout, inference, odd, startup, growth, fleet, retrain, learning)
+_MODULES = (training_step, variants, dropout, inference, odd, startup, growth, fleet, orchestration, retrain, learning)
 _QUICK_SECONDS = 50.0
 _LAST_START_SECONDS = 6.0
 

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import fleet, growth, inference, learning, retrain, startup, training_step, variants
+from benchmarks import fleet, growth, inference, learning, orchestration, retrain, startup, training_step, variants
 from benchmarks.measure import Plan
 from benchmarks.sizes import Sizes
 from benchmarks.trainers import GatecastTrainer, draw_weights
 
-MODULES = (training_step, variants, inference, startup, growth, fleet, retrain, learning)
+MODULES = (training_step, variants, inference, startup, growth, fleet, orchestration, retrain, learning)
 
 
 @pytest.mark.parametrize("quick", [False, True])
