@@ -18,7 +18,7 @@ from flows.registry import Registry
 from flows.settings import MonitorSettings, RetrainSettings
 from flows.targets import series_frame, target_of
 from lstm import load
-from lstm.drift import STATISTICS, usual_greatest
+from lstm.drift import STATISTICS, chance_greatest, usual_greatest
 from lstm.forecaster import Forecaster
 from lstm.metrics import skill
 
@@ -58,7 +58,8 @@ class Reference:
     settings : RetrainSettings
         Its own, resolved.
     features : dict of column to list of arrays
-        Scaled training rows, one array for each series.
+        Scaled rows that were known at its training, its validation and test rows included: how it does on those is no
+        news. One array for each series.
     errors : DataFrame
         ``unique_id`` and ``error`` of the test rows, in the target's unit and the order of time.
     """
@@ -83,16 +84,13 @@ def read_reference(registry: Registry, version: str) -> Reference:
     sequences = build_sequences(series, sequence_settings(settings), scalers=model.scalers)
     tested = in_unit(model.predict_windows(sequences, TEST), frame, target_of(settings)).sort_values("cutoff")
     errors = pd.DataFrame({"unique_id": tested["unique_id"], "error": tested["y_hat"] - tested["y"]})
-    return Reference(model, settings, _training_rows(sequences), errors)
+    return Reference(model, settings, _rows_by_series(sequences), errors)
 
 
-def _training_rows(sequences: Sequences) -> dict[str, list[np.ndarray]]:
-    in_training = np.asarray(
-        sequences.dates(np.arange(len(sequences.ds))) <= pd.Timestamp(sequences.boundaries["train_end"])
-    )
-    spans = [slice(first, stop) for first, stop in zip(sequences.offsets[:-1], sequences.offsets[1:], strict=True)]
+def _rows_by_series(sequences: Sequences) -> dict[str, list[np.ndarray]]:
+    bounds = sequences.offsets[1:-1]
     return {
-        column: [sequences.values[span][in_training[span], number].astype(np.float64) for span in spans]
+        column: np.split(sequences.values[:, number].astype(np.float64), bounds)
         for number, column in enumerate(sequences.columns)
     }
 
@@ -123,11 +121,14 @@ def check_skill(name: str, live: pd.DataFrame, horizon: int, settings: MonitorSe
     """Tell whether the forecasts are worse than the naive one, and by more than luck."""
     if len(live) < settings.minimum_rows:
         return _too_few(name, len(live), settings.minimum_rows)
-    figures = compare(live["y"], live[NAIVE], live[MODEL], live["cutoff"], horizon)
-    value = skill(figures["opponent_rmse"], figures["rmse"])
+    # A forecast whose every error is that of the naive one, less the share that the limit asks for.
+    bound = live["y"] + (1 - settings.skill_limit) * (live[NAIVE] - live["y"])
+    figures = compare(live["y"], bound, live[MODEL], live["cutoff"], horizon)
+    rmse, naive = figures["opponent_rmse"], figures["rmse"] / (1 - settings.skill_limit)
+    value = skill(rmse, naive)
     note = (
-        f"RMSE {figures['opponent_rmse']:.4g} against {figures['rmse']:.4g} of the naive forecast, {len(live):,} rows,"
-        f" p = {figures['p_value']:.2g} that it is not worse"
+        f"RMSE {rmse:.4g} against {naive:.4g} of the naive forecast, {len(live):,} rows, p = {figures['p_value']:.2g}"
+        " that it is not below the limit"
     )
     breached = value < settings.skill_limit and figures["p_value"] < settings.significance
     return Check(name, value, settings.skill_limit, bool(breached), note)
@@ -196,7 +197,7 @@ def check_features(reference: Reference, frame: pd.DataFrame, settings: MonitorS
             values[:, number],
             settings.window,
             settings,
-            "training rows",
+            "rows of its training",
         )
 
 
@@ -204,7 +205,8 @@ def _drift(
     name: str, reference: Sequence[np.ndarray], values: np.ndarray, length: int, settings: MonitorSettings, what: str
 ) -> Check:
     value = STATISTICS[settings.drift_test](np.concatenate(reference), values)
-    limit = max(settings.drift_limit, usual_greatest(reference, length, settings.drift_test))
+    rows, test = sum(map(len, reference)), settings.drift_test
+    limit = max(settings.drift_limit, usual_greatest(reference, length, test), chance_greatest(rows, len(values), test))
     note = f"{settings.drift_test.upper()} of the last {len(values):,} against the {what}"
     return Check(name, value, limit, value > limit, note)
 

@@ -21,7 +21,7 @@ from flows.forecast import choose_model
 from flows.ingest import ingest, read_ingested
 from flows.live import hindcast, read_forecasts, score_forecasts
 from flows.orchestration import Output, Steps, artifact_key, create_table_artifact, emit_event, flow, task
-from flows.prometheus import write_metrics
+from flows.prometheus import require_folder, write_metrics
 from flows.registry import Registry
 from flows.settings import BREACH, MonitorSettings, RetrainSettings, Workspace
 from flows.terminal import figure
@@ -50,6 +50,8 @@ def monitor(settings: MonitorSettings = DEFAULTS) -> dict[str, Any]:
     own = registry.settings(version)
     data = own.data if settings.path is None else own.data.from_file(settings.path)
     directory = workspace.reports / registry.name / "monitor"
+    if settings.prometheus is not None:
+        require_folder(settings.prometheus)
     results: dict[str, Any] = {"roll_back": None, "raise_alarm": None}
     with Steps() as step:
         bars = step(ingest, data, str(workspace.bars))
@@ -122,9 +124,8 @@ def check(name: str, version: str, bars: str, live: str, settings: MonitorSettin
         table=check_table([*checks, own]), key=artifact_key(name, "monitor"), description=f"{name}: {sentence}"
     )
     judged = sum(each.value is not None for each in checks)
-    summary = f"{len(breaches)} breaches in {judged} checks" + (
-        f": {', '.join(b['name'] for b in breaches)}" if breaches else ""
-    )
+    count = f"{len(breaches)} breach{'es' if len(breaches) != 1 else ''}"
+    summary = f"{count} in {judged} checks" + (f": {', '.join(b['name'] for b in breaches)}" if breaches else "")
     return {
         "report": str(report),
         "breaches": breaches,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,16 @@ import pandas as pd
 from data.errors import InputError
 from data.store import read_parquet
 from flows.settings import Workspace
+
+
+def require_folder(directory: Path) -> None:
+    """Make a folder if it is missing; raise InputError where it cannot be written to."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        raise InputError(f"{directory} cannot be written to ({error.strerror}); name another folder.") from error
 
 
 def write_metrics(name: str, report: Mapping[str, Any], workspace: Workspace, directory: Path) -> Path:
@@ -25,17 +36,12 @@ def write_metrics(name: str, report: Mapping[str, Any], workspace: Workspace, di
     workspace : Workspace
         Its latest forecasts are written as well.
     directory : Path
-        Folder that the collector reads; made if it is missing.
+        Folder that the collector reads, see `require_folder`.
 
     Returns
     -------
     Path
         The file.
-
-    Raises
-    ------
-    InputError
-        The folder cannot be written to.
     """
     from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 
@@ -64,11 +70,7 @@ def write_metrics(name: str, report: Mapping[str, Any], workspace: Workspace, di
             value.labels(name, each["name"]).set(each["value"])
             limit.labels(name, each["name"]).set(each["limit"])
     path = directory / f"gatecast-{name}.prom"
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        write_to_textfile(str(path), registry)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written ({error.strerror}); name another folder.") from error
+    write_to_textfile(str(path), registry)
     return path
 
 

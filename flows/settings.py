@@ -232,7 +232,9 @@ class MonitorSettings(Settings):
         "psi", description="Measure of drift: population stability index or Kolmogorov-Smirnov distance"
     )
     drift_limit: float = Field(
-        0.25, gt=0, description="Drift that is a breach, where it also exceeds that within the training rows"
+        0.25,
+        gt=0,
+        description="Drift that is a breach, where it also exceeds chance and the drift within the older rows",
     )
     rollback: bool = Field(
         True, description="Go back to the former champion where the champion is worse than naive and the former is not"

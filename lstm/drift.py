@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["STATISTICS", "kolmogorov_smirnov", "population_stability", "usual_greatest"]
+__all__ = ["STATISTICS", "chance_greatest", "kolmogorov_smirnov", "population_stability", "usual_greatest"]
 
 _BINS = 10
 
@@ -38,6 +38,29 @@ def kolmogorov_smirnov(reference: np.ndarray, values: np.ndarray) -> float:
 
 
 STATISTICS = {"psi": population_stability, "ks": kolmogorov_smirnov}
+
+
+def chance_greatest(reference: int, values: int, name: str, p_value: float = 0.001) -> float:
+    """Return what a statistic exceeds by chance alone with a probability of `p_value`, for so many independent values.
+
+    A sum over B bins divided by 1/n + 1/m has a χ² distribution with B - 1 degrees of freedom (Yurdakul and Naranjo
+    2020); the distance divided by √(1/n + 1/m) has Kolmogorov's.
+
+    Parameters
+    ----------
+    reference, values : int
+        How many there are of each.
+    name : {"psi", "ks"}
+        The statistic.
+    p_value : float
+        Small, since many columns are looked at, day by day.
+    """
+    from scipy.stats import chi2, kstwobign
+
+    spread = 1 / reference + 1 / values
+    if name == "psi":
+        return float(chi2.isf(p_value, _BINS - 1) * spread)
+    return float(kstwobign.isf(p_value) * spread**0.5)
 
 
 def usual_greatest(series: Sequence[np.ndarray], length: int, name: str) -> float:

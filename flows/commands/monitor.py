@@ -107,4 +107,4 @@ def show(result: dict[str, Any]) -> None:
     paths = {"report": result["check"]["report"], "forecasts": result["score_live"]["live"]}
     print_paths(paths | ({"prometheus": result["export"]["path"]} if "export" in result else {}))
     breached = bool(result["check"]["breaches"])
-    print_next("retrain --help" if breached else f"models show {result['name']}")
+    print_next(f"backtest --name {result['name']} --refit 0" if breached else f"models show {result['name']}")

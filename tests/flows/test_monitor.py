@@ -15,8 +15,10 @@ from flows import monitor as module
 from flows import promotion
 from flows.checks import check_coverage, check_skill, read_reference
 from flows.cli import app
+from flows.ingest import read_ingested
 from flows.monitor import monitor
 from flows.settings import MonitorSettings, Workspace
+from flows.targets import series_frame
 from lstm import Forecaster
 from lstm.checkpoint import fingerprint
 from tests.flows.life import DAYS, NAME, Life, forecast_daily, live
@@ -162,10 +164,11 @@ def test_a_skill_is_judged_by_limit_and_luck() -> None:
     assert not check_skill("skill", scored(rng.normal(size=60)), 1, settings).breached
     assert check_skill("skill", scored(3 * rng.normal(size=60)), 1, settings).breached
     assert not check_skill("skill", scored(0.5 * rng.normal(size=60)), 1, settings).breached
-    # Below a high limit, but not worse than naive by more than luck.
-    assert not check_skill(
-        "skill", scored(0.8 * rng.normal(size=60), 0.8), 1, MonitorSettings(skill_limit=0.9)
-    ).breached
+    half = scored(0.5 * rng.normal(size=60))
+    strict = check_skill("skill", half, 1, MonitorSettings(skill_limit=0.8))
+    assert strict.breached
+    assert strict.value == pytest.approx(1 - (half["lstm"] ** 2).mean() ** 0.5 / (half["naive"] ** 2).mean() ** 0.5)
+    assert not check_skill("skill", scored(3 * rng.normal(size=60)), 1, MonitorSettings(skill_limit=-5)).breached
 
 
 def test_coverage_with_and_without_intervals(copied: Workspace) -> None:
@@ -193,9 +196,25 @@ def test_the_test_errors_are_those_of_the_evaluation(copied: Workspace) -> None:
     reference = read_reference(registry, version)
     rmse = float(np.sqrt(np.mean(reference.errors["error"] ** 2)))
     assert rmse == pytest.approx(registry.evaluation(version)["scores"][0]["rmse"])
-    training = reference.features["y"][0]
-    assert abs(training.mean()) < 1e-3
-    assert training.std() == pytest.approx(1, abs=1e-3)
+    (rows,) = reference.features["y"]
+    frame = read_ingested(Path(registry.lineage(version)["data"]))
+    series = series_frame(frame, "range", "returns")
+    expected = (series["y"] - reference.model.scalers["sp500"].center[0]) / reference.model.scalers["sp500"].scale[0]
+    assert np.allclose(rows, expected, atol=1e-5)
+
+
+def test_a_drift_that_was_there_at_the_training_is_no_news(
+    copied: Workspace, tmp_path: Path, events: list[Any]
+) -> None:
+    life = live(copied, tmp_path, shifted=True)
+    old = life.registry.lineage(str(life.registry.champion()))["data"]
+    for column in ("drift of y", "drift of log_range"):
+        assert column in {each["name"] for each in watch(life, **LENIENT)["check"]["breaches"]}
+    # As if the champion had been trained on the shifted days as well.
+    life.bars.to_parquet(next(Path(old).glob("*.parquet")))
+    found = by_name(watch(life, **LENIENT))
+    assert not found["drift of y"]["breached"]
+    assert not found["drift of log_range"]["breached"]
 
 
 def test_figures_for_prometheus(copied: Workspace, tmp_path: Path, events: list[dict[str, Any]]) -> None:
@@ -237,6 +256,7 @@ def test_the_command_prints_checks_and_what_was_done(
         (["--drift-test", "chi"], "--drift-test chi is not allowed"),
         (["--window", "1"], "--window 1 is not allowed"),
         (["--path", "none.csv"], "does not exist"),
+        (["--prometheus", "/proc/none"], "/proc/none cannot be written to"),
     ],
 )
 def test_wrong_input_is_one_sentence(copied: Workspace, server: str, arguments: list[str], expected: str) -> None:

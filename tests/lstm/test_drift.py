@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from lstm.drift import STATISTICS, kolmogorov_smirnov, population_stability, usual_greatest
+from lstm.drift import STATISTICS, chance_greatest, kolmogorov_smirnov, population_stability, usual_greatest
 
 EACH = pytest.mark.parametrize("name", STATISTICS)
 
@@ -59,3 +59,12 @@ def test_the_series_of_a_stretch_are_pooled(name: str, rng: np.random.Generator)
     whole = np.concatenate([a, b])
     parts = [np.concatenate([a[:100], b[:100]]), np.concatenate([a[100:200], b[100:]]), a[200:]]
     assert usual_greatest([a, b], 100, name) == max(STATISTICS[name](whole, part) for part in parts)
+
+
+@EACH
+def test_chance_exceeds_its_limit_as_often_as_it_says(name: str) -> None:
+    rng = np.random.default_rng(4)
+    reference, limit = rng.normal(size=2000), chance_greatest(2000, 80, name, 0.05)
+    exceeded = [STATISTICS[name](reference, rng.normal(size=80)) > limit for _ in range(1000)]
+    assert 0.01 < np.mean(exceeded) < 0.07
+    assert chance_greatest(2000, 80, name) > limit
