@@ -65,7 +65,7 @@ _set_environment(Workspace.from_environment())
 
 # ruff: noqa: E402
 import prefect
-from prefect import Task, flow
+from prefect import Task, flow, get_run_logger
 from prefect.artifacts import (
     create_markdown_artifact,
     create_progress_artifact,
@@ -201,7 +201,7 @@ def task(run_name: str, *, cached: bool, ignore: tuple[str, ...] = ()) -> Callab
 
 
 class Steps:
-    """The steps of one flow run: calls tasks one by one, tells the terminal, and waits until all are on record.
+    """The steps of one flow run: calls tasks one by one, tells terminal and log, and waits until all are on record.
 
     Used as a context manager inside a flow; calling it runs a task: ``bars = step(ingest, settings.data)``.
 
@@ -228,6 +228,7 @@ class Steps:
         seconds, cached = time.perf_counter() - started, state.name == "Cached"
         self.records.append({"name": step.name, "seconds": round(seconds, 3), "cached": cached})
         print_step(step.name, seconds, cached, result["summary"])
+        get_run_logger().info("step=%s seconds=%.3f cached=%s %s", step.name, seconds, cached, result["summary"])
         return result
 
     def wait_for(self, task_runs: Sequence[UUID]) -> None:

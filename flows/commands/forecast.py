@@ -2,31 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
-from flows.commands.options import CommonOptions, takes
+from flows.commands.options import ChampionOptions, takes
 from flows.terminal import console, explained, print_next, print_paths
 
 
-@dataclass(frozen=True, kw_only=True)
-class ForecastOptions(CommonOptions):
-    """The options of ``gatecast forecast``."""
-
-    name: Annotated[str | None, typer.Option(help="Name of the model.", show_default="the only one there is")] = None
-    path: Annotated[
-        Path | None,
-        typer.Option(
-            help="Newer data, .csv or .parquet, of the form the model was trained on.", show_default="as it was trained"
-        ),
-    ] = None
-
-
-@takes(ForecastOptions)
-def forecast(options: ForecastOptions) -> None:
+@takes(ChampionOptions)
+def forecast(options: ChampionOptions) -> None:
     """Forecast with a model's champion.
 
     Reads the data anew from where the model was trained, or from --path, and forecasts the next steps of each series.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.commands.options import CommonOptions, given, takes
+from flows.commands.options import ChampionOptions, given, takes
 from flows.terminal import console, explained, print_next, print_paths, print_table
 
 if TYPE_CHECKING:
@@ -18,16 +18,9 @@ LIMITS = "What counts as a breach"
 
 
 @dataclass(frozen=True, kw_only=True)
-class MonitorOptions(CommonOptions):
+class MonitorOptions(ChampionOptions):
     """The options of ``gatecast monitor``; None stands for the default of `flows.settings.MonitorSettings`."""
 
-    name: Annotated[str | None, typer.Option(help="Name of the model.", show_default="the only one there is")] = None
-    path: Annotated[
-        Path | None,
-        typer.Option(
-            help="Newer data, .csv or .parquet, of the form the model was trained on.", show_default="as it was trained"
-        ),
-    ] = None
     window: Annotated[
         int | None,
         typer.Option(help="Latest origins and rows that are judged.", show_default="60", rich_help_panel=LIMITS),
