@@ -65,8 +65,8 @@ def _series(models: int, path: Path) -> Path:
 
 def _without_prefect(retrain: object, workers: int, root: Path) -> float:
     """Return the seconds of reading the data and training the same models in a plain pool of processes."""
-    from flows.fleet import members_of, train_one
     from flows.ingest import ingest
+    from flows.member import members_of, train_one
     from flows.settings import RetrainSettings, Workspace
 
     assert isinstance(retrain, RetrainSettings)

@@ -16,7 +16,8 @@ from data.store import read_json, read_parquet
 from flows import fleet as module
 from flows.cli import app
 from flows.commands.fleet import read_groups
-from flows.fleet import fleet, member_name, outcome, outcome_table
+from flows.fleet import fleet, outcome, outcome_table
+from flows.member import Member, member_name
 from flows.registry import Registry
 from flows.runners import require_runner
 from flows.settings import DataSettings, FleetSettings, RetrainSettings, Workspace
@@ -116,7 +117,7 @@ def test_a_model_that_always_kills_its_worker_is_given_up(
     sound = module._outcome_of
     tried: list[str] = []
 
-    def outcome_of(member: module.Member, future: Any) -> Any:
+    def outcome_of(member: Member, future: Any) -> Any:
         tried.append(str(member.settings.name))
         return None if member.settings.data.symbols == ("b",) else sound(member, future)
 
