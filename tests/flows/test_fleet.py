@@ -17,7 +17,7 @@ from flows import fleet as module
 from flows.cli import app
 from flows.commands.fleet import read_groups
 from flows.fleet import fleet, outcome, outcome_table
-from flows.member import Member, member_name
+from flows.member import STARTED, Member, member_name, train_one
 from flows.registry import Registry
 from flows.runners import require_runner
 from flows.settings import DataSettings, FleetSettings, RetrainSettings, Workspace
@@ -74,14 +74,6 @@ def test_the_fleet_goes_on_when_some_fail_and_trains_no_model_twice(
     assert again[("a",)]["version"] == found[("a",)]["version"]
 
 
-def test_processes_train_the_same_models(server: str, workspace: Workspace, path: Path) -> None:
-    threads = by_symbols(fleet(settings(path, groups=(("a",), ("b",)))))
-    processes = by_symbols(fleet(settings(path, groups=(("a",), ("b",)), runner="processes"), force=True))
-    for group in (("a",), ("b",)):
-        assert processes[group]["version"] == threads[group]["version"]
-        assert processes[group]["cached"] is False
-
-
 def test_without_groups_every_series_is_a_model(server: str, workspace: Workspace, path: Path) -> None:
     found = by_symbols(fleet(settings(path, groups=())))
     assert set(found) == {("a",), ("b",), ("c",), ("d",), ("short",)}
@@ -91,24 +83,29 @@ def test_without_groups_every_series_is_a_model(server: str, workspace: Workspac
 def killing(settings: RetrainSettings, *arguments: Any) -> dict[str, Any]:
     """Stands for `train_one`; the first time, the model of series b kills its process."""
     workspace = arguments[-1]
-    mark = workspace.models / str(settings.name) / module.STARTED
-    mark.parent.mkdir(parents=True, exist_ok=True)
-    mark.touch()
     once = workspace.root / "killed-once"
     if settings.data.symbols == ("b",) and not once.exists():
+        mark = workspace.models / str(settings.name) / STARTED
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.touch()
         once.touch()
         os.kill(os.getpid(), signal.SIGKILL)
-    mark.unlink()
-    return {"version": "v0001-000000000000", "champion": "v0001-000000000000", "files": {}, "summary": ""}
+    return train_one(settings, *arguments)
 
 
-def test_a_killed_worker_loses_no_model(
+def test_a_killed_process_loses_no_model_and_processes_train_the_same_as_threads(
     server: str, workspace: Workspace, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "train_one", killing)
-    found = by_symbols(fleet(settings(path, runner="processes", groups=(("a",), ("b",), ("c",)))))
+    groups = (("a",), ("b",), ("c",))
+    threads = by_symbols(fleet(settings(path, groups=groups)))
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "train_one", killing)
+        processes = by_symbols(fleet(settings(path, runner="processes", groups=groups), force=True))
     assert (workspace.root / "killed-once").exists()
-    assert [found[(name,)]["error"] for name in "abc"] == [None, None, None]
+    for group in groups:
+        assert processes[group]["error"] is None
+        assert processes[group]["cached"] is False
+        assert processes[group]["version"] == threads[group]["version"]
 
 
 def test_a_model_that_always_kills_its_worker_is_given_up(
