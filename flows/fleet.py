@@ -17,6 +17,8 @@ from uuid import UUID
 import pandas as pd
 from rich.progress import Progress
 
+from data.sequences import SequenceSettings, build_sequences
+from data.splits import TEST
 from data.store import atomic_file, symbol_filename, write_json
 from flows.ingest import ingest
 from flows.member import STARTED, Member, member_name, members_of, train_one
@@ -103,11 +105,15 @@ def outcome(name: str, symbols: Sequence[str], *, error: str | None = None, **fi
 
 @task("compile kernels", cached=False)
 def prepare(settings: RetrainSettings) -> Output:
-    """Train a tiny model, so that the kernels are compiled once and every worker finds them on the disk."""
+    """Train a tiny model and forecast with it, so that kernels are compiled once and workers find them on the disk."""
     started = time.perf_counter()
-    model = settings.model.model_copy(update={"lookback": 2, "horizon": 1, "max_epochs": 1, "batch_size": 4})
-    ds = pd.date_range("2000-01-01", periods=30)
-    Forecaster.from_settings(model).fit(pd.DataFrame({"unique_id": "a", "ds": ds, "y": range(30)}))
+    tiny = settings.model.model_copy(update={"lookback": 2, "horizon": 1, "max_epochs": 1, "batch_size": 4})
+    ds = pd.date_range("2000-01-01", periods=60)
+    frame = pd.DataFrame({"unique_id": "a", "ds": ds, "y": range(60)})
+    sequences = build_sequences(frame, SequenceSettings(lookback=2, scaling=tiny.scaling))
+    model = Forecaster.from_settings(tiny).fit_sequences(sequences)
+    model.predict_windows(sequences, TEST)
+    model.predict()
     return {"summary": f"{time.perf_counter() - started:.1f} s"}
 
 
