@@ -22,6 +22,7 @@ from benchmarks import (
     inference,
     learning,
     odd,
+    orchestration,
     retrain,
     sequences,
     startup,
@@ -37,7 +38,7 @@ from benchmarks.results import Bounded, Comparison, Growth, Learning, Quality, R
 # What can be stopped in the middle comes last, so that the quick form ends in time.
 _MODULES = (
     training_step, variants, attention, crf, char_lm, dropout, inference, odd, startup, growth, sequences, fleet,
-    retrain, learning,
+    orchestration, retrain, learning,
 )  # fmt: skip
 _QUICK_SECONDS = 50.0
 _LAST_START_SECONDS = 6.0

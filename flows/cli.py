@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import typer
 
+from flows.commands.backtest import backtest
 from flows.commands.data import app as data
 from flows.commands.doctor import doctor
 from flows.commands.export import export
 from flows.commands.fetch import fetch
 from flows.commands.forecast import forecast
+from flows.commands.models import models
+from flows.commands.monitor import monitor
 from flows.commands.retrain import retrain
 from flows.commands.tag import tag
 from flows.commands.text import app as text
@@ -38,12 +41,15 @@ app = typer.Typer(
 )
 app.command(epilog=EXAMPLES)(retrain)
 app.command()(forecast)
+app.command()(backtest)
+app.command()(monitor)
 app.command()(export)
 app.command()(fetch)
 app.add_typer(data, name="data")
-app.command()(doctor)
+app.add_typer(models)
 app.add_typer(text)
 app.add_typer(tag)
+app.command()(doctor)
 
 
 @app.callback()

@@ -15,7 +15,7 @@ from data.store import write_parquet
 from flows.ingest import ingest, read_ingested
 from flows.orchestration import Output, Steps, flow, hashes, task
 from flows.registry import Registry, choose_champion
-from flows.settings import DataSettings, RetrainSettings, Workspace
+from flows.settings import RetrainSettings, Workspace
 from flows.targets import DISPLAYS, series_frame, target_of
 from lstm import load
 from lstm.forecaster import Forecaster
@@ -50,10 +50,7 @@ def forecast_latest(
         raise InputError(f"The model {registry.name} has no champion in {workspace.root}; retrain it first.")
     settings = registry.settings(version)
     with Steps() as step:
-        data = settings.data
-        if path is not None:
-            source = "parquet" if path.suffix.lower() in (".parquet", ".pq") else "csv"
-            data = DataSettings(source=source, path=path, symbols=data.symbols, interval=data.interval)
+        data = settings.data if path is None else settings.data.from_file(path)
         bars = step(ingest, data, str(workspace.bars))
         if bars["kind"] != ("bars" if settings.target else "series"):
             raise InputError(
@@ -131,8 +128,8 @@ def predict_next(
     Returns
     -------
     forecasts : DataFrame
-        ``unique_id``, ``ds``, ``y_hat`` in the unit of y, and ``value`` and ``unit`` as people read it; with samples
-        also ``y_hat-lo-90``, ``y_hat-hi-90``, ``value-lo-90`` and ``value-hi-90``.
+        ``unique_id``, ``cutoff`` (the last row known), ``ds``, ``y_hat`` in the unit of y, and ``value`` and ``unit``
+        as people read it; with samples also ``y_hat-lo-90``, ``y_hat-hi-90``, ``value-lo-90`` and ``value-hi-90``.
     sentences : list of str
         The first step of each series beside its last value.
     """
@@ -143,7 +140,8 @@ def predict_next(
     raw = model.predict(series) if rows is None else rows.assign(**intervals(samples, (LEVEL,)))
     last = series.groupby("unique_id")["ds"].last()
     steps = raw.groupby("unique_id").cumcount() + 1
-    keys = raw[["unique_id", "ds"]].assign(cutoff=raw["unique_id"].map(last), step=steps)
+    raw.insert(1, "cutoff", raw["unique_id"].map(last))
+    keys = raw[["unique_id", "cutoff", "ds"]].assign(step=steps)
     in_unit = target.invert(keys.assign(y_hat=raw["y_hat"]), frame)
     forecasts = raw.assign(value=display.apply(in_unit["y_hat"].to_numpy()), unit=display.unit)
     if rows is not None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import signal
 import tempfile
 import time
@@ -64,7 +65,7 @@ _set_environment(Workspace.from_environment())
 
 # ruff: noqa: E402
 import prefect
-from prefect import Task, flow
+from prefect import Task, flow, get_run_logger
 from prefect.artifacts import (
     create_markdown_artifact,
     create_progress_artifact,
@@ -76,25 +77,32 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import TaskRunFilter, TaskRunFilterId
 from prefect.client.schemas.objects import State
 from prefect.context import TaskRunContext
+from prefect.events import emit_event
 from prefect.results import ResultStore
 from prefect.settings import PREFECT_API_URL
+from prefect.transactions import Transaction, get_transaction, transaction
 from prefect.types import DateTime
 
 __all__ = [
     "Output",
     "State",
     "Steps",
+    "Transaction",
     "Unchanged",
+    "artifact_key",
     "code_version",
     "create_markdown_artifact",
     "create_progress_artifact",
     "create_table_artifact",
     "digest",
+    "emit_event",
     "flow",
+    "get_transaction",
     "hashes",
     "is_in_run",
     "start_embedded_server",
     "task",
+    "transaction",
     "update_progress_artifact",
 ]
 
@@ -119,6 +127,11 @@ def code_version() -> str:
             total.update(path.relative_to(root).as_posix().encode())
             total.update(path.read_bytes())
     return total.hexdigest()[:16]
+
+
+def artifact_key(*words: str) -> str:
+    """Return the key of an artifact: small letters, digits and dashes, as Prefect wants them."""
+    return re.sub(r"[^a-z0-9]+", "-", "-".join(words).lower()).strip("-")
 
 
 def digest(*values: Any) -> str:
@@ -196,7 +209,7 @@ def is_in_run() -> bool:
 
 
 class Steps:
-    """The steps of one flow run: calls tasks one by one, tells the terminal, and waits until all are on record.
+    """The steps of one flow run: calls tasks one by one, tells terminal and log, and waits until all are on record.
 
     Used as a context manager inside a flow; calling it runs a task: ``bars = step(ingest, settings.data)``.
 
@@ -223,7 +236,12 @@ class Steps:
         seconds, cached = time.perf_counter() - started, state.name == "Cached"
         self.records.append({"name": step.name, "seconds": round(seconds, 3), "cached": cached})
         print_step(step.name, seconds, cached, result["summary"])
+        get_run_logger().info("step=%s seconds=%.3f cached=%s %s", step.name, seconds, cached, result["summary"])
         return result
+
+    def wait_for(self, task_runs: Sequence[UUID]) -> None:
+        """Wait at the end for further task runs, such as those that were submitted to a task runner."""
+        self._task_runs += task_runs
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

@@ -3,22 +3,29 @@
 The two meet on the rows that neither was trained on or stopped by. Where they cannot meet, because the champion answers
 another question, it stays: a model for another question is another model, and wants another name. A champion that
 cannot be read any more is represented by the newest version that can.
+
+`decide` is the gate of a retrain; `promote` and `roll_back` are what a person, a failed run and the monitor use.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pandas as pd
 
 from data.errors import InputError
 from flows.evaluation import KEYS, MODEL, predict_test_with
 from flows.registry import Decision, Registry
-from flows.settings import RetrainSettings
+from flows.settings import GateSettings, RetrainSettings
 from lstm import load
 from lstm.forecaster import Forecaster
 from lstm.metrics import regression
+from lstm.significance import TESTS
 
 # Refitted with other code or on another processor, the same model differs in the last digits.
 TOLERANCE = 1e-6
+DEFAULT_GATE = GateSettings()
 
 
 class IncomparableError(Exception):
@@ -26,9 +33,14 @@ class IncomparableError(Exception):
 
 
 def decide(
-    registry: Registry, version: str, predictions: pd.DataFrame, frame: pd.DataFrame, settings: RetrainSettings
+    registry: Registry,
+    version: str,
+    predictions: pd.DataFrame,
+    frame: pd.DataFrame,
+    settings: RetrainSettings,
+    gate: GateSettings = DEFAULT_GATE,
 ) -> Decision:
-    """Let the champion forecast the challenger's test rows; who is not worse wins the place.
+    """Let the champion forecast the challenger's test rows, and the gate say who wins the place.
 
     Parameters
     ----------
@@ -42,6 +54,8 @@ def decide(
         The present bars or series frame.
     settings : RetrainSettings
         The present ones, resolved.
+    gate : GateSettings
+        What the challenger has to show.
     """
     champion = registry.champion()
     if champion is None:
@@ -63,13 +77,134 @@ def decide(
     except IncomparableError as error:
         reason = f"{opponent} stays, since it cannot be compared with {version}: {error}{damage}"
         return Decision(version, champion, False, reason, opponent)
-    y = rows["y"].to_numpy()
-    challenger_rmse, champion_rmse = (regression(y, rows[name].to_numpy())["rmse"] for name in (MODEL, "y_hat"))
-    promoted = challenger_rmse <= champion_rmse * (1 + TOLERANCE)
-    outcome = f"is not worse than {opponent} and replaces it" if promoted else f"is worse than {opponent}, which stays"
-    figures = f"RMSE {challenger_rmse:.5g} against {champion_rmse:.5g} on {len(rows):,} test rows"
-    reason = f"{version} {outcome}: {figures}{damage}."
-    return Decision(version, champion, promoted, reason, version if promoted else opponent)
+    figures = compare(rows["y"], rows[MODEL], rows["y_hat"], rows["cutoff"], settings.model.horizon, gate)
+    shortfall = _shortfall(figures, gate)
+    outcome = "is worse than" if figures["rmse"] > figures["opponent_rmse"] * (1 + TOLERANCE) else "is not worse than"
+    words = f"{version} {outcome} {opponent}" + (
+        f", which stays{shortfall}" if shortfall is not None else " and replaces it"
+    )
+    reason = (
+        f"{words}: RMSE {figures['rmse']:.5g} against {figures['opponent_rmse']:.5g} on {figures['rows']:,} test rows,"
+        f" p = {figures['p_value']:.2g}{damage}."
+    )
+    promoted = shortfall is None
+    winner = version if promoted else opponent
+    return Decision(version, champion, promoted, reason, winner, comparison=figures)
+
+
+def compare(
+    y: pd.Series,
+    y_hat: pd.Series,
+    opponent: pd.Series,
+    cutoff: pd.Series,
+    horizon: int,
+    gate: GateSettings = DEFAULT_GATE,
+) -> dict[str, Any]:
+    """Compare two forecasts of the same rows by their squared errors.
+
+    Parameters
+    ----------
+    y, y_hat, opponent : Series of float
+        Actual values, and the two forecasts of them.
+    cutoff : Series of datetime64
+        Where each forecast was made. Series and steps of one cutoff err together, so they count as one observation of
+        the test.
+    horizon : int
+        Steps ahead.
+    gate : GateSettings
+        Says which test; Diebold and Mariano's where it asks for none.
+
+    Returns
+    -------
+    dict
+        ``rows``, ``rmse`` and ``opponent_rmse``, ``gain`` (the share of the opponent's RMSE that is gone), ``test`` and
+        ``p_value`` (one-sided; small: the gain is more than luck).
+    """
+    name = "diebold-mariano" if gate.test == "none" else gate.test
+    rmse, opponent_rmse = (regression(y.to_numpy(), other.to_numpy())["rmse"] for other in (y_hat, opponent))
+    difference = ((opponent - y) ** 2 - (y_hat - y) ** 2).groupby(cutoff.to_numpy()).mean().sort_index()
+    return {
+        "rows": len(y),
+        "rmse": rmse,
+        "opponent_rmse": opponent_rmse,
+        "gain": 1 - rmse / opponent_rmse if opponent_rmse > 0 else 0.0,
+        "test": name,
+        "p_value": TESTS[name](difference.to_numpy(np.float64), horizon),
+    }
+
+
+def _shortfall(figures: dict[str, Any], gate: GateSettings) -> str | None:
+    """Return what the challenger lacks, in words that follow "which stays"; None where it passes."""
+    if figures["rmse"] > figures["opponent_rmse"] * (1 + TOLERANCE):
+        return ""
+    if figures["rmse"] > figures["opponent_rmse"] * (1 - gate.minimum_gain) * (1 + TOLERANCE):
+        return f" since a gain of {gate.minimum_gain:.2%} is asked for and this is {figures['gain']:.2%}"
+    if gate.test != "none" and figures["p_value"] >= gate.significance:
+        return f" since the gain may be luck ({gate.test} asks for p < {gate.significance:g})"
+    return None
+
+
+def promote(registry: Registry, version: str, reason: str = "chosen by hand") -> Decision:
+    """Make a version the champion whatever the gate says, if it can be read.
+
+    Raises
+    ------
+    InputError
+        It is damaged; the champion stays.
+    """
+    with registry.locked():
+        champion = registry.champion()
+        if champion == version:
+            return Decision(version, champion, False, f"{version} is the champion already.", version, "manual")
+        _require_whole(registry, version)
+        decision = Decision(version, champion, True, f"{version} replaces {champion}: {reason}.", version, "manual")
+        registry.record(decision)
+    return decision
+
+
+def roll_back(registry: Registry, reason: str = "asked for by hand", expected: str | None = None) -> Decision:
+    """Make the former champion the champion again.
+
+    Parameters
+    ----------
+    registry : Registry
+    reason : str
+        Goes on record.
+    expected : str, optional
+        The champion that is to go; where another has taken its place since, nothing is done.
+
+    Raises
+    ------
+    InputError
+        There is no former champion that can be read.
+    """
+    with registry.locked():
+        champion = registry.champion()
+        if expected is not None and champion != expected:
+            return Decision(expected, champion, False, f"{champion} has replaced {expected}.", champion, "rollback")
+        for former in registry.former_champions():
+            if not isinstance(_load(registry, former), InputError):
+                reason = f"{former} is the champion again instead of {champion}: {reason}."
+                decision = Decision(former, champion, True, reason, former, "rollback")
+                registry.record(decision)
+                return decision
+    raise InputError(
+        f"{registry.name} has no former champion to go back to; choose a version with"
+        f" 'gatecast models promote {registry.name} VERSION', or retrain."
+    )
+
+
+def undo(registry: Registry, version: str, former: str | None, reason: str) -> None:
+    """Take back the promotion of `version`, unless another has replaced it since; `former` None leaves no champion."""
+    with registry.locked():
+        if registry.champion() == version != former:
+            registry.record(Decision(version, version, False, f"{reason}.", former, "rollback"))
+
+
+def _require_whole(registry: Registry, version: str) -> None:
+    loaded = _load(registry, version)
+    if isinstance(loaded, InputError):
+        raise loaded
 
 
 def _load(registry: Registry, version: str) -> tuple[Forecaster, RetrainSettings] | InputError:

@@ -3,6 +3,9 @@
 ``models/NAME/VERSION/`` is a checkpoint of `lstm` with ``evaluation.json`` and ``settings.json`` under its hashes and
 ``lineage.json`` beside them; ``models/NAME/champion.json`` names the version that forecasts;
 ``models/NAME/promotions.jsonl`` keeps every decision. A version is never changed; the other two are replaced whole.
+
+A version's lineage: hash and folder of its data and their last day, version of the code, the settings (their own file)
+and its parent, the champion of the time.
 """
 
 from __future__ import annotations
@@ -11,19 +14,24 @@ import fcntl
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
 from data.errors import InputError
 from data.store import atomic_file, read_json, sha256_file, sync, write_json
 from flows.settings import RetrainSettings, Workspace
+from lstm.checkpoint import fingerprint
 
+if TYPE_CHECKING:
+    from lstm.forecaster import Forecaster
+
+HISTORY = "promotions.jsonl"
 VERSION = re.compile(r"v(\d{4,})-([0-9a-f]{12})")
 
 
@@ -41,15 +49,22 @@ class Decision:
         Whether it is the champion now.
     reason : str
         One sentence.
-    winner : str
-        The champion from now on: the challenger, the former champion or, where that is damaged, another version.
+    winner : str or None
+        The champion from now on: the challenger, the former champion or, where that is damaged, another version. None
+        where a first version is taken back.
+    action : {"gate", "manual", "rollback"}
+        Who decided: the gate of a retrain, a person, or a step back to a former champion.
+    comparison : mapping, optional
+        The figures that the gate went by, see `flows.promotion.compare`.
     """
 
     version: str
     champion: str | None
     promoted: bool
     reason: str
-    winner: str
+    winner: str | None
+    action: Literal["gate", "manual", "rollback"] = "gate"
+    comparison: Mapping[str, Any] | None = None
 
 
 class Registry:
@@ -87,6 +102,48 @@ class Registry:
     def path(self, version: str) -> Path:
         """Return the folder of a version."""
         return self.directory / version
+
+    def find(self, text: str) -> str:
+        """Return the version that a person means: its name, its number (``3``, ``v0003``) or ``champion``.
+
+        Raises
+        ------
+        InputError
+            There is no such version.
+        """
+        versions = self.versions()
+        if text == "champion":
+            text = self.champion() or text
+        number = text.removeprefix("v")
+        found = [
+            version
+            for version in versions
+            if text == version or (number.isdecimal() and VERSION.fullmatch(version)[1] == f"{int(number):04d}")  # type: ignore[index]
+        ]
+        if not found:
+            known = ", ".join(versions[-5:]) or "none"
+            raise InputError(f"{self.name} has no version {text!r}; choose from the latest: {known}.")
+        return found[-1]
+
+    def lineage(self, version: str) -> dict[str, Any]:
+        """Return where a version comes from.
+
+        Raises
+        ------
+        InputError
+            ``lineage.json`` is missing or damaged.
+        """
+        return read_json(self.path(version) / "lineage.json")
+
+    def evaluation(self, version: str) -> dict[str, Any]:
+        """Return the scores of a version on the test rows of its time.
+
+        Raises
+        ------
+        InputError
+            ``evaluation.json`` is missing or damaged.
+        """
+        return read_json(self.path(version) / "evaluation.json")
 
     def settings(self, version: str) -> RetrainSettings:
         """Return the resolved settings that a version was trained with.
@@ -137,6 +194,31 @@ class Registry:
         sync(self.directory)
         return version
 
+    def add_model(
+        self, model: Forecaster, settings: RetrainSettings, evaluation: Mapping[str, Any], lineage: Mapping[str, Any]
+    ) -> str:
+        """Make a fitted model a version, with its evaluation and settings; the same model twice is one version.
+
+        Call it while the registry is locked.
+
+        Parameters
+        ----------
+        model : Forecaster
+        settings : RetrainSettings
+            Resolved.
+        evaluation : mapping
+            As `flows.retrain.evaluate` writes it.
+        lineage : mapping
+            As for `add`; the present champion is added as the parent.
+        """
+        candidate = self.directory / ".candidate"
+        extra = {
+            "evaluation.json": json.dumps(evaluation, indent=2, ensure_ascii=False, allow_nan=False).encode(),
+            "settings.json": json.dumps(settings.to_dict()).encode(),
+        }
+        model.save(candidate, overwrite=True, extra_files=extra)
+        return self.add(candidate, fingerprint(candidate), {"parent": self.champion(), **lineage})
+
     def champion(self) -> str | None:
         """Return the name of the champion, None while there is none.
 
@@ -160,14 +242,77 @@ class Registry:
     def record(self, decision: Decision) -> None:
         """Keep a decision, and let ``champion.json`` name its winner."""
         entry = {"decided_at": _now(), **vars(decision)}
-        history = self.directory / "promotions.jsonl"
+        history = self.directory / HISTORY
         former = history.read_text(encoding="utf-8") if history.exists() else ""
         with atomic_file(history) as temporary:
             temporary.write_text(f"{former}{json.dumps(entry, ensure_ascii=False)}\n", encoding="utf-8")
-        if decision.winner != decision.champion:
+        if decision.winner is None:
+            (self.directory / "champion.json").unlink(missing_ok=True)
+        elif decision.winner != decision.champion:
             write_json(
                 self.directory / "champion.json", {"promoted_at": entry["decided_at"], "version": decision.winner}
             )
+
+    def history(self) -> list[dict[str, Any]]:
+        """Return every decision, oldest first: the fields of `Decision` and ``decided_at``.
+
+        Raises
+        ------
+        InputError
+            A line of ``promotions.jsonl`` is damaged.
+        """
+        path = self.directory / HISTORY
+        if not path.exists():
+            return []
+        try:
+            return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        except ValueError as error:
+            raise InputError(f"{path} holds a line that is not JSON ({error}); remove that line.") from error
+
+    def former_champions(self) -> list[str]:
+        """Return the champions before the present one that are still there, the latest first.
+
+        What was taken back by a rollback is not among them.
+        """
+        reigns: list[str] = []
+        for entry in self.history():
+            winner = entry["winner"]
+            if winner == entry["champion"]:
+                continue
+            if entry.get("action") == "rollback":
+                while reigns and reigns[-1] != winner:
+                    reigns.pop()
+            else:
+                reigns.append(winner)
+        present, there = self.champion(), set(self.versions())
+        return [version for version in dict.fromkeys(reversed(reigns)) if version != present and version in there]
+
+    def prunable(self, keep: int) -> list[str]:
+        """Return the versions that `prune` removes: all but the newest `keep`, the champion and its predecessor."""
+        kept = {*self.versions()[-keep:], self.champion(), *self.former_champions()[:1]}
+        return [version for version in self.versions() if version not in kept]
+
+    def prune(self, keep: int) -> list[str]:
+        """Remove old versions, and the oldest folders of trainings, of which there stay as many as versions.
+
+        Parameters
+        ----------
+        keep : int
+            How many of the newest versions stay, at least 1; the champion and the one before it stay as well.
+
+        Returns
+        -------
+        list of str
+            The versions that were removed.
+        """
+        removed = self.prunable(keep)
+        for version in removed:
+            # Renamed first, so that a version is whole or not there at all, whenever this is interrupted.
+            self.path(version).rename(self.directory / f".{version}.pruned")
+        trainings = sorted((self.directory / ".training").glob("*"), key=lambda path: path.stat().st_mtime)
+        for path in (*self.directory.glob(".*.pruned"), *trainings[: -len(self.versions()) or None]):
+            shutil.rmtree(path)
+        return removed
 
 
 def champions(workspace: Workspace, kind: str | None = None) -> list[str]:
@@ -213,6 +358,29 @@ def champion_kind(registry: Registry) -> str | None:
     except InputError:
         return None
     return document.get("kind") if isinstance(document, dict) else None
+
+
+def find_registry(workspace: Workspace, name: str) -> Registry:
+    """Return the registry of a model that has versions.
+
+    Raises
+    ------
+    InputError
+        There is no such model.
+    """
+    registry = Registry(workspace.models / name)
+    if Path(name).name != name or not registry.versions():
+        known = ", ".join(models(workspace)[:10])
+        mend = f"choose from {known}" if known else "run 'gatecast retrain' first or name another --workspace"
+        raise InputError(f"There is no model {name!r} in {workspace.root}; {mend}.")
+    return registry
+
+
+def models(workspace: Workspace) -> list[str]:
+    """Return the names of the models that have a version."""
+    if not workspace.models.is_dir():
+        return []
+    return sorted(path.name for path in workspace.models.iterdir() if Registry(path).versions())
 
 
 def _now() -> str:

@@ -17,6 +17,7 @@ from data.store import atomic_file
 from flows.evaluation import ALL_SERIES, LABELS, MODEL
 from flows.orchestration import create_markdown_artifact, create_table_artifact
 from flows.targets import Display
+from flows.terminal import figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -177,19 +178,13 @@ def score_table(scores: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
         row = {
             "series": "all series" if score["unique_id"] == ALL_SERIES else score["unique_id"],
             "forecast": LABELS[score["forecast"]],
-            "RMSE": _figure(score["rmse"]),
-            "MAE": _figure(score["mae"]),
-            "MSE": _figure(score["mse"]),
-            "R²": _figure(score["r2"], ".3f"),
-            "skill": _figure(score["skill"], "+.1%"),
+            "RMSE": figure(score["rmse"]),
+            "MAE": figure(score["mae"]),
+            "MSE": figure(score["mse"]),
+            "R²": figure(score["r2"], ".3f"),
+            "skill": figure(score["skill"], "+.1%"),
         }
         if "mape" in score:
-            row["MAPE %"] = _figure(score["mape"], ".3f")
+            row["MAPE %"] = figure(score["mape"], ".3f")
         table.append(row)
     return table
-
-
-def _figure(value: float | None, form: str = "") -> str:
-    if value is None:
-        return "–"
-    return format(value, form or ("#.4g" if abs(value) < 10_000 else ",.0f"))

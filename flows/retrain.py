@@ -15,7 +15,6 @@ A step whose inputs, code and files are unchanged is answered from cache (`flows
 
 from __future__ import annotations
 
-import json
 import math
 from functools import partial
 from pathlib import Path
@@ -24,18 +23,28 @@ from typing import Any
 from data.sequence_build import build_from_files
 from data.sequences import SequenceSettings, read_sequences, write_sequences
 from data.splits import SPLIT_NAMES, TEST
-from data.store import read_parquet, write_json, write_parquet
-from flows import evaluation, promotion, report
+from data.store import read_json, read_parquet, write_json, write_parquet
+from flows import evaluation, promotion, report, tracking
 from flows.attention import plot_attention
 from flows.forecast import forecast
 from flows.ingest import ingest, ingested_files, read_ingested
-from flows.orchestration import Output, Steps, code_version, digest, flow, hashes, task
+from flows.orchestration import (
+    Output,
+    Steps,
+    Transaction,
+    code_version,
+    digest,
+    flow,
+    get_transaction,
+    hashes,
+    task,
+    transaction,
+)
 from flows.progress import TrainingProgress
 from flows.registry import Registry
-from flows.settings import RetrainSettings, Workspace
+from flows.settings import GateSettings, RetrainSettings, Workspace
 from flows.targets import DISPLAYS, series_frame, target_of
 from lstm import load
-from lstm.checkpoint import fingerprint
 from lstm.config import ForecasterSettings
 from lstm.forecaster import Forecaster
 
@@ -61,9 +70,12 @@ def retrain(settings: RetrainSettings = DEFAULTS, resume: bool = False, force: b
         What each step returned, the resolved ``settings``, and name, seconds and cache state of the ``steps``.
     """
     workspace = Workspace.from_environment()
+    tracking.require()
     with Steps() as step:
         bars = step(ingest, settings.data, str(workspace.bars))
         settings = settings.resolved(bars["kind"])
+        # Whether a version may replace another is no part of it, so the gate takes a way of its own.
+        gate, settings = settings.gate, settings.model_copy(update={"gate": GateSettings()})
         registry = Registry(workspace.models / str(settings.name))
         registry.champion()  # a damaged pointer is better found before the training than after it
 
@@ -80,14 +92,21 @@ def retrain(settings: RetrainSettings = DEFAULTS, resume: bool = False, force: b
 
         directory = workspace.reports / registry.name / key
         evaluated = step(evaluate, model, sequences["directory"], data, settings, str(directory))
-        lineage = {"data_hash": bars["content_hash"], "data": data, "code_version": code_version()}
+        lineage = {
+            "data_hash": bars["content_hash"], "data": data, "last": bars["last"], "code_version": code_version(),
+        }  # fmt: skip
         version = step(checkpoint, model, evaluated["evaluation"], settings, lineage, models)
-        promoted = step(promote, version["version"], evaluated["predictions"], data, settings, models)
 
-        champion = promoted["champion"]
-        directory = workspace.forecasts / registry.name
-        path, winner = str(registry.path(champion)), registry.settings(champion)
-        forecasts = step(forecast, path, winner, data, bars["last"], str(directory))
+        # A champion that cannot forecast is none: where the last step fails, the promotion is rolled back.
+        with transaction():
+            promoted = step(promote, version["version"], evaluated["predictions"], data, settings, gate, models)
+            champion = promoted["champion"]
+            directory = workspace.forecasts / registry.name
+            path, winner = str(registry.path(champion)), registry.settings(champion)
+            forecasts = step(forecast, path, winner, data, bars["last"], str(directory))
+        tracked = (
+            step(tracking.track, str(registry.directory), version, evaluated, promoted) if tracking.wanted() else None
+        )
     return {
         "settings": settings.to_dict(),
         "steps": step.records,
@@ -98,6 +117,7 @@ def retrain(settings: RetrainSettings = DEFAULTS, resume: bool = False, force: b
         "checkpoint": version,
         "promote": promoted,
         "forecast": forecasts,
+        "track": tracked,
     }
 
 
@@ -184,22 +204,34 @@ def checkpoint(
 ) -> Output:
     """Make the model a version, with its evaluation and settings; the same model twice is one version."""
     versions = Registry(Path(registry))
-    candidate = Path(model).with_name("candidate")
-    extra = {"evaluation.json": Path(evaluation).read_bytes(), "settings.json": json.dumps(settings.to_dict()).encode()}
     with versions.locked():
-        load(Path(model)).save(candidate, overwrite=True, extra_files=extra)
-        version = versions.add(candidate, fingerprint(candidate), {"parent": versions.champion(), **lineage})
+        version = versions.add_model(load(Path(model)), settings, read_json(Path(evaluation)), lineage)
     path = versions.path(version)
     return {"version": version, "path": str(path), "files": hashes(path), "summary": version}
 
 
 @task("promote {version}?", cached=False)
-def promote(version: str, predictions: str, bars: str, settings: RetrainSettings, registry: str) -> Output:
-    """Make the version champion unless the present champion forecasts the same test rows better."""
+def promote(
+    version: str, predictions: str, bars: str, settings: RetrainSettings, gate: GateSettings, registry: str
+) -> Output:
+    """Make the version champion if it passes the gate, which compares it with the champion on the same test rows."""
     versions = Registry(Path(registry))
     rows, _ = read_parquet(Path(predictions))
     with versions.locked():
-        decision = promotion.decide(versions, version, rows, read_ingested(Path(bars)), settings)
+        decision = promotion.decide(versions, version, rows, read_ingested(Path(bars)), settings, gate)
         if decision.champion != version:
             versions.record(decision)
+    present = get_transaction()
+    if present is not None and decision.winner != decision.champion:
+        present.set("promotion", {"registry": registry, "winner": decision.winner, "former": decision.champion})
     return {"champion": versions.champion(), "promoted": decision.promoted, "summary": decision.reason}
+
+
+@promote.on_rollback
+def take_back(transaction: Transaction) -> None:
+    """Let the former champion have its place again when the run fails after the promotion."""
+    made = transaction.get("promotion", None)
+    if made is not None:
+        registry = Registry(Path(made["registry"]))
+        reason = f"the run failed after {made['winner']} was promoted"
+        promotion.undo(registry, made["winner"], made["former"], reason)

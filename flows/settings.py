@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path, PurePath
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     from data.csv_format import CsvFormat
 
+BREACH = "gatecast.monitor.breach"
+"""The Prefect event of a model that needs a retrain"""
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
 
 
@@ -185,6 +188,23 @@ class DataSettings(Settings):
         """Where Yahoo's requests go instead, for a mirror: ``GATECAST_YAHOO_URL``."""
         return os.environ.get("GATECAST_YAHOO_URL") or None
 
+    def from_file(self, path: Path) -> DataSettings:
+        """Return the settings that read the same symbols at the same interval from another file, whole."""
+        source: Literal["csv", "parquet"] = "parquet" if path.suffix.lower() in (".parquet", ".pq") else "csv"
+        return DataSettings(source=source, path=path, symbols=self.symbols, interval=self.interval)
+
+
+class GateSettings(Settings):
+    """What a challenger has to show to become the champion, on test rows that neither has seen."""
+
+    minimum_gain: float = Field(
+        0.0, ge=0, lt=1, description="Share of the champion's RMSE that a challenger has to take away; 0: not be worse"
+    )
+    test: Literal["none", "diebold-mariano", "bootstrap"] = Field(
+        "none", description="Test that the gain is more than luck has to pass; its p-value is recorded in any case"
+    )
+    significance: float = Field(0.05, gt=0, lt=1, description="p-value that such a test has to stay below")
+
 
 class RetrainSettings(Settings):
     """Everything that decides what `flows.retrain.retrain` does. What is None is filled in by `resolved`."""
@@ -201,6 +221,7 @@ class RetrainSettings(Settings):
         None, description="Where training and validation end: 2011 and 2013 for the sample, else shares of the time"
     )
     model: ForecasterSettings = Field(ForecasterSettings(), description="The LSTM and its training")
+    gate: GateSettings = Field(GateSettings(), description="What a new version has to show to become the champion")
 
     def resolved(self, kind: str) -> RetrainSettings:
         """Return the settings with nothing left to derive.
@@ -244,3 +265,80 @@ class RetrainSettings(Settings):
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as JSON values."""
         return self.model_dump(mode="json")
+
+
+class BacktestSettings(RetrainSettings):
+    """What `flows.backtest.backtest` does: the settings of a model, and the origins that it forecasts from."""
+
+    n_windows: int = Field(120, gt=0, description="Origins to forecast from, the last of which lies before the end")
+    step_size: int = Field(1, gt=0, description="Timestamps from one origin to the next")
+    refit: int = Field(
+        30,
+        ge=0,
+        description="Train anew each time after so many origins; 0 takes the champion as it is, on later rows only",
+    )
+
+
+class FleetSettings(Settings):
+    """Many models of one kind: settings that they share, and which series each of them learns."""
+
+    retrain: RetrainSettings = Field(
+        RetrainSettings(), description="What the models share; name, if given, begins the names of all"
+    )
+    groups: tuple[tuple[str, ...], ...] = Field(
+        (), description="Series of each model; one model for each series of the data if left empty"
+    )
+    runner: Literal["processes", "threads", "dask", "ray"] = Field(
+        "processes", description="What trains side by side: processes or threads here, or a Dask or Ray cluster"
+    )
+    workers: int | None = Field(None, gt=0, description="How many train at the same time; all cores if left empty")
+    cluster: str | None = Field(
+        None, description="Address of the Dask scheduler or the Ray head; one on this machine if left empty"
+    )
+
+
+class MonitorSettings(Settings):
+    """What `flows.monitor.monitor` looks at, and what counts as a breach."""
+
+    name: str | None = Field(
+        None, pattern=NAME_PATTERN, description="Name of the model; may be left empty while there is only one"
+    )
+    path: Path | None = Field(
+        None, description="Newer data, .parquet or CSV; where the champion's training data came from if left empty"
+    )
+    window: int = Field(60, ge=2, description="Latest origins, and latest rows of each series, that are judged")
+    minimum_rows: int = Field(20, ge=3, description="Scored forecasts below which errors are not judged")
+    skill_limit: float = Field(
+        0.0, lt=1, description="Skill against the naive forecast that live forecasts must not fall below"
+    )
+    significance: float = Field(
+        0.05, gt=0, lt=1, description="p-value below which too low a skill or coverage is no accident"
+    )
+    coverage_tolerance: float = Field(0.1, gt=0, lt=1, description="How far coverage may stay below its nominal level")
+    drift_test: Literal["psi", "ks"] = Field(
+        "psi", description="Measure of drift: population stability index or Kolmogorov-Smirnov distance"
+    )
+    drift_limit: float = Field(
+        0.25,
+        gt=0,
+        description="Drift that is a breach, where it also exceeds chance and the drift within the older rows",
+    )
+    rollback: bool = Field(
+        True, description="Go back to the former champion where the champion is worse than naive and the former is not"
+    )
+    prometheus: Path | None = Field(
+        None, description="Folder of Prometheus' textfile collector, for forecasts and errors as gatecast-NAME.prom"
+    )
+
+    @field_validator("path", "prometheus")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        return path and path.expanduser().resolve()
+
+
+def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings under names such as ``model.lookback``."""
+    result: dict[str, Any] = {}
+    for name, value in settings.items():
+        result |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return result

@@ -140,6 +140,27 @@ def program() -> str:
     return os.path.relpath(typed)
 
 
+def figure(value: float | None, form: str = "") -> str:
+    """Return a number with few digits, as `form` says or four of them; a dash where there is none."""
+    if value is None:
+        return "–"
+    return format(value, form or ("#.4g" if abs(value) < 10_000 else ",.0f"))
+
+
+def print_table(rows: Sequence[Mapping[str, str]], title: str, right: Sequence[str] = (), bold_rows: int = 0) -> None:
+    """Print rows of text under their names, the first `bold_rows` in bold; the columns in `right` hold figures."""
+    table = Table(title=escape(title), title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for column in rows[0]:
+        if column in right:
+            table.add_column(column, justify="right", no_wrap=True)
+        else:
+            table.add_column(column, overflow="fold")
+    for number, row in enumerate(rows):
+        table.add_row(*(escape(cell) for cell in row.values()), style="bold" if number < bold_rows else None)
+    console().print()
+    console().print(table)
+
+
 def print_scores(rows: Sequence[Mapping[str, str]], title: str) -> None:
     """Print the scores of `flows.report.score_table`, the model's in bold; of many series only the total."""
     series = list(dict.fromkeys(row["series"] for row in rows))
@@ -159,15 +180,9 @@ def print_scores(rows: Sequence[Mapping[str, str]], title: str) -> None:
     console().print(table)
 
 
-def print_table(rows: Sequence[Mapping[str, str]], title: str) -> None:
-    """Print rows of text as a table, the first, which is the model's, in bold; the first column holds names."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for number, column in enumerate(rows[0]):
-        table.add_column(column, justify="right" if number else "left", no_wrap=True)
-    for number, row in enumerate(rows):
-        table.add_row(*map(escape, row.values()), style=None if number else "bold")
-    console().print()
-    console().print(table)
+def print_comparison(rows: Sequence[Mapping[str, str]], title: str) -> None:
+    """Print what a model scores, its row first and in bold, beside the baselines; the first column holds names."""
+    print_table(rows, title, right=list(rows[0])[1:], bold_rows=1)
 
 
 def print_times(steps: Sequence[Mapping[str, Any]], seconds: float, milliseconds_per_step: float | None) -> None:

@@ -55,6 +55,13 @@ def _cuda_problem() -> str | None:
     return None
 
 
+def use_threads(count: int) -> None:
+    """Let the kernels that the calling thread runs on the CPU use so many threads from now on."""
+    import numba
+
+    numba.set_num_threads(count)
+
+
 def describe() -> dict[str, Any]:
     """Return what `gatecast doctor` shows of the kernels: CPU, vectors, threads, cache folder, GPU."""
     import llvmlite.binding

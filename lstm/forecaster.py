@@ -319,6 +319,39 @@ class Forecaster:
         scale, center = (np.array([getattr(s, name)[0] for s in scalers])[:, None] for name in ("scale", "center"))
         return (scaled.astype(np.float64) * scale + center).ravel()
 
+    def cross_validation(
+        self, df: pd.DataFrame, n_windows: int = 1, step_size: int = 1, refit: bool | int = False
+    ) -> pd.DataFrame:
+        """Forecast the end of a long frame from several origins, each time with what was known then.
+
+        Parameters
+        ----------
+        df : DataFrame
+            As for `fit`.
+        n_windows : int
+            How many origins. The last lies `horizon` timestamps before the end.
+        step_size : int
+            Timestamps from one origin to the next.
+        refit : bool or int
+            True trains anew, with these settings, at every origin; a number n at every n-th. False uses this model as
+            it is, whatever it was fitted on; one that is not fitted is trained once, at the first origin.
+
+        Returns
+        -------
+        DataFrame
+            ``unique_id``, ``ds``, ``cutoff`` (last row known), ``y``, ``y_hat`` and what else `predict` returns, origin
+            by origin. A series that was not trained on, or has not `lookback` rows up to an origin and `horizon` after
+            it, is left out there.
+
+        Raises
+        ------
+        InputError
+            There are too few rows for so many windows, or a number is below 1.
+        """
+        from lstm import backtest
+
+        return backtest.cross_validation(self, df, n_windows, step_size, refit)
+
     def predict_windows(self, sequences: Sequences, split: int) -> pd.DataFrame:
         """Forecast every window of a split, for scoring.
 

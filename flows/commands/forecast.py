@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from flows.commands.options import CommonOptions, takes
+from flows.commands.options import ChampionOptions, takes
 from flows.terminal import console, explained, print_next, print_paths
 
 
 @dataclass(frozen=True, kw_only=True)
-class ForecastOptions(CommonOptions):
+class ForecastOptions(ChampionOptions):
     """The options of ``gatecast forecast``."""
 
-    name: Annotated[str | None, typer.Option(help="Name of the model.", show_default="the only one there is")] = None
-    path: Annotated[
-        Path | None,
-        typer.Option(
-            help="Newer data, .csv or .parquet, of the form the model was trained on.", show_default="as it was trained"
-        ),
-    ] = None
     samples: Annotated[
         int,
         typer.Option(

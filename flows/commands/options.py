@@ -45,6 +45,19 @@ class CommonOptions:
             os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "INFO"
 
 
+@dataclass(frozen=True, kw_only=True)
+class ChampionOptions(CommonOptions):
+    """The options of a command that puts a champion to work."""
+
+    name: Annotated[str | None, typer.Option(help="Name of the model.", show_default="the only one there is")] = None
+    path: Annotated[
+        Path | None,
+        typer.Option(
+            help="Newer data, .csv or .parquet, of the form the model was trained on.", show_default="as it was trained"
+        ),
+    ] = None
+
+
 def takes(options: type[Options]) -> Callable[[Callable[[Options], None]], Callable[..., None]]:
     """Let Typer see the fields of a dataclass as the options of a command that takes one of it."""
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flows.commands.data_options import DAY, DataOptions
+from flows.commands.fleet import retrain_fleet
 from flows.commands.options import day, given, takes
 from flows.terminal import command_line, console, explained, print_next, print_paths, print_scores, print_times
 
@@ -19,11 +20,13 @@ if TYPE_CHECKING:
     from flows.settings import RetrainSettings
 
 FORECAST, MODEL, RUN = "What to forecast", "Model and training", "This run"
+FLEET = "Many models"
+PROMOTION = "Promotion: what a new version has to show"
 
 
 @dataclass(frozen=True, kw_only=True)
-class RetrainOptions(DataOptions):
-    """The options of ``gatecast retrain``; None stands for the default of `flows.settings.RetrainSettings`."""
+class TrainingOptions(DataOptions):
+    """Data, target and model; None stands for the default of `flows.settings.RetrainSettings`."""
 
     target: Annotated[
         str | None,
@@ -164,6 +167,30 @@ class RetrainOptions(DataOptions):
             rich_help_panel=MODEL,
         ),
     ] = None
+    seed: Annotated[
+        int | None, typer.Option(help="The same seed gives the same bits.", show_default="0", rich_help_panel=MODEL)
+    ] = None
+    name: Annotated[
+        str | None,
+        typer.Option(help="Name of the model.", show_default="data and target, as sample-range", rich_help_panel=RUN),
+    ] = None
+
+    def training(self) -> dict[str, Any]:
+        """Return the fields of `RetrainSettings` that these options decide."""
+        from lstm.config import ForecasterSettings
+
+        model = {name: getattr(self, name) for name in ForecasterSettings.model_fields if hasattr(self, name)}
+        return {
+            **given(name=self.name, target=self.target, features=self.features),
+            "data": self.data_settings(),
+            "model": ForecasterSettings(**given(**model, max_epochs=self.epochs)),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrainOptions(TrainingOptions):
+    """The options of ``gatecast retrain``."""
+
     train_end: Annotated[
         datetime | None,
         typer.Option(
@@ -184,12 +211,53 @@ class RetrainOptions(DataOptions):
             rich_help_panel=MODEL,
         ),
     ] = None
-    seed: Annotated[
-        int | None, typer.Option(help="The same seed gives the same bits.", show_default="0", rich_help_panel=MODEL)
+    minimum_gain: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the champion's RMSE to take away, as 0.01.",
+            show_default="0: not be worse",
+            rich_help_panel=PROMOTION,
+        ),
     ] = None
-    name: Annotated[
+    gate_test: Annotated[
         str | None,
-        typer.Option(help="Name of the model.", show_default="data and target, as sample-range", rich_help_panel=RUN),
+        typer.Option(
+            help="Test that the gain is no luck: diebold-mariano, bootstrap or none.",
+            show_default="none",
+            rich_help_panel=PROMOTION,
+        ),
+    ] = None
+    significance: Annotated[
+        float | None,
+        typer.Option(help="p-value to stay below in that test.", show_default="0.05", rich_help_panel=PROMOTION),
+    ] = None
+    symbols_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="File with one model a line, its series as A,B: trains them all, side by side.",
+            show_default=False,
+            rich_help_panel=FLEET,
+        ),
+    ] = None
+    runner: Annotated[
+        str | None,
+        typer.Option(
+            help="Where they are trained: processes, threads, dask or ray.",
+            show_default="processes",
+            rich_help_panel=FLEET,
+        ),
+    ] = None
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Models at the same time.", show_default="the cores", rich_help_panel=FLEET),
+    ] = None
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            help="Address of the Dask scheduler or Ray head, with the workspace on a disk that all its workers share.",
+            show_default="one on this machine",
+            rich_help_panel=FLEET,
+        ),
     ] = None
     force: Annotated[
         bool, typer.Option("--force", help="Run every step, even where nothing has changed.", rich_help_panel=RUN)
@@ -202,18 +270,11 @@ class RetrainOptions(DataOptions):
         """Return the settings of the run."""
         from data.splits import SplitSettings
         from flows.settings import RetrainSettings
-        from lstm.config import ForecasterSettings
 
         split = given(train_end=day(self.train_end), validation_end=day(self.validation_end))
-        model = {name: getattr(self, name) for name in ForecasterSettings.model_fields if hasattr(self, name)}
-        return RetrainSettings.model_validate(
-            {
-                **given(name=self.name, target=self.target, features=self.features),
-                "data": self.data_settings(),
-                "split": SplitSettings(**split) if split else None,
-                "model": ForecasterSettings(**given(**model, max_epochs=self.epochs)),
-            }
-        )
+        gate = given(minimum_gain=self.minimum_gain, test=self.gate_test, significance=self.significance)
+        more = {"split": SplitSettings(**split) if split else None, "gate": gate}
+        return RetrainSettings.model_validate({**self.training(), **more})
 
 
 @takes(RetrainOptions)
@@ -223,10 +284,15 @@ def retrain(options: RetrainOptions) -> None:
     Reads the data, trains an LSTM, compares it with naive forecasts on a test period it has never seen, makes it the
     champion if it is not worse than the present one, and forecasts what comes next. Steps for which nothing has changed
     are answered from cache.
+
+    With --symbols-file, does so for many models at once, and goes on when some fail.
     """
     started = time.perf_counter()
     with explained(options.debug, after_interrupt=f"to go on where it stopped: {command_line('--resume')}"):
         options.prepare()
+        if options.symbols_file is not None:
+            retrain_fleet(options)
+            return
         settings = options.settings()
         with console(stderr=True).status("Starting Prefect"):
             from flows.orchestration import start_embedded_server

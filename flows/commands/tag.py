@@ -16,9 +16,9 @@ from flows.terminal import (
     command_line,
     console,
     explained,
+    print_comparison,
     print_next,
     print_paths,
-    print_table,
     print_times,
     standard_output,
 )
@@ -213,7 +213,7 @@ def _show_training(result: Mapping[str, Any], seconds: float) -> None:
 def _show_scores(scores: Mapping[str, Any], title: str, verdict: str) -> None:
     from flows.tagging_report import score_rows
 
-    print_table(score_rows(scores), title)
+    print_comparison(score_rows(scores), title)
     console().print(verdict, markup=False)
     if "f1" in scores:
         console().print(f"{100 * scores['accuracy']:.1f} % of {scores['tokens']:,} tokens have the right tag.")

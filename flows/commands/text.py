@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flows.commands.options import CommonOptions, given, takes
-from flows.terminal import command_line, console, explained, print_next, print_paths, print_table, print_times, warn
+from flows.terminal import (
+    command_line,
+    console,
+    explained,
+    print_comparison,
+    print_next,
+    print_paths,
+    print_times,
+    warn,
+)
 
 if TYPE_CHECKING:
     from flows.settings import Workspace
@@ -191,7 +200,7 @@ def show(result: Mapping[str, Any], seconds: float) -> None:
 
     evaluated = result["evaluate"]
     evaluation = read_json(Path(evaluated["evaluation"]))
-    print_table(
+    print_comparison(
         score_rows(evaluation["scores"]), "On the last part of the text, which was not trained on (nats per token)"
     )
     console().print(evaluation["verdict"], markup=False)
@@ -231,7 +240,7 @@ def evaluate(options: EvaluateOptions) -> None:
             {"model": f"LSTM ({name})", "bits/char": f"{result['bits_per_char']:.4f}"},
             *({"model": label, "bits/char": f"{bits:.4f}"} for label, bits in _compressors(text).items()),
         ]
-        print_table(rows, f"{len(text):,} characters")
+        print_comparison(rows, f"{len(text):,} characters")
         unit = "character" if model.settings.level == "character" else "word"
         console().print(
             f"Cross-entropy {result['cross_entropy']:.4f} nats per {unit}, perplexity {result['perplexity']:,.3f}, "

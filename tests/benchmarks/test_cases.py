@@ -9,6 +9,7 @@ from benchmarks import (
     growth,
     inference,
     learning,
+    orchestration,
     retrain,
     sequences,
     startup,
@@ -20,7 +21,8 @@ from benchmarks.sizes import Sizes
 from benchmarks.trainers import GatecastTrainer, draw_weights
 
 MODULES = (
-    training_step, variants, crf, char_lm, inference, startup, growth, sequences, fleet, retrain, learning,
+    training_step, variants, crf, char_lm, inference, startup, growth, sequences, fleet, orchestration, retrain,
+    learning,
 )  # fmt: skip
 
 

@@ -41,9 +41,13 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("command", ["retrain", "forecast", "export", "doctor"])
-def test_every_command_explains_itself(command: str) -> None:
-    done = gatecast(command, "--help")
+COMMANDS = ["retrain", "forecast", "backtest", "monitor", "export", "doctor"]
+OF_MODELS = ["list", "show", "compare", "promote", "rollback", "prune"]
+
+
+@pytest.mark.parametrize("command", [*([name] for name in COMMANDS), *(["models", name] for name in OF_MODELS)])
+def test_every_command_explains_itself(command: list[str]) -> None:
+    done = gatecast(*command, "--help")
     assert done.exit_code == 0
     assert "--workspace" in plain(done.output)
 
@@ -77,6 +81,11 @@ def test_no_option_is_the_default_settings() -> None:
     assert RetrainOptions().settings() == RetrainSettings()
 
 
+def test_the_gate_is_set_by_options() -> None:
+    gate = RetrainOptions(minimum_gain=0.01, gate_test="bootstrap", significance=0.1).settings().gate
+    assert (gate.minimum_gain, gate.test, gate.significance) == (0.01, "bootstrap", 0.1)
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -92,6 +101,8 @@ def test_no_option_is_the_default_settings() -> None:
         (["--source", "excel"], "--source excel is not allowed"),
         (["--train-end", "2010-01-01"], "Give both train_end and validation_end, or neither."),
         (["--name", "../up"], "--name ../up is not allowed"),
+        (["--minimum-gain", "2"], "--minimum-gain 2.0 is not allowed: it should be less than 1."),
+        (["--gate-test", "t"], "t is not allowed: it should be 'none', 'diebold-mariano' or 'bootstrap'."),
     ],
 )
 def test_a_wrong_option_is_one_sentence(workspace: Workspace, arguments: list[str], expected: str) -> None:

@@ -96,3 +96,11 @@ def test_the_error_of_a_step_reaches_the_caller(server: str) -> None:
 
 def test_waiting_for_a_task_run_that_never_comes_ends(server: str) -> None:
     assert wait_until_recorded([uuid4()], limit_seconds=0.2) == 1
+
+
+def test_a_step_is_a_line_of_the_log(server: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", "prefect.flow_runs"):
+        write_once(str(tmp_path / "file"), "text")
+    (line,) = (message for message in caplog.messages if message.startswith("step="))
+    assert line.startswith("step=write seconds=")
+    assert "cached=False text" in line

@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from data.errors import InputError
 from data.store import read_parquet, write_json
 from flows import promotion
 from flows.ingest import read_ingested
 from flows.registry import Registry
-from flows.settings import RetrainSettings, Workspace
+from flows.settings import GateSettings, RetrainSettings, Workspace
 from lstm import load
 from tests.flows.conftest import small_settings
 
@@ -34,9 +37,22 @@ def predictions(trained: tuple[Workspace, dict[str, Any]]) -> pd.DataFrame:
 
 
 def decide(
-    registry: Registry, predictions: pd.DataFrame, frame: pd.DataFrame, settings: RetrainSettings | None = None
+    registry: Registry,
+    predictions: pd.DataFrame,
+    frame: pd.DataFrame,
+    settings: RetrainSettings | None = None,
+    **gate: Any,
 ) -> promotion.Decision:
-    return promotion.decide(registry, CHALLENGER, predictions, frame, settings or small_settings().resolved("bars"))
+    settings = settings or small_settings().resolved("bars")
+    return promotion.decide(registry, CHALLENGER, predictions, frame, settings, GateSettings(**gate))
+
+
+def second_version(registry: Registry) -> str:
+    """A whole copy of the champion under the next number."""
+    champion = str(registry.champion())
+    version = champion.replace("v0001", "v0002")
+    shutil.copytree(registry.path(champion), registry.path(version))
+    return version
 
 
 def test_the_first_version_is_promoted(workspace: Workspace, predictions: pd.DataFrame, frame: pd.DataFrame) -> None:
@@ -124,3 +140,79 @@ def test_the_run_recorded_its_decision(trained: tuple[Workspace, dict[str, Any]]
     first = json.loads(history.read_text().splitlines()[0])
     assert first["promoted"]
     assert first["version"] == trained[1]["checkpoint"]["version"]
+
+
+def closer(predictions: pd.DataFrame, share: float) -> pd.DataFrame:
+    """Forecasts whose every error is smaller by a share."""
+    return predictions.assign(lstm=predictions["lstm"] + share * (predictions["y"] - predictions["lstm"]))
+
+
+def test_the_gate_asks_for_a_minimum_gain(registry: Registry, predictions: pd.DataFrame, frame: pd.DataFrame) -> None:
+    better = closer(predictions, 0.03)
+    refused = decide(registry, better, frame, minimum_gain=0.04)
+    assert not refused.promoted
+    assert "a gain of 4.00% is asked for and this is 3.00%" in refused.reason
+    assert decide(registry, better, frame, minimum_gain=0.02).promoted
+    assert refused.comparison is not None
+    assert refused.comparison["gain"] == pytest.approx(0.03)
+
+
+@pytest.mark.parametrize("test", ["diebold-mariano", "bootstrap"])
+def test_the_gate_asks_whether_the_gain_is_luck(
+    registry: Registry, predictions: pd.DataFrame, frame: pd.DataFrame, test: str
+) -> None:
+    assert decide(registry, closer(predictions, 0.1), frame, test=test).promoted
+    lucky = predictions.copy()
+    row = (lucky["y"] - lucky["lstm"]).abs().idxmax()
+    lucky.loc[row, "lstm"] = lucky.loc[row, "y"]
+    assert decide(registry, lucky, frame).promoted
+    refused = decide(registry, lucky, frame, test=test)
+    assert not refused.promoted
+    assert "the gain may be luck" in refused.reason
+
+
+def test_series_of_one_cutoff_count_as_one_observation() -> None:
+    rng = np.random.default_rng(0)
+    y, opponent = pd.Series(np.zeros(40)), pd.Series(rng.normal(size=40))
+    y_hat = opponent * 0.9
+    cutoff = pd.Series(pd.date_range("2020-01-01", periods=40))
+    once = promotion.compare(y, y_hat, opponent, cutoff, 1)
+    tenfold = promotion.compare(
+        *(pd.concat([column] * 10, ignore_index=True) for column in (y, y_hat, opponent, cutoff)), 1
+    )
+    assert tenfold["rows"] == 400
+    assert tenfold["p_value"] == pytest.approx(once["p_value"])
+
+
+def test_a_person_promotes_and_rolls_back(registry: Registry) -> None:
+    first, second = str(registry.champion()), second_version(registry)
+    assert promotion.promote(registry, second, "I like it").winner == second
+    assert registry.champion() == second
+    assert "already" in promotion.promote(registry, second).reason
+    decision = promotion.roll_back(registry)
+    assert (decision.winner, decision.action) == (first, "rollback")
+    assert registry.champion() == first
+    with pytest.raises(InputError, match="no former champion"):
+        promotion.roll_back(registry)
+    assert registry.champion() == first
+    assert [entry["action"] for entry in registry.history()] == ["gate", "manual", "rollback"]
+
+
+def test_a_damaged_version_is_not_promoted_and_not_gone_back_to(registry: Registry) -> None:
+    first, second = str(registry.champion()), second_version(registry)
+    promotion.promote(registry, second)
+    weights = registry.path(first) / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:50])
+    with pytest.raises(InputError, match=r"model\.safetensors"):
+        promotion.promote(registry, first)
+    with pytest.raises(InputError, match="no former champion"):
+        promotion.roll_back(registry)
+    assert registry.champion() == second
+
+
+def test_a_rollback_leaves_a_later_champion_alone(registry: Registry) -> None:
+    first, second = str(registry.champion()), second_version(registry)
+    promotion.promote(registry, second)
+    assert not promotion.roll_back(registry, "late", expected=first).promoted
+    promotion.undo(registry, first, None, "late")
+    assert registry.champion() == second

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from data.errors import InputError
-from flows.registry import Decision, Registry, champions
+from flows.registry import Decision, Registry, champions, find_registry, models
 from flows.settings import Workspace
 
 
@@ -76,3 +78,86 @@ def test_settings_of_another_time_are_named(registry: Registry, tmp_path: Path) 
     (registry.path(version) / "settings.json").write_text('{"unknown": 1}')
     with pytest.raises(InputError, match=r"settings\.json"):
         registry.settings(version)
+
+
+def versions(registry: Registry, tmp_path: Path, count: int) -> list[str]:
+    return [registry.add(candidate(tmp_path, str(k)), f"{k:012x}", {}) for k in range(count)]
+
+
+def reign(registry: Registry, *winners: str, action: str = "gate") -> None:
+    for winner in winners:
+        registry.record(Decision(winner, registry.champion(), True, "", winner, action))  # type: ignore[arg-type]
+
+
+def test_former_champions_are_those_that_a_rollback_goes_to(registry: Registry, tmp_path: Path) -> None:
+    a, b, c = versions(registry, tmp_path, 3)
+    assert registry.former_champions() == []
+    reign(registry, a, b, c)
+    assert registry.former_champions() == [b, a]
+    reign(registry, b, action="rollback")
+    assert registry.former_champions() == [a]
+    reign(registry, c)
+    assert registry.former_champions() == [b, a]
+    shutil.rmtree(registry.path(b))
+    assert registry.former_champions() == [a]
+
+
+def test_a_first_promotion_that_is_taken_back_leaves_no_champion(registry: Registry, tmp_path: Path) -> None:
+    (a,) = versions(registry, tmp_path, 1)
+    reign(registry, a)
+    registry.record(Decision(a, a, False, "taken back", None, "rollback"))
+    assert registry.champion() is None
+    assert registry.former_champions() == []
+
+
+@pytest.mark.parametrize("text", ["2", "0002", "v2", "v0002", f"v0002-{1:012x}", "champion"])
+def test_a_version_is_found_as_people_name_it(registry: Registry, tmp_path: Path, text: str) -> None:
+    _, second, _ = versions(registry, tmp_path, 3)
+    reign(registry, second)
+    assert registry.find(text) == second
+
+
+@pytest.mark.parametrize("text", ["", "0", "9", "v", "-1", "../v0001", "²"])
+def test_a_version_that_is_not_there_is_named(registry: Registry, tmp_path: Path, text: str) -> None:
+    versions(registry, tmp_path, 2)
+    with pytest.raises(InputError, match="choose from the latest: v0001"):
+        registry.find(text)
+
+
+def test_pruning_keeps_the_newest_the_champion_and_the_one_before(registry: Registry, tmp_path: Path) -> None:
+    made = versions(registry, tmp_path, 6)
+    reign(registry, made[0], made[2])
+    leftover = registry.directory / f".v0007-{7:012x}.pruned"
+    leftover.mkdir()
+    trainings = [registry.training_directory(str(k)) for k in range(6)]
+    for age, training in enumerate(trainings):
+        training.mkdir(parents=True)
+        os.utime(training, (age, age))
+    assert registry.prune(2) == [made[1], made[3]]
+    assert registry.versions() == [made[0], made[2], made[4], made[5]]
+    assert registry.champion() == made[2]
+    assert not leftover.exists()
+    assert [training.exists() for training in trainings] == [False] * 2 + [True] * 4
+    assert registry.prune(2) == []
+
+
+def test_the_models_of_a_workspace(registry: Registry, tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    assert models(workspace) == []
+    with pytest.raises(InputError, match="run 'gatecast retrain' first"):
+        find_registry(workspace, "model")
+    versions(registry, tmp_path, 1)
+    (workspace.models / "empty").mkdir()
+    assert models(workspace) == ["model"]
+    assert find_registry(workspace, "model").versions() == registry.versions()
+    for wrong in ("other", "../models/model"):
+        with pytest.raises(InputError, match="choose from model"):
+            find_registry(workspace, wrong)
+
+
+def test_a_damaged_history_is_named(registry: Registry, tmp_path: Path) -> None:
+    reign(registry, *versions(registry, tmp_path, 1))
+    path = registry.directory / "promotions.jsonl"
+    path.write_text(path.read_text() + "{half a line")
+    with pytest.raises(InputError, match=r"promotions\.jsonl"):
+        registry.former_champions()

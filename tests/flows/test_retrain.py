@@ -35,7 +35,7 @@ def test_a_run_writes_what_its_steps_promise(trained: tuple[Workspace, dict[str,
     assert version.name.startswith("v0001-")
     assert read_sequences(Path(result["build_sequences"]["directory"])).columns[0] == "y"
     forecasts, metadata = read_parquet(Path(result["forecast"]["path"]))
-    assert list(forecasts.columns) == ["unique_id", "ds", "y_hat", "value", "unit"]
+    assert list(forecasts.columns) == ["unique_id", "cutoff", "ds", "y_hat", "value", "unit"]
     assert metadata["version"] == version.name
     assert result["forecast"]["sentences"][0].startswith("sp500: expected daily volatility")
 
@@ -171,3 +171,41 @@ def test_a_series_without_test_rows_is_named(workspace: Workspace, tmp_path: Pat
     pd.concat(parts).to_csv(tmp_path / "uneven.csv", index=False)
     settings = small_settings(data={"source": "csv", "path": tmp_path / "uneven.csv"})
     assert retrain(settings)["evaluate"]["summary"].endswith("No test rows: short.")
+
+
+def test_a_run_that_fails_after_the_promotion_rolls_it_back(copied: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = Registry(copied.models / "sample-range")
+    first = registry.champion()
+    settings = small_settings(model={"max_epochs": 6})
+
+    def fail(*arguments: Any) -> None:
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("flows.forecast.predict_next", fail)
+        with pytest.raises(OSError, match="No space left"):
+            retrain(settings)
+    assert registry.champion() == first
+    made, undone = registry.history()[-2:]
+    assert (made["promoted"], made["champion"]) == (True, first)
+    assert (undone["action"], undone["winner"]) == ("rollback", first)
+    second = retrain(settings)
+    assert registry.champion() == second["checkpoint"]["version"] != first
+
+
+def test_a_first_run_that_fails_leaves_no_champion(
+    workspace: Workspace, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flows.forecast.predict_next", lambda *arguments: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        retrain(small_settings())
+    registry = Registry(workspace.models / "sample-range")
+    assert registry.champion() is None
+    assert len(registry.versions()) == 1
+
+
+def test_another_gate_makes_no_other_version(trained: tuple[Workspace, dict[str, Any]]) -> None:
+    _, first = trained
+    second = retrain(small_settings(gate={"minimum_gain": 0.5}))
+    assert {step["name"] for step in second["steps"] if step["cached"]} == set(STEPS) - {"ingest", "promote"}
+    assert second["checkpoint"] == first["checkpoint"]

@@ -1,0 +1,125 @@
+"""``gatecast retrain --symbols-file``: a model for each line of a file."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from flows.terminal import (
+    RUN_FAILED,
+    command_line,
+    console,
+    print_error,
+    print_next,
+    print_paths,
+    print_table,
+    print_times,
+)
+
+if TYPE_CHECKING:
+    from flows.commands.retrain import RetrainOptions
+
+SHOWN = 20
+
+
+def read_groups(path: Path) -> tuple[tuple[str, ...], ...]:
+    """Read the series of each model: one model a line, its series separated by commas; # begins a comment.
+
+    Raises
+    ------
+    InputError
+        The file is missing, is no text, names no series, or names a model twice.
+    """
+    from data.errors import InputError
+    from data.store import require_file
+
+    require_file(path)
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path} cannot be read as text ({error}); give one model a line, its series as A,B."
+        ) from error
+    groups: dict[tuple[str, ...], int] = {}
+    for number, line in enumerate(lines, start=1):
+        text = line.split("#")[0].strip()
+        if not text:
+            continue
+        group = tuple(symbol.strip() for symbol in text.split(","))
+        if not all(group):
+            raise InputError(f"{path}, line {number}: {text!r} names an empty series; separate series by one comma.")
+        if group in groups:
+            raise InputError(f"{path}, line {number}: {text!r} stands in line {groups[group]} already; remove one.")
+        groups[group] = number
+    if not groups:
+        raise InputError(f"{path} names no series; give one model a line.")
+    return tuple(groups)
+
+
+def retrain_fleet(options: RetrainOptions) -> None:
+    """Train the models of the file, and end with status 1 if some failed."""
+    from data.errors import InputError
+    from flows.settings import FleetSettings
+
+    started = time.perf_counter()
+    assert options.symbols_file is not None
+    if options.symbols is not None:
+        raise InputError("--symbols and --symbols-file both say which series to learn; give one of them.")
+    given = {"runner": options.runner, "workers": options.workers, "cluster": options.cluster}
+    settings = FleetSettings.model_validate(
+        {
+            "retrain": options.settings(),
+            "groups": read_groups(options.symbols_file),
+            **{name: value for name, value in given.items() if value is not None},
+        }
+    )
+    with console(stderr=True).status("Starting Prefect"):
+        from flows.fleet import fleet
+        from flows.orchestration import start_embedded_server
+        from flows.runners import require_runner
+
+        require_runner(settings.runner)
+        start_embedded_server()
+    result = fleet(settings, force=options.force)
+    show(result, time.perf_counter() - started)
+    if result["failed"]:
+        raise typer.Exit(RUN_FAILED)
+
+
+def show(result: Mapping[str, Any], seconds: float) -> None:
+    """Print what became of the models, and the command that trains the failed ones again."""
+    from flows.fleet import outcome_table
+
+    outcomes = result["outcomes"]
+    rows = outcome_table(outcomes)
+    more = f" (the first {SHOWN} of {len(rows)})" if len(rows) > SHOWN else ""
+    print_table(rows[:SHOWN], f"Models{more}", right=("RMSE", "naive", "skill", "seconds"))
+    failed = [each for each in outcomes if each["error"]]
+    for each in failed[:SHOWN]:
+        console().print(f"{each['name']} failed: {each['error']}", markup=False)
+    console().print(f"{result['summary']}.", markup=False)
+    print_times(result["steps"], seconds, None)
+    print_paths({"outcomes": result["report"], **({"failed": result["failed"]} if result["failed"] else {})})
+    if not result["failed"]:
+        print_next(f"models show {outcomes[0]['name']}")
+        return
+    print_error(f"{len(failed)} of {len(outcomes)} models failed; to train them again: {_again(result['failed'])}")
+
+
+def _again(failed: str) -> str:
+    """Return the command that was typed, with another file of symbols."""
+    import shlex
+
+    typed = sys.argv[1:]
+    kept = [
+        word
+        for number, word in enumerate(typed)
+        if not word.startswith("--symbols-file") and (number == 0 or typed[number - 1] != "--symbols-file")
+    ]
+    program = command_line().split(" ")[0]
+    return shlex.join([program, *kept, "--symbols-file", failed])

@@ -1,0 +1,298 @@
+"""A fleet: one model for each series or group of series, trained on all cores.
+
+Each model goes the road of `flows.retrain` in one task: sequences, training, evaluation, version, gate, forecast. A
+model that fails takes no other with it, and one whose worker is killed is trained again. What has not changed is
+answered from cache, so that running the fleet once more trains only what is missing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+from uuid import UUID
+
+import pandas as pd
+from rich.progress import Progress
+
+from data.sequences import SequenceSettings, build_sequences
+from data.splits import TEST
+from data.store import atomic_file, symbol_filename, write_json
+from flows.ingest import ingest
+from flows.member import STARTED, Member, member_name, members_of, train_one
+from flows.orchestration import (
+    Output,
+    Steps,
+    artifact_key,
+    code_version,
+    create_progress_artifact,
+    create_table_artifact,
+    flow,
+    task,
+    update_progress_artifact,
+)
+from flows.runners import require_runner, task_runner
+from flows.settings import FleetSettings, GateSettings, RetrainSettings, Workspace
+from flows.terminal import console, explain, figure
+from lstm.forecaster import Forecaster
+
+DEFAULTS = FleetSettings()
+ATTEMPTS = 2
+"""How often a model is trained alone after its worker died; one that fails by itself is not tried again."""
+ROWS = 200
+WHOLE_FILES = ("sample", "csv", "parquet")
+
+
+@flow(name="fleet")
+def fleet(settings: FleetSettings = DEFAULTS, force: bool = False) -> dict[str, Any]:
+    """Train a model for each group of series, side by side, and go on when some fail.
+
+    Parameters
+    ----------
+    settings : FleetSettings
+        What the models share, which series each learns, and where they are trained.
+    force : bool
+        Train every model again, even where nothing has changed.
+
+    Returns
+    -------
+    dict
+        ``outcomes``, one dict for each model (see `outcome`), and paths of the ``report`` and of the list of ``failed``
+        models, None if there are none.
+    """
+    require_runner(settings.runner)
+    workspace = Workspace.from_environment()
+    with Steps() as step:
+        # A source that is one file is read whole: a series that it lacks is the trouble of its own model.
+        symbols = tuple(dict.fromkeys(symbol for group in settings.groups for symbol in group))
+        data = settings.retrain.data
+        if symbols:
+            data = data.model_copy(update={"symbols": None if data.source in WHOLE_FILES else symbols})
+        bars = step(ingest, data, str(workspace.bars))
+        shared = settings.retrain.resolved(bars["kind"])
+        lineage = {"data_hash": bars["content_hash"], "data": bars["directory"], "last": bars["last"]}
+        outcomes = _missing(settings.groups, shared, Path(bars["directory"]))
+        members = list(
+            members_of(settings.groups, shared, Path(bars["directory"]), [each["name"] for each in outcomes])
+        )
+        if members:
+            step(prepare, shared)
+            trained, task_runs = train_all(members, lineage, settings, workspace)
+            step.wait_for(task_runs)
+            outcomes += trained
+        directory = workspace.reports / f"{shared.name}-fleet"
+        summary = step(summarise, str(shared.name), outcomes, str(directory))
+    return {"settings": settings.model_dump(mode="json"), "steps": step.records, "outcomes": outcomes, **summary}
+
+
+def _missing(groups: Sequence[tuple[str, ...]], shared: RetrainSettings, directory: Path) -> list[dict[str, Any]]:
+    found = []
+    for group in groups:
+        missing = [symbol for symbol in group if not (directory / f"{symbol_filename(symbol)}.parquet").exists()]
+        if missing:
+            error = f"The data hold no series {', '.join(missing)}; correct its name or leave it out."
+            found.append(outcome(member_name(str(shared.name), group), group, error=error))
+    return found
+
+
+def outcome(name: str, symbols: Sequence[str], *, error: str | None = None, **figures: Any) -> dict[str, Any]:
+    """Return what became of one model: ``name``, ``symbols``, ``error`` (None: it was trained) and its figures."""
+    empty = dict.fromkeys(("version", "champion", "rmse", "naive_rmse", "skill", "seconds", "cached"))
+    return {"name": name, "symbols": list(symbols), "error": error, **empty, **figures}
+
+
+@task("compile kernels", cached=False)
+def prepare(settings: RetrainSettings) -> Output:
+    """Train a tiny model and forecast with it, so that kernels are compiled once and workers find them on the disk."""
+    started = time.perf_counter()
+    tiny = settings.model.model_copy(update={"lookback": 2, "horizon": 1, "max_epochs": 1, "batch_size": 4})
+    ds = pd.date_range("2000-01-01", periods=60)
+    frame = pd.DataFrame({"unique_id": "a", "ds": ds, "y": range(60)})
+    sequences = build_sequences(frame, SequenceSettings(lookback=2, scaling=tiny.scaling))
+    model = Forecaster.from_settings(tiny).fit_sequences(sequences)
+    model.predict_windows(sequences, TEST)
+    model.predict()
+    return {"summary": f"{time.perf_counter() - started:.1f} s"}
+
+
+def train_all(
+    members: Sequence[Member], lineage: Mapping[str, Any], settings: FleetSettings, workspace: Workspace
+) -> tuple[list[dict[str, Any]], list[UUID]]:
+    """Train the members side by side; those whose worker dies are trained again, one at a time.
+
+    Returns
+    -------
+    outcomes : list of dict
+        In the order of the members.
+    task_runs : list of UUID
+        Those that came to an end.
+    """
+    outcomes: dict[str, dict[str, Any]] = {}
+    task_runs: list[UUID] = []
+    waiting, suspects = list(members), list[Member]()
+    with _progress(len(members)) as report:
+
+        def run(some: Sequence[Member], workers: int | None) -> list[Member]:
+            """Train some members and return those that have no outcome yet, since their workers died."""
+            with task_runner(settings.model_copy(update={"workers": workers})) as runner:
+                for member, future in _submit(runner, some, lineage, settings.retrain.gate, workspace):
+                    found = _outcome_of(member, future)
+                    if found is not None:
+                        outcomes[found["name"]] = found
+                        task_runs.append(future.task_run_id)
+                        report(found)
+            return [member for member in some if str(member.settings.name) not in outcomes]
+
+        while waiting:
+            left = run(waiting, settings.workers)
+            # A dead process takes its whole pool along: only what was being trained can have killed it.
+            started = [member for member in left if _mark(workspace, member).exists()] or left
+            suspects += started
+            waiting = [member for member in left if member not in started]
+        for member in suspects:
+            for _ in range(ATTEMPTS):
+                if not run([member], 1):
+                    break
+            else:
+                error = f"The process that trained it died {ATTEMPTS} times; it may need more memory than there is."
+                lost = outcome(str(member.settings.name), member.settings.data.symbols or (), error=error)
+                outcomes[lost["name"]] = lost
+                report(lost)
+    return [outcomes[str(member.settings.name)] for member in members], task_runs
+
+
+def _submit(
+    runner: Any, members: Sequence[Member], lineage: Mapping[str, Any], gate: GateSettings, workspace: Workspace
+) -> Iterator[tuple[Member, Any]]:
+    """Hand members to a task runner and give each back with its future when that is done."""
+    from prefect.futures import as_completed
+
+    by_run = {}
+    for member in members:
+        parameters = {
+            "settings": member.settings,
+            "gate": gate,
+            "content": list(member.files.values()),
+            "files": list(member.files),
+            "lineage": {**lineage, "code_version": code_version()},
+            "workspace": str(workspace.root),
+        }
+        future = runner.submit(train_member, parameters)
+        by_run[future.task_run_id] = (member, future)
+    for future in as_completed([future for _, future in by_run.values()]):
+        yield by_run[future.task_run_id]
+
+
+def _outcome_of(member: Member, future: Any) -> dict[str, Any] | None:
+    """Return what became of a member, None where its worker died under it."""
+    name, symbols = str(member.settings.name), member.settings.data.symbols or ()
+    try:
+        result = future.result(raise_on_failure=False)
+    except (
+        Exception
+    ):  # Each runner has its own for a worker that is gone; what the task itself raised comes as a result.
+        return None
+    if isinstance(result, Mapping):
+        figures = {key: result[key] for key in result if key not in ("files", "summary")}
+        return outcome(name, symbols, **figures, cached=future.state.name == "Cached")
+    if future.state.is_crashed():
+        return None
+    sentence = explain(result)[0] if isinstance(result, Exception) else f"{future.state.name}: {result}"
+    return outcome(name, symbols, error=sentence)
+
+
+@task("train {settings.name}", cached=True, ignore=("files", "lineage", "workspace"))
+def train_member(
+    settings: RetrainSettings,
+    gate: GateSettings,
+    content: list[str],
+    files: list[str],
+    lineage: dict[str, Any],
+    workspace: str,
+) -> Output:
+    """Take one model the whole road; see `train_one`.
+
+    Parameters
+    ----------
+    settings : RetrainSettings
+        Of the model, resolved.
+    gate : GateSettings
+        What it has to show to become the champion.
+    content : list of str
+        SHA-256 of each file; what decides, with settings and code, whether anything has changed.
+    files : list of str
+        Its series.
+    lineage : dict
+        What else is known of the data and the code.
+    workspace : str
+        Root of the workspace, which all workers share.
+    """
+    return train_one(settings, gate, [Path(file) for file in files], lineage, Workspace(Path(workspace)))
+
+
+def _mark(workspace: Workspace, member: Member) -> Path:
+    return workspace.models / str(member.settings.name) / STARTED
+
+
+@task("summarise fleet {name}", cached=False)
+def summarise(name: str, outcomes: list[dict[str, Any]], directory: str) -> Output:
+    """Write what became of each model, and which to train again; show it on the dashboard."""
+    folder = Path(directory)
+    report = write_json(folder / "outcomes.json", outcomes)
+    failed = [each for each in outcomes if each["error"]]
+    again = folder / "failed.txt"
+    again.unlink(missing_ok=True)
+    if failed:
+        with atomic_file(again) as temporary:
+            temporary.write_text("".join(",".join(each["symbols"]) + "\n" for each in failed), encoding="utf-8")
+    beat = sum(1 for each in outcomes if each["skill"] is not None and each["skill"] > 0)
+    trained = len(outcomes) - len(failed)
+    sentence = f"{trained} of {len(outcomes)} models trained, {beat} of them better than the naive forecast"
+    create_table_artifact(outcome_table(outcomes)[:ROWS], key=artifact_key(name, "fleet"), description=sentence)
+    return {"report": str(report), "failed": str(again) if failed else None, "summary": sentence}
+
+
+def outcome_table(outcomes: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Return the outcomes as rows for people: the failed first, then from the least skill to the greatest."""
+    ordered = sorted(outcomes, key=lambda each: (each["error"] is None, each["skill"] or 0.0))
+    return [
+        {
+            "model": each["name"],
+            "version": (each["version"] or "–").split("-")[0],
+            "RMSE": figure(each["rmse"]),
+            "naive": figure(each["naive_rmse"]),
+            "skill": figure(each["skill"], "+.1%"),
+            "seconds": figure(each["seconds"], ".1f"),
+            "outcome": "failed"
+            if each["error"]
+            else (
+                "unchanged"
+                if each["cached"]
+                else "champion"
+                if each["champion"] == each["version"]
+                else "champion stays"
+            ),
+        }
+        for each in ordered
+    ]
+
+
+@contextmanager
+def _progress(models: int) -> Iterator[Any]:
+    """Show in the terminal and on the dashboard how many models are done and how many of them have failed."""
+    terminal, done, failed = console(), 0, 0
+    artifact = cast(UUID, create_progress_artifact(0.0, key="fleet", description="Models of the fleet"))
+    with Progress(console=terminal, transient=True, disable=not terminal.is_terminal) as bar:
+        row = bar.add_task("  models", total=models)
+
+        def report(outcome: Mapping[str, Any]) -> None:
+            nonlocal done, failed
+            done, failed = done + 1, failed + bool(outcome["error"])
+            bar.update(row, completed=done, description=f"  models, {failed} failed" if failed else "  models")
+            if done == models or done * 20 // models > (done - 1) * 20 // models:
+                text = f"{done} of {models} models, {failed} failed"
+                update_progress_artifact(artifact, progress=100 * done / models, description=text)
+
+        yield report

@@ -1,0 +1,146 @@
+"""One model of a fleet, from its series to its forecast, without Prefect."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from data.sequences import build_sequences
+from data.store import read_parquet, sha256_file, symbol_filename, write_parquet
+from flows import evaluation, promotion
+from flows.evaluation import MODEL, NAIVE
+from flows.forecast import predict_next
+from flows.orchestration import digest, hashes
+from flows.registry import Registry
+from flows.settings import NAME_PATTERN, GateSettings, RetrainSettings, Workspace
+from flows.targets import series_frame, target_of
+from lstm import load
+from lstm.forecaster import Forecaster
+
+STARTED = ".started"
+"""File beside the versions of a model that is being trained"""
+
+
+@dataclass(frozen=True)
+class Member:
+    """One model of a fleet.
+
+    Attributes
+    ----------
+    settings : RetrainSettings
+        Resolved, with its name and series.
+    files : dict of str to str
+        Path and SHA-256 of its series, as `flows.ingest` wrote them.
+    """
+
+    settings: RetrainSettings
+    files: dict[str, str]
+
+
+def member_name(prefix: str, group: Sequence[str]) -> str:
+    """Return the name of the model of a group; different groups have different names."""
+    joined = "-".join(group)
+    name = f"{prefix}-{joined}"
+    if re.fullmatch(NAME_PATTERN, name) and len(group) == 1:
+        return name
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:60].rstrip("-.")
+    return f"{safe}-{digest(list(group))[:6]}"
+
+
+def members_of(
+    groups: Sequence[tuple[str, ...]], shared: RetrainSettings, directory: Path, left_out: Sequence[str] = ()
+) -> Iterator[Member]:
+    """Return the models of a fleet.
+
+    Parameters
+    ----------
+    groups : sequence of tuple of str
+        Series of each; one model for each series if empty.
+    shared : RetrainSettings
+        Resolved.
+    directory : Path
+        Where `flows.ingest` wrote the series.
+    left_out : sequence of str
+        Names of models to leave out.
+    """
+    if not groups:
+        files = sorted(directory.glob("*.parquet"))
+        groups = [(str(read_parquet(file)[0]["unique_id"].iloc[0]),) for file in files]
+    for group in groups:
+        name = member_name(str(shared.name), group)
+        if name not in left_out:
+            own = {"name": name, "data": shared.data.model_copy(update={"symbols": group})}
+            paths = [directory / f"{symbol_filename(symbol)}.parquet" for symbol in group]
+            yield Member(shared.model_copy(update=own), {str(path): sha256_file(path) for path in paths})
+
+
+def train_one(
+    settings: RetrainSettings,
+    gate: GateSettings,
+    files: Sequence[Path],
+    lineage: Mapping[str, Any],
+    workspace: Workspace,
+) -> dict[str, Any]:
+    """Train, evaluate, register, promote and forecast one model on one thread, without Prefect.
+
+    Returns
+    -------
+    dict
+        ``version``, ``champion``, ``rmse`` beside ``naive_rmse``, ``skill``, ``forecast`` (path) and ``seconds``.
+    """
+    from kernels.backend import use_threads
+
+    started = time.perf_counter()
+    use_threads(1)
+    registry = Registry(workspace.models / str(settings.name))
+    mark = registry.directory / STARTED
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    mark.touch()
+    try:
+        frame = pd.concat([read_parquet(file)[0] for file in files], ignore_index=True)
+        series = series_frame(frame, settings.target, settings.features)
+        sequences = build_sequences(series, evaluation.sequence_settings(settings))
+        model = Forecaster.from_settings(settings.model).fit_sequences(sequences)
+        predictions = evaluation.predict_test(model, sequences, frame, settings)
+        scores = evaluation.score(predictions, settings)
+        total, sentence = evaluation.overall(scores), evaluation.verdict(scores)
+        first, last = (f"{moment:%Y-%m-%d}" for moment in (predictions["ds"].min(), predictions["ds"].max()))
+        unit = target_of(settings).unit
+        evaluated = {"unit": unit, "first": first, "last": last, "verdict": sentence, "scores": scores}
+        with registry.locked():
+            version = registry.add_model(model, settings, evaluated, lineage)
+            decision = promotion.decide(registry, version, predictions, frame, settings, gate)
+            if decision.champion != version:
+                registry.record(decision)
+        champion = str(decision.winner)
+        if champion != version:
+            model, settings = load(registry.path(champion)), registry.settings(champion)
+        path = _forecast(model, frame, settings, champion, workspace)
+    finally:
+        mark.unlink()
+    return {
+        "version": version,
+        "champion": champion,
+        "rmse": total[MODEL]["rmse"],
+        "naive_rmse": total[NAIVE]["rmse"],
+        "skill": total[MODEL]["skill"],
+        "forecast": str(path),
+        "seconds": round(time.perf_counter() - started, 3),
+        "files": hashes(registry.path(version), path),
+        "summary": sentence,
+    }
+
+
+def _forecast(
+    model: Forecaster, frame: pd.DataFrame, settings: RetrainSettings, version: str, workspace: Workspace
+) -> Path:
+    forecasts, _ = predict_next(model, frame, settings)
+    metadata = {"model": str(settings.name), "version": version, "target": settings.target or "y"}
+    name = f"{frame['ds'].max():%Y-%m-%d}.parquet"
+    return write_parquet(forecasts, workspace.forecasts / str(settings.name) / name, metadata)

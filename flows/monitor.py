@@ -1,0 +1,211 @@
+"""Watch a model at work: score its forecasts when the actuals arrive, and look for drift.
+
+A breach emits the Prefect event `BREACH`, on which an automation starts a retrain (`flows.automation`). A champion that
+has become worse than the naive forecast gives way to the one before it, where that one would have done better.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from data.errors import InputError
+from data.store import read_json, read_parquet, write_json, write_parquet
+from flows import promotion
+from flows.checks import Check, check_all, check_skill, read_reference
+from flows.evaluation import MODEL
+from flows.forecast import choose_model
+from flows.ingest import ingest, read_ingested
+from flows.live import hindcast, read_forecasts, score_forecasts
+from flows.orchestration import Output, Steps, artifact_key, create_table_artifact, emit_event, flow, task
+from flows.prometheus import require_folder, write_metrics
+from flows.registry import Registry
+from flows.settings import BREACH, MonitorSettings, RetrainSettings, Workspace
+from flows.terminal import figure
+from lstm.metrics import regression
+
+DEFAULTS = MonitorSettings()
+
+
+@flow(name="monitor")
+def monitor(settings: MonitorSettings = DEFAULTS) -> dict[str, Any]:
+    """Score the forecasts on file, check the champion and its data, and raise an alarm where a limit is passed.
+
+    Parameters
+    ----------
+    settings : MonitorSettings
+        Which model, and what counts as a breach.
+
+    Returns
+    -------
+    dict
+        ``name`` and ``version`` of the champion, what each step returned, and the ``steps``.
+    """
+    workspace = Workspace.from_environment()
+    registry = Registry(workspace.models / choose_model(workspace, settings.name))
+    version = str(registry.champion())
+    own = registry.settings(version)
+    data = own.data if settings.path is None else own.data.from_file(settings.path)
+    directory = workspace.reports / registry.name / "monitor"
+    if settings.prometheus is not None:
+        require_folder(settings.prometheus)
+    results: dict[str, Any] = {"roll_back": None, "raise_alarm": None}
+    with Steps() as step:
+        bars = step(ingest, data, str(workspace.bars))
+        scored = step(score_live, registry.name, bars["directory"], str(directory))
+        checked = step(check, registry.name, version, bars["directory"], scored["live"], settings, str(directory))
+        if settings.rollback and checked["worse_than_naive"]:
+            results["roll_back"] = step(
+                roll_back,
+                registry.name,
+                version,
+                bars["directory"],
+                scored["live"],
+                checked["worse_than_naive"],
+                settings,
+            )
+        if checked["breaches"]:
+            wanted = own.model_copy(update={"data": data})
+            results["raise_alarm"] = step(raise_alarm, registry.name, checked["breaches"], wanted)
+        if settings.prometheus is not None:
+            results["export"] = step(export, registry.name, checked["report"], str(settings.prometheus))
+    return {
+        "name": registry.name, "version": version, "steps": step.records,
+        "ingest": bars, "score_live": scored, "check": checked, **results,
+    }  # fmt: skip
+
+
+@task("score forecasts of {name}", cached=False)
+def score_live(name: str, bars: str, directory: str) -> Output:
+    """Put what came beside the forecasts on file; see `flows.live`."""
+    workspace = Workspace.from_environment()
+    registry = Registry(workspace.models / name)
+    settings = registry.settings(str(registry.champion()))
+    forecasts = read_forecasts(workspace.forecasts / name, settings.target or "y")
+    live = score_forecasts(forecasts, read_ingested(Path(bars)), settings)
+    path = write_parquet(live, Path(directory) / "live.parquet")
+    return {"live": str(path), "summary": f"{len(live):,} of {len(forecasts):,} forecasts on file have their actuals"}
+
+
+@task("check {name}", cached=False)
+def check(name: str, version: str, bars: str, live: str, settings: MonitorSettings, directory: str) -> Output:
+    """Judge the latest forecasts and the data; see `flows.checks`.
+
+    Returns
+    -------
+    dict
+        ``report``, a JSON file with every check; ``breaches``, those that passed their limit; ``worse_than_naive``, a
+        sentence if the champion's own forecasts are, else None.
+    """
+    registry, frame = Registry(Workspace.from_environment().models / name), read_ingested(Path(bars))
+    rows = latest(read_parquet(Path(live))[0], settings.window)
+    reference = read_reference(registry, version)
+    checks = check_all(reference, frame, rows, settings)
+    own = check_skill(
+        "the champion's own skill", rows[rows["version"] == version], reference.settings.model.horizon, settings
+    )
+    breaches = [asdict(each) for each in checks if each.breached]
+    report = write_json(
+        Path(directory) / "monitor.json",
+        {
+            "model": name,
+            "version": version,
+            "last": f"{frame['ds'].max():%Y-%m-%d}",
+            "rows": len(rows),
+            "errors": errors_by_series(rows),
+            "checks": [asdict(each) for each in (*checks, own)],
+        },
+    )
+    sentence = "; ".join(f"{each['name']}: {each['note']}" for each in breaches) or "within all limits"
+    create_table_artifact(
+        table=check_table([*checks, own]), key=artifact_key(name, "monitor"), description=f"{name}: {sentence}"
+    )
+    judged = sum(each.value is not None for each in checks)
+    count = f"{len(breaches)} breach{'es' if len(breaches) != 1 else ''}"
+    summary = f"{count} in {judged} checks" + (f": {', '.join(b['name'] for b in breaches)}" if breaches else "")
+    return {
+        "report": str(report),
+        "breaches": breaches,
+        "worse_than_naive": own.note if own.breached else None,
+        "summary": summary,
+    }
+
+
+@task("roll back {name}?", cached=False)
+def roll_back(name: str, version: str, bars: str, live: str, why: str, settings: MonitorSettings) -> Output:
+    """Give the place back to the former champion, if it would have forecast the champion's live rows better."""
+    registry = Registry(Workspace.from_environment().models / name)
+    rows = latest(read_parquet(Path(live))[0], settings.window)
+    rows = rows[rows["version"] == version].reset_index(drop=True)
+    former = next(iter(registry.former_champions()), None)
+    if former is None:
+        return {"champion": version, "summary": f"{version} stays, since there is no former champion: {why}"}
+    try:
+        theirs = hindcast(registry, former, read_ingested(Path(bars)), rows)
+    except InputError as error:
+        return {"champion": version, "summary": f"{version} stays, since {former} cannot be compared: {error}"}
+    both = theirs.notna()
+    if not both.any():
+        return {"champion": version, "summary": f"{version} stays, since {former} cannot forecast the same rows"}
+    y = rows.loc[both, "y"].to_numpy()
+    present, past = (regression(y, forecast[both].to_numpy())["rmse"] for forecast in (rows[MODEL], theirs))
+    if past >= present:
+        summary = f"{version} stays, since {former} would have done no better: RMSE {past:.4g} against {present:.4g}"
+        return {"champion": version, "summary": summary}
+    reason = f"its live forecasts are worse than naive ({why}); {former} would have had an RMSE of {past:.4g}"
+    decision = promotion.roll_back(registry, reason, expected=version)
+    return {"champion": registry.champion(), "summary": decision.reason}
+
+
+@task("raise alarm for {name}", cached=False)
+def raise_alarm(name: str, breaches: list[dict[str, Any]], settings: RetrainSettings) -> Output:
+    """Emit the event on which an automation retrains the model with these settings."""
+    emit_event(
+        BREACH,
+        resource={"prefect.resource.id": f"gatecast.model.{name}", "prefect.resource.name": name},
+        payload={"model": name, "breaches": breaches, "parameters": {"settings": settings.to_dict()}},
+    )
+    return {"event": BREACH, "summary": f"event {BREACH} for {', '.join(breach['name'] for breach in breaches)}"}
+
+
+@task("export figures of {name}", cached=False)
+def export(name: str, report: str, directory: str) -> Output:
+    """Write forecasts and errors for Prometheus."""
+    path = write_metrics(name, read_json(Path(report)), Workspace.from_environment(), Path(directory))
+    return {"path": str(path), "summary": str(path)}
+
+
+def latest(live: pd.DataFrame, window: int) -> pd.DataFrame:
+    """Return the scored forecasts of the last origins."""
+    origins = sorted(live["cutoff"].unique())[-window:]
+    return live[live["cutoff"].isin(origins)].reset_index(drop=True)
+
+
+def errors_by_series(live: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return rows and RMSE of model and naive forecast for each series."""
+    return [
+        {
+            "unique_id": str(unique_id),
+            "rows": len(rows),
+            "rmse": regression(rows["y"].to_numpy(), rows[MODEL].to_numpy())["rmse"],
+            "naive_rmse": regression(rows["y"].to_numpy(), rows["naive"].to_numpy())["rmse"],
+        }
+        for unique_id, rows in live.groupby("unique_id")
+    ]
+
+
+def check_table(checks: list[Check]) -> list[dict[str, str]]:
+    """Return the checks as rows for people."""
+    return [
+        {
+            "check": each.name,
+            "value": figure(each.value),
+            "limit": figure(each.limit),
+            "": "BREACH" if each.breached else "–" if each.value is None else "ok",
+            "what it is": each.note,
+        }
+        for each in checks
+    ]

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner, Result
+
+from data.errors import InputError
+from data.store import read_json, read_parquet
+from flows.backtest import backtest, by_period, predict_rolling
+from flows.cli import app
+from flows.commands.backtest import BacktestOptions
+from flows.ingest import read_ingested
+from flows.settings import BacktestSettings, Workspace
+from lstm import Forecaster
+from tests.flows.conftest import small_settings
+
+OPTIONS = "--symbols sp500 --start 2010-01-01 --end 2015-06-30 --lookback 8 --hidden-size 4 --epochs 3".split()  # noqa: SIM905
+
+
+def settings(**changes: Any) -> BacktestSettings:
+    origins = {"n_windows": 6, "step_size": 2, "refit": 3, **changes}
+    return BacktestSettings.model_validate({**dict(small_settings()), **origins})
+
+
+def gatecast(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["backtest", *arguments], env={"COLUMNS": "120"})
+
+
+@pytest.fixture
+def frame(trained: tuple[Workspace, dict[str, Any]]) -> pd.DataFrame:
+    return read_ingested(Path(trained[1]["ingest"]["directory"]))
+
+
+def test_the_flow_scores_model_and_baselines_from_each_origin(server: str, workspace: Workspace) -> None:
+    result = backtest(settings())
+    rows, _ = read_parquet(Path(result["roll"]["predictions"]))
+    assert rows.columns.tolist() == ["unique_id", "cutoff", "ds", "step", "y", "lstm", "naive", "har", "ewma"]
+    assert rows["cutoff"].nunique() == len(rows) == 6
+    assert result["roll"]["summary"] == "6 forecasts from 6 origins, 2 trainings"
+    evaluation = read_json(Path(result["score"]["evaluation"]))
+    expected = float(np.sqrt(np.mean((rows["lstm"] - rows["y"]) ** 2)))
+    assert evaluation["scores"][0]["rmse"] == pytest.approx(expected)
+    assert "the naive forecast" in evaluation["verdict"]
+    assert "p = " in evaluation["verdict"]
+    assert [period["origins"] for period in evaluation["periods"]] == [3, 3]
+    assert Path(result["score"]["picture"]).stat().st_size > 1000
+    again = backtest(settings())
+    assert {step["name"]: step["cached"] for step in again["steps"]} == {"ingest": False, "roll": True, "score": True}
+
+
+def test_prices_come_in_their_unit_several_steps_ahead(frame: pd.DataFrame) -> None:
+    wanted = settings(target="close", model={"lookback": 8, "hidden_size": 4, "max_epochs": 1, "horizon": 3})
+    rows = predict_rolling(frame, wanted.resolved("bars"), None)  # type: ignore[arg-type]
+    closes = frame.set_index("ds")["close"]
+    assert rows["step"].tolist() == [1, 2, 3] * 6
+    assert np.allclose(rows["y"], closes.loc[rows["ds"]])
+    assert np.allclose(rows["naive"], closes.loc[rows["cutoff"]])
+
+
+def test_the_baselines_are_fitted_on_what_was_known(frame: pd.DataFrame) -> None:
+    wanted = settings(step_size=1).resolved("bars")
+    rows = predict_rolling(frame, wanted, None)  # type: ignore[arg-type]
+    later = frame.copy()
+    moment = rows["cutoff"].iloc[-3]  # the second training
+    numbers = ["open", "high", "low", "close"]
+    later.loc[later["ds"] > moment, numbers] *= np.array([1.0, 1.5, 0.5, 1.0])
+    other = predict_rolling(later, wanted, None)  # type: ignore[arg-type]
+    known = rows["cutoff"] <= moment
+    assert known.sum() == 4
+    for name in ("lstm", "naive", "har", "ewma"):
+        assert rows.loc[known, name].tolist() == other.loc[known, name].tolist()
+
+
+def test_the_champion_is_taken_as_it_is_on_rows_it_has_not_seen(copied: Workspace, frame: pd.DataFrame) -> None:
+    result = backtest(settings(refit=0, n_windows=400, step_size=1))
+    rows, _ = read_parquet(Path(result["roll"]["predictions"]))
+    assert rows["cutoff"].min() >= pd.Timestamp("2013-12-31")
+    evaluated, _ = read_parquet(next(copied.reports.glob("sample-range/*/predictions.parquet")))
+    both = evaluated.merge(rows, on=["unique_id", "cutoff", "ds", "step"])
+    assert len(both) > 300
+    assert np.allclose(both["lstm_x"], both["lstm_y"], atol=1e-5)
+    assert np.allclose(both["y_x"], both["y_y"], atol=1e-5)
+
+
+def test_a_champion_that_has_seen_everything_is_no_test(
+    trained: tuple[Workspace, dict[str, Any]], tmp_path: Path, frame: pd.DataFrame
+) -> None:
+    model = Forecaster(**small_settings().model.model_dump())
+    series = frame.rename(columns={"close": "y"})[["unique_id", "ds", "y"]]
+    model.fit(series).save(tmp_path / "model")
+    wanted = settings(refit=0).model_copy(update={"target": None})
+    with pytest.raises(InputError, match="was trained on all of these rows"):
+        predict_rolling(series, wanted, str(tmp_path / "model"))
+
+
+def test_taking_the_champion_needs_one(server: str, workspace: Workspace) -> None:
+    with pytest.raises(InputError, match="no champion to take as it is"):
+        backtest(settings(refit=0))
+
+
+def test_periods_cover_all_origins_in_the_order_of_time() -> None:
+    ds = pd.date_range("2020-01-01", periods=10)
+    rows = pd.DataFrame({"unique_id": "a", "cutoff": ds, "ds": ds + pd.Timedelta(days=1), "step": 1, "y": 0.0})
+    rows = rows.assign(lstm=np.arange(10.0), naive=2.0, har=1.0, ewma=1.0)
+    periods = by_period(rows, settings(refit=4).resolved("bars"))  # type: ignore[arg-type]
+    assert [period["origins"] for period in periods] == [4, 4, 2]
+    assert [period["first"] for period in periods] == ["2020-01-01", "2020-01-05", "2020-01-09"]
+    assert periods[2]["rmse"] == pytest.approx((0.5 * (64 + 81)) ** 0.5)
+    assert periods[2]["skill"] == pytest.approx(1 - periods[2]["rmse"] / 2)
+
+
+def test_the_command_prints_scores_periods_and_paths(server: str, workspace: Workspace) -> None:
+    done = gatecast(*OPTIONS, "--windows", "6", "--refit", "3")
+    assert done.exit_code == 0, done.output
+    for expected in ("Rolling origins", "HAR(1,5,22)", "Between one training and the next", str(workspace.reports)):
+        assert expected in done.output
+
+
+def test_the_name_of_a_model_stands_for_its_settings(trained: tuple[Workspace, dict[str, Any]]) -> None:
+    of_champion = BacktestOptions(name="sample-range", windows=7).settings()
+    assert (of_champion.model.lookback, of_champion.n_windows) == (8, 7)
+    typed = BacktestOptions(name="sample-range", lookback=9).settings()
+    assert (typed.model.lookback, typed.model.hidden_size) == (9, 32)
+    assert BacktestOptions().settings() == BacktestSettings()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--windows", "0"], "--n-windows 0 is not allowed"),
+        (["--refit", "-1"], "--refit -1 is not allowed"),
+        (["--source", "csv", "--path", "none.csv"], "does not exist"),
+        ([*OPTIONS, "--windows", "9000"], "too few for 9000 windows"),
+    ],
+)
+def test_wrong_input_is_one_sentence(server: str, workspace: Workspace, arguments: list[str], expected: str) -> None:
+    done = gatecast(*arguments)
+    assert done.exit_code == 2
+    assert expected in done.output
+    assert "Traceback" not in done.output

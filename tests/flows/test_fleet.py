@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner, Result
+
+from data.errors import InputError
+from data.store import read_json, read_parquet
+from flows import fleet as module
+from flows.cli import app
+from flows.commands.fleet import read_groups
+from flows.fleet import fleet, outcome, outcome_table
+from flows.member import STARTED, Member, member_name, train_one
+from flows.registry import Registry
+from flows.runners import require_runner
+from flows.settings import DataSettings, FleetSettings, RetrainSettings, Workspace
+from lstm import load
+from lstm.config import ForecasterSettings
+
+MODEL = {"lookback": 8, "hidden_size": 4, "max_epochs": 2}
+GROUPS = (("a",), ("b",), ("c", "d"), ("short",), ("none",))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    parts = []
+    for name, rows in (("a", 150), ("b", 150), ("c", 150), ("d", 150), ("short", 6)):
+        y = np.sin(np.arange(rows) / 3) + 0.1 * rng.normal(size=rows)
+        parts.append(pd.DataFrame({"unique_id": name, "ds": pd.date_range("2020-01-01", periods=rows), "y": y}))
+    file = tmp_path / "load.csv"
+    pd.concat(parts).to_csv(file, index=False)
+    return file
+
+
+def settings(path: Path, **changes: Any) -> FleetSettings:
+    retrain = RetrainSettings(data=DataSettings(source="csv", path=path), model=ForecasterSettings(**MODEL))
+    return FleetSettings(**{"retrain": retrain, "groups": GROUPS, "runner": "threads", "workers": 2, **changes})
+
+
+def by_symbols(result: dict[str, Any]) -> dict[tuple[str, ...], dict[str, Any]]:
+    return {tuple(each["symbols"]): each for each in result["outcomes"]}
+
+
+def test_the_fleet_goes_on_when_some_fail_and_trains_no_model_twice(
+    server: str, workspace: Workspace, path: Path
+) -> None:
+    result = fleet(settings(path))
+    found = by_symbols(result)
+    assert {group for group, each in found.items() if each["error"]} == {("short",), ("none",)}
+    assert "no series none" in found[("none",)]["error"]
+    assert "fewer than lookback" in found[("short",)]["error"]
+    for group in GROUPS[:3]:
+        registry = Registry(workspace.models / found[group]["name"])
+        assert registry.versions() == [found[group]["version"]] == [registry.champion()]
+        assert registry.settings(registry.versions()[0]).data.symbols == group
+        assert set(load(registry.path(registry.versions()[0])).scalers) == set(group)
+        assert registry.lineage(registry.versions()[0])["last"] == "2020-05-29"
+        forecasts, metadata = read_parquet(Path(found[group]["forecast"]))
+        assert sorted(forecasts["unique_id"]) == sorted(group)
+        assert metadata["version"] == found[group]["version"]
+    assert Path(result["failed"]).read_text() == "none\nshort\n"
+    assert read_json(Path(result["report"])) == result["outcomes"]
+
+    again = by_symbols(fleet(settings(path)))
+    assert [again[group]["cached"] for group in GROUPS] == [True, True, True, None, None]
+    assert again[("a",)]["version"] == found[("a",)]["version"]
+
+
+def test_without_groups_every_series_is_a_model(server: str, workspace: Workspace, path: Path) -> None:
+    found = by_symbols(fleet(settings(path, groups=())))
+    assert set(found) == {("a",), ("b",), ("c",), ("d",), ("short",)}
+    assert [each["symbols"] for each in found.values() if each["error"]] == [["short"]]
+
+
+def killing(settings: RetrainSettings, *arguments: Any) -> dict[str, Any]:
+    """Stands for `train_one`; the first time, the model of series b kills its process."""
+    workspace = arguments[-1]
+    once = workspace.root / "killed-once"
+    if settings.data.symbols == ("b",) and not once.exists():
+        mark = workspace.models / str(settings.name) / STARTED
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.touch()
+        once.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return train_one(settings, *arguments)
+
+
+def test_a_killed_process_loses_no_model_and_processes_train_the_same_as_threads(
+    server: str, workspace: Workspace, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    groups = (("a",), ("b",), ("c",))
+    threads = by_symbols(fleet(settings(path, groups=groups)))
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "train_one", killing)
+        processes = by_symbols(fleet(settings(path, runner="processes", groups=groups), force=True))
+    assert (workspace.root / "killed-once").exists()
+    for group in groups:
+        assert processes[group]["error"] is None
+        assert processes[group]["cached"] is False
+        assert processes[group]["version"] == threads[group]["version"]
+
+
+def test_a_model_that_always_kills_its_worker_is_given_up(
+    server: str, workspace: Workspace, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sound = module._outcome_of
+    tried: list[str] = []
+
+    def outcome_of(member: Member, future: Any) -> Any:
+        tried.append(str(member.settings.name))
+        return None if member.settings.data.symbols == ("b",) else sound(member, future)
+
+    monkeypatch.setattr(module, "_outcome_of", outcome_of)
+    found = by_symbols(fleet(settings(path, groups=(("a",), ("b",), ("c",)))))
+    assert [found[(name,)]["error"] for name in "ac"] == [None, None]
+    assert "died 2 times" in found[("b",)]["error"]
+    assert tried.count("load-b") == 1 + module.ATTEMPTS
+
+
+@pytest.mark.parametrize("symbol", ["AAPL", "^GSPC", "GSPC", "BRK.B", "a/b", "a-b", "x" * 100, "Ä"])
+def test_names_of_models_are_safe_and_differ(symbol: str) -> None:
+    name = member_name("prices-close", (symbol,))
+    RetrainSettings(name=name)
+    others = [("A", "B"), ("A-B",), ("GSPC",), ("^GSPC",), ("a/b",), ("a", "b")]
+    names = {member_name("prices-close", group) for group in others}
+    assert len(names) == len(others)
+    if symbol == "AAPL":
+        assert name == "prices-close-AAPL"
+
+
+def test_a_file_of_symbols(tmp_path: Path) -> None:
+    file = tmp_path / "symbols.txt"
+    file.write_text("# tech\nAAPL\n\nMSFT, GOOG  # two in one\n^GSPC\n")
+    assert read_groups(file) == (("AAPL",), ("MSFT", "GOOG"), ("^GSPC",))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (b"", "names no series"),
+        (b"# nothing\n", "names no series"),
+        (b"A\nB\nA\n", "line 3: 'A' stands in line 1 already"),
+        (b"A,,B\n", "line 1: 'A,,B' names an empty series"),
+        (b"\xff\xfe\x00", "cannot be read as text"),
+    ],
+)
+def test_a_wrong_file_of_symbols_is_named(tmp_path: Path, text: bytes, expected: str) -> None:
+    file = tmp_path / "symbols.txt"
+    file.write_bytes(text)
+    with pytest.raises(InputError, match=expected):
+        read_groups(file)
+
+
+def test_a_runner_whose_extra_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    require_runner("processes")
+    for runner in ("dask", "ray"):
+        with pytest.raises(InputError, match=rf"pip install 'gatecast\[{runner}\]'"):
+            require_runner(runner)
+
+
+def test_the_table_has_the_failed_first_and_then_the_worst() -> None:
+    figures = {"version": "v0001-aaaaaaaaaaaa", "champion": "v0001-aaaaaaaaaaaa", "cached": False}
+    outcomes = [
+        outcome("good", ["g"], skill=0.5, **figures),
+        outcome("bad", ["b"], skill=-0.5, **figures),
+        outcome("failed", ["f"], error="it failed"),
+    ]
+    assert [(row["model"], row["outcome"]) for row in outcome_table(outcomes)] == [
+        ("failed", "failed"),
+        ("bad", "champion"),
+        ("good", "champion"),
+    ]
+
+
+def gatecast(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["retrain", *arguments], env={"COLUMNS": "160"})
+
+
+def test_the_command_ends_with_a_table_and_what_trains_the_failed_again(
+    server: str, workspace: Workspace, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "symbols.txt").write_text("a\nshort\n")
+    options = f"--source csv --path {path} --lookback 8 --hidden-size 4 --epochs 2 --runner threads".split()
+    typed = [*options, "--symbols-file", str(tmp_path / "symbols.txt")]
+    monkeypatch.setattr("sys.argv", ["gatecast", "retrain", *typed])
+    done = gatecast(*typed)
+    assert done.exit_code == 1, done.output
+    for expected in ("load-a", "v0001", "1 of 2 models failed", "fewer than lookback"):
+        assert expected in done.output
+    command = done.output.split("to train them again: ")[1].strip()
+    assert command == f"gatecast retrain {shlex.join(options)} --symbols-file {workspace.reports}/load-fleet/failed.txt"
+    again = gatecast(*shlex.split(command)[2:])
+    assert again.exit_code == 1
+    assert "1 of 1 models failed" in again.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--symbols-file", "none.txt"], "none.txt does not exist"),
+        (["--symbols-file", "{file}", "--symbols", "a"], "give one of them"),
+        (["--symbols-file", "{file}", "--runner", "spark"], "--runner spark is not allowed"),
+        (["--symbols-file", "{file}", "--workers", "0"], "--workers 0 is not allowed"),
+        (["--symbols-file", "{file}", "--lookback", "0"], "--lookback 0 is not allowed"),
+    ],
+)
+def test_wrong_input_is_one_sentence(workspace: Workspace, tmp_path: Path, arguments: list[str], expected: str) -> None:
+    (tmp_path / "symbols.txt").write_text("a\n")
+    done = gatecast(*(word.format(file=tmp_path / "symbols.txt") for word in arguments))
+    assert done.exit_code == 2
+    assert expected in done.output
+    assert not workspace.root.exists()

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from flows.cli import app
+from flows.ingest import read_ingested
+from flows.registry import Registry
+from flows.settings import Workspace
+from tests.flows.conftest import contents
+
+NAME = "sample-range"
+
+
+def gatecast(*arguments: str, **options: str) -> Result:
+    return CliRunner().invoke(app, ["models", *arguments], env={"COLUMNS": "120"}, **options)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def registry(copied: Workspace) -> Registry:
+    """Three versions, the first of them champion."""
+    registry = Registry(copied.models / NAME)
+    champion = str(registry.champion())
+    for number in ("v0002", "v0003"):
+        shutil.copytree(registry.path(champion), registry.path(champion.replace("v0001", number)))
+    return registry
+
+
+def test_list_and_show_name_champion_scores_and_lineage(registry: Registry) -> None:
+    champion = str(registry.champion())
+    listed = gatecast("list")
+    assert listed.exit_code == 0
+    assert NAME in listed.output
+    assert champion in listed.output
+    shown = gatecast("show", NAME)
+    assert all(version in shown.output for version in registry.versions())
+    assert f"* {champion}" in " ".join(shown.output.split())
+    assert "is the first version" in shown.output
+    one = gatecast("show", NAME, "champion").output
+    lineage = registry.lineage(champion)
+    for expected in (lineage["data_hash"], lineage["code_version"], "HAR(1,5,22)", "model.lookback", "does not beat"):
+        assert expected in one
+
+
+def test_compare_prints_both_beside_the_naive_forecast(registry: Registry, tmp_path: Path) -> None:
+    done = gatecast("compare", NAME, "champion", "v0003")
+    assert done.exit_code == 0, done.output
+    for expected in ("rows that neither has seen", "naive", "Diebold-Mariano", *registry.versions()[::2]):
+        assert expected in done.output
+    read_ingested(next((registry.directory.parents[1] / "bars").iterdir())).to_csv(tmp_path / "bars.csv", index=False)
+    again = gatecast("compare", NAME, "1", "3", "--path", str(tmp_path / "bars.csv"))
+    assert again.exit_code == 0, again.output
+
+
+def test_promote_and_roll_back(registry: Registry) -> None:
+    first, second, _ = registry.versions()
+    done = gatecast("promote", NAME, "2", "--reason", "it is newer")
+    assert done.exit_code == 0, done.output
+    assert "it is newer" in done.output
+    assert registry.champion() == second
+    assert gatecast("rollback", NAME).exit_code == 0
+    assert registry.champion() == first
+
+
+def test_prune_asks_first(registry: Registry) -> None:
+    before = registry.versions()
+    assert "Nothing was removed" in gatecast("prune", NAME, "--keep", "1", input="n\n").output
+    assert registry.versions() == before
+    done = gatecast("prune", NAME, "--keep", "1", "--yes")
+    assert done.exit_code == 0, done.output
+    assert registry.versions() == [before[0], before[2]]
+    assert "none to remove" in gatecast("prune", NAME, "--keep", "1", "--yes").output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["show", "other"], "There is no model 'other'"),
+        (["show", NAME, "9"], "has no version '9'"),
+        (["compare", NAME, "1", "champion"], "are the same version"),
+        (["compare", NAME, "1", "2", "--path", "none.csv"], "does not exist"),
+        (["promote", NAME, "newest"], "has no version 'newest'"),
+        (["rollback", NAME], "no former champion"),
+        (["prune", "other"], "There is no model 'other'"),
+        (["prune", NAME, "--keep", "0"], "--keep"),
+    ],
+)
+def test_wrong_input_is_one_sentence_and_changes_nothing(
+    registry: Registry, arguments: list[str], expected: str
+) -> None:
+    before = contents(registry.directory)
+    done = gatecast(*arguments)
+    assert done.exit_code == 2
+    assert expected in done.output
+    assert "Traceback" not in done.output
+    after = contents(registry.directory)
+    assert {name: after[name] for name in before} == before
+
+
+def test_a_damaged_version_is_shown_as_such(registry: Registry) -> None:
+    (registry.path(registry.versions()[1]) / "lineage.json").write_text("{")
+    shown = gatecast("show", NAME)
+    assert shown.exit_code == 0
+    assert "damaged" in shown.output
+
+
+def test_an_empty_workspace_says_what_to_do(workspace: Workspace) -> None:
+    done = gatecast("list")
+    assert done.exit_code == 2
+    assert "run 'gatecast retrain' first" in done.output

@@ -1,0 +1,280 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner, Result
+
+from data.sequences import read_sequences
+from data.store import read_json, write_json
+from flows import monitor as module
+from flows import promotion
+from flows.checks import check_coverage, check_skill, read_reference
+from flows.cli import app
+from flows.ingest import read_ingested
+from flows.monitor import monitor
+from flows.settings import MonitorSettings, Workspace
+from flows.targets import series_frame
+from lstm import Forecaster
+from lstm.checkpoint import fingerprint
+from tests.flows.life import DAYS, NAME, Life, forecast_daily, live
+
+# The small model may lose against the naive forecast; where that is not the point, it is allowed to.
+LENIENT = {"skill_limit": -5.0, "rollback": False}
+
+
+def gatecast(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["monitor", *arguments], env={"COLUMNS": "200"})
+
+
+def watch(life: Life, **settings: Any) -> dict[str, Any]:
+    return monitor(MonitorSettings(path=life.path, **settings))
+
+
+def by_name(result: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {each["name"]: each for each in read_json(Path(result["check"]["report"]))["checks"]}
+
+
+@pytest.fixture
+def events(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Events that the monitor emits, kept from the server."""
+    emitted: list[dict[str, Any]] = []
+    monkeypatch.setattr(module, "emit_event", lambda event, **rest: emitted.append({"event": event, **rest}))
+    return emitted
+
+
+def test_quiet_days_breach_nothing(copied: Workspace, tmp_path: Path, events: list[dict[str, Any]]) -> None:
+    result = watch(live(copied, tmp_path), **LENIENT)
+    assert result["check"]["breaches"] == []
+    assert events == []
+    found = by_name(result)
+    assert set(found) == {
+        "live skill", "coverage", "drift of errors", "the champion's own skill",
+        *(f"drift of {name}" for name in ("y", "log_return", "log_volume", "log_range")),
+    }  # fmt: skip
+    assert all(each["value"] is not None for each in found.values())
+    assert result["score_live"]["summary"].startswith(f"{DAYS} of {DAYS} forecasts")
+
+
+def test_a_planted_shift_raises_the_alarm(copied: Workspace, tmp_path: Path, events: list[dict[str, Any]]) -> None:
+    life = live(copied, tmp_path, shifted=True)
+    result = watch(life, **LENIENT)
+    breached = {each["name"] for each in result["check"]["breaches"]}
+    assert breached >= {"drift of y", "drift of log_range", "drift of errors"}
+    (event,) = events
+    assert event["event"] == "gatecast.monitor.breach"
+    assert event["resource"]["prefect.resource.id"] == f"gatecast.model.{NAME}"
+    settings = event["payload"]["parameters"]["settings"]
+    assert settings["data"]["path"] == str(life.path)
+    assert settings["name"] == NAME
+    assert json.loads(json.dumps(event["payload"])) == event["payload"]
+
+
+def test_other_measures_and_windows(copied: Workspace, tmp_path: Path, events: list[dict[str, Any]]) -> None:
+    life = live(copied, tmp_path, shifted=True)
+    result = watch(life, drift_test="ks", drift_limit=0.2, window=30, minimum_rows=10, **LENIENT)
+    assert "drift of y" in {each["name"] for each in result["check"]["breaches"]}
+    assert by_name(result)["drift of y"]["note"].startswith("KS of the last 30")
+    few = watch(life, minimum_rows=DAYS + 1, window=DAYS + 5, **LENIENT)
+    assert by_name(few)["live skill"]["value"] is None
+    assert by_name(few)["coverage"]["value"] is None
+    assert not by_name(few)["live skill"]["breached"]
+
+
+def bad_version(life: Life) -> str:
+    """A new champion that has learnt nothing, and always says the same."""
+    registry = life.registry
+    champion = str(registry.champion())
+    settings = registry.settings(champion)
+    dull = settings.model.model_copy(update={"learning_rate": 1e-9, "max_epochs": 1, "seed": 5})
+    model = Forecaster.from_settings(dull).fit_sequences(read_sequences(next(life.workspace.sequences.iterdir())))
+    model.scalers = {
+        name: type(scaler)(scaler.kind, scaler.columns, scaler.center + 3 * np.eye(len(scaler.center))[0], scaler.scale)
+        for name, scaler in model.scalers.items()
+    }
+    extra = {name: (registry.path(champion) / name).read_bytes() for name in ("settings.json", "evaluation.json")}
+    candidate = registry.directory / "candidate"
+    model.save(candidate, extra_files=extra)
+    version = registry.add(candidate, fingerprint(candidate), registry.lineage(champion))
+    promotion.promote(registry, version)
+    return version
+
+
+def test_a_champion_worse_than_naive_gives_way_to_the_former_one(
+    copied: Workspace, tmp_path: Path, events: list[dict[str, Any]]
+) -> None:
+    life = live(copied, tmp_path)
+    former, bad = str(life.registry.champion()), bad_version(life)
+    forecast_daily(life, bad, len(life.bars) - DAYS)
+    kept = watch(life, rollback=False)
+    assert kept["roll_back"] is None
+    assert life.registry.champion() == bad
+    assert "live skill" in {each["name"] for each in kept["check"]["breaches"]}
+    result = watch(life)
+    assert life.registry.champion() == former
+    assert life.registry.history()[-1]["action"] == "rollback"
+    assert "worse than naive" in result["roll_back"]["summary"]
+    # Now the former one is judged by its own forecasts, of which none are on file any more.
+    again = watch(life)
+    assert again["roll_back"] is None
+    assert by_name(again)["the champion's own skill"]["value"] is None
+
+
+def test_a_rollback_needs_a_former_champion_that_does_better(
+    copied: Workspace, tmp_path: Path, events: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    life = live(copied, tmp_path)
+    bad = bad_version(life)
+    forecast_daily(life, bad, len(life.bars) - DAYS)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "hindcast", lambda *arguments: arguments[-1]["lstm"] + 1000)
+        assert "would have done no better" in watch(life)["roll_back"]["summary"]
+    with monkeypatch.context() as patch:
+        patch.setattr(type(life.registry), "former_champions", lambda registry: [])
+        assert "no former champion" in watch(life)["roll_back"]["summary"]
+    (life.registry.path(life.registry.former_champions()[0]) / "model.safetensors").write_bytes(b"")
+    assert "cannot be compared" in watch(life)["roll_back"]["summary"]
+    assert life.registry.champion() == bad
+
+
+def scored(error: np.ndarray, naive: float = 1.0) -> pd.DataFrame:
+    n = len(error)
+    rng = np.random.default_rng(1)
+    days = pd.date_range("2020-01-01", periods=n)
+    return pd.DataFrame(
+        {
+            "unique_id": "sp500",
+            "cutoff": days,
+            "ds": days,
+            "step": 1,
+            "y": 0.0,
+            "lstm": error,
+            "naive": naive * rng.normal(size=n),
+        }
+    )
+
+
+def test_a_skill_is_judged_by_limit_and_luck() -> None:
+    rng = np.random.default_rng(2)
+    settings = MonitorSettings()
+    assert not check_skill("skill", scored(rng.normal(size=60)), 1, settings).breached
+    assert check_skill("skill", scored(3 * rng.normal(size=60)), 1, settings).breached
+    assert not check_skill("skill", scored(0.5 * rng.normal(size=60)), 1, settings).breached
+    half = scored(0.5 * rng.normal(size=60))
+    strict = check_skill("skill", half, 1, MonitorSettings(skill_limit=0.8))
+    assert strict.breached
+    assert strict.value == pytest.approx(1 - (half["lstm"] ** 2).mean() ** 0.5 / (half["naive"] ** 2).mean() ** 0.5)
+    assert not check_skill("skill", scored(3 * rng.normal(size=60)), 1, MonitorSettings(skill_limit=-5)).breached
+
+
+def test_coverage_with_and_without_intervals(copied: Workspace) -> None:
+    from flows.registry import Registry
+
+    registry = Registry(copied.models / NAME)
+    reference = read_reference(registry, str(registry.champion()))
+    settings = MonitorSettings()
+    middle = float(reference.errors["error"].median())
+    (inside,) = check_coverage(reference, scored(np.full(40, middle)), settings)
+    assert (inside.value, inside.breached, inside.limit) == (1.0, False, pytest.approx(0.8))
+    (outside,) = check_coverage(reference, scored(np.where(np.arange(40) < 20, middle, middle + 100)), settings)
+    assert (outside.value, outside.breached) == (0.5, True)
+    rows = scored(np.zeros(40)).assign(**{"covered-50": np.arange(40) < 4, "covered-90": np.arange(40) < 34})
+    narrow, wide = check_coverage(reference, rows, settings)
+    assert (narrow.value, narrow.breached) == (0.1, True)
+    assert (wide.value, wide.breached) == (0.85, False)
+
+
+def test_the_test_errors_are_those_of_the_evaluation(copied: Workspace) -> None:
+    from flows.registry import Registry
+
+    registry = Registry(copied.models / NAME)
+    version = str(registry.champion())
+    reference = read_reference(registry, version)
+    rmse = float(np.sqrt(np.mean(reference.errors["error"] ** 2)))
+    assert rmse == pytest.approx(registry.evaluation(version)["scores"][0]["rmse"])
+    (rows,) = reference.features["y"]
+    frame = read_ingested(Path(registry.lineage(version)["data"]))
+    series = series_frame(frame, "range", "returns")
+    expected = (series["y"] - reference.model.scalers["sp500"].center[0]) / reference.model.scalers["sp500"].scale[0]
+    assert np.allclose(rows, expected, atol=1e-5)
+
+
+def test_a_drift_that_was_there_at_the_training_is_no_news(
+    copied: Workspace, tmp_path: Path, events: list[Any]
+) -> None:
+    life = live(copied, tmp_path, shifted=True)
+    old = life.registry.lineage(str(life.registry.champion()))["data"]
+    for column in ("drift of y", "drift of log_range"):
+        assert column in {each["name"] for each in watch(life, **LENIENT)["check"]["breaches"]}
+    # As if the champion had been trained on the shifted days as well.
+    life.bars.to_parquet(next(Path(old).glob("*.parquet")))
+    found = by_name(watch(life, **LENIENT))
+    assert not found["drift of y"]["breached"]
+    assert not found["drift of log_range"]["breached"]
+
+
+def test_figures_for_prometheus(copied: Workspace, tmp_path: Path, events: list[dict[str, Any]]) -> None:
+    from prometheus_client.parser import text_string_to_metric_families
+
+    life = live(copied, tmp_path)
+    result = watch(life, prometheus=tmp_path / "textfiles", **LENIENT)
+    text = Path(result["export"]["path"]).read_text()
+    samples = {
+        (sample.name, *sorted(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+    report = read_json(Path(result["check"]["report"]))
+    labels = (("forecast", "model"), ("model", NAME), ("series", "sp500"))
+    assert samples[("gatecast_live_rmse", *labels)] == pytest.approx(report["errors"][0]["rmse"])
+    forecasts = [value for (name, *_), value in samples.items() if name == "gatecast_forecast"]
+    assert len(forecasts) == 1
+    assert 0.01 < forecasts[0] < 20
+    breached = [value for (name, *_), value in samples.items() if name == "gatecast_check_breached"]
+    assert len(breached) == len(report["checks"])
+
+
+def test_the_command_prints_checks_and_what_was_done(
+    copied: Workspace, tmp_path: Path, events: list[dict[str, Any]]
+) -> None:
+    life = live(copied, tmp_path, shifted=True)
+    done = gatecast("--path", str(life.path), "--no-rollback")
+    assert done.exit_code == 0, done.output
+    for expected in ("drift of log_range", "BREACH", "event gatecast.monitor.breach for", str(copied.reports)):
+        assert expected in done.output
+    assert len(events) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--name", "other"], "no trained model 'other'"),
+        (["--drift-test", "chi"], "--drift-test chi is not allowed"),
+        (["--window", "1"], "--window 1 is not allowed"),
+        (["--path", "none.csv"], "does not exist"),
+        (["--prometheus", "/proc/none"], "/proc/none cannot be written to"),
+    ],
+)
+def test_wrong_input_is_one_sentence(copied: Workspace, server: str, arguments: list[str], expected: str) -> None:
+    done = gatecast(*arguments)
+    assert done.exit_code == 2, done.output
+    assert expected in done.output
+    assert "Traceback" not in done.output
+
+
+def test_a_version_whose_data_are_gone_is_named(copied: Workspace, tmp_path: Path, server: str) -> None:
+    life = live(copied, tmp_path)
+    lineage = life.registry.path(str(life.registry.champion())) / "lineage.json"
+    write_json(lineage, {**read_json(lineage), "data": str(tmp_path / "gone")})
+    done = gatecast("--path", str(life.path))
+    assert done.exit_code == 2
+    assert "gone holds no Parquet file" in done.output
+
+
+def test_checks_are_plain_values() -> None:
+    each = check_skill("skill", scored(np.ones(30)), 1, MonitorSettings())
+    assert json.loads(json.dumps(vars(each))) == vars(each)
