@@ -8,6 +8,8 @@ from flows.commands.doctor import doctor
 from flows.commands.export import export
 from flows.commands.forecast import forecast
 from flows.commands.retrain import retrain
+from flows.commands.run import run
+from flows.commands.serve import serve
 
 EXAMPLES = """Examples:
 
@@ -33,6 +35,8 @@ app = typer.Typer(
 app.command(epilog=EXAMPLES)(retrain)
 app.command()(forecast)
 app.command()(export)
+app.command()(serve)
+app.command()(run)
 app.command()(doctor)
 
 

@@ -1,11 +1,9 @@
-"""Pictures of an evaluation, and what of it goes to Prefect's dashboard."""
+"""Pictures and tables of an evaluation."""
 
 from __future__ import annotations
 
-import base64
 import io
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +13,6 @@ import pandas as pd
 
 from data.store import atomic_file
 from flows.evaluation import ALL_SERIES, LABELS, MODEL
-from flows.orchestration import create_markdown_artifact, create_table_artifact
 from flows.targets import Display
 
 if TYPE_CHECKING:
@@ -143,15 +140,6 @@ def _save(figure: Figure, path: Path) -> None:
     with Image.open(buffer) as picture, atomic_file(path) as temporary:
         small = picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
         small.save(temporary, format="PNG", optimize=True)
-
-
-def publish(name: str, scores: Sequence[Mapping[str, Any]], sentence: str, picture: Path) -> None:
-    """Show scores and picture on Prefect's dashboard; has to be called within a task run."""
-    key = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-    create_table_artifact(table=score_table(scores), key=f"{key}-scores", description=sentence)
-    encoded = base64.b64encode(picture.read_bytes()).decode()
-    markdown = f"{sentence}\n\n![Forecast against actual over the test period](data:image/png;base64,{encoded})\n"
-    create_markdown_artifact(markdown, key=f"{key}-forecast", description=f"Test period of {name}")
 
 
 def score_table(scores: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
