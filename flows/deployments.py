@@ -13,10 +13,9 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, cast, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, get_type_hints
 from zoneinfo import available_timezones
 
 from pydantic import Field, HttpUrl, TypeAdapter, ValidationError, field_validator, model_validator
@@ -28,11 +27,9 @@ from flows.settings import NAME_PATTERN, Settings
 
 if TYPE_CHECKING:
     from prefect import Flow
-    from prefect.automations import Automation
     from prefect.deployments.runner import RunnerDeployment
 
 TAG = "gatecast"
-START_LIMIT = timedelta(minutes=4)
 
 
 @dataclass(frozen=True)
@@ -285,64 +282,3 @@ def register_in_pool(deployments: Sequence[RunnerDeployment], work_pool: str) ->
         client.create_work_pool(WorkPoolCreate(name=work_pool, type="process"))
     for deployment in deployments:
         deployment.apply()
-
-
-def automations(settings: ServeSettings) -> tuple[Automation, ...]:
-    """Return what ends the runs whose process or machine is gone, also where it shares no files with the server.
-
-    The server keeps the clock of each run in its database, so that it goes on after a restart.
-    """
-    from prefect.automations import Automation
-    from prefect.client.schemas.objects import StateType
-    from prefect.events.actions import ChangeFlowRunState
-    from prefect.events.schemas.automations import EventTrigger, Posture
-    from prefect.events.schemas.events import ResourceSpecification
-
-    ends = {f"prefect.flow-run.{state}" for state in ("Completed", "Failed", "Cancelled", "Crashed", "TimedOut")}
-    heartbeat, pending = "prefect.flow-run.heartbeat", "prefect.flow-run.Pending"
-    begins = {"prefect.flow-run.Running", heartbeat}
-
-    def crash(name: str, message: str, after: str, expect: set[str], within: timedelta) -> Automation:
-        return Automation(
-            name=f"Gatecast: {name}",
-            description=message,
-            trigger=EventTrigger(
-                posture=Posture.Proactive,
-                match=ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]}),
-                match_related=ResourceSpecification(
-                    {"prefect.resource.id": f"prefect.tag.{TAG}", "prefect.resource.role": "tag"}
-                ),
-                for_each={"prefect.resource.id"},
-                after={after},
-                expect=expect,
-                threshold=1,
-                within=within,
-            ),
-            actions=[ChangeFlowRunState(state=StateType.CRASHED, message=message)],
-        )
-
-    return (
-        crash("crash silent runs", "The run has stopped reporting; its process or machine is gone.",
-              heartbeat, {heartbeat, *ends}, timedelta(seconds=settings.lost_after_seconds)),
-        crash("crash runs that never start", "Nothing has started the run; the process that took it is gone.",
-              pending, {*begins, *ends}, START_LIMIT),
-    )  # fmt: skip
-
-
-def register_automations(settings: ServeSettings) -> None:
-    """Create the automations on the server, or bring those that are there up to date."""
-    from prefect.automations import Automation
-
-    for automation in automations(settings):
-        try:
-            former = cast("Automation", Automation.read(name=automation.name))  # called from a plain function
-        except ValueError:
-            automation.create()
-            continue
-        if _definition(former) != _definition(automation):
-            automation.id = former.id
-            automation.update()  # not where nothing has changed, since that forgets the clocks of present runs
-
-
-def _definition(automation: Automation) -> dict[str, Any]:
-    return automation.model_dump(mode="json", exclude={"id": True, "trigger": {"id"}})

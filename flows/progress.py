@@ -14,7 +14,7 @@ from flows.orchestration import artifact_key, create_progress_artifact, update_p
 from flows.terminal import console
 from lstm.train import EpochRecord
 
-UPDATE_SECONDS = 0.5
+UPDATE_SECONDS = 2.0
 
 
 class TrainingProgress:

@@ -2,7 +2,7 @@
 
 Liveness is a lock on a file that the process of a run holds: the system lets go of it however the process ends, so
 whoever gets the lock knows that the run is over. A run on another machine, which shares no files with this one, is
-watched by its heartbeats instead (`flows.deployments.automations`).
+watched by its heartbeats instead (`flows.automations`).
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ WEBHOOK = "GATECAST_WEBHOOK"
 TIME_LIMIT = "GATECAST_TIME_LIMIT_MINUTES"
 WEBHOOK_LIMIT_SECONDS = 10
 POLL_SECONDS = 0.5
+RECORD_SECONDS = 15
 
 
 @contextmanager
@@ -60,7 +61,10 @@ def one_at_a_time(directory: Path, when_busy: WhenBusy) -> Iterator[bool]:
 
 @contextmanager
 def alive(workspace: Workspace, run: str) -> Iterator[None]:
-    """Show that the process of a flow run is there."""
+    """Show that the process of a flow run is there.
+
+    The file stays behind, since the end of the run is recorded only later, and the process may be killed before that.
+    """
     path = _running(workspace) / run
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
@@ -68,25 +72,26 @@ def alive(workspace: Workspace, run: str) -> Iterator[None]:
         try:
             yield
         finally:
-            path.unlink(missing_ok=True)
+            path.touch()
 
 
 def crash_dead_runs(workspace: Workspace) -> list[UUID]:
     """Mark the runs whose process is gone as crashed, which also frees what they held; return them.
 
-    A run that comes to its end while this looks stays as it ended.
+    A run that has come to its end stays as it ended.
     """
     marked = []
     for path in sorted(_running(workspace).glob("*")):
         try:
             with path.open("r+") as file:
-                if not _locked(file.fileno()):
+                # Locked, or ended by itself just now, and its end is on the way to the server.
+                if not _locked(file.fileno()) or time.time() - path.stat().st_mtime < RECORD_SECONDS:
                     continue
+                if _crash(UUID(path.name)):
+                    marked.append(UUID(path.name))
                 path.unlink()
         except FileNotFoundError:
-            continue  # it ended by itself just now
-        if _crash(UUID(path.name)):
-            marked.append(UUID(path.name))
+            continue  # another process looks after the dead too
     return marked
 
 
@@ -115,19 +120,17 @@ def report(flow: Any, flow_run: FlowRun, state: State[Any]) -> None:
     _send(message)
 
 
+def describe(flow: str, run: str, run_id: str, state: str, message: str, url: str) -> dict[str, str]:
+    """Return what the webhook is told; ``text`` is what chat programs show."""
+    text = f"{flow} {run}: {state}. {message}".strip()
+    return {"text": text, "flow": flow, "run": run, "run_id": run_id, "state": state, "message": message, "url": url}
+
+
 def _message(flow: str, flow_run: FlowRun, state: State[Any]) -> dict[str, str]:
     from prefect.utilities.urls import url_for
 
-    text = f"{flow} {flow_run.name}: {state.name}. {state.message or ''}".strip()
-    return {
-        "text": text,  # what chat programs show
-        "flow": flow,
-        "run": flow_run.name,
-        "run_id": str(flow_run.id),
-        "state": state.name or state.type.value,
-        "message": state.message or "",
-        "url": url_for("flow-run", obj_id=flow_run.id) or "",
-    }
+    url = url_for("flow-run", obj_id=flow_run.id) or ""
+    return describe(flow, flow_run.name, str(flow_run.id), state.name or state.type.value, state.message or "", url)
 
 
 def _send(message: dict[str, str]) -> None:

@@ -37,7 +37,7 @@ ENVIRONMENT = {
     "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",  # Prefect's own choice is pickle
     # Slots are leased; leases in memory, Prefect's own choice, are held for ever once the server has restarted.
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
-    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # by which `flows.deployments` finds runs whose machine is gone
+    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # by which `flows.automations` finds runs whose machine is gone
     "PREFECT_TASKS_DEFAULT_RETRY_DELAY_SECONDS": "10",
     # Errors reach the terminal as one sentence of ours; the log of the run, on the server, has all of it.
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
@@ -122,6 +122,7 @@ class Server:
         if not _is_free(self.host, self.port):
             raise InputError(f"Port {self.port} of {self.host} is taken; choose another with --port.")
         self.log.parent.mkdir(parents=True, exist_ok=True)
+        logs = {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING", "PREFECT_API_LOG_RETRYABLE_ERRORS": "true"}
         embedded = {} if self.dashboard else {"PREFECT__SERVER_EPHEMERAL": "1", "PREFECT_UI_ENABLED": "0"}
         listens = {"PREFECT_SERVER_API_HOST": self.host, "PREFECT_SERVER_API_PORT": str(self.port)}
         unset = ("PREFECT_API_URL",)  # the server talks to itself
@@ -133,7 +134,7 @@ class Server:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
-                env={**environment, **listens, **embedded, "PREFECT__SERVER_FINAL": "1"},
+                env={**environment, **listens, **logs, **embedded, "PREFECT__SERVER_FINAL": "1"},
                 start_new_session=True,
             )
         try:
@@ -148,6 +149,13 @@ class Server:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.stop()
+
+    def revive(self) -> bool:
+        """Start the server again where it has ended by itself, and tell whether it had."""
+        if self._process is None or self._process.poll() is None:
+            return False
+        self.start()
+        return True
 
     def stop(self) -> None:
         """Stop the server; once it has stopped, nothing happens."""

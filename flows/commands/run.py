@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
+from uuid import uuid4
 
 import typer
 
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     import httpx
 
 POLL_SECONDS = 0.5
-REQUEST_SECONDS = 30
+REQUEST_SECONDS = 60
+ATTEMPTS = 6
+BUSY = (429, 503)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,14 +50,16 @@ def run(options: RunOptions) -> None:
         with client() as api:
             deployment = find(api, options.name)
             parameters = with_settings(deployment, options.set or [])
-            started = _answer(
-                api.post(f"/deployments/{deployment['id']}/create_flow_run", json={"parameters": parameters})
-            )
+            # The key makes a repeated request the same run.
+            asked = {"parameters": parameters, "idempotency_key": uuid4().hex}
+            started = _ask(api, "POST", f"deployments/{deployment['id']}/create_flow_run", asked)
             address = str(api.base_url).removesuffix("/").removesuffix("/api")
             console().print(f"Started {deployment['name']} as {started['name']}")
             console().print(f"  {address}/runs/flow-run/{started['id']}")
             if deployment["status"] != "READY":
-                console().print("Nothing serves it at present; it starts when 'gatecast serve' runs.")
+                console().print(
+                    "Nothing has asked for its runs lately; it starts as soon as 'gatecast serve' or a worker does."
+                )
             if options.wait:
                 follow(api, started["id"])
             else:
@@ -86,9 +91,15 @@ def client() -> Iterator[httpx.Client]:
             raise InputError(f"The server at {url} does not answer ({error}); is it running?") from error
 
 
-def _answer(response: httpx.Response) -> Any:
+def _ask(api: httpx.Client, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+    """Return what the server answers; as Prefect's own client does, ask again while it is too busy."""
     from data.errors import InputError
 
+    for attempt in range(1, ATTEMPTS + 1):
+        response = api.request(method, path, json=body)
+        if response.status_code not in BUSY or attempt == ATTEMPTS:
+            break
+        time.sleep(attempt)
     if response.is_success:
         return response.json()
     if response.status_code == 401:
@@ -107,7 +118,7 @@ def find(api: httpx.Client, name: str) -> dict[str, Any]:
     """
     from data.errors import InputError
 
-    found = _answer(api.post("/deployments/filter", json={"sort": "NAME_ASC"}))
+    found = _ask(api, "POST", "deployments/filter", {"sort": "NAME_ASC"})
     named = [deployment for deployment in found if deployment["name"] == name.rpartition("/")[2]]
     if not named:
         known = ", ".join(deployment["name"] for deployment in found) or "nothing"
@@ -181,7 +192,7 @@ def follow(api: httpx.Client, run_id: str) -> None:
     """Print each state of a run until it ends; one that does not complete ends the command with status 1."""
     shown = None
     while True:
-        state = _answer(api.get(f"/flow_runs/{run_id}"))["state"]
+        state = _ask(api, "GET", f"flow_runs/{run_id}")["state"]
         if state["name"] != shown:
             shown = state["name"]
             console().print(f"  {shown}")

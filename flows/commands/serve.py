@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
+from data.errors import InputError
 from flows.commands.options import CommonOptions, takes
 from flows.terminal import console, explained, print_next, warn
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from prefect.deployments.runner import RunnerDeployment
 
     from flows.deployments import ServeSettings
+    from flows.server import Server
     from flows.settings import Workspace
 
 SETTINGS_FILE = Path("gatecast.toml")
@@ -74,15 +77,14 @@ def serve(options: ServeOptions) -> None:
             return
         with ExitStack() as stack:
             with console(stderr=True).status("Starting Prefect"):
-                address = connect(options, workspace, stack)
+                server = connect(options, workspace, stack)
                 pass_on(settings)
-            run(settings, options.pool, workspace, address)
+            run(settings, options.pool, workspace, server)
         console().print("Stopped; what was under way is recorded.")
 
 
-def connect(options: ServeOptions, workspace: Workspace, stack: ExitStack) -> str:
-    """Start the server, or find the one that the environment names; return the address of its pages."""
-    from data.errors import InputError
+def connect(options: ServeOptions, workspace: Workspace, stack: ExitStack) -> Server | None:
+    """Start the server and return it, or None where the environment names one that runs."""
     from flows.orchestration import use_server
     from flows.server import Server, answers, dashboard_url
 
@@ -90,7 +92,7 @@ def connect(options: ServeOptions, workspace: Workspace, stack: ExitStack) -> st
     if named:
         if not answers(named):
             raise InputError(f"No Prefect server answers at {named}; start it, or unset PREFECT_API_URL.")
-        return named.removesuffix("/api")
+        return None
     running = dashboard_url(workspace)
     if running:
         raise InputError(
@@ -98,7 +100,7 @@ def connect(options: ServeOptions, workspace: Workspace, stack: ExitStack) -> st
         )
     server = stack.enter_context(Server(workspace, options.host, options.port, dashboard=True))
     use_server(server.url)
-    return server.address
+    return server
 
 
 def pass_on(settings: ServeSettings) -> None:
@@ -110,9 +112,10 @@ def pass_on(settings: ServeSettings) -> None:
         os.environ.setdefault(WEBHOOK, str(settings.webhook))
 
 
-def run(settings: ServeSettings, pool: str | None, workspace: Workspace, address: str) -> None:
+def run(settings: ServeSettings, pool: str | None, workspace: Workspace, server: Server | None) -> None:
     """Register the deployments and run what is due, until the process is told to stop."""
-    from flows.deployments import build, register_automations, register_in_pool
+    from flows.automations import register_automations
+    from flows.deployments import build, register_in_pool
     from flows.runs import crash_dead_runs
 
     deployments = list(build(settings, pool))
@@ -120,6 +123,7 @@ def run(settings: ServeSettings, pool: str | None, workspace: Workspace, address
     if pool:
         register_in_pool(deployments, pool)
     crash_dead_runs(workspace)
+    address = server.address if server else os.environ["PREFECT_API_URL"].removesuffix("/api")
     console().print(f"[bold]Dashboard[/bold]  {address}\n")
     for deployment in deployments:
         schedule = deployment.schedules[0].schedule if deployment.schedules else None
@@ -129,15 +133,15 @@ def run(settings: ServeSettings, pool: str | None, workspace: Workspace, address
     console().print(f"[dim]Ctrl-C stops the dashboard{'' if pool else ' and what runs'}.[/dim]")
 
     ended = threading.Event()
-    sweeper = threading.Thread(target=sweep, args=(workspace, ended), daemon=True)
-    sweeper.start()
+    keeper = threading.Thread(target=keep_going, args=(workspace, server, ended), daemon=True)
+    keeper.start()
     try:
         wait() if pool else run_here(deployments, settings.runs_at_once)
     except KeyboardInterrupt:
         console().print("Stopping")
     finally:
         ended.set()
-        sweeper.join()
+        keeper.join()
 
 
 def interrupt(*signal_and_frame: object) -> None:
@@ -162,15 +166,21 @@ def run_here(deployments: Sequence[RunnerDeployment], at_once: int) -> None:
     asyncio.run(runner.start())
 
 
-def sweep(workspace: Workspace, ended: threading.Event) -> None:
-    """Look for runs whose process is gone, again and again."""
+def keep_going(workspace: Workspace, server: Server | None, ended: threading.Event) -> None:
+    """Start the server again should it end, and look for runs whose process is gone, again and again."""
     import httpx
 
     from flows.runs import crash_dead_runs
 
-    while not ended.wait(SWEEP_SECONDS):
+    swept = time.monotonic()
+    while not ended.wait(POLL_SECONDS):
         try:
+            if server is not None and server.revive():
+                warn(f"Prefect's server had ended and runs again; {server.log} may say why.")
+            if time.monotonic() - swept < SWEEP_SECONDS:
+                continue
+            swept = time.monotonic()
             for run in crash_dead_runs(workspace):
                 warn(f"The process of run {run} was gone; the run is marked as crashed.")
-        except httpx.HTTPError as error:
-            warn(f"Prefect's server does not answer ({type(error).__name__}).")
+        except (httpx.HTTPError, RuntimeError, InputError) as error:
+            warn(f"Prefect's server does not answer ({error or type(error).__name__}); trying again.")

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,6 @@ from flows.deployments import (
     TAG,
     DeploymentSettings,
     ServeSettings,
-    automations,
     build,
     parameters,
     read_settings,
@@ -123,8 +121,3 @@ def test_workers_are_given_the_environment_of_a_run(monkeypatch: pytest.MonkeyPa
         environment = deployment.job_variables["env"]
         assert environment["GATECAST_TIME_LIMIT_MINUTES"] == "30"
         assert environment["PREFECT_RESULTS_DEFAULT_SERIALIZER"] == "json"
-
-
-def test_no_run_of_the_dead_lasts_five_minutes() -> None:
-    for automation in automations(ServeSettings(lost_after_seconds=280)):
-        assert automation.trigger.within <= timedelta(seconds=280)

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import http.server
-import json
 import multiprocessing
 import os
 import signal
@@ -17,36 +15,19 @@ from data.errors import InputError
 from flows import runs
 from flows.orchestration import Steps, cancelled, flow, is_retry, task
 from flows.settings import Workspace
+from tests.webhook import listening
 
 
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
-    """What a webhook on this machine was told."""
-    messages: list[dict[str, Any]] = []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            messages.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
-            self.send_response(500 if messages[-1].get("flow") == "refused" else 204)
-            self.end_headers()
-
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        monkeypatch.setenv(runs.WEBHOOK, f"http://127.0.0.1:{server.server_port}/hook")
-        yield messages
-        server.shutdown()
+    """What the webhook was told."""
+    with listening() as (address, told):
+        monkeypatch.setenv(runs.WEBHOOK, address)
+        yield told
 
 
 @flow(name="failing")
 def failing() -> None:
-    raise ValueError("broken")
-
-
-@flow(name="refused")
-def refused() -> None:
     raise ValueError("broken")
 
 
@@ -59,9 +40,11 @@ def test_a_failure_is_told_to_the_webhook(server: str, told: list[dict[str, Any]
     assert message["run_id"] in message["url"]
 
 
-def test_a_webhook_that_refuses_changes_nothing(server: str, told: list[dict[str, Any]]) -> None:
-    with pytest.raises(ValueError, match="broken"):
-        refused()
+def test_a_webhook_that_refuses_changes_nothing(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with listening(status=500) as (address, told):
+        monkeypatch.setenv(runs.WEBHOOK, address)
+        with pytest.raises(ValueError, match="broken"):
+            failing()
     assert len(told) == 1
 
 
@@ -151,26 +134,41 @@ def test_a_run_whose_process_was_killed_is_marked_as_crashed(
     assert process.pid is not None
     os.kill(process.pid, signal.SIGKILL)
     process.join()
+    os.utime(workspace.prefect / "running" / str(run), (0, 0))  # it began long ago
     assert runs.crash_dead_runs(workspace) == [run]
     assert _state(run).is_crashed()
     assert [message["state"] for message in told] == ["Crashed"]
     assert runs.crash_dead_runs(workspace) == []
 
 
-def test_a_run_that_ended_and_one_of_another_server_stay_as_they_are(server: str, workspace: Workspace) -> None:
+def test_a_run_that_ended_and_one_of_another_server_stay_as_they_are(
+    server: str, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from prefect.client.orchestration import get_client
     from prefect.states import Completed
 
     ended, other = _running(server), uuid4()
     with get_client(sync_client=True) as client:
         client.set_flow_run_state(ended, Completed(), force=True)
-    folder = workspace.prefect / "running"
-    folder.mkdir(parents=True)
     for run in (ended, other):
-        (folder / str(run)).touch()
+        with runs.alive(workspace, str(run)):
+            pass
+    monkeypatch.setattr(runs, "RECORD_SECONDS", 0)
     assert runs.crash_dead_runs(workspace) == []
     assert _state(ended).is_completed()
-    assert not list(folder.iterdir())
+    assert not list((workspace.prefect / "running").iterdir())
+
+
+def test_a_run_that_ended_just_now_has_time_to_be_recorded(
+    server: str, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = _running(server)
+    with pytest.raises(KeyboardInterrupt), runs.alive(workspace, str(run)):
+        raise KeyboardInterrupt
+    assert runs.crash_dead_runs(workspace) == []
+    monkeypatch.setattr(runs, "RECORD_SECONDS", 0)
+    assert runs.crash_dead_runs(workspace) == [run]
+    assert _state(run).is_crashed()
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("", None), ("90", 5400.0), ("0.5", 30.0)])

@@ -103,7 +103,9 @@ class Served:
         return done.stdout.split("/flow-run/")[1].split()[0]
 
     def api(self, path: str, json: Any = None) -> Any:
-        with httpx.Client(base_url=f"{self.url}/", timeout=60) as client:
+        login = self.environment.get("PREFECT_API_AUTH_STRING")
+        auth = httpx.BasicAuth(*login.split(":")) if login else None
+        with httpx.Client(base_url=f"{self.url}/", timeout=60, auth=auth) as client:
             answer = client.get(path) if json is None else client.post(path, json=json)
         answer.raise_for_status()
         return answer.json()

@@ -11,10 +11,13 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
-from tests.services.conftest import ENDLESS, Served, free_port, wait_for
+from tests.services.conftest import ENDLESS, GATECAST, Served, free_port, wait_for
+from tests.webhook import listening
 
 BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 PREFECT = str(Path(sys.executable).with_name("prefect"))
@@ -69,13 +72,29 @@ class Worker:
 
 
 @pytest.fixture
-def served(database: str, tmp_path: Path) -> Iterator[Served]:
-    served = Served(tmp_path, "--pool", "gatecast", PREFECT_API_DATABASE_CONNECTION_URL=database)
+def told() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    with listening() as webhook:
+        yield webhook
+
+
+@pytest.fixture
+def served(database: str, tmp_path: Path, told: tuple[str, list[dict[str, Any]]]) -> Iterator[Served]:
+    served = Served(
+        tmp_path,
+        "--pool",
+        "gatecast",
+        webhook=told[0],
+        PREFECT_API_DATABASE_CONNECTION_URL=database,
+        PREFECT_SERVER_API_AUTH_STRING="user:secret",
+        PREFECT_API_AUTH_STRING="user:secret",
+    )
     yield served
     served.stop()
 
 
-def test_workers_share_the_runs_and_the_loss_of_one_loses_none(served: Served, database: str) -> None:
+def test_workers_share_the_runs_and_the_loss_of_one_loses_none(
+    served: Served, told: tuple[str, list[dict[str, Any]]]
+) -> None:
     workers = [Worker(served, name) for name in ("one", "two")]
     try:
         endless = served.begin("nightly", *ENDLESS)
@@ -95,6 +114,7 @@ def test_workers_share_the_runs_and_the_loss_of_one_loses_none(served: Served, d
         free.kill()
         workers.append(Worker(served, "three"))  # the server's port has changed
         wait_for(lambda: served.state(endless) == "Crashed", 200)
+        wait_for(lambda: [message["run_id"] for message in told[1]] == [endless])
         done = served.run("nightly", "--wait")
         assert done.returncode == 0, done.stdout + done.stderr
     finally:
@@ -103,7 +123,7 @@ def test_workers_share_the_runs_and_the_loss_of_one_loses_none(served: Served, d
                 worker.kill()
 
 
-def test_prefect_yaml_deploys_to_the_pool(served: Served) -> None:
+def test_prefect_yaml_deploys_to_the_pool_of_a_server_with_a_password(served: Served) -> None:
     environment = {**served.environment, "PREFECT_API_URL": served.url}
     command = [PREFECT, "--no-prompt", "deploy", "--all"]
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=180)
@@ -116,3 +136,12 @@ def test_prefect_yaml_deploys_to_the_pool(served: Served) -> None:
     assert nightly["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
     assert nightly["parameters"]["settings"]["name"] == "indices"
     assert "flows.forecast.forecast_latest forecast" in deployed
+    assert httpx.post(f"{served.url}/deployments/filter", json={}).status_code == 401
+    report = served.root / "workspace" / "reports" / "report.html"
+    report.parent.mkdir(parents=True, exist_ok=True)
+    report.write_text("what a password protects")
+    assert "password" not in httpx.get(served.url.removesuffix("/api") + "/reports/report.html").text
+    del environment["PREFECT_API_AUTH_STRING"]
+    refused = subprocess.run([GATECAST, "run", "retrain"], env=environment, capture_output=True, text=True)
+    assert refused.returncode == 2
+    assert "set PREFECT_API_AUTH_STRING" in refused.stderr

@@ -1,39 +1,16 @@
 from __future__ import annotations
 
-import http.server
 import json
 import os
 import signal
 import subprocess
-import threading
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
 from tests.services.conftest import ENDLESS, GATECAST, Served, wait_for
-
-
-@pytest.fixture
-def webhook() -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """A webhook on this machine: its address, and what it was told."""
-    told: list[dict[str, Any]] = []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            told.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/", told
-        server.shutdown()
+from tests.webhook import listening
 
 
 def test_a_served_deployment_runs_on_demand_with_settings_of_its_own(served: Served) -> None:
@@ -86,38 +63,56 @@ def test_a_second_run_of_a_deployment_is_cancelled(served: Served) -> None:
     wait_for(lambda: served.state(first) == "Cancelled")
 
 
-def test_ctrl_c_stops_all_and_loses_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
+def test_it_stops_cleanly_and_loses_nothing(tmp_path: Path, how: signal.Signals) -> None:
     served = Served(tmp_path)
     run = served.begin("nightly", *ENDLESS)
     wait_for(lambda: served.training(run))
     children = served.children()
     assert set(children) == {"server", "run"}
+    if how == signal.SIGTERM:  # as systemd and containers send it: to the process alone
+        served.process.terminate()
+        served.process.wait(60)
     assert served.stop() == 0
     for process in children.values():
         with pytest.raises(ProcessLookupError):
             os.kill(process, 0)
     assert not (tmp_path / "workspace" / "prefect" / "dashboard.json").exists()
     served.start()
-    assert served.state(run) == "Crashed"
+    wait_for(lambda: served.state(run) in ("Crashed", "Cancelled"))
     served.stop()
 
 
-def test_a_killed_run_is_reported_and_the_next_goes_on_where_it_stopped(
-    tmp_path: Path, webhook: tuple[str, list[dict[str, Any]]]
-) -> None:
-    address, told = webhook
-    served = Served(tmp_path, webhook=address)
-    endless = served.begin("nightly", *ENDLESS)
-    wait_for(lambda: served.training(endless))
-    os.kill(served.children()["run"], signal.SIGKILL)
-    wait_for(lambda: served.state(endless) == "Crashed")
-    (message,) = wait_for(lambda: told)
+def test_a_server_that_ends_is_started_again_and_the_run_goes_on(served: Served) -> None:
+    run = served.begin("retrain", "--set", "name=steady", "--set", "model.max_epochs=40", "--set", "model.patience=40")
+    wait_for(lambda: served.state(run) == "Running")
+    os.kill(served.children()["server"], signal.SIGKILL)
+    wait_for(lambda: "runs again" in served.said())
+    wait_for(lambda: served.state(run) == "Completed", 120)
+    assert served.run("nightly", "--set", "model.max_epochs=1", "--wait").returncode == 0
+
+
+def test_prefect_itself_can_start_a_run(served: Served) -> None:
+    environment = {**served.environment, "PREFECT_API_URL": served.url}
+    command = [str(Path(GATECAST).with_name("prefect")), "deployment", "run", "retrain/nightly", "--watch"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_killed_run_is_reported_and_the_next_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    with listening() as (address, told):
+        served = Served(tmp_path, webhook=address)
+        endless = served.begin("nightly", *ENDLESS)
+        wait_for(lambda: served.training(endless))
+        os.kill(served.children()["run"], signal.SIGKILL)
+        wait_for(lambda: served.state(endless) == "Crashed")
+        (message,) = wait_for(lambda: told)
     assert (message["flow"], message["state"]) == ("retrain", "Crashed")
     assert endless in message["url"]
-    # The slot and the model's lock are free at once, and training goes on.
+    # The slot and the model's lock are free at once, and training goes on from the last epoch.
     again = served.begin("nightly", *ENDLESS)
     wait_for(lambda: served.state(again) == "Running")
-    wait_for(lambda: len(list((tmp_path / "workspace/models/nightly/.training").glob("*"))) == 1)
+    assert len(list((served.models / "nightly" / ".training").iterdir())) == 1
     served.stop()
 
 
@@ -130,7 +125,7 @@ def test_kill_9_of_everything_leaves_no_run_running_and_no_slot_held(tmp_path: P
     served.process.wait()
     wait_for(lambda: not Path(f"/proc/{children['server']}").exists())  # the server ends with its parent
     served.start()
-    assert served.state(endless) == "Crashed"
+    wait_for(lambda: served.state(endless) == "Crashed")
     done = served.run("nightly", "--wait")
     assert done.returncode == 0, done.stdout + done.stderr
     assert served.champion("nightly").startswith("v0001-")
