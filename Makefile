@@ -40,6 +40,7 @@ lint: .venv/installed-lint
 	$(VENV)/mypy
 	$(VENV)/lint-imports
 	$(VENV)/hadolint Dockerfile
+	$(VENV)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
 
 bench: .venv-bench/installed
 	$(BENCH)/python -m benchmarks $(ARGS)
