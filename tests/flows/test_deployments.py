@@ -87,7 +87,6 @@ def test_names_in_settings_are_parameters_of_the_flow_or_of_its_settings() -> No
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_flow_runs_on_demand_with_a_form_that_explains_itself(kind: str) -> None:
     (deployment,) = (deployment for deployment in build(ServeSettings()) if deployment.name == kind)
-    assert deployment.flow_name == kind
     assert deployment.schedules == []
     assert deployment.description == KINDS[kind].about
     assert TAG in deployment.tags
