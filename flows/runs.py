@@ -95,6 +95,26 @@ def crash_dead_runs(workspace: Workspace) -> list[UUID]:
     return marked
 
 
+def crash_pending_runs(tag: str) -> list[UUID]:
+    """Mark the runs with a tag that were about to start as crashed; for who comes to start them, and is alone."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import (
+        FlowRunFilter,
+        FlowRunFilterState,
+        FlowRunFilterStateType,
+        FlowRunFilterTags,
+    )
+    from prefect.client.schemas.objects import StateType
+
+    pending = FlowRunFilter(
+        tags=FlowRunFilterTags(all_=[tag]),
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PENDING])),
+    )
+    with get_client(sync_client=True) as client:
+        runs = [run.id for run in client.read_flow_runs(flow_run_filter=pending)]
+    return [run for run in runs if _crash(run)]
+
+
 def _crash(run: UUID) -> bool:
     from prefect.client.orchestration import get_client
     from prefect.exceptions import ObjectNotFound

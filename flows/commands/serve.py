@@ -115,13 +115,18 @@ def pass_on(settings: ServeSettings) -> None:
 def run(settings: ServeSettings, pool: str | None, workspace: Workspace, server: Server | None) -> None:
     """Register the deployments and run what is due, until the process is told to stop."""
     from flows.automations import register_automations
-    from flows.deployments import build, register_in_pool
-    from flows.runs import crash_dead_runs
+    from flows.deployments import TAG, build, register_in_pool
+    from flows.runs import crash_dead_runs, crash_pending_runs
 
     deployments = list(build(settings, pool))
-    register_automations(settings)
+    if pool or server is None:
+        # Runs may be on machines that share no files with the server. Where all is on one machine, its locks tell more,
+        # and the server's SQLite file is spared a write or two for each event.
+        register_automations(settings)
     if pool:
         register_in_pool(deployments, pool)
+    else:
+        crash_pending_runs(TAG)
     crash_dead_runs(workspace)
     address = server.address if server else os.environ["PREFECT_API_URL"].removesuffix("/api")
     console().print(f"[bold]Dashboard[/bold]  {address}\n")

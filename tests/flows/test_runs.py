@@ -106,11 +106,16 @@ def _hold(root: str, run: str, begun: Any) -> None:
 
 def _running(server: str) -> UUID:
     """Return a flow run that the server believes to be running."""
-    from prefect.client.orchestration import get_client
     from prefect.states import Running
 
+    return _made(Running())
+
+
+def _made(state: Any, *tags: str) -> UUID:
+    from prefect.client.orchestration import get_client
+
     with get_client(sync_client=True) as client:
-        return client.create_flow_run(failing, state=Running()).id
+        return client.create_flow_run(failing, state=state, tags=tags).id
 
 
 def _state(run: UUID) -> Any:
@@ -169,6 +174,16 @@ def test_a_run_that_ended_just_now_has_time_to_be_recorded(
     monkeypatch.setattr(runs, "RECORD_SECONDS", 0)
     assert runs.crash_dead_runs(workspace) == [run]
     assert _state(run).is_crashed()
+
+
+def test_runs_that_nobody_starts_any_more_are_marked_as_crashed(server: str) -> None:
+    from prefect.states import Pending, Running, Scheduled
+
+    left, others = _made(Pending(), "a"), [_made(Pending(), "b"), _made(Running(), "a"), _made(Scheduled(), "a")]
+    before = [_state(run).type for run in others]
+    assert runs.crash_pending_runs("a") == [left]
+    assert _state(left).is_crashed()
+    assert [_state(run).type for run in others] == before
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("", None), ("90", 5400.0), ("0.5", 30.0)])
