@@ -117,7 +117,6 @@ def test_the_page_of_a_run_shows_its_steps_and_artifacts(
     browser.wait_for("button, a, li", "Artifacts").click()
     for kind in artifacts:
         browser.wait_for("main, body", f"sample-range-{kind}")
-    browser.keep("dashboard-artifacts")
 
 
 def test_the_scores_are_a_table_with_the_baselines(browser: Browser, artifacts: dict[str, str]) -> None:
