@@ -125,7 +125,7 @@ def run(settings: ServeSettings, pool: str | None, workspace: Workspace, server:
         register_automations(settings)
     if pool:
         register_in_pool(deployments, pool)
-    else:
+    elif server is not None:
         crash_pending_runs(TAG)
     crash_dead_runs(workspace)
     address = server.address if server else os.environ["PREFECT_API_URL"].removesuffix("/api")
