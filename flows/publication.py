@@ -69,6 +69,8 @@ def publish(
         "Forecast against actual over the test period": _inline(Path(evaluated["picture"])),
         "Loss by epoch": _inline(Path(evaluated["losses"])),
     }
+    if "attention" in evaluated:
+        pictures["Share of each step in the attention of the test forecasts"] = _inline(Path(evaluated["attention"]))
     report = Path(evaluated["evaluation"]).with_name("report.html")
     with atomic_file(report) as temporary:
         temporary.write_text(
