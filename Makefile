@@ -6,17 +6,22 @@ PEERS := .venv-peers/bin
 
 BENCH := .venv-bench/bin
 
-.PHONY: retrain test test-peers bench lint golden clean help
+.PHONY: retrain dashboard test test-peers test-services bench lint golden clean help
 
 help:
 	@echo "make retrain     train, evaluate, promote and forecast on the sample data (ARGS='--help' for the options)"
+	@echo "make dashboard   serve the dashboard on http://127.0.0.1:4200 and run what gatecast.toml says (ARGS='--port 4201')"
 	@echo "make test        run the tests"
 	@echo "make test-peers  compare with torch, pytorch-crf and ONNX Runtime, in an environment of their own"
+	@echo "make test-services  run the tests that need a server, PostgreSQL or a browser"
 	@echo "make bench       measure speed beside torch, ONNX Runtime and neuralforecast (ARGS='--quick' for a minute's worth)"
 	@echo "make lint        ruff, mypy, import-linter"
 
 retrain: .venv/installed
 	$(VENV)/gatecast retrain $(ARGS)
+
+dashboard: .venv/installed
+	$(VENV)/gatecast serve $(ARGS)
 
 test: .venv/installed-test
 	$(VENV)/python -m pytest $(ARGS)
@@ -24,11 +29,18 @@ test: .venv/installed-test
 test-peers: .venv-peers/installed
 	$(PEERS)/python -m pytest tests/peers $(ARGS)
 
+# Debian's PostgreSQL and Chromium, where they are missing and may be installed; else the tests say that they skip.
+test-services: .venv/installed-services
+	tests/services/install
+	$(VENV)/python -m pytest tests/services $(ARGS)
+
 lint: .venv/installed-lint
 	$(VENV)/ruff check .
 	$(VENV)/ruff format --check .
 	$(VENV)/mypy
 	$(VENV)/lint-imports
+	$(VENV)/hadolint Dockerfile
+	$(VENV)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
 
 bench: .venv-bench/installed
 	$(BENCH)/python -m benchmarks $(ARGS)
@@ -47,6 +59,10 @@ golden: .venv-peers/installed
 
 .venv/installed-test: .venv/installed
 	$(VENV)/python $(PIP) install -c constraints.txt -e '.[test]'
+	touch $@
+
+.venv/installed-services: .venv/installed-test
+	$(VENV)/python $(PIP) install -c constraints.txt -e '.[test,services]'
 	touch $@
 
 .venv/installed-lint: .venv/installed-test

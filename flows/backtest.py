@@ -32,6 +32,7 @@ from flows.orchestration import (
     update_progress_artifact,
 )
 from flows.promotion import compare
+from flows.publication import publish_scores
 from flows.registry import Registry
 from flows.settings import BacktestSettings, Workspace
 from flows.targets import DISPLAYS, series_frame, target_of
@@ -184,7 +185,7 @@ def score(predictions: str, settings: BacktestSettings, directory: str) -> Outpu
             },
         ),
     }
-    report.publish(f"{settings.name} backtest", scores, sentence, written["picture"])
+    publish_scores(f"{settings.name} backtest", scores, sentence, written["picture"])
     return {
         **{name: str(path) for name, path in written.items()},
         "files": hashes(*written.values()),

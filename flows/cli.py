@@ -13,6 +13,8 @@ from flows.commands.forecast import forecast
 from flows.commands.models import models
 from flows.commands.monitor import monitor
 from flows.commands.retrain import retrain
+from flows.commands.run import run
+from flows.commands.serve import serve
 from flows.commands.tag import tag
 from flows.commands.text import app as text
 
@@ -49,6 +51,8 @@ app.add_typer(data, name="data")
 app.add_typer(models)
 app.add_typer(text)
 app.add_typer(tag)
+app.command()(serve)
+app.command()(run)
 app.command()(doctor)
 
 

@@ -1,72 +1,51 @@
 """Prefect as this project uses it; every other module takes what it needs of Prefect from here.
 
-Prefect reads its settings when it is first imported, so the defaults below are set before that. What the user has set
-stays.
+Prefect reads its settings when it is first imported, so `flows.server.set_environment` comes before that.
 
-Three things are added to Prefect's own:
+Four things are added to Prefect's own:
 
 - a task's result is JSON, and it is answered from cache while its inputs, the code and the files it wrote are
   unchanged;
 - a finished flow waits until the server has recorded its task runs: the embedded server drops what is still queued when
   the process ends;
-- the embedded server does not see Ctrl-C, so that an interrupted run is still recorded as such.
+- a run that fails, crashes or is cancelled is reported, and one whose process is gone does not stay "Running"
+  (`flows.runs`);
+- the server of a single command is ours (`flows.server`), unless one runs already.
 """
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import json
 import os
 import re
-import signal
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 from uuid import UUID
 
 from data.errors import InputError
 from data.store import sha256_file
+from flows.runs import WhenBusy, alive, crash_dead_runs, one_at_a_time, report, time_limit_seconds
+from flows.server import Server, dashboard_url, set_environment
 from flows.settings import Workspace
 from flows.terminal import print_step, warn
 
-ENVIRONMENT = {
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "DO_NOT_TRACK": "1",
-    "PREFECT_SERVER_UI_V2_ENABLED": "false",  # the v2 UI calls an outside host
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
-    "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",  # Prefect's own choice is pickle
-    # Errors reach the terminal as one sentence of ours; the log of the run, on the server, has all of it.
-    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
-}
-
-
-def _set_environment(workspace: Workspace) -> None:
-    for name, value in {**ENVIRONMENT, "PREFECT_HOME": str(workspace.prefect)}.items():
-        os.environ.setdefault(name, value)
-    try:
-        # Prefect makes its own folder, but not the one above it.
-        workspace.root.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=workspace.root):
-            pass  # Prefect's server would only time out in a folder that cannot be written to
-    except OSError as error:
-        raise InputError(
-            f"{workspace.root} cannot be written to ({error.strerror}); name another --workspace."
-        ) from error
-
-
-_set_environment(Workspace.from_environment())
+set_environment(Workspace.from_environment())
 
 # ruff: noqa: E402
 import prefect
-from prefect import Task, flow, get_run_logger
+import prefect.runtime
+from prefect import Task, get_run_logger
 from prefect.artifacts import (
+    create_link_artifact,
     create_markdown_artifact,
     create_progress_artifact,
     create_table_artifact,
@@ -75,35 +54,43 @@ from prefect.artifacts import (
 from prefect.cache_policies import NO_CACHE, CachePolicy
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import TaskRunFilter, TaskRunFilterId
-from prefect.client.schemas.objects import State
-from prefect.context import TaskRunContext
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.context import TaskRunContext, refresh_global_settings_context
 from prefect.events import emit_event
 from prefect.results import ResultStore
+from prefect.runner import Runner
 from prefect.settings import PREFECT_API_URL
+from prefect.states import Cancelled
 from prefect.transactions import Transaction, get_transaction, transaction
 from prefect.types import DateTime
 
 __all__ = [
     "Output",
+    "Runner",
     "State",
     "Steps",
     "Transaction",
     "Unchanged",
     "artifact_key",
+    "cancelled",
     "code_version",
+    "create_link_artifact",
     "create_markdown_artifact",
     "create_progress_artifact",
     "create_table_artifact",
     "digest",
     "emit_event",
     "flow",
+    "flow_parameters",
     "get_transaction",
     "hashes",
     "is_in_run",
+    "is_retry",
     "start_embedded_server",
     "task",
     "transaction",
     "update_progress_artifact",
+    "use_server",
 ]
 
 P = ParamSpec("P")
@@ -111,6 +98,18 @@ R = TypeVar("R", bound=Mapping[str, Any])
 
 Output = dict[str, Any]
 """What a step returns, in JSON values: ``summary``, a line for people, paths, and with a cached step its ``files``."""
+
+if TYPE_CHECKING:
+    from prefect import flow
+else:
+    # Prefect's `flow` with what every run has: the hooks and the time limit.
+    flow = partial(
+        prefect.flow,
+        on_failure=[report],
+        on_crashed=[report],
+        on_cancellation=[report],
+        timeout_seconds=time_limit_seconds(),
+    )
 
 LONG_AGO = DateTime(2000, 1, 1, tzinfo=UTC)
 RECORD_LIMIT_SECONDS = 60.0
@@ -183,7 +182,9 @@ def _is_intact(store: ResultStore, key: str) -> bool:
         return False
 
 
-def task(run_name: str, *, cached: bool, ignore: tuple[str, ...] = ()) -> Callable[[Callable[P, R]], Task[P, R]]:
+def task(
+    run_name: str, *, cached: bool, ignore: tuple[str, ...] = (), retries: int = 0
+) -> Callable[[Callable[P, R]], Task[P, R]]:
     """Make a Prefect task whose result is stored as JSON.
 
     Parameters
@@ -194,18 +195,26 @@ def task(run_name: str, *, cached: bool, ignore: tuple[str, ...] = ()) -> Callab
         Whether `Unchanged` answers for it. A step that looks at the outside world is never answered from cache.
     ignore : tuple of str
         Inputs that do not change the result.
+    retries : int
+        How often it is tried again where it fails, other than by wrong input.
     """
     return prefect.task(
         task_run_name=run_name,
         cache_policy=Unchanged(ignore=ignore) if cached else NO_CACHE,
         persist_result=cached,
         result_serializer="json",
+        retries=retries,
+        retry_condition_fn=_may_pass,
     )
 
 
 def is_in_run() -> bool:
     """Tell whether a task is running, and not its bare function."""
     return TaskRunContext.get() is not None
+
+
+def _may_pass(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
+    return not isinstance(state.result(raise_on_failure=False), InputError)
 
 
 class Steps:
@@ -222,8 +231,10 @@ class Steps:
     def __init__(self) -> None:
         self.records: list[dict[str, Any]] = []
         self._task_runs: list[UUID] = []
+        self._held = ExitStack()
 
     def __enter__(self) -> Self:
+        self._held.enter_context(alive(Workspace.from_environment(), str(prefect.runtime.flow_run.id)))
         return self
 
     def __call__(self, step: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -243,9 +254,14 @@ class Steps:
         """Wait at the end for further task runs, such as those that were submitted to a task runner."""
         self._task_runs += task_runs
 
+    def alone(self, directory: Path, when_busy: WhenBusy) -> bool:
+        """Keep other runs from the model that lives in a directory, until the steps end; see `one_at_a_time`."""
+        return self._held.enter_context(one_at_a_time(directory, when_busy))
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._held.close()
         missing = wait_until_recorded(self._task_runs)
         if missing:
             warn(f"{missing} of {len(self._task_runs)} task runs are not on record; Prefect's dashboard lacks them.")
@@ -269,21 +285,38 @@ def wait_until_recorded(task_runs: Sequence[UUID], limit_seconds: float = RECORD
 
 
 def start_embedded_server() -> None:
-    """Start Prefect's embedded server, unless ``PREFECT_API_URL`` names a running one.
+    """Start a server for this process, unless ``PREFECT_API_URL`` names one or a dashboard runs on the workspace.
 
-    Ctrl-C goes to every process of the terminal. The server must outlive it to record the end of the run, so it is
-    started from a thread in which SIGINT is blocked, which a child process inherits; it ends with this process all the
-    same.
+    A run of an earlier process that was killed is marked as crashed.
     """
-    if PREFECT_API_URL.value():
-        return
+    workspace = Workspace.from_environment()
+    if not PREFECT_API_URL.value():
+        url = dashboard_url(workspace)
+        if url is None:
+            server = Server(workspace)
+            server.start()
+            atexit.register(server.stop)
+            url = server.url
+        use_server(url)
+    crash_dead_runs(workspace)
 
-    def block_interrupts() -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
-    def start() -> None:
-        with get_client(sync_client=True) as client:
-            client.hello()
+def use_server(url: str) -> None:
+    """Let this process, and those it starts, use the server with this API."""
+    os.environ["PREFECT_API_URL"] = url
+    refresh_global_settings_context()
 
-    with ThreadPoolExecutor(1, initializer=block_interrupts) as thread:
-        thread.submit(start).result()
+
+def is_retry() -> bool:
+    """Tell whether the present task run, or the flow run it belongs to, has been tried before."""
+    return (prefect.runtime.task_run.run_count or 0) > 1 or (prefect.runtime.flow_run.run_count or 0) > 1
+
+
+def flow_parameters() -> dict[str, Any]:
+    """Return the parameters of the present flow run."""
+    return dict(prefect.runtime.flow_run.parameters)
+
+
+def cancelled(message: str) -> Any:
+    """Return what a flow returns, instead of its result, in order to end as cancelled."""
+    return Cancelled(message=message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -10,11 +11,11 @@ from uuid import UUID
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from flows.orchestration import create_progress_artifact, update_progress_artifact
+from flows.orchestration import artifact_key, create_progress_artifact, update_progress_artifact
 from flows.terminal import console
 from lstm.train import EpochRecord
 
-UPDATE_SECONDS = 0.5
+UPDATE_SECONDS = 2.0
 
 
 class _Progress:
@@ -26,13 +27,16 @@ class _Progress:
         What is counted, such as "epoch".
     update_seconds : float
         Between two updates of the artifact, each of which the work waits for.
+    key : str
+        Of the artifact; it stays the same from run to run.
     work : str
-        What it is; the artifact's key is the same in small letters.
+        What it is.
     """
 
-    def __init__(self, unit: str, update_seconds: float, work: str = "Training") -> None:
-        self._update_seconds, self._work = update_seconds, work
-        self.completed, self.total, self._unit = 0, 0, unit
+    def __init__(self, unit: str, update_seconds: float, key: str, work: str = "Training") -> None:
+        self._update_seconds, self._work, self._unit = update_seconds, work, unit
+        self.completed, self.total = 0, 0
+        self._begun, self._done_before = time.monotonic(), -1  # not known yet
         terminal = console()
         self._bar = Progress(
             TextColumn(f"  {unit} {{task.completed:,}}/{{task.total:,}}"),
@@ -45,20 +49,29 @@ class _Progress:
         )
         self._row = self._bar.add_task("starting", total=1)
         # Typed as if it might be a coroutine; called from a plain function it is not.
-        self._artifact = cast(UUID, create_progress_artifact(0.0, key=work.lower(), description=work))
+        self._artifact = cast(UUID, create_progress_artifact(0.0, key=key, description=f"{work} starts"))
         self._updated = time.monotonic()
 
     def __enter__(self) -> Self:
         self._bar.start()
         return self
 
-    def show(self, completed: int, total: int, description: str) -> None:
-        """Show how far the work is."""
+    def show(self, completed: int, total: int, description: str, counts: bool = True) -> None:
+        """Show how far the work is; `counts` says that this run did it, and not one that it goes on from."""
         self.completed, self.total = completed, total
+        if not counts or self._done_before < 0:
+            self._done_before = completed - counts
         self._bar.update(self._row, completed=completed, total=total, description=description)
         if time.monotonic() - self._updated > self._update_seconds:
-            update_progress_artifact(self._artifact, progress=100 * completed / total, description=description)
+            text = f"{self._unit.capitalize()} {completed:,} of {total:,}: {description}"
+            text += f", at most {self._seconds_left():.0f} s left"
+            update_progress_artifact(self._artifact, progress=100 * completed / total, description=text)
             self._updated = time.monotonic()
+
+    def _seconds_left(self) -> float:
+        """Return how long the rest takes at the speed so far; early stopping may end it sooner."""
+        done = self.completed - self._done_before
+        return (self.total - self.completed) * (time.monotonic() - self._begun) / max(done, 1)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -81,25 +94,33 @@ class TrainingProgress(_Progress):
     ----------
     max_epochs : int
         Epochs at most; early stopping may end sooner.
+    name : str
+        What is trained; the artifact's key starts with it.
     describe : callable
         Turns a record into a few words.
     """
 
-    def __init__(self, max_epochs: int, describe: Callable[[EpochRecord], str] = describe_losses) -> None:
-        super().__init__("epoch", UPDATE_SECONDS)
+    def __init__(self, max_epochs: int, name: str, describe: Callable[[EpochRecord], str] = describe_losses) -> None:
+        super().__init__("epoch", UPDATE_SECONDS, artifact_key(name, "training"))
         self.total, self._describe = max_epochs, describe
         self._bar.update(self._row, total=max_epochs)
 
     def __call__(self, record: EpochRecord) -> None:
         """Show an epoch."""
-        self.show(record.epoch, self.total, self._describe(record))
+        self.show(record.epoch, self.total, self._describe(record), counts=math.isfinite(record.seconds))
 
 
 class StepProgress(_Progress):
-    """Shows the steps of a training whose epochs are long."""
+    """Shows the steps of a training whose epochs are long.
 
-    def __init__(self) -> None:
-        super().__init__("step", 10 * UPDATE_SECONDS)
+    Parameters
+    ----------
+    name : str
+        What is trained; the artifact's key starts with it.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__("step", 2 * UPDATE_SECONDS, artifact_key(name, "training"))
         self._validation = ""
 
     def after_step(self, step: int, total: int, loss: float) -> None:
@@ -121,7 +142,7 @@ class FetchProgress(_Progress):
     """
 
     def __init__(self, symbols: int) -> None:
-        super().__init__("symbol", UPDATE_SECONDS, "Fetching")
+        super().__init__("symbol", UPDATE_SECONDS, "fetch", "Fetching")
         self.total = symbols
         self._bar.update(self._row, total=symbols)
 

@@ -1,11 +1,10 @@
-"""Pictures of an evaluation, and what of it goes to Prefect's dashboard."""
+"""Pictures and tables of an evaluation."""
 
 from __future__ import annotations
 
 import base64
 import io
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,6 @@ import pandas as pd
 
 from data.store import atomic_file
 from flows.evaluation import ALL_SERIES, LABELS, MODEL
-from flows.orchestration import create_markdown_artifact, create_table_artifact
 from flows.targets import Display
 from flows.terminal import figure
 
@@ -151,24 +149,14 @@ def save_picture(figure: Figure, path: Path) -> None:
         small.save(temporary, format="PNG", optimize=True)
 
 
-def publish(name: str, scores: Sequence[Mapping[str, Any]], sentence: str, picture: Path) -> None:
-    """Show scores and picture on Prefect's dashboard; has to be called within a task run."""
-    key = artifact_key(name)
-    create_table_artifact(table=score_table(scores), key=f"{key}-scores", description=sentence)
-    shown = embedded_picture(picture, "Forecast against actual over the test period")
-    markdown = f"{sentence}\n\n{shown}\n"
-    create_markdown_artifact(markdown, key=f"{key}-forecast", description=f"Test period of {name}")
-
-
-def artifact_key(name: str) -> str:
-    """Turn a model's name into what an artifact's key may hold."""
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-
-
 def embedded_picture(picture: Path, title: str) -> str:
     """Return Markdown that holds a PNG file itself."""
-    encoded = base64.b64encode(picture.read_bytes()).decode()
-    return f"![{title}](data:image/png;base64,{encoded})"
+    return f"![{title}]({inline(picture)})"
+
+
+def inline(picture: Path) -> str:
+    """Return a PNG file as a URL that holds it."""
+    return f"data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}"
 
 
 def score_table(scores: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:

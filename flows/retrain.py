@@ -10,12 +10,14 @@ are Parquet, safetensors and JSON. To follow the road down to a single gate of t
 5. ``kernels/scalar.py``, the mathematics of one unit.
 
 A step whose inputs, code and files are unchanged is answered from cache (`flows.orchestration.Unchanged`). `ingest` and
-`promote` always run, since they look at the world outside: the data, and the present champion.
+`promote` always run, since they look at the world outside: the data, and the present champion; so does `publish`, so
+that the page of every run shows what became of it.
 """
 
 from __future__ import annotations
 
 import math
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,16 +34,21 @@ from flows.orchestration import (
     Output,
     Steps,
     Transaction,
+    cancelled,
     code_version,
     digest,
     flow,
+    flow_parameters,
     get_transaction,
     hashes,
+    is_retry,
     task,
     transaction,
 )
 from flows.progress import TrainingProgress
+from flows.publication import publish
 from flows.registry import Registry
+from flows.runs import WhenBusy
 from flows.settings import GateSettings, RetrainSettings, Workspace
 from flows.targets import DISPLAYS, series_frame, target_of
 from lstm import load
@@ -51,8 +58,16 @@ from lstm.forecaster import Forecaster
 DEFAULTS = RetrainSettings()
 
 
-@flow(name="retrain")
-def retrain(settings: RetrainSettings = DEFAULTS, resume: bool = False, force: bool = False) -> dict[str, Any]:
+def run_name() -> str:
+    """Return the name of a run, for people: its model, as far as it is known, and the time."""
+    settings = RetrainSettings.model_validate(flow_parameters()["settings"])
+    return f"{settings.name or settings.data.origin} {datetime.now().astimezone():%Y-%m-%d %H:%M}"
+
+
+@flow(name="retrain", flow_run_name=run_name)
+def retrain(
+    settings: RetrainSettings = DEFAULTS, resume: bool = False, force: bool = False, when_busy: WhenBusy = "wait"
+) -> dict[str, Any]:
     """Train a model on the latest data, hold it against the baselines and the champion, and forecast with the winner.
 
     Parameters
@@ -63,6 +78,8 @@ def retrain(settings: RetrainSettings = DEFAULTS, resume: bool = False, force: b
         Go on with an interrupted training of the same data, code and settings; it ends with the same bits.
     force : bool
         Run every step again, even where nothing has changed.
+    when_busy : {"wait", "cancel"}
+        Whether this run waits or is cancelled where another retrain of the same model is under way.
 
     Returns
     -------
@@ -77,6 +94,8 @@ def retrain(settings: RetrainSettings = DEFAULTS, resume: bool = False, force: b
         # Whether a version may replace another is no part of it, so the gate takes a way of its own.
         gate, settings = settings.gate, settings.model_copy(update={"gate": GateSettings()})
         registry = Registry(workspace.models / str(settings.name))
+        if not step.alone(registry.directory, when_busy):
+            return cancelled(f"Another retrain of {registry.name} is under way.")
         registry.champion()  # a damaged pointer is better found before the training than after it
 
         windows = evaluation.sequence_settings(settings)
@@ -107,6 +126,7 @@ def retrain(settings: RetrainSettings = DEFAULTS, resume: bool = False, force: b
         tracked = (
             step(tracking.track, str(registry.directory), version, evaluated, promoted) if tracking.wanted() else None
         )
+        published = step(publish, settings, bars, evaluated, version, promoted, forecasts)
     return {
         "settings": settings.to_dict(),
         "steps": step.records,
@@ -118,6 +138,7 @@ def retrain(settings: RetrainSettings = DEFAULTS, resume: bool = False, force: b
         "promote": promoted,
         "forecast": forecasts,
         "track": tracked,
+        "publish": published,
     }
 
 
@@ -141,13 +162,13 @@ def build_sequences(
     }
 
 
-@task("train", cached=True, ignore=("resume",))
+@task("train", cached=True, ignore=("resume",), retries=2)
 def train(sequences: str, settings: ForecasterSettings, directory: str, resume: bool) -> Output:
     """Fit the LSTM; each epoch leaves a checkpoint in `directory`, from which an interrupted training can go on."""
-    folder = Path(directory)
+    folder, resume = Path(directory), resume or is_retry()
     begun = resume and any(folder.glob("epoch-*"))
     model = Forecaster.from_settings(settings)
-    with TrainingProgress(settings.max_epochs) as progress:
+    with TrainingProgress(settings.max_epochs, folder.parent.parent.name) as progress:
         model.fit_sequences(read_sequences(Path(sequences)), checkpoints=folder, resume=resume, on_epoch=progress)
     model.save(folder / "model", overwrite=True)
     note = "went on with the interrupted training, " if begun else "found nothing to resume, " if resume else ""
@@ -190,7 +211,6 @@ def evaluate(model: str, sequences: str, bars: str, settings: RetrainSettings, d
         windows, weights = forecaster.attention_of_windows(read_sequences(Path(sequences)), TEST)
         title = f"{settings.name}: share of each step in the attention of the test forecasts"
         written["attention"] = plot_attention(windows, weights, title, folder / "attention.png")
-    report.publish(str(settings.name), scores, sentence, written["picture"])
     return {
         **{name: str(path) for name, path in written.items()},
         "files": hashes(*written.values()),

@@ -124,7 +124,7 @@ def train(
     model = Tagger.from_settings(settings)
     dev = (texts["dev"].sentences, texts["dev"].tags) if "dev" in texts else None
     read = read_vectors(vectors, max_vectors) if vectors else None
-    with TrainingProgress(settings.max_epochs, _describe) as progress:
+    with TrainingProgress(settings.max_epochs, folder.parent.parent.name, _describe) as progress:
         model.fit(
             texts["train"].sentences, texts["train"].tags, dev=dev, vectors=read, checkpoints=folder, resume=resume,
             on_epoch=progress,

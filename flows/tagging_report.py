@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from flows.orchestration import create_markdown_artifact, create_table_artifact
-from flows.report import ACTUAL, FORECAST, MARK, STYLE, artifact_key, embedded_picture, save_picture
+from flows.orchestration import artifact_key, create_markdown_artifact, create_table_artifact
+from flows.report import ACTUAL, FORECAST, MARK, STYLE, embedded_picture, save_picture
 from lstm.train import EpochRecord
 
 OUTSIDE = "O"

@@ -23,6 +23,7 @@ from flows import report
 from flows.orchestration import (
     Output,
     Steps,
+    artifact_key,
     code_version,
     create_markdown_artifact,
     create_table_artifact,
@@ -145,7 +146,7 @@ def train(text: str, settings: CharLMSettings, name: str, directory: str, resume
     folder = Path(directory)
     begun = resume and any(folder.glob("epoch-*"))
     model = CharLM.from_settings(settings)
-    with StepProgress() as progress:
+    with StepProgress(name) as progress:
 
         def after_epoch(record: EpochRecord) -> None:
             progress.after_epoch(record)
@@ -177,7 +178,7 @@ def _publish_sample(model: CharLM, name: str, record: EpochRecord) -> None:
     # Four blanks make it a block of code whatever it holds.
     block = "\n".join(f"    {line}" for line in sample.splitlines())
     heading = f"Epoch {record.epoch}, {record.step:,} steps: {record.validation_loss:.3f} nats per token on validation"
-    create_markdown_artifact(f"{heading}\n\n{block}\n", key=f"{report.artifact_key(name)}-sample", description=heading)
+    create_markdown_artifact(f"{heading}\n\n{block}\n", key=f"{artifact_key(name)}-sample", description=heading)
 
 
 @task("evaluate {name}", cached=True)
@@ -198,7 +199,7 @@ def evaluate(model: str, text: str, name: str, directory: str) -> Output:
     }
     with atomic_file(written["sample"]) as temporary:
         temporary.write_text(sample, encoding="utf-8")
-    key, shown = report.artifact_key(name), report.embedded_picture(written["losses"], "Loss by epoch")
+    key, shown = artifact_key(name), report.embedded_picture(written["losses"], "Loss by epoch")
     create_table_artifact(table=score_rows(scores), key=f"{key}-scores", description=sentence)
     create_markdown_artifact(f"{sentence}\n\n{shown}\n", key=f"{key}-losses", description=f"Training of {name}")
     return {

@@ -139,9 +139,10 @@ def server() -> Iterator[Finding]:
     """Look for Prefect's server: the one that is named, or the embedded one."""
     import httpx
 
+    from flows.server import dashboard_url
     from flows.settings import Workspace
 
-    url = os.environ.get("PREFECT_API_URL")
+    url = os.environ.get("PREFECT_API_URL") or dashboard_url(Workspace.from_environment())
     if not url:
         home = os.environ.get("PREFECT_HOME") or Workspace.from_environment().prefect
         yield Finding("Prefect", f"embedded server, started with each run; its database is in {home}")
@@ -149,7 +150,7 @@ def server() -> Iterator[Finding]:
     try:
         httpx.get(f"{url.rstrip('/')}/health", timeout=SERVER_LIMIT_SECONDS).raise_for_status()
     except httpx.HTTPError as error:
-        mend = "Start that server (prefect server start), or unset PREFECT_API_URL to use the embedded one."
+        mend = "Start that server, or unset PREFECT_API_URL to use the embedded one."
         yield Finding("Prefect", f"{url} does not answer ({error})", mend)
         return
     yield Finding("Prefect", f"server at {url}")

@@ -326,6 +326,7 @@ def show(result: Mapping[str, Any], seconds: float) -> None:
             "scores": evaluated["evaluation"],
             "test forecasts": evaluated["predictions"],
             "forecast": forecasts["path"],
+            "report": result["publish"]["report"],
         }
     )
     print_next(f"forecast --name {result['settings']['name']}")

@@ -13,6 +13,7 @@ import pytest
 
 # Prefect reads its environment when it is first imported, which collecting the tests does.
 os.environ["GATECAST_HOME"] = tempfile.mkdtemp(prefix="gatecast-tests-")
+os.environ["PREFECT_TASKS_DEFAULT_RETRY_DELAY_SECONDS"] = "0"
 
 from flows.orchestration import prefect
 from flows.settings import DataSettings, RetrainSettings, Workspace

@@ -7,7 +7,6 @@ from uuid import uuid4
 import pytest
 
 from flows.orchestration import (
-    ENVIRONMENT,
     Output,
     Steps,
     code_version,
@@ -17,6 +16,7 @@ from flows.orchestration import (
     task,
     wait_until_recorded,
 )
+from flows.server import ENVIRONMENT
 
 
 def test_prefect_sends_nothing_out() -> None:

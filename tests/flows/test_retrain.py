@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ from flows import retrain as module
 from flows.orchestration import flow
 from flows.registry import Registry
 from flows.retrain import build_sequences, retrain, train
+from flows.runs import one_at_a_time
 from flows.settings import DataSettings, RetrainSettings, Workspace
 from tests.flows.conftest import contents, small_settings
 
-STEPS = ["ingest", "build_sequences", "train", "evaluate", "checkpoint", "promote", "forecast"]
+STEPS = ["ingest", "build_sequences", "train", "evaluate", "checkpoint", "promote", "forecast", "publish"]
 
 
 def without(root: Path, *names: str) -> dict[str, bytes]:
@@ -64,12 +66,12 @@ def test_every_task_run_is_on_record(trained: tuple[Workspace, dict[str, Any]]) 
 
 def test_an_unchanged_run_is_answered_from_cache(trained: tuple[Workspace, dict[str, Any]]) -> None:
     workspace, first = trained
-    before = contents(workspace.root)
+    before = without(workspace.root, "report.html")  # its sentence on the champion has changed
     second = retrain(small_settings())
     cached = {step["name"] for step in second["steps"] if step["cached"]}
-    assert cached == set(STEPS) - {"ingest", "promote"}
+    assert cached == set(STEPS) - {"ingest", "promote", "publish"}
     assert second["checkpoint"] == first["checkpoint"]
-    assert contents(workspace.root) == before
+    assert without(workspace.root, "report.html") == before
 
 
 def test_a_damaged_file_makes_its_step_run_again(trained: tuple[Workspace, dict[str, Any]]) -> None:
@@ -111,6 +113,40 @@ def test_a_resumed_training_has_the_bits_of_an_uninterrupted_one(
     expected = Path(trained[1]["checkpoint"]["path"], "model.safetensors").read_bytes()
     assert Path(resumed["checkpoint"]["path"], "model.safetensors").read_bytes() == expected
     assert resumed["checkpoint"]["version"] == trained[1]["checkpoint"]["version"]
+
+
+def test_a_training_that_fails_is_tried_again_from_its_last_epoch(
+    trained: tuple[Workspace, dict[str, Any]], workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    class Failing(module.TrainingProgress):
+        def __call__(self, record: Any) -> None:
+            super().__call__(record)
+            if math.isfinite(record.seconds):  # that of an epoch read back from a checkpoint is not known
+                seen.append(record.epoch)
+                if seen == [1, 2]:
+                    raise OSError("the disk is full")
+
+    monkeypatch.setattr(module, "TrainingProgress", Failing)
+    result = retrain(small_settings())
+    assert seen == [1, 2, 3]
+    assert "went on" in result["train"]["summary"]
+    assert result["checkpoint"]["version"] == trained[1]["checkpoint"]["version"]
+
+
+def test_a_run_over_its_time_limit_fails_and_loses_nothing(copied: Workspace) -> None:
+    before = without(copied.root, ".training", "bars/", "sequences/")
+    endless = small_settings(model={"max_epochs": 10**6, "patience": 10**6})
+    state = retrain.with_options(timeout_seconds=3)(endless, return_state=True)
+    assert state.name == "TimedOut"
+    assert without(copied.root, ".training", "bars/", "sequences/") == before
+
+
+def test_a_run_ends_as_cancelled_where_another_retrains_the_model(copied: Workspace) -> None:
+    with one_at_a_time(copied.models / "sample-range", "cancel"):
+        state = retrain(small_settings(), when_busy="cancel", return_state=True)
+    assert (state.name, state.message) == ("Cancelled", "Another retrain of sample-range is under way.")
 
 
 def test_without_resume_a_training_begins_anew(server: str, workspace: Workspace) -> None:

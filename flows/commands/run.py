@@ -1,0 +1,204 @@
+"""``gatecast run``: start a deployment of the dashboard, now."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import uuid4
+
+import typer
+
+from flows.commands.options import CommonOptions, takes
+from flows.terminal import RUN_FAILED, console, explained, print_error, print_next
+
+if TYPE_CHECKING:
+    import httpx
+
+POLL_SECONDS = 0.5
+REQUEST_SECONDS = 60
+ATTEMPTS = 6
+BUSY = (429, 503)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(CommonOptions):
+    """The options of ``gatecast run``."""
+
+    name: Annotated[str, typer.Argument(help="A deployment: retrain, forecast, or one of gatecast.toml.")]
+    set: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A setting of this run, as model.max_epochs=5; repeatable."),
+    ] = None
+    wait: Annotated[bool, typer.Option("--wait", help="Follow the run to its end; exit status 1 if it fails.")] = False
+
+
+@takes(RunOptions)
+def run(options: RunOptions) -> None:
+    """Start a deployment now, on the dashboard that serves it.
+
+    Settings are checked against the form that the dashboard shows; lists are written as A,B.
+    """
+    with explained(options.debug):
+        options.prepare()
+        with client() as api:
+            deployment = find(api, options.name)
+            parameters = with_settings(deployment, options.set or [])
+            # The key makes a repeated request the same run.
+            asked = {"parameters": parameters, "idempotency_key": uuid4().hex}
+            started = _ask(api, "POST", f"deployments/{deployment['id']}/create_flow_run", asked)
+            address = str(api.base_url).removesuffix("/").removesuffix("/api")
+            console().print(f"Started {deployment['name']} as {started['name']}")
+            console().print(f"  {address}/runs/flow-run/{started['id']}")
+            if deployment["status"] != "READY":
+                console().print(
+                    "Nothing has asked for its runs lately; it starts as soon as 'gatecast serve' or a worker does."
+                )
+            if options.wait:
+                follow(api, started["id"])
+            else:
+                print_next(f"run {options.name} --wait")
+
+
+@contextmanager
+def client() -> Iterator[httpx.Client]:
+    """Give a client of the server: the one that ``PREFECT_API_URL`` names, or the dashboard of the workspace.
+
+    Prefect's own client would take longer to import than all of this command takes.
+    """
+    import httpx
+
+    from data.errors import InputError
+    from flows.server import dashboard_url
+    from flows.settings import Workspace
+
+    workspace = Workspace.from_environment()
+    url = os.environ.get("PREFECT_API_URL") or dashboard_url(workspace)
+    if url is None:
+        raise InputError(f"No dashboard runs on {workspace.root}; start one with 'gatecast serve'.")
+    user, _, password = os.environ.get("PREFECT_API_AUTH_STRING", "").partition(":")
+    auth = httpx.BasicAuth(user, password) if user else None
+    with httpx.Client(base_url=f"{url.rstrip('/')}/", auth=auth, timeout=REQUEST_SECONDS) as api:
+        try:
+            yield api
+        except httpx.TransportError as error:
+            raise InputError(f"The server at {url} does not answer ({error}); is it running?") from error
+
+
+def _ask(api: httpx.Client, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+    """Return what the server answers; as Prefect's own client does, ask again while it is too busy."""
+    from data.errors import InputError
+
+    for attempt in range(1, ATTEMPTS + 1):
+        response = api.request(method, path, json=body)
+        if response.status_code not in BUSY or attempt == ATTEMPTS:
+            break
+        time.sleep(attempt)
+    if response.is_success:
+        return response.json()
+    if response.status_code == 401:
+        raise InputError("The server asks for a password; set PREFECT_API_AUTH_STRING to user:password.")
+    detail = response.text if response.is_server_error else response.json().get("detail", response.text)
+    raise InputError(f"The server refused the run: {detail if isinstance(detail, str) else json.dumps(detail)}")
+
+
+def find(api: httpx.Client, name: str) -> dict[str, Any]:
+    """Return the deployment of a name, which may be written FLOW/NAME.
+
+    Raises
+    ------
+    InputError
+        There is none.
+    """
+    from data.errors import InputError
+
+    found = _ask(api, "POST", "deployments/filter", {"sort": "NAME_ASC"})
+    named = [deployment for deployment in found if deployment["name"] == name.rpartition("/")[2]]
+    if not named:
+        known = ", ".join(deployment["name"] for deployment in found) or "nothing"
+        raise InputError(f"There is no deployment {name!r}; the server offers {known}.")
+    return named[0]
+
+
+def with_settings(deployment: Mapping[str, Any], assignments: list[str]) -> dict[str, Any]:
+    """Return a deployment's parameters with settings changed, as ``model.max_epochs=5`` says.
+
+    A key starts with a parameter of the flow or, where it has none of that name, within its parameter ``settings``.
+
+    Raises
+    ------
+    InputError
+        An assignment is none, or there is no such setting.
+    """
+    from data.errors import InputError
+
+    schema = deployment["parameter_openapi_schema"]
+    parameters = deepcopy(deployment["parameters"])
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals:
+            raise InputError(f"--set {assignment} is no assignment; write KEY=VALUE.")
+        names = key.strip().split(".")
+        properties = schema.get("properties", {})
+        if names[0] not in properties and "settings" in properties:
+            names = ["settings", *names]
+        described: Mapping[str, Any] = schema
+        for depth, name in enumerate(names):
+            inner = _properties(described, schema)
+            if name not in inner:
+                where = ".".join(names[:depth]) or deployment["name"]
+                raise InputError(f"There is no setting {key}; {where} has {', '.join(inner) or 'none'}.")
+            described = inner[name]
+        target = parameters
+        for name in names[:-1]:
+            if not isinstance(target.get(name), dict):
+                target[name] = {}
+            target = target[name]
+        target[names[-1]] = _value(text, described, schema)
+    return parameters
+
+
+def _variants(described: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Give a described setting in its plain forms: references resolved, alternatives one by one."""
+    if "$ref" in described:
+        yield from _variants(schema["definitions"][described["$ref"].rpartition("/")[2]], schema)
+    for inner in (*described.get("anyOf", ()), *described.get("allOf", ())):
+        yield from _variants(inner, schema)
+    yield described
+
+
+def _properties(described: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: inner for form in _variants(described, schema) for name, inner in form.get("properties", {}).items()}
+
+
+def _value(text: str, described: Mapping[str, Any], schema: Mapping[str, Any]) -> Any:
+    kinds = {form.get("type") for form in _variants(described, schema)}
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = text.strip()
+    if "array" in kinds and not isinstance(value, list):
+        return [part.strip() for part in text.split(",") if part.strip()]
+    return text if "string" in kinds and not isinstance(value, str) and value is not None else value
+
+
+def follow(api: httpx.Client, run_id: str) -> None:
+    """Print each state of a run until it ends; one that does not complete ends the command with status 1."""
+    shown = None
+    while True:
+        state = _ask(api, "GET", f"flow_runs/{run_id}")["state"]
+        if state["name"] != shown:
+            shown = state["name"]
+            console().print(f"  {shown}")
+        if state["type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED"):
+            break
+        time.sleep(POLL_SECONDS)
+    if state["type"] != "COMPLETED":
+        print_error(f"The run is {shown}: {inspect.cleandoc(state['message'] or 'no message')}")
+        raise typer.Exit(RUN_FAILED)

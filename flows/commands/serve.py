@@ -1,0 +1,191 @@
+"""``gatecast serve``: the dashboard, and what it offers to run."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from data.errors import InputError
+from flows.commands.options import CommonOptions, takes
+from flows.terminal import console, explained, print_next, warn
+
+if TYPE_CHECKING:
+    from prefect.deployments.runner import RunnerDeployment
+
+    from flows.deployments import ServeSettings
+    from flows.server import Server
+    from flows.settings import Workspace
+
+SETTINGS_FILE = Path("gatecast.toml")
+POLL_SECONDS = 1.0
+SWEEP_SECONDS = 20.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServeOptions(CommonOptions):
+    """The options of ``gatecast serve``."""
+
+    file: Annotated[
+        Path | None, typer.Option(help="Settings: schedules, models, webhook.", show_default="gatecast.toml if there")
+    ] = None
+    host: Annotated[str, typer.Option(help="Address that the dashboard listens on; 0.0.0.0 is every one.")] = (
+        "127.0.0.1"
+    )
+    port: Annotated[int, typer.Option(help="Port of the dashboard.")] = 4200
+    pool: Annotated[
+        str | None,
+        typer.Option(
+            help="Hand the runs to the workers of this work pool ('prefect worker start --pool NAME').",
+            show_default="run them here",
+        ),
+    ] = None
+    check: Annotated[bool, typer.Option("--check", help="Check the settings file, and end.")] = False
+
+
+@takes(ServeOptions)
+def serve(options: ServeOptions) -> None:
+    """Serve the dashboard and run what is due.
+
+    Starts Prefect's server on this workspace, unless PREFECT_API_URL names one, registers the deployments of
+    gatecast.toml, and runs them on their schedules and on demand, until Ctrl-C.
+    """
+    with explained(options.debug):
+        options.prepare()
+        from flows.deployments import read_settings
+        from flows.server import set_environment
+        from flows.settings import Workspace
+
+        workspace = Workspace.from_environment()
+        os.environ["GATECAST_HOME"] = str(workspace.root)  # for the processes of the runs, wherever they start
+        set_environment(workspace)
+        file = options.file or (SETTINGS_FILE if SETTINGS_FILE.exists() else None)
+        settings = read_settings(file)
+        if options.check:
+            console().print(f"{file or 'The default'} is fine: {len(settings.deployments)} deployments.")
+            print_next("serve")
+            return
+        with ExitStack() as stack:
+            with console(stderr=True).status("Starting Prefect"):
+                server = connect(options, workspace, stack)
+                pass_on(settings)
+            run(settings, options.pool, workspace, server)
+        console().print("Stopped; what was under way is recorded.")
+
+
+def connect(options: ServeOptions, workspace: Workspace, stack: ExitStack) -> Server | None:
+    """Start the server and return it, or None where the environment names one that runs."""
+    from flows.orchestration import use_server
+    from flows.server import Server, answers, dashboard_url
+
+    named = os.environ.get("PREFECT_API_URL")
+    if named:
+        if not answers(named):
+            raise InputError(f"No Prefect server answers at {named}; start it, or unset PREFECT_API_URL.")
+        return None
+    running = dashboard_url(workspace)
+    if running:
+        raise InputError(
+            f"A dashboard runs on {workspace.root} already, at {running.removesuffix('/api')}; stop it first."
+        )
+    server = stack.enter_context(Server(workspace, options.host, options.port, dashboard=True))
+    use_server(server.url)
+    return server
+
+
+def pass_on(settings: ServeSettings) -> None:
+    """Let the processes of the runs know the webhook and the time limit; the environment comes first."""
+    from flows.runs import TIME_LIMIT, WEBHOOK
+
+    os.environ.setdefault(TIME_LIMIT, str(settings.time_limit_minutes))
+    if settings.webhook:
+        os.environ.setdefault(WEBHOOK, str(settings.webhook))
+
+
+def run(settings: ServeSettings, pool: str | None, workspace: Workspace, server: Server | None) -> None:
+    """Register the deployments and run what is due, until the process is told to stop."""
+    from flows.automations import register_automations
+    from flows.deployments import TAG, build, register_in_pool
+    from flows.runs import crash_dead_runs, crash_pending_runs
+
+    deployments = list(build(settings, pool))
+    if pool or server is None:
+        # Runs may be on machines that share no files with the server. Where all is on one machine, its locks tell more,
+        # and the server's SQLite file is spared a write or two for each event.
+        register_automations(settings)
+    if pool:
+        register_in_pool(deployments, pool)
+    elif server is not None:
+        crash_pending_runs(TAG)
+    crash_dead_runs(workspace)
+    address = server.address if server else os.environ["PREFECT_API_URL"].removesuffix("/api")
+    console().print(f"[bold]Dashboard[/bold]  {address}\n")
+    for deployment in deployments:
+        schedule = deployment.schedules[0].schedule if deployment.schedules else None
+        when = f"{schedule.cron}, {schedule.timezone}" if schedule else "on demand"  # type: ignore[union-attr]
+        console().print(f"  {escape(f'{deployment.flow_name}/{deployment.name}'):<32}{escape(when)}")
+    print_next(f"run {deployments[0].name}")
+    console().print(f"[dim]Ctrl-C stops the dashboard{'' if pool else ' and what runs'}.[/dim]")
+
+    ended = threading.Event()
+    keeper = threading.Thread(target=keep_going, args=(workspace, server, ended), daemon=True)
+    keeper.start()
+    try:
+        wait() if pool else run_here(deployments, settings.runs_at_once)
+    except KeyboardInterrupt:
+        console().print("Stopping")
+    finally:
+        ended.set()
+        keeper.join()
+
+
+def interrupt(*signal_and_frame: object) -> None:
+    """Answer SIGTERM as Ctrl-C is answered; Prefect's own answer would stop nothing."""
+    signal.raise_signal(signal.SIGINT)
+
+
+def wait() -> None:
+    """Wait for Ctrl-C or SIGTERM."""
+    signal.signal(signal.SIGTERM, interrupt)
+    threading.Event().wait()
+
+
+def run_here(deployments: Sequence[RunnerDeployment], at_once: int) -> None:
+    """Run what is due in processes of this machine."""
+    from flows.orchestration import Runner
+
+    runner = Runner(name="gatecast", limit=at_once, query_seconds=POLL_SECONDS, pause_on_shutdown=True)
+    for deployment in deployments:
+        runner.add_deployment(deployment)
+    runner.handle_sigterm = interrupt  # type: ignore[method-assign]
+    asyncio.run(runner.start())
+
+
+def keep_going(workspace: Workspace, server: Server | None, ended: threading.Event) -> None:
+    """Start the server again should it end, and look for runs whose process is gone, again and again."""
+    import httpx
+
+    from flows.runs import crash_dead_runs
+
+    swept = time.monotonic()
+    while not ended.wait(POLL_SECONDS):
+        try:
+            if server is not None and server.revive():
+                warn(f"Prefect's server had ended and runs again; {server.log} may say why.")
+            if time.monotonic() - swept < SWEEP_SECONDS:
+                continue
+            swept = time.monotonic()
+            for run in crash_dead_runs(workspace):
+                warn(f"The process of run {run} was gone; the run is marked as crashed.")
+        except (httpx.HTTPError, RuntimeError, InputError) as error:
+            warn(f"Prefect's server does not answer ({error or type(error).__name__}); trying again.")

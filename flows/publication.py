@@ -1,0 +1,195 @@
+"""What people see of a retrain: artifacts on Prefect's dashboard, and a report that is one HTML file.
+
+The artifacts keep their keys from run to run, so that the dashboard shows their history: ``NAME-scores``,
+``NAME-champion``, ``NAME-pictures``, ``NAME-forecasts``, ``NAME-data`` and ``NAME-report``; with the progress of the
+training, ``NAME-training``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pandas as pd
+
+from data.store import atomic_file, read_json, read_parquet
+from flows.evaluation import LABELS, MODEL, NAIVE, overall
+from flows.ingest import read_ingested
+from flows.orchestration import (
+    Output,
+    artifact_key,
+    create_link_artifact,
+    create_markdown_artifact,
+    create_table_artifact,
+    task,
+)
+from flows.registry import Registry
+from flows.report import embedded_picture, inline, score_table
+from flows.server import REPORTS
+from flows.settings import RetrainSettings, Workspace
+from flows.targets import DISPLAYS
+
+ROWS = 200
+"""Rows of a table on the dashboard, which loads all of them for its list of artifacts."""
+
+Table = list[dict[str, str]]
+
+
+@task("publish {settings.name}", cached=False)
+def publish(
+    settings: RetrainSettings, bars: Output, evaluated: Output, version: Output, promoted: Output, forecasts: Output
+) -> Output:
+    """Write the report and show its parts on the dashboard.
+
+    Parameters
+    ----------
+    settings : RetrainSettings
+        Of the run, resolved.
+    bars, evaluated, version, promoted, forecasts : dict
+        What the other steps returned.
+
+    Returns
+    -------
+    dict
+        ``report``, path of the HTML file.
+    """
+    name, workspace = str(settings.name), Workspace.from_environment()
+    registry = Registry(workspace.models / name)
+    evaluation = read_json(Path(evaluated["evaluation"]))
+    scores, data = score_table(evaluation["scores"]), data_table(read_ingested(Path(bars["directory"])))
+    versions = version_table(registry, version["version"], promoted["champion"])
+    expected = forecast_table(read_parquet(Path(forecasts["path"]))[0], DISPLAYS[settings.target or "y"].label)
+    pictures = {
+        "Forecast against actual over the test period": inline(Path(evaluated["picture"])),
+        "Loss by epoch": inline(Path(evaluated["losses"])),
+    }
+    if "attention" in evaluated:
+        pictures["Share of each step in the attention of the test forecasts"] = inline(Path(evaluated["attention"]))
+    report = Path(evaluated["evaluation"]).with_name("report.html")
+    with atomic_file(report) as temporary:
+        temporary.write_text(
+            render(
+                name=name,
+                model=LABELS[MODEL],
+                made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+                about=about(settings, evaluation),
+                verdict=evaluation["verdict"],
+                decision=promoted["summary"],
+                tables={
+                    f"Scores on the test period, in {evaluation['unit']}": scores,
+                    "What comes next": expected[:ROWS],
+                    "Champion and challenger": versions,
+                    "Data": data[:ROWS],
+                },
+                pictures=pictures,
+                settings=json.dumps(settings.to_dict(), indent=2),
+                lineage=read_json(registry.path(version["version"]) / "lineage.json"),
+            ),
+            encoding="utf-8",
+        )
+
+    def table(rows: Table, kind: str, description: str) -> None:
+        create_table_artifact(table=rows[:ROWS], key=artifact_key(name, kind), description=description)
+
+    table(scores, "scores", f"**{evaluation['verdict']}**\n\n{about(settings, evaluation)}")
+    table(versions, "champion", promoted["summary"])
+    table(expected, "forecasts", f"What {promoted['champion']}, the champion of {name}, expects next")
+    table(data, "data", f"The data {name} was trained on and forecasts from: {bars['summary']}")
+    markdown = "\n\n".join(f"![{title}]({source})" for title, source in pictures.items())
+    create_markdown_artifact(
+        f"{evaluation['verdict']}\n\n{markdown}\n",
+        key=artifact_key(name, "pictures"),
+        description=f"Test period and training of {name}",
+    )
+    create_link_artifact(
+        report_link(report, workspace),
+        link_text=f"Report on {name}",
+        key=artifact_key(name, "report"),
+        description="Scores, plots, forecasts, settings and lineage on one page",
+    )
+    return {"report": str(report), "summary": f"{len(data)} series, {len(expected)} forecasts"}
+
+
+def publish_scores(name: str, scores: list[dict[str, Any]], sentence: str, picture: Path) -> None:
+    """Show scores and a picture of them on Prefect's dashboard; has to be called within a task run."""
+    create_table_artifact(table=score_table(scores), key=artifact_key(name, "scores"), description=sentence)
+    shown = embedded_picture(picture, "Forecast against actual")
+    create_markdown_artifact(f"{sentence}\n\n{shown}\n", key=artifact_key(name, "pictures"), description=name)
+
+
+def about(settings: RetrainSettings, evaluation: Mapping[str, Any]) -> str:
+    """Say in one sentence what was forecast, how and on which days it was tested."""
+    steps = settings.model.horizon
+    ahead = f"{steps} steps ahead" if steps > 1 else "one step ahead"
+    label = DISPLAYS[settings.target or "y"].label
+    return (
+        f"{settings.name} forecasts the {label} {ahead} from the last {settings.model.lookback} rows; tested on"
+        f" {evaluation['first']} to {evaluation['last']}, which it was not trained on."
+    )
+
+
+def data_table(frame: pd.DataFrame) -> Table:
+    """Return for each series how far its data reach, the stalest first."""
+    today = pd.Timestamp(datetime.now(UTC).date())
+    found = frame.groupby("unique_id")["ds"].agg(["size", "min", "max"]).sort_values(["max"], kind="stable")
+    return [
+        {
+            "series": str(unique_id),
+            "last row": f"{row['max']:%Y-%m-%d}",
+            "days ago": f"{(today - row['max'].tz_localize(None).normalize()).days:,}",
+            "first row": f"{row['min']:%Y-%m-%d}",
+            "rows": f"{row['size']:,}",
+        }
+        for unique_id, row in found.iterrows()
+    ]
+
+
+def forecast_table(forecasts: pd.DataFrame, label: str) -> Table:
+    """Return the forecasts as rows for people."""
+    form = "%Y-%m-%d" if (forecasts["ds"] == forecasts["ds"].dt.normalize()).all() else "%Y-%m-%d %H:%M"
+    return [
+        {"series": str(unique_id), "for": f"{ds:{form}}", f"expected {label}": f"{value:,.4g} {unit}".strip()}
+        for unique_id, ds, value, unit in forecasts[["unique_id", "ds", "value", "unit"]].itertuples(index=False)
+    ]
+
+
+def version_table(registry: Registry, challenger: str, champion: str) -> Table:
+    """Return the version of this run and the champion, each with the scores it got when it was trained."""
+    rows = []
+    for version in dict.fromkeys((challenger, champion)):
+        evaluation = read_json(registry.path(version) / "evaluation.json")
+        total = overall(evaluation["scores"])
+        roles = [role for role, name in (("this run", challenger), ("champion", champion)) if name == version]
+        rows.append(
+            {
+                "version": version,
+                "role": " and ".join(roles),
+                "RMSE": f"{total[MODEL]['rmse']:#.4g}",
+                "naive RMSE": f"{total[NAIVE]['rmse']:#.4g}",
+                "tested on": f"{evaluation['first']} to {evaluation['last']}",
+                "trained": str(read_json(registry.path(version) / "lineage.json")["created_at"]),
+            }
+        )
+    return rows
+
+
+def report_link(report: Path, workspace: Workspace) -> str:
+    """Return where a browser finds a report: on the dashboard itself, or as a file where that asks for a password."""
+    if os.environ.get("PREFECT_API_AUTH_STRING"):
+        return report.as_uri()
+    return f"{REPORTS}/{quote(report.relative_to(workspace.reports).as_posix())}"
+
+
+def render(**parts: Any) -> str:
+    """Return the report as one HTML page that needs nothing else."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("flows"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template("report.html").render(parts)

@@ -1,0 +1,248 @@
+"""Prefect's server as a child of ours: the embedded one of a single command, and the dashboard of ``gatecast serve``.
+
+Prefect reads its settings when it is first imported, so this module imports none of it: it sets the defaults of this
+project, and what the user has set stays.
+
+The child differs from ``prefect server start`` in three ways: it does not see Ctrl-C, so that an interrupted run is
+still recorded as such; it ends when the process that started it ends, however that ends, even by ``kill -9``; and it
+serves the model reports of the workspace beside Prefect's own pages.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from data.errors import InputError
+from data.store import write_json
+from flows.settings import Workspace
+
+ENVIRONMENT = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_UI_V2_ENABLED": "false",  # the v2 UI calls an outside host
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
+    "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",  # Prefect's own choice is pickle
+    # Slots are leased; leases in memory, Prefect's own choice, are held for ever once the server has restarted.
+    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # by which `flows.automations` finds runs whose machine is gone
+    "PREFECT_TASKS_DEFAULT_RETRY_DELAY_SECONDS": "10",
+    # Errors reach the terminal as one sentence of ours; the log of the run, on the server, has all of it.
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+}
+LOCALHOST = "127.0.0.1"
+PORT = 4200
+START_LIMIT_SECONDS = 90
+STOP_LIMIT_SECONDS = 10
+HEALTH_SECONDS = 2
+REPORTS = "/reports"
+
+
+def set_environment(workspace: Workspace) -> None:
+    """Set what Prefect reads when it is imported; comes before that.
+
+    Raises
+    ------
+    InputError
+        The workspace cannot be written to; Prefect's server would only time out in such a folder.
+    """
+    for name, value in {**ENVIRONMENT, "PREFECT_HOME": str(workspace.prefect)}.items():
+        os.environ.setdefault(name, value)
+    try:
+        # Prefect makes its own folder, but not the one above it.
+        workspace.root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=workspace.root):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"{workspace.root} cannot be written to ({error.strerror}); name another --workspace."
+        ) from error
+
+
+class Server:
+    """Prefect's server in a process of its own; a context manager that starts and stops it.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        Where its log and, unless ``PREFECT_HOME`` says otherwise, its database are.
+    host, port : str, int
+        Where it listens; port 0 is any free one.
+    dashboard : bool
+        Serve the pages and run the scheduler, and let the commands of this workspace find it (`dashboard_url`);
+        otherwise the server is there for one command only.
+    """
+
+    def __init__(self, workspace: Workspace, host: str = LOCALHOST, port: int = 0, *, dashboard: bool = False) -> None:
+        self.workspace, self.host, self.dashboard = workspace, host, dashboard
+        self.port = port or _free_port(host)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        """Address of the pages, as a browser on this machine reaches them."""
+        return f"http://{LOCALHOST if self.host == '0.0.0.0' else self.host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """Address of the API: what ``PREFECT_API_URL`` has to be."""
+        return f"{self.address}/api"
+
+    @property
+    def log(self) -> Path:
+        """File that keeps what the server says."""
+        return self.workspace.prefect / "server.log"
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def start(self) -> None:
+        """Start the server and wait until it answers.
+
+        Raises
+        ------
+        InputError
+            The port is taken.
+        RuntimeError
+            The server does not start.
+        """
+        if not _is_free(self.host, self.port):
+            raise InputError(f"Port {self.port} of {self.host} is taken; choose another with --port.")
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        logs = {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING", "PREFECT_API_LOG_RETRYABLE_ERRORS": "true"}
+        embedded = {} if self.dashboard else {"PREFECT__SERVER_EPHEMERAL": "1", "PREFECT_UI_ENABLED": "0"}
+        listens = {"PREFECT_SERVER_API_HOST": self.host, "PREFECT_SERVER_API_PORT": str(self.port)}
+        unset = ("PREFECT_API_URL",)  # the server talks to itself
+        environment = {name: value for name, value in os.environ.items() if name not in unset}
+        with self.log.open("ab") as log:
+            # Its standard input is a pipe that nobody writes to: it closes with this process.
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "flows.server", self.host, str(self.port), str(self.workspace.reports)],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                env={**environment, **listens, **logs, **embedded, "PREFECT__SERVER_FINAL": "1"},
+                start_new_session=True,
+            )
+        try:
+            self._wait()
+        except BaseException:
+            self.stop()
+            raise
+        if self.dashboard:
+            write_json(_pointer(self.workspace), {"url": self.url})
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def revive(self) -> bool:
+        """Start the server again where it has ended by itself, and tell whether it had."""
+        if self._process is None or self._process.poll() is None:
+            return False
+        self.start()
+        return True
+
+    def stop(self) -> None:
+        """Stop the server; once it has stopped, nothing happens."""
+        if self._process is None:
+            return
+        if self.dashboard:
+            _pointer(self.workspace).unlink(missing_ok=True)
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(STOP_LIMIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+    def _wait(self) -> None:
+        assert self._process is not None
+        until = time.monotonic() + START_LIMIT_SECONDS
+        while not answers(self.url):
+            if self._process.poll() is not None:
+                raise RuntimeError(f"Prefect's server ended while it started; {self.log} says why")
+            if time.monotonic() > until:
+                raise RuntimeError(f"Prefect's server did not start in {START_LIMIT_SECONDS} s; see {self.log}")
+            time.sleep(0.05)
+
+
+def answers(url: str) -> bool:
+    """Tell whether a Prefect server answers at the address of its API."""
+    import httpx
+
+    try:
+        return httpx.get(f"{url.rstrip('/')}/health", timeout=HEALTH_SECONDS).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def dashboard_url(workspace: Workspace) -> str | None:
+    """Return the API of the dashboard that runs on this workspace, None where none does."""
+    try:
+        url = str(json.loads(_pointer(workspace).read_text(encoding="utf-8"))["url"])
+    except (OSError, ValueError, KeyError):
+        return None
+    return url if answers(url) else None
+
+
+def _pointer(workspace: Workspace) -> Path:
+    return workspace.prefect / "dashboard.json"
+
+
+def _is_free(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with contextlib.suppress(OSError):
+            probe.bind((host, port))
+            return True
+    return False
+
+
+def _free_port(host: str) -> int:
+    # Below the range from which the system gives out ports, so that none is taken before the server listens.
+    while True:
+        port = 20_000 + secrets.randbelow(10_000)
+        if _is_free(host, port):
+            return port
+
+
+def _end_with_parent() -> None:
+    """End this process when its standard input closes: the parent is gone, or wants it."""
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def main(host: str, port: str, reports: str) -> None:
+    """Run the server; what `Server` starts."""
+    import uvicorn
+    from prefect.server.api.server import create_app
+    from starlette.routing import Mount
+    from starlette.staticfiles import StaticFiles
+
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    app = create_app()
+    if not os.environ.get("PREFECT_SERVER_API_AUTH_STRING"):
+        # Where the API asks for a password, reports that do not are not served.
+        app.router.routes.insert(0, Mount(REPORTS, StaticFiles(directory=reports, check_dir=False)))
+    uvicorn.run(app, host=host, port=int(port), log_level="warning", timeout_graceful_shutdown=3)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

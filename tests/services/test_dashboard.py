@@ -1,0 +1,173 @@
+"""The dashboard in a real browser: what a person sees of a finished retrain is really there."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from PIL import Image
+
+from tests.services.conftest import Served
+
+pytestmark = pytest.mark.skipif(
+    not (shutil.which("chromium") and shutil.which("chromedriver")), reason="chromium or chromedriver is not installed"
+)
+WAIT_SECONDS = 25
+
+
+@pytest.fixture(scope="module")
+def finished(served: Served) -> str:
+    """Id of a finished retrain of the sample."""
+    done = served.run("retrain", "--set", "model.max_epochs=6", "--wait")
+    assert done.returncode == 0, done.stdout + done.stderr + served.said()
+    return done.stdout.split("/flow-run/")[1].split()[0]
+
+
+class Browser:
+    """Chromium without a screen, on the pages of a dashboard."""
+
+    def __init__(self, address: str, screenshots: Path) -> None:
+        from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+
+        options = ChromeOptions()
+        options.binary_location = str(shutil.which("chromium"))
+        for argument in ("headless=new", "no-sandbox", "disable-dev-shm-usage", "window-size=1360,1000", "lang=en"):
+            options.add_argument(f"--{argument}")
+        options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
+        self.chrome = Chrome(options=options, service=ChromeService(str(shutil.which("chromedriver"))))
+        self.address, self.screenshots = address, screenshots
+
+    def open(self, path: str) -> None:
+        self.chrome.get(f"{self.address}{path}")
+
+    def wait_for(self, selector: str, text: str = "") -> Any:
+        """Return the first element of a CSS selector that shows a text, once it is there."""
+        from selenium.common.exceptions import StaleElementReferenceException
+        from selenium.webdriver.common.by import By
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        def find(chrome: Any) -> Any:
+            elements = chrome.find_elements(By.CSS_SELECTOR, selector)
+            return next((element for element in elements if text in element.text and element.is_displayed()), None)
+
+        waiting = WebDriverWait(self.chrome, WAIT_SECONDS, ignored_exceptions=[StaleElementReferenceException])
+        return waiting.until(find, f"{selector} with {text!r} on {self.chrome.current_url}")
+
+    def picture(self, selector: str) -> tuple[int, int]:
+        """Return the size in which the browser decoded a picture, once it has."""
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        image = self.wait_for(selector)
+        size = "return [arguments[0].naturalWidth, arguments[0].naturalHeight]"
+        WebDriverWait(self.chrome, WAIT_SECONDS).until(lambda chrome: chrome.execute_script(size, image)[0] > 0)
+        width, height = self.chrome.execute_script(size, image)
+        return width, height
+
+    def keep(self, name: str) -> None:
+        """Keep what the browser shows, in few colours, which makes the file a third as large."""
+        self.screenshots.mkdir(parents=True, exist_ok=True)
+        with Image.open(io.BytesIO(self.chrome.get_screenshot_as_png())) as picture:
+            small = picture.convert("RGB").quantize(96, dither=Image.Dither.NONE)
+            small.save(self.screenshots / f"{name}.png", optimize=True)
+
+    def hosts(self) -> set[str]:
+        """Return every host that the pages so far asked for anything."""
+        messages = (json.loads(entry["message"])["message"] for entry in self.chrome.get_log("performance"))
+        urls = (
+            message["params"]["request"]["url"]
+            for message in messages
+            if message["method"] == "Network.requestWillBeSent"
+        )
+        return {str(urlsplit(url).hostname) for url in urls if url.startswith("http")}
+
+
+@pytest.fixture(scope="module")
+def browser(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A browser; its screenshots are kept where ``SCREENSHOTS`` says, as ``docs`` for those of the documentation."""
+    folder = os.environ.get("SCREENSHOTS") or tmp_path_factory.mktemp("screenshots")
+    browser = Browser(served.url.removesuffix("/api"), Path(folder))
+    yield browser
+    browser.chrome.quit()
+
+
+@pytest.fixture(scope="module")
+def artifacts(served: Served, finished: str) -> dict[str, str]:
+    """Path of the page of each artifact of the run, by its key."""
+    found = served.api("artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [finished]}}})
+    return {
+        artifact["key"].removeprefix("sample-range-"): f"/artifacts/artifact/{artifact['id']}" for artifact in found
+    }
+
+
+def test_the_page_of_a_run_shows_its_steps_and_artifacts(
+    browser: Browser, finished: str, artifacts: dict[str, str]
+) -> None:
+    browser.open(f"/runs/flow-run/{finished}")
+    browser.wait_for("body", "Completed")
+    browser.wait_for("canvas")
+    browser.wait_for("body", "evaluate: The model")
+    browser.keep("dashboard-run")
+    browser.wait_for("button, a, li", "Artifacts").click()
+    for kind in artifacts:
+        browser.wait_for("main, body", f"sample-range-{kind}")
+
+
+def test_the_scores_are_a_table_with_the_baselines(browser: Browser, artifacts: dict[str, str]) -> None:
+    browser.open(artifacts["scores"])
+    table = browser.wait_for("table", "LSTM")
+    for text in ("naive", "HAR(1,5,22)", "exp. weighted mean", "sp500", "nasdaq", "RMSE", "skill"):
+        assert text in table.text
+    browser.wait_for("body", "the naive forecast: RMSE")
+    browser.keep("dashboard-scores")
+
+
+def test_the_pictures_are_really_drawn(browser: Browser, artifacts: dict[str, str]) -> None:
+    browser.open(artifacts["pictures"])
+    assert browser.picture("img[alt^='Forecast against actual']") == (990, 583)
+    assert browser.picture("img[alt='Loss by epoch']")[0] > 500
+    browser.keep("dashboard-pictures")
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"), [("champion", "v0001-"), ("forecasts", "2019-01-01"), ("data", "2018-12-31")]
+)
+def test_champion_forecasts_and_data_are_tables(
+    browser: Browser, artifacts: dict[str, str], kind: str, text: str
+) -> None:
+    browser.open(artifacts[kind])
+    browser.wait_for("table", text)
+
+
+def test_the_history_of_an_artifact_is_under_its_key(browser: Browser, finished: str) -> None:
+    browser.open("/artifacts/key/sample-range-scores")
+    browser.wait_for("body", "Created sample-range-scores")
+
+
+def test_the_link_leads_to_the_report(browser: Browser, artifacts: dict[str, str]) -> None:
+    browser.open(artifacts["report"])
+    browser.wait_for("a", "Report on sample-range").click()
+    browser.chrome.switch_to.window(browser.chrome.window_handles[-1])
+    browser.wait_for("h1", "sample-range")
+    browser.wait_for("table", "HAR(1,5,22)")
+    assert browser.picture("img[alt^='Forecast against actual']") == (990, 583)
+    browser.keep("report")
+
+
+def test_the_form_of_a_deployment_explains_its_settings(browser: Browser, served: Served) -> None:
+    (retrain,) = served.api("deployments/filter", {"deployments": {"name": {"any_": ["retrain"]}}})
+    browser.open(f"/deployments/deployment/{retrain['id']}/run")
+    browser.wait_for("body", "Units of each LSTM layer")
+    browser.keep("dashboard-form")
+
+
+def test_the_pages_ask_no_outside_host(browser: Browser, finished: str) -> None:
+    browser.open("/dashboard")
+    browser.wait_for("body", "Flow Runs")
+    assert browser.hosts() == {"127.0.0.1"}
