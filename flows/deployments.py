@@ -66,6 +66,15 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             {"resume": True},
         ),
         "forecast": Kind("flows.forecast:forecast_latest", "Reads the latest data and forecasts with the champion."),
+        "monitor": Kind(
+            "flows.monitor:monitor",
+            "Scores the forecasts on file, looks for drift, and raises an alarm that starts a retrain.",
+        ),
+        "backtest": Kind("flows.backtest:backtest", "Forecasts from many past origins and compares with naive."),
+        "fleet": Kind("flows.fleet:fleet", "Trains a model for each series or group, side by side."),
+        "ingest": Kind("flows.ingest:ingest_data", "Fetches the latest data and says what is wrong with it."),
+        "text": Kind("flows.text:train_text", "Trains a character model on text files.", {"resume": True}),
+        "tagging": Kind("flows.tagging:train_tagger", "Trains a tagger on CoNLL files.", {"resume": True}),
     }
 )
 
@@ -278,7 +287,9 @@ def register_in_pool(deployments: Sequence[RunnerDeployment], work_pool: str) ->
     from prefect.client.schemas.actions import WorkPoolCreate
     from prefect.exceptions import ObjectAlreadyExists
 
+    from flows.alarm import answer
+
     with get_client(sync_client=True) as client, suppress(ObjectAlreadyExists):
         client.create_work_pool(WorkPoolCreate(name=work_pool, type="process"))
     for deployment in deployments:
-        deployment.apply()
+        answer(deployment, deployment.apply())

@@ -1,6 +1,6 @@
 """Watch a model at work: score its forecasts when the actuals arrive, and look for drift.
 
-A breach emits the Prefect event `BREACH`, on which an automation starts a retrain (`flows.automation`). A champion that
+A breach emits the Prefect event `BREACH`, on which an automation starts a retrain (`flows.alarm`). A champion that
 has become worse than the naive forecast gives way to the one before it, where that one would have done better.
 """
 

@@ -162,11 +162,12 @@ def wait() -> None:
 
 def run_here(deployments: Sequence[RunnerDeployment], at_once: int) -> None:
     """Run what is due in processes of this machine."""
+    from flows.alarm import answer
     from flows.orchestration import Runner
 
     runner = Runner(name="gatecast", limit=at_once, query_seconds=POLL_SECONDS, pause_on_shutdown=True)
     for deployment in deployments:
-        runner.add_deployment(deployment)
+        answer(deployment, runner.add_deployment(deployment))
     runner.handle_sigterm = interrupt  # type: ignore[method-assign]
     asyncio.run(runner.start())
 

@@ -88,7 +88,7 @@ def test_streams_are_contiguous_stay_in_their_series_and_count_training_targets_
     assert 0 < len(seen) <= batches.steps_per_epoch
     counted, former = [], None
     for x, y, weights, every_step in seen:
-        assert not every_step
+        assert every_step
         counts = weights.reshape(x.shape[:2]) > 0
         assert counts.any()
         assert set(weights.tolist()) <= {0, 1}
@@ -158,4 +158,4 @@ def test_batches_have_the_dtype_of_the_values(dtype):
     values, ends = numbered(30).astype(dtype), np.arange(4, 25)
     options = {"lookback": 4, "horizon": 1, "batch_size": 4, "seed": 0, "ops": OPS}
     for batches in (WindowBatches(values, ends, **options), StreamBatches(values, np.zeros(21, int), ends, **options)):
-        assert {array.dtype.name for array in next(batches.epoch(1))} == {dtype}
+        assert {array.dtype.name for array in next(batches.epoch(1))[:3]} == {dtype}

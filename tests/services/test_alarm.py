@@ -29,7 +29,7 @@ from prefect import serve
 from prefect.deployments.runner import EntrypointType
 serve(retrain.to_deployment("retrain", entrypoint_type=EntrypointType.MODULE_PATH))
 """
-REGISTER = "import sys; from uuid import UUID; from flows.automation import register; register(UUID(sys.argv[1]))"
+REGISTER = "import sys; from uuid import UUID; from flows.alarm import register; register(UUID(sys.argv[1]))"
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 120.0) -> Any:

@@ -9,6 +9,7 @@ from flows.settings import BREACH
 
 if TYPE_CHECKING:
     from prefect.automations import Automation
+    from prefect.deployments.runner import RunnerDeployment
 
 NAME = "Gatecast: retrain on a breach"
 
@@ -46,6 +47,12 @@ def retrain_on_breach(deployment: UUID) -> Automation:
             RunDeployment(source="selected", deployment_id=deployment, parameters={"settings": SETTINGS_OF_EVENT})
         ],
     )
+
+
+def answer(deployment: RunnerDeployment, identifier: UUID) -> None:
+    """Let alarms start a deployment on the server, if it is the one that retrains any model."""
+    if (deployment.flow_name, deployment.name) == ("retrain", "retrain"):
+        register(identifier)
 
 
 def register(deployment: UUID) -> None:
