@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 from flows.settings import BREACH
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from prefect.automations import Automation
     from prefect.deployments.runner import RunnerDeployment
 
@@ -49,10 +51,13 @@ def retrain_on_breach(deployment: UUID) -> Automation:
     )
 
 
-def answer(deployment: RunnerDeployment, identifier: UUID) -> None:
-    """Let alarms start a deployment on the server, if it is the one that retrains any model."""
+def answer(deployment: RunnerDeployment, identifier: UUID | Coroutine[Any, Any, UUID]) -> None:
+    """Let alarms start a deployment on the server, if it is the one that retrains any model.
+
+    The type of `identifier` is Prefect's, which returns a coroutine only to coroutines.
+    """
     if (deployment.flow_name, deployment.name) == ("retrain", "retrain"):
-        register(identifier)
+        register(cast(UUID, identifier))
 
 
 def register(deployment: UUID) -> None:
