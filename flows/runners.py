@@ -36,8 +36,21 @@ def task_runner(settings: FleetSettings) -> Iterator[TaskRunner[Any]]:
         made = _dask(workers, settings.cluster)
     else:
         made = _ray(workers, settings.cluster)
-    with made:
-        yield made
+    try:
+        with made:
+            yield made
+    finally:
+        _let_go(made)
+
+
+def _let_go(runner: TaskRunner[Any]) -> None:
+    """Let the program end although a killed process may have taken the lock of the runner's queue along.
+
+    Prefect leaves the queue open then, and Python would wait for it at the end, for ever.
+    """
+    queue = getattr(runner, "_subprocess_message_queue", None)
+    if queue is not None:
+        queue.cancel_join_thread()
 
 
 def require_runner(runner: str) -> None:

@@ -60,7 +60,7 @@ def test_the_example_shows_every_setting_of_the_file() -> None:
         ),
         (
             "[deployments.a]\nflow = 'forecast'\n[deployments.a.settings]\ntarget = 'range'",
-            r"deployments.a.settings: forecast takes name, path, not target",
+            r"deployments.a.settings: forecast takes name, path, n_samples, seed, not target",
         ),
     ],
 )

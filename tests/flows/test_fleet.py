@@ -3,6 +3,8 @@ from __future__ import annotations
 import os
 import shlex
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -219,3 +221,16 @@ def test_wrong_input_is_one_sentence(workspace: Workspace, tmp_path: Path, argum
     assert done.exit_code == 2
     assert expected in done.output
     assert not workspace.root.exists()
+
+
+def test_a_program_ends_although_a_killed_process_took_the_lock_of_the_queue_along() -> None:
+    program = (
+        "from flows.runners import task_runner\n"
+        "from flows.settings import FleetSettings\n"
+        "with task_runner(FleetSettings(runner='processes', workers=1)) as runner:\n"
+        "    runner._subprocess_message_queue._wlock.acquire()\n"
+        "print('ended')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "ended", done.stderr
+    assert done.returncode == 0

@@ -91,7 +91,8 @@ def bad_version(life: Life) -> str:
     champion = str(registry.champion())
     settings = registry.settings(champion)
     dull = settings.model.model_copy(update={"learning_rate": 1e-9, "max_epochs": 1, "seed": 5})
-    model = Forecaster.from_settings(dull).fit_sequences(read_sequences(next(life.workspace.sequences.iterdir())))
+    sequences = read_sequences(next(life.workspace.sequences.glob(f"{registry.name}-*")))
+    model = Forecaster.from_settings(dull).fit_sequences(sequences)
     model.scalers = {
         name: type(scaler)(scaler.kind, scaler.columns, scaler.center + 3 * np.eye(len(scaler.center))[0], scaler.scale)
         for name, scaler in model.scalers.items()

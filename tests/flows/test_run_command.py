@@ -57,7 +57,7 @@ def test_text_stays_text(deployment: dict[str, Any], text: str, value: str | Non
 @pytest.mark.parametrize(
     ("assignment", "message"),
     [
-        ("model.max_epoch=5", "no setting model.max_epoch; settings.model has lookback, horizon"),
+        ("model.max_epoch=5", "no setting model.max_epoch; settings.model has hidden_size, num_layers"),
         ("modle=5", "no setting modle; settings has name, data"),
         ("name.first=5", "no setting name.first; settings.name has none"),
         ("name", "no assignment"),
