@@ -39,7 +39,10 @@ def test_loss_and_gradients_are_those_of_pytorch_crf(batch, rng):
     assert loss == pytest.approx(expected.item(), rel=1e-10)
     np.testing.assert_allclose(d_emissions, inputs.grad.numpy(), atol=1e-10)
     for name, gradient in ours.grads.items():
-        np.testing.assert_allclose(gradient, theirs.get_parameter(name).grad.numpy(), atol=1e-10)
+        exact = theirs.get_parameter(name).grad
+        if exact is None:  # sentences of one word have no transitions
+            exact = torch.zeros(gradient.shape)
+        np.testing.assert_allclose(gradient, exact.numpy(), atol=1e-10)
 
 
 def test_best_sequences_are_those_of_pytorch_crf(batch, rng):
