@@ -14,11 +14,10 @@ import numpy as np
 
 from data.errors import InputError
 from data.text import TextStreams, Vocabulary, scoring_pieces, split_text, tokenise
-from lstm import checkpoint, epochs
 from lstm.config import CharLMSettings
-from lstm.recurrent import with_both_biases, with_one_bias
 from lstm.text_network import TextNetwork
-from lstm.train import EpochRecord, Snapshot, fit
+from lstm.train import EpochRecord
+from lstm.trained import Arrays, TrainedModel, require_checkpoint_options
 from lstm.writer import Writer
 
 __all__ = ["CharLM"]
@@ -31,7 +30,7 @@ _SCORED_STEPS = 1024
 _TIMED_STEPS, _TIMED_SECONDS = 8, 1.0
 
 
-class CharLM:
+class CharLM(TrainedModel[TextNetwork]):
     """Predict each character of a text from all before it; or each word, with ``level="word"``.
 
     ::
@@ -48,25 +47,16 @@ class CharLM:
     """
 
     kind = "CharLM"
+    settings: CharLMSettings
 
     def __init__(self, **settings: Any):
+        super().__init__()
         self.settings = CharLMSettings(**settings)
         self.vocabulary: Vocabulary | None = None
         """What the model can read and write; None before `fit`"""
         self.total_steps = 0
         """Optimiser steps of the whole training, of which early stopping may leave the last out"""
-        self.data_hash = ""
-        """SHA-256 of the text it was fitted on"""
-        self._network: TextNetwork | None = None
-        self._snapshot: Snapshot | None = None
         self._writer: tuple[object, Writer] | None = None
-
-    @classmethod
-    def from_settings(cls, settings: CharLMSettings) -> CharLM:
-        """Make a model from its settings."""
-        model = cls()
-        model.settings = settings
-        return model
 
     # ---------------------------------------------------------------- training
 
@@ -107,8 +97,7 @@ class CharLM:
         ValueError
             When `resume` is asked for without a folder, or `keep` is below 1.
         """
-        if keep < 1 or (resume and checkpoints is None):
-            raise ValueError("resume needs the folder in checkpoints, and keep must be at least 1")
+        require_checkpoint_options(checkpoints, keep, resume)
         settings, data_hash = self.settings, _hash(text)
         training, validation = split_text(text, settings.validation_fraction)
         vocabulary = Vocabulary.build(training, settings.level, settings.min_count, settings.max_vocabulary)
@@ -119,40 +108,26 @@ class CharLM:
                 f"The {len(validation)} characters at the end of the text that validate are one word; give a longer "
                 "text or a greater validation_fraction."
             )
-        stopped = self._stopped_in(checkpoints, data_hash) if resume and checkpoints is not None else None
-        if checkpoints is not None and not resume:
-            epochs.clear(checkpoints)
+        stopped = self._stopped(checkpoints, resume, data_hash)
         self.vocabulary, self.data_hash = vocabulary, data_hash
-        network = self._network = self._make_network(vocabulary)
-        start = self._snapshot = stopped._snapshot if stopped else None
+        network = self._network = self._make_network()
 
         def validate() -> float:
-            return self._score(validation_tokens, settings.batch_size)["cross_entropy"]
+            return self._score(network, vocabulary, validation_tokens, settings.batch_size)["cross_entropy"]
 
         self.total_steps = stopped.total_steps if stopped else self._plan(network, streams, validate)
-        if start is not None and on_epoch is not None:
-            network.parameters.set_flat(start.values)
-            for record in start.history:
-                on_epoch(record)
-
-        def after_epoch(record: EpochRecord, snapshot: Snapshot) -> None:
-            self._snapshot = snapshot
-            if checkpoints is not None:
-                self.save(epochs.epoch_path(checkpoints, record.epoch), overwrite=True)
-                epochs.keep_last(checkpoints, keep)
-            if on_epoch is not None:
-                on_epoch(record)
-
-        self._snapshot = fit(
-            network, streams, validate, settings,
-            total_steps=self.total_steps, start=start, on_epoch=after_epoch, on_step=on_step,
+        self._train(
+            network, streams, validate,
+            start=stopped._snapshot if stopped else None, checkpoints=checkpoints, keep=keep, on_epoch=on_epoch,
+            total_steps=self.total_steps, on_step=on_step,
         )  # fmt: skip
         return self
 
-    def _make_network(self, vocabulary: Vocabulary) -> TextNetwork:
+    def _make_network(self) -> TextNetwork:
         settings = self.settings
+        assert self.vocabulary is not None
         return TextNetwork(
-            len(vocabulary), settings.embedding, settings.hidden_size, settings.num_layers,
+            len(self.vocabulary), settings.embedding, settings.hidden_size, settings.num_layers,
             tie_weights=settings.tie_weights, dropout=settings.dropout, recurrent_dropout=settings.recurrent_dropout,
             embedding_dropout=settings.embedding_dropout, dtype=settings.dtype, backend=settings.backend,
             seed=settings.seed,
@@ -180,18 +155,6 @@ class CharLM:
 
     # ---------------------------------------------------------------- results
 
-    @property
-    def history(self) -> tuple[EpochRecord, ...]:
-        """What each epoch came to."""
-        return self._snapshot.history if self._snapshot else ()
-
-    @property
-    def best_epoch(self) -> int:
-        """Number of the epoch whose weights the model has after `fit`."""
-        self._require_fitted()
-        assert self._snapshot is not None
-        return self._snapshot.best_epoch
-
     def evaluate(self, text: str, streams: int = 1) -> dict[str, float]:
         """Say how well the model expects a text.
 
@@ -218,7 +181,7 @@ class CharLM:
         InputError
             The text has fewer than two tokens, or none that the model knows behind the first.
         """
-        _, vocabulary = self._require_fitted()
+        network, vocabulary = self._require_fitted()
         if streams < 1:
             raise ValueError(f"streams is {streams}; it must be at least 1")
         tokens = vocabulary.encode(text)
@@ -226,14 +189,15 @@ class CharLM:
             raise InputError(
                 f"A text of {len(tokens)} {vocabulary.level}s leaves nothing to predict; give a longer one."
             )
-        result = self._score(tokens, streams)
+        result = self._score(network, vocabulary, tokens, streams)
         lengths = np.array([len(token) for token in tokenise(text, vocabulary.level)])
         characters = lengths[1:].sum() if vocabulary.trained_unknown else lengths[1:][tokens[1:] != 0].sum()
         nats = result["cross_entropy"] * result["tokens"]
         return {**result, "bits_per_char": nats / float(characters) / math.log(2)}
 
-    def _score(self, tokens: np.ndarray, streams: int) -> dict[str, float]:
-        network, vocabulary = self._require_fitted()
+    def _score(
+        self, network: TextNetwork, vocabulary: Vocabulary, tokens: np.ndarray, streams: int
+    ) -> dict[str, float]:
         seq_len = self.settings.seq_len if streams > 1 else _SCORED_STEPS
         warm_up = -(-_WARM_UP // seq_len) * seq_len
         streams = max(1, min(streams, (len(tokens) - 1) // (4 * warm_up)))
@@ -322,74 +286,25 @@ class CharLM:
         return self._writer[1].stream(prompt, length, temperature, top_k, top_p, seed, stop)
 
     def _require_fitted(self) -> tuple[TextNetwork, Vocabulary]:
-        if self._network is None or self.vocabulary is None:
-            raise InputError("The model has not been fitted; call fit first.")
-        return self._network, self.vocabulary
+        network = self.network
+        assert self.vocabulary is not None  # there is a network only where there is a vocabulary
+        return network, self.vocabulary
 
     # ---------------------------------------------------------------- checkpoints
 
-    def save(self, path: str | Path, overwrite: bool = False, extra_files: Mapping[str, bytes] | None = None) -> Path:
-        """Write the model to a directory that `lstm.load` reads; see `lstm.checkpoint`.
-
-        Parameters
-        ----------
-        path : path
-        overwrite : bool
-            False refuses a path where something stands.
-        extra_files : mapping of name to bytes, optional
-            Files to keep with the model, covered by its hash.
-        """
-        (network, vocabulary), snapshot = self._require_fitted(), self._snapshot
-        if snapshot is None:
-            raise InputError("The model has not been fitted; call fit first.")
-        document = {
-            "settings": self.settings.model_dump(mode="json"),
-            "vocabulary": {
-                "level": vocabulary.level,
-                "tokens": list(vocabulary.tokens),
-                "trained_unknown": vocabulary.trained_unknown,
-            },
-            "data_hash": self.data_hash,
-            "training": {**snapshot.to_document(), "total_steps": self.total_steps},
+    def _to_checkpoint(self) -> tuple[dict[str, Any], Arrays]:
+        _, vocabulary = self._require_fitted()
+        stored = {
+            "level": vocabulary.level,
+            "tokens": list(vocabulary.tokens),
+            "trained_unknown": vocabulary.trained_unknown,
         }
-        arrays = {
-            "model": with_both_biases(network.parameters.to_host(), np.zeros_like),
-            "optimizer": snapshot.to_arrays(),
-        }
-        return checkpoint.write(checkpoint.Checkpoint(self.kind, document, arrays, extra_files or {}), path, overwrite)
+        return {"vocabulary": stored, "total_steps": self.total_steps}, {}
 
-    def _stopped_in(self, folder: Path, data_hash: str) -> CharLM | None:
-        """Return an interrupted training as it was left, None where there is nothing to go on from."""
-        found = epochs.newest(folder, lambda path: self.from_checkpoint(checkpoint.read(path), path))
-        if found is None:
-            return None
-        path, stopped = found
-        if stopped.settings != self.settings or stopped.data_hash != data_hash:
-            raise checkpoint.CheckpointError(
-                f"{path} was trained with other settings or data; train anew without resume."
-            )
-        return stopped
-
-    @classmethod
-    def from_checkpoint(cls, contents: checkpoint.Checkpoint, path: str | Path) -> CharLM:
-        """Build the model that `save` wrote; `path` is named in errors."""
-        document, arrays = contents.document, contents.arrays
-        try:
-            model = cls(**document["settings"])
-            stored = document["vocabulary"]
-            model.vocabulary = Vocabulary(stored["level"], tuple(stored["tokens"]), stored["trained_unknown"])
-            model.data_hash = document["data_hash"]
-            model._network = model._make_network(model.vocabulary)
-            model._network.parameters.load(with_one_bias(arrays["model"]))
-            model.total_steps = document["training"]["total_steps"]
-            values = model._network.ops.to_host(model._network.parameters.values)
-            model._snapshot = Snapshot.restore(values, arrays["optimizer"], document["training"])
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-            problem = " ".join(str(error).split())  # pydantic's has several lines
-            raise checkpoint.CheckpointError(
-                f"{path} does not hold a complete CharLM ({problem}); retrain the model."
-            ) from error
-        return model
+    def _restore(self, document: Mapping[str, Any], arrays: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+        stored = document["vocabulary"]
+        self.vocabulary = Vocabulary(stored["level"], tuple(stored["tokens"]), stored["trained_unknown"])
+        self.total_steps = document["total_steps"]
 
 
 def _hash(text: str) -> str:

@@ -16,14 +16,13 @@ from data.scaling import Scaler
 from data.sequences import Sequences, SequenceSettings, build_sequences
 from data.splits import TRAIN, VALIDATION, SplitSettings
 from data.windows import Windows
-from lstm import checkpoint, epochs
 from lstm.batches import StreamBatches, WindowBatches
 from lstm.config import ForecasterSettings
 from lstm.context import Context
 from lstm.network import Network
 from lstm.prediction import attention_of_windows, attention_weights, predict_next, predict_windows
-from lstm.recurrent import with_both_biases, with_one_bias
-from lstm.train import Batches, EpochRecord, Snapshot, fit
+from lstm.train import Batches, EpochRecord
+from lstm.trained import Arrays, TrainedModel, require_checkpoint_options
 from lstm.uncertainty import draw_samples, intervals
 
 __all__ = ["Forecaster"]
@@ -33,7 +32,7 @@ __all__ = ["Forecaster"]
 _STATEFUL_CONTEXT = 8
 
 
-class Forecaster:
+class Forecaster(TrainedModel[Network]):
     """Predict the next `horizon` rows of each series from its last `lookback` rows, all at once (direct multi-step).
 
     One network serves every ``unique_id``; each series is scaled by its own training rows. Columns beside ``y`` are
@@ -46,8 +45,10 @@ class Forecaster:
     """
 
     kind = "Forecaster"
+    settings: ForecasterSettings
 
     def __init__(self, **settings: Any):
+        super().__init__()
         self.settings = ForecasterSettings(**settings)
         self.columns: tuple[str, ...] = ()
         """Columns of the training data, ``y`` first; empty before `fit`"""
@@ -55,18 +56,7 @@ class Forecaster:
         """One for each ``unique_id``"""
         self.boundaries: dict[str, str] = {}
         """Last timestamps of training and validation"""
-        self.data_hash = ""
-        """Content hash of the sequences it was fitted on"""
-        self._network: Network | None = None
-        self._snapshot: Snapshot | None = None
         self._context: Context | None = None
-
-    @classmethod
-    def from_settings(cls, settings: ForecasterSettings) -> Forecaster:
-        """Make a forecaster from its settings."""
-        model = cls()
-        model.settings = settings
-        return model
 
     # ---------------------------------------------------------------- training
 
@@ -124,24 +114,9 @@ class Forecaster:
         ValueError
             When `resume` is asked for without a folder, or `keep` is below 1.
         """
-        if keep < 1 or (resume and checkpoints is None):
-            raise ValueError("resume needs the folder in checkpoints, and keep must be at least 1")
+        require_checkpoint_options(checkpoints, keep, resume)
         network = self._adopt(sequences)
-        start = self._resumed_from(checkpoints) if resume and checkpoints is not None else None
-        if checkpoints is not None and not resume:
-            epochs.clear(checkpoints)
-        if start is not None and on_epoch is not None:
-            for record in start.history:
-                on_epoch(record)
-
-        def after_epoch(record: EpochRecord, snapshot: Snapshot) -> None:
-            self._snapshot = snapshot
-            if checkpoints is not None:
-                self.save(epochs.epoch_path(checkpoints, record.epoch), overwrite=True)
-                epochs.keep_last(checkpoints, keep)
-            if on_epoch is not None:
-                on_epoch(record)
-
+        stopped = self._stopped(checkpoints, resume, self.data_hash)
         batches = self._batches(sequences, network.ops)
         validation = sequences.windows_of(VALIDATION)
         targets = _targets(sequences, validation, self.settings.horizon)
@@ -149,7 +124,10 @@ class Forecaster:
         def validate() -> float:
             return float(np.mean((self._predict_scaled(network, sequences, validation) - targets) ** 2))
 
-        self._snapshot = fit(network, batches, validate, self.settings, start=start, on_epoch=after_epoch)
+        self._train(
+            network, batches, validate,
+            start=stopped._snapshot if stopped else None, checkpoints=checkpoints, keep=keep, on_epoch=on_epoch,
+        )  # fmt: skip
         return self
 
     def _adopt(self, sequences: Sequences) -> Network:
@@ -179,18 +157,6 @@ class Forecaster:
         return WindowBatches(values, training.end, *sizes, settings.batch_size, settings.seed, ops)
 
     # ---------------------------------------------------------------- results
-
-    @property
-    def history(self) -> tuple[EpochRecord, ...]:
-        """What each epoch came to."""
-        return self._snapshot.history if self._snapshot else ()
-
-    @property
-    def best_epoch(self) -> int:
-        """Number of the epoch whose weights the model has after `fit`."""
-        if self._snapshot is None:
-            raise InputError("The model has not been fitted; call fit first.")
-        return self._snapshot.best_epoch
 
     @property
     def seconds_per_step(self) -> float:
@@ -403,86 +369,23 @@ class Forecaster:
         """How many rows back from its origin a forecast looks."""
         return self.settings.lookback * (_STATEFUL_CONTEXT if self.settings.stateful else 1)
 
-    @property
-    def network(self) -> Network:
-        """The fitted network.
-
-        Raises
-        ------
-        InputError
-            Before `fit`.
-        """
-        if self._network is None or self._snapshot is None:
-            raise InputError("The model has not been fitted; call fit first.")
-        return self._network
-
     # ---------------------------------------------------------------- checkpoints
 
-    def save(self, path: str | Path, overwrite: bool = False, extra_files: Mapping[str, bytes] | None = None) -> Path:
-        """Write the model to a directory that `lstm.load` reads; see `lstm.checkpoint`.
-
-        Parameters
-        ----------
-        path : path
-        overwrite : bool
-            False refuses a path where something stands.
-        extra_files : mapping of name to bytes, optional
-            Files to keep with the model, covered by its hash.
-        """
-        network, snapshot, context = self.network, self._snapshot, self._context
-        assert snapshot is not None and context is not None
+    def _to_checkpoint(self) -> tuple[dict[str, Any], Arrays]:
+        context = self._context
+        assert context is not None  # there is a network only where there is a context
         document = {
-            "settings": self.settings.model_dump(mode="json"),
             "columns": list(self.columns),
             "scalers": {unique_id: scaler.to_dict() for unique_id, scaler in self.scalers.items()},
             "boundaries": self.boundaries,
-            "data_hash": self.data_hash,
             "context": {"unique_ids": list(context.unique_ids), "timezone": context.timezone},
-            "training": {
-                **snapshot.to_document(),
-                "batches": {"seed": self.settings.seed, "next_epoch": len(snapshot.history) + 1},
-            },
         }
-        arrays = {
-            "model": with_both_biases(network.parameters.to_host(), np.zeros_like),
-            "optimizer": snapshot.to_arrays(),
-            "context": context.to_arrays(),
-        }
-        contents = checkpoint.Checkpoint(self.kind, document, arrays, extra_files or {})
-        return checkpoint.write(contents, path, overwrite)
+        return document, {"context": context.to_arrays()}
 
-    def _resumed_from(self, folder: Path) -> Snapshot | None:
-        """Return where an interrupted training stopped, None where there is nothing to go on from."""
-        found = epochs.newest(folder, lambda path: self.from_checkpoint(checkpoint.read(path), path))
-        if found is None:
-            return None
-        path, stopped = found
-        if stopped.settings != self.settings or stopped.data_hash != self.data_hash:
-            raise checkpoint.CheckpointError(
-                f"{path} was trained with other settings or data; train anew without resume."
-            )
-        return stopped._snapshot
-
-    @classmethod
-    def from_checkpoint(cls, contents: checkpoint.Checkpoint, path: str | Path) -> Forecaster:
-        """Build the forecaster that `save` wrote; `path` is named in errors."""
-        document, arrays = contents.document, contents.arrays
-        try:
-            model = cls(**document["settings"])
-            model.columns = tuple(document["columns"])
-            model.scalers = {name: Scaler.from_dict(state) for name, state in document["scalers"].items()}
-            model.boundaries, model.data_hash = document["boundaries"], document["data_hash"]
-            model._context = Context.from_arrays(arrays["context"], **document["context"])
-            model._network = model._make_network()
-            model._network.parameters.load(with_one_bias(arrays["model"]))
-            values = model._network.ops.to_host(model._network.parameters.values)
-            model._snapshot = Snapshot.restore(values, arrays["optimizer"], document["training"])
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-            problem = " ".join(str(error).split())  # pydantic's has several lines
-            raise checkpoint.CheckpointError(
-                f"{path} does not hold a complete Forecaster ({problem}); retrain the model."
-            ) from error
-        return model
+    def _restore(self, document: Mapping[str, Any], arrays: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+        self.columns, self.boundaries = tuple(document["columns"]), document["boundaries"]
+        self.scalers = {name: Scaler.from_dict(state) for name, state in document["scalers"].items()}
+        self._context = Context.from_arrays(arrays["context"], **document["context"])
 
 
 def _targets(sequences: Sequences, windows: Windows, horizon: int) -> np.ndarray:

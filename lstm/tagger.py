@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,14 +14,13 @@ from data.encoding import EncodedText, WordEncoder, normal_form
 from data.errors import InputError
 from data.tagging import chunks, convert, has_chunks
 from data.words import WordVectors
-from lstm import checkpoint, epochs
 from lstm.config import TaggerSettings
 from lstm.crf import Constraints
 from lstm.entities import score_chunks, token_accuracy
-from lstm.recurrent import with_both_biases, with_one_bias
 from lstm.tagger_network import TaggerNetwork
 from lstm.tagging_batches import SentenceBatches, gather_sentences, in_order_of_length
-from lstm.train import EpochRecord, Snapshot, fit
+from lstm.train import EpochRecord
+from lstm.trained import Arrays, TrainedModel, require_checkpoint_options
 
 __all__ = ["Tagger"]
 
@@ -35,7 +33,7 @@ _PREDICTION_BATCH = 128
 _HELD_OUT = 10
 
 
-class Tagger:
+class Tagger(TrainedModel[TaggerNetwork]):
     """Tag the words of sentences.
 
     One object serves one thread at a time.
@@ -48,25 +46,16 @@ class Tagger:
     """
 
     kind = "Tagger"
+    settings: TaggerSettings
 
     def __init__(self, **settings: Any):
+        super().__init__()
         self.settings = TaggerSettings(**settings)
         self.tags: tuple[str, ...] = ()
         """The tags that the model knows; empty before `fit`"""
         self.scheme = ""
         """How these mark chunks: ``BIO``, ``BIOES``, or ``none``"""
-        self.data_hash = ""
-        """Content hash of the sentences it was fitted on"""
         self._encoder: WordEncoder | None = None
-        self._network: TaggerNetwork | None = None
-        self._snapshot: Snapshot | None = None
-
-    @classmethod
-    def from_settings(cls, settings: TaggerSettings) -> Tagger:
-        """Make a tagger from its settings."""
-        model = cls()
-        model.settings = settings
-        return model
 
     # ---------------------------------------------------------------- training
 
@@ -114,28 +103,13 @@ class Tagger:
         ValueError
             When `resume` is asked for without a folder, or `keep` is below 1.
         """
-        if keep < 1 or (resume and checkpoints is None):
-            raise ValueError("resume needs the folder in checkpoints, and keep must be at least 1")
+        require_checkpoint_options(checkpoints, keep, resume)
         _require_tags(sentences, tags, "training")
         if dev is None:
             (sentences, tags), dev = _held_out(sentences, tags)
         _require_tags(*dev, "dev")
         network = self._adopt(sentences, tags, dev, vectors)
-        start = self._resumed_from(checkpoints) if resume and checkpoints is not None else None
-        if checkpoints is not None and not resume:
-            epochs.clear(checkpoints)
-        if start is not None and on_epoch is not None:
-            for record in start.history:
-                on_epoch(record)
-
-        def after_epoch(record: EpochRecord, snapshot: Snapshot) -> None:
-            self._snapshot = snapshot
-            if checkpoints is not None:
-                self.save(epochs.epoch_path(checkpoints, record.epoch), overwrite=True)
-                epochs.keep_last(checkpoints, keep)
-            if on_epoch is not None:
-                on_epoch(record)
-
+        stopped = self._stopped(checkpoints, resume, self.data_hash)
         encoder = self._require_encoder()
         numbers = {tag: number for number, tag in enumerate(self.tags)}
         labels = np.array([numbers[tag] for sentence in tags for tag in self._in_scheme(sentence)], np.int64)
@@ -148,7 +122,10 @@ class Tagger:
             predicted = self._predict(network, dev_text)
             return 1 - (token_accuracy if self.scheme == "none" else _chunk_f1)(dev[1], predicted)
 
-        self._snapshot = fit(network, batches, validate, self.settings, start=start, on_epoch=after_epoch)
+        self._train(
+            network, batches, validate,
+            start=stopped._snapshot if stopped else None, checkpoints=checkpoints, keep=keep, on_epoch=on_epoch,
+        )  # fmt: skip
         return self
 
     def _adopt(
@@ -177,7 +154,7 @@ class Tagger:
         self.data_hash = _hash((sentences, tags, *dev), vectors)
         self._network, self._snapshot = self._make_network(), None
         if vectors is not None:
-            self._put_vectors(vectors)
+            self._put_vectors(self._network, vectors)
         return self._network
 
     def _in_scheme(self, tags: Sequence[str]) -> Sequence[str]:
@@ -188,9 +165,9 @@ class Tagger:
         constraints = None if self.scheme == "none" else Constraints.of_scheme(self.tags, self.scheme)
         return TaggerNetwork(encoder.sizes, len(encoder.characters), len(self.tags), self.settings, constraints)
 
-    def _put_vectors(self, vectors: WordVectors) -> None:
+    def _put_vectors(self, network: TaggerNetwork, vectors: WordVectors) -> None:
         """Make the vectors the first values of the words' embedding, scaled as the others are."""
-        network, encoder = self._require_network(), self._require_encoder()
+        encoder = self._require_encoder()
         values = network.parameters.to_host()
         weight = values["word.weight"]
         spread = float(vectors.values.std())
@@ -201,24 +178,6 @@ class Tagger:
         network.parameters.load(values)
 
     # ---------------------------------------------------------------- results
-
-    @property
-    def history(self) -> tuple[EpochRecord, ...]:
-        """What each epoch came to; its ``validation_loss`` is 1 less the score on the dev sentences."""
-        return self._snapshot.history if self._snapshot else ()
-
-    @property
-    def best_epoch(self) -> int:
-        """Number of the epoch whose weights the model has after `fit`."""
-        if self._snapshot is None:
-            raise InputError("The model has not been fitted; call fit first.")
-        return self._snapshot.best_epoch
-
-    @property
-    def seconds_per_epoch(self) -> float:
-        """Mean wall-clock time of an epoch, its look at the dev sentences included; NaN for a model that was loaded."""
-        timed = [record.seconds for record in self.history if not math.isnan(record.seconds)]
-        return sum(timed) / len(timed) if timed else math.nan
 
     def predict(self, sentences: Sentences) -> list[list[str]]:
         """Return a tag for each word; chunks are marked in BIO.
@@ -231,7 +190,7 @@ class Tagger:
         for sentence in sentences:
             if isinstance(sentence, str):
                 raise InputError("A sentence is a sequence of words; split the text first.")
-        network = self._require_network()
+        network = self.network
         return self._predict(network, self._require_encoder().encode(sentences))
 
     def evaluate(self, sentences: Sentences, tags: Sentences) -> dict[str, Any]:
@@ -270,11 +229,6 @@ class Tagger:
                 predicted[sentence] = tags if self.scheme == "none" else convert(tags, "BIO")
         return predicted
 
-    def _require_network(self) -> TaggerNetwork:
-        if self._network is None:
-            raise InputError("The model has not been fitted; call fit first.")
-        return self._network
-
     def _require_encoder(self) -> WordEncoder:
         if self._encoder is None:
             raise InputError("The model has not been fitted; call fit first.")
@@ -282,64 +236,13 @@ class Tagger:
 
     # ---------------------------------------------------------------- checkpoints
 
-    def save(self, path: str | Path, overwrite: bool = False, extra_files: Mapping[str, bytes] | None = None) -> Path:
-        """Write the model to a directory that `lstm.load` reads; see `lstm.checkpoint`.
+    def _to_checkpoint(self) -> tuple[dict[str, Any], Arrays]:
+        encoder = self._require_encoder()
+        return {"tags": list(self.tags), "scheme": self.scheme, "vocabularies": encoder.to_dict()}, {}
 
-        Parameters
-        ----------
-        path : path
-        overwrite : bool
-            False refuses a path where something stands.
-        extra_files : mapping of name to bytes, optional
-            Files to keep with the model, covered by its hash.
-        """
-        network, snapshot = self._require_network(), self._snapshot
-        assert snapshot is not None  # training has come to an epoch, where anything calls this
-        document = {
-            "settings": self.settings.model_dump(mode="json"),
-            "tags": list(self.tags),
-            "scheme": self.scheme,
-            "vocabularies": self._require_encoder().to_dict(),
-            "data_hash": self.data_hash,
-            "training": snapshot.to_document(),
-        }
-        arrays = {
-            "model": with_both_biases(network.parameters.to_host(), np.zeros_like),
-            "optimizer": snapshot.to_arrays(),
-        }
-        return checkpoint.write(checkpoint.Checkpoint(self.kind, document, arrays, extra_files or {}), path, overwrite)
-
-    def _resumed_from(self, folder: Path) -> Snapshot | None:
-        """Return where an interrupted training stopped, None where there is nothing to go on from."""
-        found = epochs.newest(folder, lambda path: self.from_checkpoint(checkpoint.read(path), path))
-        if found is None:
-            return None
-        path, stopped = found
-        if stopped.settings != self.settings or stopped.data_hash != self.data_hash:
-            raise checkpoint.CheckpointError(
-                f"{path} was trained with other settings or data; train anew without resume."
-            )
-        return stopped._snapshot
-
-    @classmethod
-    def from_checkpoint(cls, contents: checkpoint.Checkpoint, path: str | Path) -> Tagger:
-        """Build the tagger that `save` wrote; `path` is named in errors."""
-        document, arrays = contents.document, contents.arrays
-        try:
-            model = cls(**document["settings"])
-            model.tags, model.scheme = tuple(document["tags"]), document["scheme"]
-            model.data_hash = document["data_hash"]
-            model._encoder = WordEncoder.from_dict(document["vocabularies"])
-            model._network = model._make_network()
-            model._network.parameters.load(with_one_bias(arrays["model"]))
-            values = model._network.ops.to_host(model._network.parameters.values)
-            model._snapshot = Snapshot.restore(values, arrays["optimizer"], document["training"])
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-            problem = " ".join(str(error).split())  # pydantic's has several lines
-            raise checkpoint.CheckpointError(
-                f"{path} does not hold a complete Tagger ({problem}); retrain the model."
-            ) from error
-        return model
+    def _restore(self, document: Mapping[str, Any], arrays: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+        self.tags, self.scheme = tuple(document["tags"]), document["scheme"]
+        self._encoder = WordEncoder.from_dict(document["vocabularies"])
 
 
 def _chunk_f1(tags: Sentences, predicted: Sentences) -> float:

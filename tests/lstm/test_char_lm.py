@@ -393,7 +393,8 @@ def test_the_gpu_writes_and_scores_as_the_cpu_does(fitted, tmp_path):
     model = CharLM(hidden_size=4, embedding_size=3, seq_len=4, batch_size=2, max_epochs=1).fit("abcab" * 6)
     settings = model.settings.model_copy(update={"backend": "cuda"})
     other = CharLM.from_settings(settings)
-    other.vocabulary, other._network = model.vocabulary, other._make_network(model.vocabulary)
+    other.vocabulary = model.vocabulary
+    other._network, other._snapshot = other._make_network(), model._snapshot
     other._network.parameters.load(model._network.parameters.to_host())
     assert other._network.ops is cuda
     assert other.evaluate("abcabca") == pytest.approx(model.evaluate("abcabca"), rel=1e-5)

@@ -1,0 +1,195 @@
+"""What the models have in common: settings, a training that can be interrupted, and a checkpoint."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Self, TypeVar
+
+import numpy as np
+
+from data.errors import InputError
+from lstm import checkpoint, epochs
+from lstm.recurrent import with_both_biases, with_one_bias
+from lstm.train import Batches, EpochRecord, Snapshot, Trainable, fit
+
+__all__ = ["Arrays", "TrainedModel", "require_checkpoint_options"]
+
+NetworkT = TypeVar("NetworkT", bound=Trainable)
+Arrays = dict[str, dict[str, np.ndarray]]
+
+
+class TrainedModel(ABC, Generic[NetworkT]):
+    """A network with the settings it is made from and a snapshot of its training.
+
+    A model says how its network is made and what else belongs in its checkpoint; see `_make_network`, `_to_checkpoint`
+    and `_restore`.
+    """
+
+    kind: ClassVar[str]
+    """What checkpoints call the model: the name of its class"""
+    settings: Any
+    """Frozen and validated; see `lstm.config`"""
+
+    def __init__(self) -> None:
+        self.data_hash = ""
+        """Content hash of the data it was fitted on"""
+        self._network: NetworkT | None = None
+        self._snapshot: Snapshot | None = None
+
+    @classmethod
+    def from_settings(cls, settings: Any) -> Self:
+        """Make a model from its settings."""
+        model = cls()
+        model.settings = settings
+        return model
+
+    @property
+    def history(self) -> tuple[EpochRecord, ...]:
+        """What each epoch came to."""
+        return self._snapshot.history if self._snapshot else ()
+
+    @property
+    def best_epoch(self) -> int:
+        """Number of the epoch whose weights the model has after `fit`."""
+        return self._require_snapshot().best_epoch
+
+    @property
+    def seconds_per_epoch(self) -> float:
+        """Mean wall-clock time of an epoch, validation included; NaN for a model that was loaded."""
+        timed = [record.seconds for record in self.history if not math.isnan(record.seconds)]
+        return sum(timed) / len(timed) if timed else math.nan
+
+    @property
+    def network(self) -> NetworkT:
+        """The fitted network.
+
+        Raises
+        ------
+        InputError
+            Before training has come to the end of an epoch.
+        """
+        if self._network is None or self._snapshot is None:
+            raise InputError("The model has not been fitted; call fit first.")
+        return self._network
+
+    def save(self, path: str | Path, overwrite: bool = False, extra_files: Mapping[str, bytes] | None = None) -> Path:
+        """Write the model to a directory that `lstm.load` reads; see `lstm.checkpoint`.
+
+        Parameters
+        ----------
+        path : path
+        overwrite : bool
+            False refuses a path where something stands.
+        extra_files : mapping of name to bytes, optional
+            Files to keep with the model, covered by its hash.
+        """
+        snapshot = self._require_snapshot()
+        document, more = self._to_checkpoint()
+        # The batches of an epoch are a function of these two; nothing else random is carried along.
+        batches = {"seed": self.settings.seed, "next_epoch": len(snapshot.history) + 1}
+        document = {
+            "settings": self.settings.model_dump(mode="json"),
+            "data_hash": self.data_hash,
+            "training": {**snapshot.to_document(), "batches": batches},
+            **document,
+        }
+        arrays = {
+            "model": with_both_biases(self.network.parameters.to_host(), np.zeros_like),
+            "optimizer": snapshot.to_arrays(),
+            **more,
+        }
+        return checkpoint.write(checkpoint.Checkpoint(self.kind, document, arrays, extra_files or {}), path, overwrite)
+
+    @classmethod
+    def from_checkpoint(cls, contents: checkpoint.Checkpoint, path: str | Path) -> Self:
+        """Build the model that `save` wrote; `path` is named in errors."""
+        document, arrays = contents.document, contents.arrays
+        try:
+            model = cls(**document["settings"])
+            model.data_hash = document["data_hash"]
+            model._restore(document, arrays)
+            network = model._network = model._make_network()
+            network.parameters.load(with_one_bias(arrays["model"]))
+            values = network.ops.to_host(network.parameters.values)
+            model._snapshot = Snapshot.restore(values, arrays["optimizer"], document["training"])
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            problem = " ".join(str(error).split())  # pydantic's has several lines
+            raise checkpoint.CheckpointError(
+                f"{path} does not hold a complete {cls.kind} ({problem}); retrain the model."
+            ) from error
+        return model
+
+    @abstractmethod
+    def _make_network(self) -> NetworkT:
+        """Return a network of the model's settings and sizes, its parameters drawn from the seed."""
+
+    @abstractmethod
+    def _to_checkpoint(self) -> tuple[dict[str, Any], Arrays]:
+        """Return what `_restore` needs: JSON values, and arrays by file."""
+
+    @abstractmethod
+    def _restore(self, document: Mapping[str, Any], arrays: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+        """Take over what `_to_checkpoint` gave; the network is made afterwards."""
+
+    def _train(
+        self,
+        network: NetworkT,
+        batches: Batches,
+        validate: Callable[[], float],
+        *,
+        start: Snapshot | None,
+        checkpoints: Path | None,
+        keep: int,
+        on_epoch: Callable[[EpochRecord], None] | None,
+        **options: Any,
+    ) -> None:
+        """Run `lstm.train.fit` and leave a checkpoint in the folder `checkpoints` after each epoch.
+
+        `on_epoch` is called with the epochs before `start` too; `options` go to `fit`.
+        """
+        self._snapshot = start
+        if start is not None and on_epoch is not None:
+            network.parameters.set_flat(start.values)
+            for record in start.history:
+                on_epoch(record)
+
+        def after_epoch(record: EpochRecord, snapshot: Snapshot) -> None:
+            self._snapshot = snapshot
+            if checkpoints is not None:
+                self.save(epochs.epoch_path(checkpoints, record.epoch), overwrite=True)
+                epochs.keep_last(checkpoints, keep)
+            if on_epoch is not None:
+                on_epoch(record)
+
+        self._snapshot = fit(network, batches, validate, self.settings, start=start, on_epoch=after_epoch, **options)
+
+    def _stopped(self, checkpoints: Path | None, resume: bool, data_hash: str) -> Self | None:
+        """Return the model that an interrupted training left, None to begin anew, for which the folder is cleared."""
+        if checkpoints is None:
+            return None
+        if not resume:
+            epochs.clear(checkpoints)
+            return None
+        found = epochs.newest(checkpoints, lambda path: self.from_checkpoint(checkpoint.read(path), path))
+        if found is None:
+            return None
+        path, stopped = found
+        if stopped.settings != self.settings or stopped.data_hash != data_hash:
+            raise checkpoint.CheckpointError(
+                f"{path} was trained with other settings or data; train anew without resume."
+            )
+        return stopped
+
+    def _require_snapshot(self) -> Snapshot:
+        if self._snapshot is None:
+            raise InputError("The model has not been fitted; call fit first.")
+        return self._snapshot
+
+
+def require_checkpoint_options(checkpoints: Path | None, keep: int, resume: bool) -> None:
+    """Raise ValueError where `resume` is asked for without a folder, or fewer than one checkpoint is to be kept."""
+    if keep < 1 or (resume and checkpoints is None):
+        raise ValueError("resume needs the folder in checkpoints, and keep must be at least 1")
