@@ -22,6 +22,7 @@ from flows.terminal import console, explained, print_next, warn
 
 if TYPE_CHECKING:
     from prefect.deployments.runner import RunnerDeployment
+    from prefect.runner import Runner
 
     from flows.deployments import ServeSettings
     from flows.server import Server
@@ -128,6 +129,7 @@ def run(settings: ServeSettings, pool: str | None, workspace: Workspace, server:
     elif server is not None:
         crash_pending_runs(TAG)
     crash_dead_runs(workspace)
+    runner = None if pool else runner_of(deployments, settings.runs_at_once)
     address = server.address if server else os.environ["PREFECT_API_URL"].removesuffix("/api")
     console().print(f"[bold]Dashboard[/bold]  {address}\n")
     for deployment in deployments:
@@ -141,7 +143,7 @@ def run(settings: ServeSettings, pool: str | None, workspace: Workspace, server:
     keeper = threading.Thread(target=keep_going, args=(workspace, server, ended), daemon=True)
     keeper.start()
     try:
-        wait() if pool else run_here(deployments, settings.runs_at_once)
+        wait() if runner is None else asyncio.run(runner.start())
     except KeyboardInterrupt:
         console().print("Stopping")
     finally:
@@ -160,8 +162,8 @@ def wait() -> None:
     threading.Event().wait()
 
 
-def run_here(deployments: Sequence[RunnerDeployment], at_once: int) -> None:
-    """Run what is due in processes of this machine."""
+def runner_of(deployments: Sequence[RunnerDeployment], at_once: int) -> Runner:
+    """Register deployments, and return what runs them in processes of this machine."""
     from flows.alarm import answer
     from flows.orchestration import Runner
 
@@ -169,7 +171,7 @@ def run_here(deployments: Sequence[RunnerDeployment], at_once: int) -> None:
     for deployment in deployments:
         answer(deployment, runner.add_deployment(deployment))
     runner.handle_sigterm = interrupt  # type: ignore[method-assign]
-    asyncio.run(runner.start())
+    return runner
 
 
 def keep_going(workspace: Workspace, server: Server | None, ended: threading.Event) -> None:
