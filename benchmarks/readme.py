@@ -52,8 +52,9 @@ _PEERS = ("torch", "onnxruntime", "neuralforecast")
 
 def _line(row: Comparison) -> str:
     assert row.ratio is not None and row.other is not None
+    ratio = row.ratio.median
     ours, theirs = (format_seconds(timing.seconds.median) for timing in (row.gatecast, row.other))
-    return f"| {row.group}, {row.name} | {ours} | {row.peer} | {theirs} | {row.ratio.median:.2g}× |"
+    return f"| {row.group}, {row.name} | {ours} | {row.peer} | {theirs} | {format(ratio, '.0f' if ratio >= 10 else '.2g')}× |"
 
 
 def main() -> None:
