@@ -54,7 +54,7 @@ def _line(row: Comparison) -> str:
     assert row.ratio is not None and row.other is not None
     times = format(row.ratio.median, ".0f" if row.ratio.median >= 10 else ".2g")
     ours, theirs = (format_seconds(timing.seconds.median) for timing in (row.gatecast, row.other))
-    return f"| {row.group}, {row.name} | {ours} | {row.peer} | {theirs} | {format(ratio, '.0f' if ratio >= 10 else '.2g')}× |"
+    return f"| {row.group}, {row.name} | {ours} | {row.peer} | {theirs} | {times}× |"
 
 
 def main() -> None:
