@@ -113,7 +113,7 @@ def test_workers_share_the_runs_and_the_loss_of_one_loses_none(
         served.start()
         free.kill()
         workers.append(Worker(served, "three"))  # the server's port has changed
-        wait_for(lambda: served.state(endless) == "Crashed", 300)
+        wait_for(lambda: served.state(endless) == "Crashed", 200)
         wait_for(lambda: [message["run_id"] for message in told[1]] == [endless])
         done = served.run("nightly", "--wait")
         assert done.returncode == 0, done.stdout + done.stderr
