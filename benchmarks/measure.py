@@ -98,28 +98,29 @@ def installed(package: str) -> bool:
 def set_threads(threads: int, *libraries: str) -> None:
     """Give "numba" and "torch", as far as they are named and installed, the same number of threads."""
     if "numba" in libraries:
-        import numba
+        from kernels.backend import use_threads
 
-        numba.set_num_threads(threads)
+        use_threads(threads)
     if "torch" in libraries and installed("torch"):
         import torch
 
         torch.set_num_threads(threads)
 
 
-def take_turns(sides: Mapping[str, Callable[[], Any]], plan: Plan) -> dict[str, Timing]:
+def take_turns(sides: Mapping[str, Callable[[], Any]], plan: Plan, times: int = 1) -> dict[str, Timing]:
     """Time every side, turn by turn.
 
     Parameters
     ----------
     sides : mapping of name to function
-        A call does the work of the row once.
+        A call does the work of the row `times` times.
     plan : Plan
+    times : int
 
     Returns
     -------
     dict
-        The timing of each side.
+        The timing of each side, for the work done once.
     """
     turns: dict[str, list[list[float]]] = {name: [] for name in sides}
     for _ in range(plan.rounds):
@@ -127,7 +128,7 @@ def take_turns(sides: Mapping[str, Callable[[], Any]], plan: Plan) -> dict[str, 
         for name, work in sides.items():
             time.sleep(_PAUSE_SECONDS)
             work()
-            turns[name].append(_time_calls(work, plan.turn_seconds))
+            turns[name].append([seconds / times for seconds in _time_calls(work, plan.turn_seconds)])
     return {name: Timing.of_turns(turn) for name, turn in turns.items()}
 
 

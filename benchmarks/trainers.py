@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.sizes import Sizes
 
-__all__ = ["GatecastTrainer", "TorchTrainer", "draw_weights"]
+__all__ = ["GatecastTrainer", "GatecastWindowTrainer", "TorchTrainer", "draw_weights"]
 
 _LEARNING_RATE = 1e-3
 _GRADIENT_CLIP = 1.0
@@ -49,7 +49,7 @@ class GatecastTrainer:
         settings = NetworkSettings(hidden_size=sizes.hidden_size, num_layers=sizes.num_layers)
         self.network = Network(sizes.input_size, 1, settings)
         self.network.parameters.load(weights)
-        self._optimizer = Adam(self.network.parameters, self.network.ops, gradient_clip=_GRADIENT_CLIP)
+        self.optimizer = Adam(self.network.parameters, self.network.ops, gradient_clip=_GRADIENT_CLIP)
         self._row_weights = np.ones(sizes.batch_size, "float32")
 
     def step(self, x: np.ndarray, y: np.ndarray) -> float:
@@ -59,8 +59,35 @@ class GatecastTrainer:
         gradient = network.ops.zeros(y_hat.shape, network.dtype)
         loss = network.ops.mse_loss(y_hat, y, self._row_weights, gradient)
         network.backward(gradient)
-        self._optimizer.step(_LEARNING_RATE)
+        self.optimizer.step(_LEARNING_RATE)
         return loss
+
+
+class GatecastWindowTrainer:
+    """The same network and optimiser, many steps in a call as in training on windows.
+
+    Parameters
+    ----------
+    sizes : Sizes
+    weights : from `draw_weights`
+    values : (rows, I) array
+        The series that windows are gathered from; the target is column 0 of the row after a window.
+    """
+
+    def __init__(self, sizes: Sizes, weights: dict[str, np.ndarray], values: np.ndarray):
+        from lstm.batches import WindowBatches
+        from lstm.window_steps import WindowSteps
+
+        plain = GatecastTrainer(sizes, weights)
+        network, optimizer = plain.network, plain.optimizer
+        batches = WindowBatches(
+            values, np.empty(0, np.int64), sizes.seq_len, 1, sizes.batch_size, seed=0, ops=network.ops
+        )
+        self._steps = WindowSteps(network, batches, optimizer)
+
+    def steps(self, starts: np.ndarray) -> list[float]:
+        """Train on one batch of windows for each row of `starts`, int64 (steps, B); return their losses."""
+        return [record.loss for record in self._steps.take(starts, lambda step: _LEARNING_RATE)]
 
 
 class TorchTrainer:

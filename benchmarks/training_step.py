@@ -1,4 +1,4 @@
-"""A training step, beside torch: forward, backward, clipping, Adam."""
+"""A training step, beside torch: forward, backward, clipping, Adam; Gatecast gathers its windows besides."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ import numpy as np
 from benchmarks.measure import Case, Plan, installed, require_agreement, take_turns
 from benchmarks.results import Comparison
 from benchmarks.sizes import Sizes
-from benchmarks.trainers import GatecastTrainer, TorchTrainer, draw_weights
+from benchmarks.trainers import GatecastWindowTrainer, TorchTrainer, draw_weights
 
 __all__ = ["cases"]
 
 GROUP = "training step"
-_STEPS_TO_AGREE = 3
+_CALLS_TO_AGREE = 3
+# Steps that each side takes between two looks at the clock; as many as Gatecast takes in one call, if they are fewer.
+_MOST_STEPS = 8
 
 
 class _Entry(NamedTuple):
@@ -48,23 +50,29 @@ def cases(plan: Plan) -> list[Case]:
 
 
 def _compare(entry: _Entry, plan: Plan) -> list[Comparison]:
+    from lstm.window_steps import steps_per_call
+
     sizes = entry.sizes
     generator = np.random.default_rng(0)
-    x = generator.normal(size=(sizes.batch_size, sizes.seq_len, sizes.input_size)).astype("float32")
-    y = generator.normal(size=(sizes.batch_size, 1)).astype("float32")
+    # Windows that lie one after another, each with the row that follows it.
+    rows = generator.normal(size=(sizes.batch_size, sizes.seq_len + 1, sizes.input_size)).astype("float32")
+    x, y = np.ascontiguousarray(rows[:, :-1]), np.ascontiguousarray(rows[:, -1, :1])
     weights = draw_weights(sizes, seed=0)
-    ours = GatecastTrainer(sizes, weights)
-    sides = {"gatecast": lambda: ours.step(x, y)}
+    values = rows.reshape(-1, sizes.input_size)
+    ours = GatecastWindowTrainer(sizes, weights, values)
+    times = min(_MOST_STEPS, steps_per_call(sum(array.size for array in weights.values()) * x.shape[0] * x.shape[1]))
+    starts = np.tile(np.arange(sizes.batch_size) * (sizes.seq_len + 1), (times, 1))
+    sides = {"gatecast": lambda: ours.steps(starts)}
     note = "torch is not installed"
     if installed("torch"):
         import torch
 
         peer, x_peer, y_peer = TorchTrainer(sizes, weights), torch.from_numpy(x), torch.from_numpy(y)
-        sides["torch"] = lambda: peer.step(x_peer, y_peer)
-        losses = {name: [step() for _ in range(_STEPS_TO_AGREE)] for name, step in sides.items()}
+        sides["torch"] = lambda: [peer.step(x_peer, y_peer) for _ in range(times)]
+        losses = {name: np.concatenate([step() for _ in range(_CALLS_TO_AGREE)]) for name, step in sides.items()}
         error = require_agreement(losses["gatecast"], losses["torch"])
         note = f"losses agree to {error:.0e}"
-    timings = take_turns(sides, plan)
+    timings = take_turns(sides, plan, times)
     row = Comparison(
         group=GROUP,
         name=str(sizes),

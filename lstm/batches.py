@@ -52,27 +52,31 @@ class WindowBatches:
         seed: int,
         ops: ModuleType,
     ):
-        self._dtype = values.dtype.name
-        self._values = ops.as_array(values, self._dtype)
+        self.dtype = values.dtype.name
+        self.values = ops.as_array(values, self.dtype)
         self._ends, self._ops, self._seed = ends, ops, seed
-        self._lookback, self._horizon, self._batch_size = lookback, horizon, batch_size
+        self.lookback, self.horizon, self.batch_size = lookback, horizon, batch_size
         self.steps_per_epoch = -(-len(ends) // batch_size)
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """Give the windows of an epoch in its own order."""
-        order = np.random.default_rng((self._seed, number)).permutation(len(self._ends))
-        for first in range(0, len(order), self._batch_size):
-            yield self.gather(self._ends[order[first : first + self._batch_size]])
+        ends = self.ends(number)
+        for first in range(0, len(ends), self.batch_size):
+            yield self.gather(ends[first : first + self.batch_size])
+
+    def ends(self, number: int) -> np.ndarray:
+        """Return the row after each window's last input row, int64 (n,), in the order of an epoch."""
+        return self._ends[np.random.default_rng((self._seed, number)).permutation(len(self._ends))]
 
     def gather(self, ends: np.ndarray) -> Batch:
         """Gather the windows that end before the rows `ends`."""
         ops, count = self._ops, len(ends)
-        x = ops.zeros((count, self._lookback, self._values.shape[1]), self._dtype)
-        y = ops.zeros((count, self._horizon, 1), self._dtype)
-        ops.gather_windows(self._values, ops.as_array(ends - self._lookback, "int64"), x)
-        ops.gather_windows(self._values, ops.as_array(ends, "int64"), y)
-        weights = ops.as_array(np.ones(count), self._dtype)
-        return Batch(x, y.reshape(count, self._horizon), weights, every_step=False)
+        x = ops.zeros((count, self.lookback, self.values.shape[1]), self.dtype)
+        y = ops.zeros((count, self.horizon, 1), self.dtype)
+        ops.gather_windows(self.values, ops.as_array(ends - self.lookback, "int64"), x)
+        ops.gather_windows(self.values, ops.as_array(ends, "int64"), y)
+        weights = ops.as_array(np.ones(count), self.dtype)
+        return Batch(x, y.reshape(count, self.horizon), weights, every_step=False)
 
 
 class StreamBatches:

@@ -24,6 +24,7 @@ from lstm.prediction import attention_of_windows, attention_weights, predict_nex
 from lstm.train import Batches, EpochRecord
 from lstm.trained import Arrays, TrainedModel, require_checkpoint_options
 from lstm.uncertainty import draw_samples, intervals
+from lstm.window_steps import make_steps
 
 __all__ = ["Forecaster"]
 
@@ -127,6 +128,7 @@ class Forecaster(TrainedModel[Network]):
         self._train(
             network, batches, validate,
             start=stopped._snapshot if stopped else None, checkpoints=checkpoints, keep=keep, on_epoch=on_epoch,
+            make_steps=make_steps,
         )  # fmt: skip
         return self
 

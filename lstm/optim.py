@@ -7,6 +7,7 @@ from types import ModuleType
 
 import numpy as np
 
+from kernels.window_training import AdamArrays, AdamConstants
 from lstm.parameters import Parameters
 
 __all__ = ["Adam", "learning_rate_at"]
@@ -52,6 +53,21 @@ class Adam:
         )  # fmt: skip
         self._parameters.changed()
         return norm
+
+    def took(self, steps: int) -> None:
+        """Say that so many steps have been taken with `arrays` and `constants` elsewhere."""
+        self.steps += steps
+        self._parameters.changed()
+
+    @property
+    def arrays(self) -> AdamArrays:
+        """The vectors that a step works on."""
+        return AdamArrays(self._parameters.values, self._parameters.gradients, self._first, self._second)
+
+    @property
+    def constants(self) -> AdamConstants:
+        """The settings of a step."""
+        return AdamConstants(*self._betas, self._epsilon, self._weight_decay, self._gradient_clip)
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Copy the moments, each a flat vector; the number of steps is an attribute."""

@@ -11,14 +11,25 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from lstm.optim import Adam, learning_rate_at
 from lstm.parameters import Parameters
 
-__all__ = ["Batches", "EpochRecord", "Snapshot", "Trainable", "TrainingError", "TrainingSettings", "fit"]
+__all__ = [
+    "Batches",
+    "EpochRecord",
+    "SingleSteps",
+    "Snapshot",
+    "StepRecord",
+    "Steps",
+    "Trainable",
+    "TrainingError",
+    "TrainingSettings",
+    "fit",
+]
 
 
 class Trainable(Protocol):
@@ -44,6 +55,26 @@ class Batches(Protocol):
     def epoch(self, number: int) -> Iterator[Any]:
         """Give the batches of an epoch; the same number gives the same batches."""
         ...
+
+
+class Steps(Protocol):
+    """How the optimiser's steps of an epoch are taken."""
+
+    def epoch(self, number: int, learning_rate: Callable[[int], float], total_steps: int) -> Iterator[StepRecord]:
+        """Take the steps of an epoch, and tell of each; none after `total_steps` in all.
+
+        `learning_rate` gives that of a step, 0 for the first of the training.
+        """
+        ...
+
+
+class StepRecord(NamedTuple):
+    """What one step came to."""
+
+    learning_rate: float
+    loss: float
+    gradient_norm: float
+    """Before clipping"""
 
 
 class TrainingSettings(Protocol):
@@ -138,6 +169,7 @@ def fit(
     start: Snapshot | None = None,
     on_epoch: Callable[[EpochRecord, Snapshot], None] | None = None,
     on_step: Callable[[int, float], None] | None = None,
+    make_steps: Callable[[Any, Any, Adam], Steps] | None = None,
 ) -> Snapshot:
     """Train until the validation loss stops falling; the network ends with its best weights.
 
@@ -158,6 +190,8 @@ def fit(
         Called after each epoch.
     on_step : callable, optional
         Called after each optimiser step with their number and the batch's loss.
+    make_steps : callable, optional
+        Returns what takes the steps with a network, its batches and an optimiser; by default `SingleSteps`.
 
     Raises
     ------
@@ -173,14 +207,12 @@ def fit(
         network.parameters.set_flat(start.values)
         optimizer.load_state_dict(start.optimizer, start.optimizer_steps)
         history, best_values = start.history, start.best_values
-    snapshot = start
+    snapshot, steps = start, (make_steps or SingleSteps)(network, batches, optimizer)
     total_steps = total_steps or settings.max_epochs * batches.steps_per_epoch
     while not _finished(history, settings, total_steps):
         begun = time.perf_counter()
         epoch = len(history) + 1
-        train_loss, gradient_norm, learning_rate = _train_epoch(
-            network, batches, optimizer, settings, history, total_steps, on_step
-        )
+        train_loss, gradient_norm, learning_rate = _train_epoch(steps, settings, history, total_steps, on_step)
         validation_loss = validate()
         if not math.isfinite(train_loss + validation_loss):
             network.parameters.set_flat(best_values)
@@ -216,25 +248,47 @@ def _finished(history: Iterable[EpochRecord], settings: TrainingSettings, total_
 
 
 def _train_epoch(
-    network: Trainable,
-    batches: Batches,
-    optimizer: Adam,
+    steps: Steps,
     settings: TrainingSettings,
     history: tuple[EpochRecord, ...],
     total_steps: int,
     on_step: Callable[[int, float], None] | None,
 ) -> tuple[float, float, float]:
+    """Return the mean loss, the mean gradient norm and the last learning rate of an epoch."""
     worse_epochs = sum(not record.best for record in history)
-    losses, norms, learning_rate, state = [], [], 0.0, None
-    for batch in batches.epoch(len(history) + 1):
-        if optimizer.steps >= total_steps:
-            break
-        learning_rate = learning_rate_at(
-            optimizer.steps, total_steps, settings.learning_rate, settings.schedule, worse_epochs
-        )
-        loss, state = network.backpropagate(batch, state, optimizer.steps)
-        losses.append(loss)
-        norms.append(optimizer.step(learning_rate))
+    done = history[-1].step if history else 0
+    records = []
+
+    def learning_rate(step: int) -> float:
+        return learning_rate_at(step, total_steps, settings.learning_rate, settings.schedule, worse_epochs)
+
+    for record in steps.epoch(len(history) + 1, learning_rate, total_steps):
+        records.append(record)
         if on_step is not None:
-            on_step(optimizer.steps, loss)
-    return float(np.mean(losses)), float(np.mean(norms)), learning_rate
+            on_step(done + len(records), record.loss)
+    rates, losses, norms = zip(*records, strict=True)
+    return float(np.mean(losses)), float(np.mean(norms)), rates[-1]
+
+
+class SingleSteps:
+    """One batch after another through the network's own forward and backward passes.
+
+    Parameters
+    ----------
+    network : Trainable
+    batches : Batches
+    optimizer : Adam
+    """
+
+    def __init__(self, network: Trainable, batches: Batches, optimizer: Adam):
+        self._network, self._batches, self._optimizer = network, batches, optimizer
+
+    def epoch(self, number: int, learning_rate: Callable[[int], float], total_steps: int) -> Iterator[StepRecord]:
+        """Take the steps of an epoch: a `Steps`."""
+        optimizer, state = self._optimizer, None
+        for batch in self._batches.epoch(number):
+            if optimizer.steps >= total_steps:
+                return
+            rate = learning_rate(optimizer.steps)
+            loss, state = self._network.backpropagate(batch, state, optimizer.steps)
+            yield StepRecord(rate, loss, optimizer.step(rate))

@@ -28,6 +28,7 @@ from kernels.cpu.lstm import lstm_backward, lstm_forward
 from kernels.cpu.optim import adam_step, clip_gradient_norm
 from kernels.cpu.softmax import softmax_cross_entropy, softmax_workspace
 from kernels.cpu.steps import copy_steps
+from kernels.cpu.window_training import train_windows
 from kernels.cpu.workspace import LSTMWeights, lstm_gates, lstm_workspace
 
 __all__ = [
@@ -73,6 +74,7 @@ __all__ = [
     "tanh_backward",
     "tanh_forward",
     "to_host",
+    "train_windows",
     "zeros",
 ]
 

@@ -1,4 +1,4 @@
-"""How every CPU kernel is compiled: one decorator, one set of options.
+"""How every CPU kernel is compiled: three decorators, one set of options.
 
 There is no ``fastmath``. It would let LLVM regroup sums, which it does differently in the process that compiles a
 kernel and in those that load it from the cache, and it would let it assume that NaN does not occur.
@@ -17,7 +17,7 @@ from numba import config
 
 from kernels import cache_folder
 
-__all__ = ["kernel", "parallel_kernel"]
+__all__ = ["inner_kernel", "kernel", "parallel_kernel"]
 
 # Numba's own name for the folder of compiled code. A folder per state of the sources: a cached caller keeps the machine
 # code of its callees, so an edit in one file must invalidate all.
@@ -51,7 +51,12 @@ _ONLY_PRANGE = {
 
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile `function` to machine code that runs on one thread, without the interpreter lock, and keep it on disk."""
-    return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    return numba.njit(cache=True, nogil=True, error_model="numpy", no_cfunc_wrapper=True)(function)
+
+
+def inner_kernel(function: Callable[..., Any]) -> Any:
+    """Like `kernel`, for other kernels to call: without the code by which Python could, and without its own file."""
+    return numba.njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True, no_cpython_wrapper=True)(function)
 
 
 def parallel_kernel(function: Callable[..., Any]) -> Any:
@@ -59,4 +64,6 @@ def parallel_kernel(function: Callable[..., Any]) -> Any:
 
     Such a function should do little but loop and call: what stands in it takes several times as long to compile.
     """
-    return numba.njit(cache=True, nogil=True, error_model="numpy", parallel=_ONLY_PRANGE)(function)
+    return numba.njit(cache=True, nogil=True, error_model="numpy", no_cfunc_wrapper=True, parallel=_ONLY_PRANGE)(
+        function
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kernels.cpu.compilation import kernel
+from kernels.cpu.compilation import inner_kernel, kernel
 from kernels.masks import Mask
 from kernels.scalar import dropout_factor
 
@@ -35,7 +35,7 @@ def _dropout(source, destination, mask):
                 destination[b, t, j] = source[b, t, j] * factor
 
 
-@kernel
+@inner_kernel
 def draw_mask(mask, first_row, step, factors):
     """``factors[r, j] =`` the factor of element j of the batch's row ``first_row + r``; (rows, columns)."""
     scale = factors.dtype.type(mask.scale)

@@ -6,7 +6,7 @@ import numpy as np
 
 from kernels.cpu.compilation import kernel
 
-__all__ = ["gather_windows"]
+__all__ = ["copy_windows", "gather_windows"]
 
 
 def gather_windows(values: np.ndarray, starts: np.ndarray, windows: np.ndarray) -> None:
@@ -21,13 +21,14 @@ def gather_windows(values: np.ndarray, starts: np.ndarray, windows: np.ndarray) 
     windows : (n, T, columns) array
         ``=``
     """
-    _gather_windows(values, starts, windows)
+    copy_windows(values, starts, 0, windows)
 
 
 @kernel
-def _gather_windows(values, starts, windows):
+def copy_windows(values, starts, offset, windows):
+    """`gather_windows` of the windows that start `offset` rows later."""
     count, steps, columns = windows.shape
     for n in range(count):
         for t in range(steps):
             for j in range(columns):
-                windows[n, t, j] = values[starts[n] + t, j]
+                windows[n, t, j] = values[starts[n] + offset + t, j]

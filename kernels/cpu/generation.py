@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kernels.cpu.compilation import kernel
+from kernels.cpu.compilation import inner_kernel, kernel
 from kernels.cpu.linear import LinearWeights
+from kernels.cpu.memory import aligned_zeros
 from kernels.cpu.pack import pack, padded, panels_shape, product
 from kernels.cpu.workspace import LSTMWeights
 from kernels.sampling import sample
@@ -53,7 +54,7 @@ def generation_workspace(embedding: np.ndarray, layers: Sequence[LSTMWeights], h
     vocabulary = padded(embedding.shape[0], dtype)
 
     def zeros(*shape: int) -> np.ndarray:
-        return np.zeros(shape, dtype)
+        return aligned_zeros(shape, dtype)
 
     workspace = _Workspace(
         embedding=embedding.copy(),
@@ -133,7 +134,7 @@ def _generate(workspace, token, h, c, draws, temperature, top_k, top_p, tokens):
             h[layer, j], c[layer, j] = workspace.hidden[layer, j], workspace.cell[layer, j]
 
 
-@kernel
+@inner_kernel
 def _step(workspace, layer, below, hidden_size):
     """Advance one layer by one step; its hidden state and cell are overwritten."""
     gates, h, c = workspace.gates, workspace.hidden[layer], workspace.cell[layer]

@@ -11,11 +11,14 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from kernels.cpu.compilation import kernel, parallel_kernel
+from kernels.cpu.compilation import inner_kernel, kernel, parallel_kernel
+from kernels.cpu.memory import aligned_zeros
 from kernels.cpu.pack import copy, pack, padded, panels_shape, product, sum_shards
 
 __all__ = [
     "LinearWeights",
+    "backward_alone",
+    "forward_alone",
     "linear_backward",
     "linear_forward",
     "linear_workspace",
@@ -59,7 +62,7 @@ def linear_workspace(rows: int, input_size: int, output_size: int, dtype: str) -
     shards = -(-rows // shard_rows)
 
     def zeros(*shape: int) -> np.ndarray:
-        return np.zeros(shape, dtype)
+        return aligned_zeros(shape, dtype)
 
     return _Workspace(
         operand=zeros(shards, shard_rows, padded(input_size + 1, dtype)),
@@ -85,9 +88,8 @@ def linear_forward(weights: LinearWeights, x: np.ndarray, workspace: _Workspace,
     """
     if workspace.operand.shape[0] > 1:
         _forward(weights, x, workspace, y)
-        return
-    pack_weights(weights, workspace.forward_panels)
-    _forward_shard(x, workspace, 0, y)
+    else:
+        forward_alone(weights, x, workspace, y)
 
 
 def linear_backward(
@@ -111,17 +113,34 @@ def linear_backward(
     """
     if workspace.operand.shape[0] > 1:
         _backward(weights, dy, workspace, gradients, dx)
-        return
-    pack(weights.weight, workspace.backward_panels, 0)
-    _backward_shard(dy, workspace, 0, dx)
-    unpack_gradients(workspace.d_weights[0], gradients)
+    else:
+        backward_alone(weights, dy, workspace, gradients, dx)
 
 
-@kernel
+@inner_kernel
 def pack_weights(weights, panels):
     """Pack ``[w | b].T``, which multiplies ``[x | 1]``."""
     pack(weights.weight.T, panels, 0)
     pack(weights.bias.reshape(1, -1), panels, weights.weight.shape[1])
+
+
+@kernel
+def forward_alone(weights, x, workspace, y):
+    """`linear_forward` on one thread."""
+    pack_weights(weights, workspace.forward_panels)
+    for shard in range(workspace.operand.shape[0]):
+        _forward_shard(x, workspace, shard, y)
+
+
+@kernel
+def backward_alone(weights, dy, workspace, gradients, dx):
+    """`linear_backward` on one thread."""
+    pack(weights.weight, workspace.backward_panels, 0)
+    for shard in range(workspace.operand.shape[0]):
+        _backward_shard(dy, workspace, shard, dx)
+    for row in range(workspace.d_weights.shape[1]):
+        sum_shards(workspace.d_weights, row)
+    unpack_gradients(workspace.d_weights[0], gradients)
 
 
 @parallel_kernel
@@ -131,7 +150,7 @@ def _forward(weights, x, workspace, y):
         _forward_shard(x, workspace, np.int64(shard), y)
 
 
-@kernel
+@inner_kernel
 def _forward_shard(x, workspace, shard, y):
     first = shard * workspace.operand.shape[1]
     last = min(first + workspace.operand.shape[1], x.shape[0])
@@ -154,7 +173,7 @@ def _backward(weights, dy, workspace, gradients, dx):
     unpack_gradients(workspace.d_weights[0], gradients)
 
 
-@kernel
+@inner_kernel
 def _backward_shard(dy, workspace, shard, dx):
     first = shard * workspace.operand.shape[1]
     last = min(first + workspace.operand.shape[1], dx.shape[0])
@@ -166,7 +185,7 @@ def _backward_shard(dy, workspace, shard, dx):
     product(d_output.T, operand, workspace.d_weights[shard], False)
 
 
-@kernel
+@inner_kernel
 def unpack_gradients(total, gradients):
     """Take the gradients apart: the columns of `total` are ``[w | b]``."""
     input_size = gradients.weight.shape[1]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from kernels.cpu.compilation import kernel
+from kernels.cpu.compilation import inner_kernel, kernel
 
-__all__ = ["cross_entropy_loss", "cross_entropy_row", "mse_loss"]
+__all__ = ["cross_entropy_loss", "cross_entropy_row", "mse_loss", "squared_error"]
 
 
 def mse_loss(y_hat: np.ndarray, y: np.ndarray, weights: np.ndarray, gradient: np.ndarray) -> float:
@@ -20,7 +20,7 @@ def mse_loss(y_hat: np.ndarray, y: np.ndarray, weights: np.ndarray, gradient: np
     gradient : (rows, columns) array
         ``=`` gradient with respect to `y_hat`.
     """
-    return _mse_loss(y_hat, y, weights, gradient)
+    return squared_error(y_hat, y, weights, gradient)
 
 
 def cross_entropy_loss(logits: np.ndarray, targets: np.ndarray, weights: np.ndarray, gradient: np.ndarray) -> float:
@@ -42,7 +42,8 @@ def cross_entropy_loss(logits: np.ndarray, targets: np.ndarray, weights: np.ndar
 
 
 @kernel
-def _mse_loss(y_hat, y, weights, gradient):
+def squared_error(y_hat, y, weights, gradient):
+    """`mse_loss`, compiled."""
     rows, columns = y.shape
     weight_sum, error_sum = 0.0, 0.0
     for row in range(rows):
@@ -72,7 +73,7 @@ def _cross_entropy_loss(logits, targets, weights, gradient):
     return loss_sum / weight_sum
 
 
-@kernel
+@inner_kernel
 def cross_entropy_row(logits, target, weight, scale, gradient):
     """Return ``-log softmax(logits)[target]`` and write ``gradient = scale * weight * (softmax - one-hot target)``.
 
@@ -104,7 +105,7 @@ def cross_entropy_row(logits, target, weight, scale, gradient):
 # Four results side by side: each operation of one would wait for the one before it.
 
 
-@kernel
+@inner_kernel
 def _largest(numbers):
     count = numbers.shape[0] - numbers.shape[0] % 4
     a = b = c = d = numbers[0]
@@ -116,7 +117,7 @@ def _largest(numbers):
     return max(max(a, b), max(c, d))
 
 
-@kernel
+@inner_kernel
 def _sum(numbers):
     count = numbers.shape[0] - numbers.shape[0] % 4
     a = b = c = d = numbers.dtype.type(0)

@@ -19,16 +19,20 @@ import numba
 import numpy as np
 
 from kernels.cpu.borrow import borrowed
-from kernels.cpu.compilation import kernel, parallel_kernel
+from kernels.cpu.compilation import inner_kernel, kernel, parallel_kernel
 from kernels.cpu.dropout import draw_mask
 from kernels.cpu.pack import copy, product
 from kernels.cpu.workspace import (
     LSTMWeights,
     Workspace,
+    forward_panels,
     gradient_parts,
+    hidden_panels,
+    input_panels,
     pack_backward,
     pack_forward,
     rows_of,
+    shard_gradients,
     shard_lines,
     shard_views,
     unpack_gradients,
@@ -46,13 +50,13 @@ from kernels.scalar import (
     tanh,
 )
 
-__all__ = ["lstm_backward", "lstm_forward"]
+__all__ = ["NO_LENGTHS", "backward_shards", "forward_shards", "lstm_backward", "lstm_forward"]
 
 # Depth of one weight-gradient product: long enough that the accumulator's traffic is small beside the arithmetic,
 # short enough that the gradients of the chunk are still in cache.
 _CHUNK_ROWS = 128
 
-_NO_LENGTHS = np.empty(0, np.int64)
+NO_LENGTHS = np.empty(0, np.int64)
 
 
 def lstm_forward(
@@ -90,14 +94,14 @@ def lstm_forward(
     input_mask, recurrent_mask : Mask
         Dropout on x_t, and on h_{t-1} where it enters the gates; each the same for all gates.
     """
-    y, lengths = _nothing(x) if y is None else y, _NO_LENGTHS if lengths is None else lengths
-    if workspace.hidden.shape[0] > 1:
-        _forward(weights, x, h_0, c_0, workspace, y, h_n, c_n, weights_changed, lengths, input_mask, recurrent_mask)
+    y, lengths = _nothing(x) if y is None else y, NO_LENGTHS if lengths is None else lengths
+    if workspace.shards.shape[0] > 1:
+        forward_shards(
+            weights, x, h_0, c_0, workspace, y, h_n, c_n, weights_changed, lengths, input_mask, recurrent_mask
+        )
         return
     # A single shard needs no second thread, and waking one would take longer than a short sequence.
-    if weights_changed:
-        pack_forward(weights, workspace)
-    _forward_shard(x, h_0, c_0, workspace, 0, y, h_n, c_n, lengths, input_mask, recurrent_mask)
+    _forward_alone(weights, x, h_0, c_0, workspace, y, h_n, c_n, weights_changed, lengths, input_mask, recurrent_mask)
 
 
 def lstm_backward(
@@ -138,13 +142,13 @@ def lstm_backward(
         Those of the forward pass.
     """
     dy, dx = _nothing(dh_n) if dy is None else dy, _nothing(dh_n) if dx is None else dx
-    lengths = _NO_LENGTHS if lengths is None else lengths
-    if workspace.hidden.shape[0] > 1:
-        _backward(weights, dy, dh_n, dc_n, workspace, gradients, dx, dh_0, dc_0, lengths, input_mask, recurrent_mask)
+    lengths = NO_LENGTHS if lengths is None else lengths
+    if workspace.shards.shape[0] > 1:
+        backward_shards(
+            weights, dy, dh_n, dc_n, workspace, gradients, dx, dh_0, dc_0, lengths, input_mask, recurrent_mask
+        )
         return
-    pack_backward(weights, workspace, dx.size > 0)
-    _backward_shard(dy, dh_n, dc_n, workspace, 0, dx, dh_0, dc_0, lengths, input_mask, recurrent_mask)
-    _unpack_alone(workspace, gradients)
+    _backward_alone(weights, dy, dh_n, dc_n, workspace, gradients, dx, dh_0, dc_0, lengths, input_mask, recurrent_mask)
 
 
 def _nothing(like: np.ndarray) -> np.ndarray:
@@ -153,19 +157,27 @@ def _nothing(like: np.ndarray) -> np.ndarray:
 
 
 @parallel_kernel
-def _forward(weights, x, h_0, c_0, workspace, y, h_n, c_n, weights_changed, lengths, input_mask, recurrent_mask):
+def forward_shards(weights, x, h_0, c_0, workspace, y, h_n, c_n, weights_changed, lengths, input_mask, recurrent_mask):
+    """`lstm_forward`, compiled: a thread for each shard; absent arrays are empty."""
     if weights_changed:
         pack_forward(weights, workspace)
-    for shard in numba.prange(workspace.hidden.shape[0]):
+    for shard in numba.prange(workspace.shards.shape[0]):
         _forward_shard(x, h_0, c_0, workspace, np.int64(shard), y, h_n, c_n, lengths, input_mask, recurrent_mask)
 
 
 @kernel
+def _forward_alone(weights, x, h_0, c_0, workspace, y, h_n, c_n, weights_changed, lengths, input_mask, recurrent_mask):
+    if weights_changed:
+        pack_forward(weights, workspace)
+    _forward_shard(x, h_0, c_0, workspace, 0, y, h_n, c_n, lengths, input_mask, recurrent_mask)
+
+
+@inner_kernel
 def _forward_shard(x, h_0, c_0, workspace, shard, y, h_n, c_n, lengths, input_mask, recurrent_mask):
     first, last = rows_of(workspace, shard)
     seq_len, hidden_size, is_ragged = x.shape[1], workspace.hidden_size, lengths.size > 0
-    views, lines, panels = shard_views(workspace, shard), shard_lines(workspace, shard), workspace.forward_panels
-    x, y, panels = borrowed(x), borrowed(y), borrowed(panels)
+    views, lines, panels = shard_views(workspace, shard), shard_lines(workspace, shard), forward_panels(workspace)
+    x, y = borrowed(x), borrowed(y)
     is_masked = input_mask.threshold > 0 or recurrent_mask.threshold > 0
     copy(h_0[first:last], views.hidden)
     copy(c_0[first:last], views.cell[0])
@@ -191,7 +203,7 @@ def _forward_shard(x, h_0, c_0, workspace, shard, y, h_n, c_n, lengths, input_ma
     copy(views.cell[before, :, :hidden_size], c_n[first:last])
 
 
-@kernel
+@inner_kernel
 def _draw_masks(input_mask, recurrent_mask, first, t, is_first, views):
     """Draw the factors of step t into the workspace, once for all steps where that is what the mask is."""
     if recurrent_mask.threshold > 0 and (is_first or recurrent_mask.per_step):
@@ -200,7 +212,7 @@ def _draw_masks(input_mask, recurrent_mask, first, t, is_first, views):
         draw_mask(input_mask, first, t, views.input_mask)
 
 
-@kernel
+@inner_kernel
 def _enter(hidden, x, operand):
     """Lay out ``[h_{t-1} | x_t | 1]``."""
     rows, input_size = x.shape
@@ -213,7 +225,7 @@ def _enter(hidden, x, operand):
         operand[r, hidden_size + input_size] = 1
 
 
-@kernel
+@inner_kernel
 def _apply(mask, factors, values):
     """``values *= factors`` where there is dropout; `values` may have more columns."""
     if mask.threshold > 0:
@@ -222,7 +234,7 @@ def _apply(mask, factors, values):
                 values[r, j] *= factors[r, j]
 
 
-@kernel
+@inner_kernel
 def _multiply(operand, panels, gates, now):
     """Pre-activations of a step."""
     if (
@@ -235,7 +247,7 @@ def _multiply(operand, panels, gates, now):
         product(operand, panels[gate], gates[gate, now], False)
 
 
-@kernel
+@inner_kernel
 def _activate(gates, t, c_prev, c, tanh_c, h):
     """Turn a step's pre-activations into gates, and these into the next state."""
     i, f, g, o = gates[0, t], gates[1, t], gates[2, t], gates[3, t]
@@ -248,7 +260,7 @@ def _activate(gates, t, c_prev, c, tanh_c, h):
         h[j] = hidden_state(o_j, tanh_c_j)
 
 
-@kernel
+@inner_kernel
 def _hold_ended(lengths, first, t, views, now, before, after):
     """Let the state of sequences that are over stand still.
 
@@ -264,7 +276,7 @@ def _hold_ended(lengths, first, t, views, now, before, after):
                 views.hidden[r, j] = views.held[r, j]
 
 
-@kernel
+@inner_kernel
 def _leave(hidden, lengths, first, t, y):
     """Write a step of y."""
     for r in range(hidden.shape[0]):
@@ -277,27 +289,31 @@ def _leave(hidden, lengths, first, t, y):
 
 
 @parallel_kernel
-def _backward(weights, dy, dh_n, dc_n, workspace, gradients, dx, dh_0, dc_0, lengths, input_mask, recurrent_mask):
+def backward_shards(weights, dy, dh_n, dc_n, workspace, gradients, dx, dh_0, dc_0, lengths, input_mask, recurrent_mask):
+    """`lstm_backward`, compiled: a thread for each shard; absent arrays are empty."""
     pack_backward(weights, workspace, dx.size > 0)
-    for shard in numba.prange(workspace.hidden.shape[0]):
+    for shard in numba.prange(workspace.shards.shape[0]):
         _backward_shard(dy, dh_n, dc_n, workspace, np.int64(shard), dx, dh_0, dc_0, lengths, input_mask, recurrent_mask)
     for part in numba.prange(gradient_parts(workspace)):
         unpack_gradients(workspace, gradients, np.int64(part))
 
 
 @kernel
-def _unpack_alone(workspace, gradients):
+def _backward_alone(weights, dy, dh_n, dc_n, workspace, gradients, dx, dh_0, dc_0, lengths, input_mask, recurrent_mask):
+    pack_backward(weights, workspace, dx.size > 0)
+    _backward_shard(dy, dh_n, dc_n, workspace, 0, dx, dh_0, dc_0, lengths, input_mask, recurrent_mask)
     for part in range(gradient_parts(workspace)):
         unpack_gradients(workspace, gradients, part)
 
 
-@kernel
+@inner_kernel
 def _backward_shard(dy, dh_n, dc_n, workspace, shard, dx, dh_0, dc_0, lengths, input_mask, recurrent_mask):
     first, last = rows_of(workspace, shard)
     seq_len, hidden_size, rows, is_ragged = workspace.steps, workspace.hidden_size, last - first, lengths.size > 0
+    wanted = shard_gradients(workspace, shard)
     views, lines, dy, dx = shard_views(workspace, shard), shard_lines(workspace, shard), borrowed(dy), borrowed(dx)
     is_masked = input_mask.threshold > 0 or recurrent_mask.threshold > 0
-    d_hidden, d_cell = views.hidden, borrowed(workspace.d_cell)[shard, :rows]
+    d_hidden, d_cell = views.hidden, wanted.d_cell
     d_hidden[:], d_cell[:] = 0, 0  # the forward pass may have left other numbers in padded units
     copy(dh_n[first:last], d_hidden)
     copy(dc_n[first:last], d_cell)
@@ -309,26 +325,24 @@ def _backward_shard(dy, dh_n, dc_n, workspace, shard, dx, dh_0, dc_0, lengths, i
         _differentiate(lines.gates, t, lines.cell[t], lines.tanh_cell[t], lines.hidden, d_cell_line)
         if is_ragged:
             copy(d_hidden, views.held)
-        _propagate(views.gates, t, hidden_size, borrowed(workspace.hidden_panels), d_hidden)
+        _propagate(views.gates, t, hidden_size, hidden_panels(workspace), d_hidden)
         if is_masked:
             _draw_masks(input_mask, recurrent_mask, first, t, False, views)
             _apply(recurrent_mask, views.hidden_mask, d_hidden)
         if is_ragged:
             _restore_ended(lengths, first, t, views.held, d_hidden)
         if dx.size > 0:
-            d_input = borrowed(workspace.d_input)[shard, :rows]
-            _propagate(views.gates, t, hidden_size, borrowed(workspace.input_panels), d_input)
-            _apply(input_mask, views.input_mask, d_input)
-            copy(d_input[:, : workspace.input_size], dx[first:last, t])
+            _propagate(views.gates, t, hidden_size, input_panels(workspace), wanted.d_input)
+            _apply(input_mask, views.input_mask, wanted.d_input)
+            copy(wanted.d_input[:, : workspace.input_size], dx[first:last, t])
         if chunk_end - t == steps or t == 0:
-            d_weights = borrowed(workspace.d_weights)[shard]
-            _accumulate(views.gates, views.operand, t, chunk_end, d_weights, chunk_end < seq_len)
+            _accumulate(views.gates, views.operand, t, chunk_end, wanted.d_weights, chunk_end < seq_len)
             chunk_end = t
     copy(d_hidden[:, :hidden_size], dh_0[first:last])
     copy(d_cell[:, :hidden_size], dc_0[first:last])
 
 
-@kernel
+@inner_kernel
 def _add_step(dy, lengths, first, t, d_hidden):
     """``dh_t += dy_t`` for the sequences that are not over."""
     for r in range(d_hidden.shape[0]):
@@ -337,7 +351,7 @@ def _add_step(dy, lengths, first, t, d_hidden):
                 d_hidden[r, j] += dy[first + r, t, j]
 
 
-@kernel
+@inner_kernel
 def _differentiate(gates, t, c_prev, tanh_c, dh, dc):
     """Turn a step's gates into the gradients of their pre-activations, and dc into that of the step before."""
     i, f, g, o = gates[0, t], gates[1, t], gates[2, t], gates[3, t]
@@ -351,14 +365,14 @@ def _differentiate(gates, t, c_prev, tanh_c, dh, dc):
         dc[j] = dc_j * f_j
 
 
-@kernel
+@inner_kernel
 def _propagate(d_gates, t, hidden_size, panels, d_operand):
     """``d_operand = dz_t @ weights``, gate by gate."""
     for gate in range(4):
         product(d_gates[gate, t, :, :hidden_size], panels[gate], d_operand, gate > 0)
 
 
-@kernel
+@inner_kernel
 def _restore_ended(lengths, first, t, held, d_hidden):
     for r in range(d_hidden.shape[0]):
         if t >= lengths[first + r]:
@@ -366,7 +380,7 @@ def _restore_ended(lengths, first, t, held, d_hidden):
                 d_hidden[r, j] = held[r, j]
 
 
-@kernel
+@inner_kernel
 def _accumulate(gates, operand, first_step, end_step, d_weights, accumulate):
     """``d_weights (+)= [h | x | 1].T @ dz`` over a chunk of time steps."""
     operand = operand[first_step:end_step]

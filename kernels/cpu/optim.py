@@ -8,7 +8,7 @@ import numpy as np
 
 from kernels.cpu.compilation import kernel
 
-__all__ = ["adam_step", "clip_gradient_norm"]
+__all__ = ["adam_step", "clip", "clip_gradient_norm", "update"]
 
 
 def adam_step(
@@ -36,7 +36,7 @@ def adam_step(
     learning_rate, epsilon, weight_decay : float
     betas : (float, float)
     """
-    _adam_step(values, gradients, first_moment, second_moment, step, learning_rate, *betas, epsilon, weight_decay)
+    update(values, gradients, first_moment, second_moment, step, learning_rate, *betas, epsilon, weight_decay)
 
 
 def clip_gradient_norm(gradients: np.ndarray, max_norm: float) -> float:
@@ -49,11 +49,12 @@ def clip_gradient_norm(gradients: np.ndarray, max_norm: float) -> float:
     max_norm : float
         Infinity leaves the gradients as they are.
     """
-    return _clip_gradient_norm(gradients, max_norm)
+    return clip(gradients, max_norm)
 
 
 @kernel
-def _adam_step(values, gradients, first, second, step, learning_rate, beta_1, beta_2, epsilon, weight_decay):
+def update(values, gradients, first, second, step, learning_rate, beta_1, beta_2, epsilon, weight_decay):
+    """`adam_step`, compiled."""
     number = values.dtype.type
     step_size = number(learning_rate / (1 - beta_1**step))
     root_correction = number(1 / math.sqrt(1 - beta_2**step))
@@ -67,7 +68,8 @@ def _adam_step(values, gradients, first, second, step, learning_rate, beta_1, be
 
 
 @kernel
-def _clip_gradient_norm(gradients, max_norm):
+def clip(gradients, max_norm):
+    """`clip_gradient_norm`, compiled."""
     total = 0.0
     for n in range(gradients.shape[0]):
         total += np.float64(gradients[n]) * np.float64(gradients[n])

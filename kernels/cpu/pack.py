@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kernels.cpu.compilation import kernel
+from kernels.cpu.compilation import inner_kernel, kernel
 from kernels.cpu.tile import HEIGHT, VECTOR_BYTES, tile
 
 __all__ = ["PANEL_BYTES", "copy", "pack", "padded", "panels_shape", "product", "sum_shards"]
@@ -54,7 +54,7 @@ def pack(matrix, panels, first_row):
                 panels[p, first_row + k, j] = matrix[k, p * width + j]
 
 
-@kernel
+@inner_kernel
 def copy(source, destination):
     """``destination = source`` for two-dimensional arrays of one shape.
 
@@ -103,7 +103,7 @@ def product(a, b, c, accumulate):
             tile(1, 1, a, row, b, panel, c, accumulate)
 
 
-@kernel
+@inner_kernel
 def sum_shards(parts, row):
     """``parts[0, row] += parts[1, row] + parts[2, row] + ...``, in that order, for a (shards, rows, columns) array."""
     for shard in range(1, parts.shape[0]):

@@ -16,6 +16,7 @@ import numpy as np
 from kernels.cpu.compilation import kernel, parallel_kernel
 from kernels.cpu.linear import LinearWeights, pack_weights, unpack_gradients
 from kernels.cpu.loss import cross_entropy_row
+from kernels.cpu.memory import aligned_zeros
 from kernels.cpu.pack import copy, pack, padded, panels_shape, product, sum_shards
 
 __all__ = ["softmax_cross_entropy", "softmax_workspace"]
@@ -45,7 +46,7 @@ def softmax_workspace(rows: int, input_size: int, vocabulary_size: int, dtype: s
     shards = -(-rows // shard_rows)
 
     def zeros(*shape: int) -> np.ndarray:
-        return np.zeros(shape, dtype)
+        return aligned_zeros(shape, dtype)
 
     return _Workspace(
         shard_rows=shard_rows,

@@ -9,20 +9,26 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numba.extending import register_jitable
 
 from kernels.cpu.borrow import borrowed
-from kernels.cpu.compilation import kernel
-from kernels.cpu.pack import pack, padded, panels_shape
+from kernels.cpu.compilation import inner_kernel
+from kernels.cpu.memory import aligned_zeros
+from kernels.cpu.pack import PANEL_BYTES, pack, padded
 
 __all__ = [
     "LSTMWeights",
     "Workspace",
+    "forward_panels",
     "gradient_parts",
+    "hidden_panels",
+    "input_panels",
     "lstm_gates",
     "lstm_workspace",
     "pack_backward",
     "pack_forward",
     "rows_of",
+    "shard_gradients",
     "shard_lines",
     "shard_views",
     "unpack_gradients",
@@ -40,31 +46,43 @@ class LSTMWeights(NamedTuple):
     """(4H,)"""
 
 
-class Workspace(NamedTuple):
-    """Everything a pass writes that is not a result; each shard's part is flat, shaped by `shard_views` to its rows.
+class Layout(NamedTuple):
+    """Where each part begins in a shard's line of memory, in numbers; a part begins where a cache line does.
 
     Units are padded to whole panels, P of them, so that a step of a shard is one run of rows * P numbers for each gate:
     the gate loops vectorise over that run whatever the hidden size. Padded units stay zero.
+    """
+
+    operand: int  # steps * rows * (H + I + 1): [h_{t-1} | x_t | 1], masked where there is dropout
+    gates: int  # 4 * steps * rows * P: z, then i f g o, then their gradients
+    cell: int  # (steps + 1) * rows * P
+    tanh_cell: int  # steps * rows * P
+    hidden: int  # rows * P: h_t, then dh_t
+    held: int  # rows * P: h_t, then dh_t, that sequences which are over hold on to
+    hidden_mask: int  # rows * H: factors of h_{t-1}
+    input_mask: int  # rows * I: factors of x_t
+    d_cell: int  # rows * P; this and what follows for training only
+    d_input: int  # rows * padded(I): dx_t
+    d_weights: int  # 4 * (H + I + 1) * P: rows [W_hh | W_ih | b].T
+    end: int
+
+
+class Workspace(NamedTuple):
+    """Everything a pass writes that is not a result.
+
+    There are few arrays in it, and `shard_views` cuts them up: each array that enters a parallel region costs time
+    there, and each that is handed from function to function costs time to compile.
     """
 
     batch_size: int
     steps: int  # T for training, 1 for inference
     input_size: int
     hidden_size: int
-    operand: np.ndarray  # (shards, steps * rows * (H + I + 1)): [h_{t-1} | x_t | 1], masked where there is dropout
-    gates: np.ndarray  # (shards, 4 * steps * rows * P): z, then i f g o, then their gradients
-    cell: np.ndarray  # (shards, (steps + 1) * rows * P)
-    tanh_cell: np.ndarray  # (shards, steps * rows * P)
-    hidden: np.ndarray  # (shards, rows, P): h_t, then dh_t
-    held: np.ndarray  # (shards, rows, P): h_t, then dh_t, that sequences which are over hold on to
-    hidden_mask: np.ndarray  # (shards, rows, H): factors of h_{t-1}
-    input_mask: np.ndarray  # (shards, rows, I): factors of x_t
-    d_cell: np.ndarray  # (shards, rows, P)
-    d_input: np.ndarray  # (shards, rows, padded(I)): dx_t
-    d_weights: np.ndarray  # (shards, 4, H + I + 1, P): rows [W_hh | W_ih | b].T
-    forward_panels: np.ndarray  # (4, ...) packed [W_hh | W_ih | b].T of each gate
-    hidden_panels: np.ndarray  # (4, ...) packed W_hh of each gate
-    input_panels: np.ndarray  # (4, ...) packed W_ih of each gate
+    shard_rows: int  # of all shards but perhaps the last
+    units: int  # P
+    input_units: int  # padded(I)
+    shards: np.ndarray  # (shards, numbers of a shard), each line as `Layout` says
+    panels: np.ndarray  # packed [W_hh | W_ih | b].T of each gate, then W_hh, then W_ih
 
 
 class ShardViews(NamedTuple):
@@ -89,6 +107,17 @@ class ShardLines(NamedTuple):
     hidden: np.ndarray  # (rows * P,)
 
 
+class ShardGradients(NamedTuple):
+    """What the backward pass of a shard writes beside its views, borrowed."""
+
+    d_cell: np.ndarray  # (rows, P)
+    d_input: np.ndarray  # (rows, padded(I))
+    d_weights: np.ndarray  # (4, H + I + 1, P)
+
+
+_LINE = 16  # numbers in a cache line of float32
+
+
 def _shard_rows(batch_size: int) -> int:
     return 16 if batch_size >= 64 else 8
 
@@ -103,137 +132,202 @@ def lstm_workspace(
     rows = min(_shard_rows(batch_size), batch_size)
     shards = -(-batch_size // rows)
     depth = hidden_size + input_size + 1
-    units = padded(hidden_size, dtype)
-    steps = seq_len if training else 1
-    backward = shards if training else 0
-
-    def zeros(*shape: int) -> np.ndarray:
-        return np.zeros(shape, dtype)
-
-    return Workspace(
+    units, input_units = padded(hidden_size, dtype), padded(input_size, dtype)
+    panels = 4 * depth * units + (4 * hidden_size * (units + input_units) if training else 0)
+    workspace = Workspace(
         batch_size=batch_size,
-        steps=steps,
+        steps=seq_len if training else 1,
         input_size=input_size,
         hidden_size=hidden_size,
-        operand=zeros(shards, steps * rows * depth),
-        gates=zeros(shards, 4 * steps * rows * units),
-        cell=zeros(shards, (steps + 1) * rows * units),
-        tanh_cell=zeros(shards, steps * rows * units),
-        hidden=zeros(shards, rows, units),
-        held=zeros(shards, rows, units),
-        hidden_mask=zeros(shards, rows, hidden_size),
-        input_mask=zeros(shards, rows, input_size),
-        d_cell=zeros(backward, rows, units),
-        d_input=zeros(backward, rows, padded(input_size, dtype)),
-        d_weights=zeros(backward, 4, depth, units),
-        forward_panels=zeros(4, *panels_shape(depth, hidden_size, dtype)),
-        hidden_panels=zeros(4 if training else 0, *panels_shape(hidden_size, hidden_size, dtype)),
-        input_panels=zeros(4 if training else 0, *panels_shape(hidden_size, input_size, dtype)),
+        shard_rows=rows,
+        units=units,
+        input_units=input_units,
+        shards=np.empty((0, 0), dtype),
+        panels=aligned_zeros((panels,), dtype),
     )
+    layout = layout_of(workspace)
+    size = layout.end if training else layout.d_cell
+    return workspace._replace(shards=aligned_zeros((shards, size), dtype))
+
+
+@register_jitable
+def layout_of(workspace):
+    """Return where each part begins in a shard's line."""
+    steps, rows, units = workspace.steps, workspace.shard_rows, workspace.units
+    hidden_size, input_size = workspace.hidden_size, workspace.input_size
+    run, depth = rows * units, hidden_size + input_size + 1
+    gates = _whole_lines(steps * rows * depth)
+    cell = gates + 4 * steps * run
+    tanh_cell = cell + (steps + 1) * run
+    hidden = tanh_cell + steps * run
+    held = hidden + run
+    hidden_mask = held + run
+    input_mask = hidden_mask + _whole_lines(rows * hidden_size)
+    d_cell = input_mask + _whole_lines(rows * input_size)
+    d_input = d_cell + run
+    d_weights = d_input + rows * workspace.input_units
+    end = d_weights + 4 * depth * units
+    return Layout(
+        0, gates, cell, tanh_cell, hidden, held, hidden_mask, input_mask, d_cell, d_input, d_weights, end
+    )  # fmt: skip
+
+
+@register_jitable
+def _whole_lines(size):
+    """`size` rounded up to whole cache lines, of float32 or float64."""
+    return -(-size // _LINE) * _LINE
 
 
 def lstm_gates(workspace: Workspace) -> np.ndarray:
     """Return the activations i, f, g, o of the last forward pass as a fresh (B, T, 4H) array."""
     batch_size, steps, hidden_size = workspace.batch_size, workspace.steps, workspace.hidden_size
-    gates = np.empty((batch_size, steps, 4, hidden_size), workspace.gates.dtype)
-    shards, rows, units = workspace.hidden.shape
-    for shard in range(shards):
-        first = shard * rows
-        last = min(first + rows, batch_size)
-        size = 4 * steps * (last - first) * units
-        kept = workspace.gates[shard, :size].reshape(4, steps, last - first, units)
-        gates[first:last] = kept[..., :hidden_size].transpose(2, 1, 0, 3)
+    gates = np.empty((batch_size, steps, 4, hidden_size), workspace.shards.dtype)
+    layout = layout_of(workspace)
+    for shard, line in enumerate(workspace.shards):
+        first = shard * workspace.shard_rows
+        rows = min(workspace.shard_rows, batch_size - first)
+        kept = line[layout.gates :][: 4 * steps * rows * workspace.units]
+        kept = kept.reshape(4, steps, rows, workspace.units)
+        gates[first : first + rows] = kept[..., :hidden_size].transpose(2, 1, 0, 3)
     return gates.reshape(batch_size, steps, 4 * hidden_size)
 
 
-@kernel
+@inner_kernel
 def rows_of(workspace, shard):
     """Return the rows of the batch that a shard computes: first, and the one after the last."""
-    first = shard * workspace.hidden.shape[1]
-    return first, min(first + workspace.hidden.shape[1], workspace.batch_size)
+    first = shard * workspace.shard_rows
+    return first, min(first + workspace.shard_rows, workspace.batch_size)
 
 
-@kernel
+@inner_kernel
 def shard_views(workspace, shard):
     """Return a shard's part of the workspace."""
     first, last = rows_of(workspace, shard)
-    steps, rows, units = workspace.steps, last - first, workspace.hidden.shape[2]
-    depth = workspace.hidden_size + workspace.input_size + 1
-    size = steps * rows * units
+    steps, rows, units = workspace.steps, last - first, workspace.units
+    hidden_size, input_size = workspace.hidden_size, workspace.input_size
+    line, at = borrowed(workspace.shards)[shard], layout_of(workspace)
     return ShardViews(
-        borrowed(workspace.operand)[shard, : steps * rows * depth].reshape(steps, rows, depth),
-        borrowed(workspace.gates)[shard, : 4 * size].reshape(4, steps, rows, units),
-        borrowed(workspace.cell)[shard, : size + rows * units].reshape(steps + 1, rows, units),
-        borrowed(workspace.tanh_cell)[shard, :size].reshape(steps, rows, units),
-        borrowed(workspace.hidden)[shard, :rows],
-        borrowed(workspace.held)[shard, :rows],
-        borrowed(workspace.hidden_mask)[shard, :rows],
-        borrowed(workspace.input_mask)[shard, :rows],
+        _part(line, at.operand, (steps, rows, hidden_size + input_size + 1)),
+        _part(line, at.gates, (4, steps, rows, units)),
+        _part(line, at.cell, (steps + 1, rows, units)),
+        _part(line, at.tanh_cell, (steps, rows, units)),
+        _part(line, at.hidden, (rows, units)),
+        _part(line, at.held, (rows, units)),
+        _part(line, at.hidden_mask, (rows, hidden_size)),
+        _part(line, at.input_mask, (rows, input_size)),
     )
 
 
-@kernel
+@inner_kernel
 def shard_lines(workspace, shard):
     """Return a shard's part of the workspace, a line for each step."""
     first, last = rows_of(workspace, shard)
-    steps, units = workspace.steps, (last - first) * workspace.hidden.shape[2]
-    size = steps * units
+    steps, units = workspace.steps, (last - first) * workspace.units
+    line, at = borrowed(workspace.shards)[shard], layout_of(workspace)
     return ShardLines(
-        borrowed(workspace.gates)[shard, : 4 * size].reshape(4, steps, units),
-        borrowed(workspace.cell)[shard, : size + units].reshape(steps + 1, units),
-        borrowed(workspace.tanh_cell)[shard, :size].reshape(steps, units),
-        borrowed(workspace.hidden)[shard].reshape(-1)[:units],
+        _part(line, at.gates, (4, steps, units)),
+        _part(line, at.cell, (steps + 1, units)),
+        _part(line, at.tanh_cell, (steps, units)),
+        _part(line, at.hidden, (units,)),
     )
 
 
-@kernel
+@inner_kernel
+def shard_gradients(workspace, shard):
+    """Return what the backward pass of a shard writes beside its views."""
+    first, last = rows_of(workspace, shard)
+    rows, depth = last - first, workspace.hidden_size + workspace.input_size + 1
+    line, at = borrowed(workspace.shards)[shard], layout_of(workspace)
+    return ShardGradients(
+        _part(line, at.d_cell, (rows, workspace.units)),
+        _part(line, at.d_input, (rows, workspace.input_units)),
+        _part(line, at.d_weights, (4, depth, workspace.units)),
+    )
+
+
+@inner_kernel
+def _part(line, start, shape):
+    size = 1
+    for n in shape:
+        size *= n
+    return line[start : start + size].reshape(shape)
+
+
+@inner_kernel
+def forward_panels(workspace):
+    """Return the place of ``[W_hh | W_ih | b].T``, packed, of each gate."""
+    return _panels(workspace, 0, workspace.hidden_size + workspace.input_size + 1, workspace.units)
+
+
+@inner_kernel
+def hidden_panels(workspace):
+    """Return the place of W_hh, packed, of each gate."""
+    start = 4 * (workspace.hidden_size + workspace.input_size + 1) * workspace.units
+    return _panels(workspace, start, workspace.hidden_size, workspace.units)
+
+
+@inner_kernel
+def input_panels(workspace):
+    """Return the place of W_ih, packed, of each gate."""
+    start = 4 * (2 * workspace.hidden_size + workspace.input_size + 1) * workspace.units
+    return _panels(workspace, start, workspace.hidden_size, workspace.input_units)
+
+
+@inner_kernel
+def _panels(workspace, start, depth, columns):
+    width = PANEL_BYTES // workspace.panels.itemsize
+    return _part(borrowed(workspace.panels), start, (4, columns // width, depth, width))
+
+
+@inner_kernel
 def pack_forward(weights, workspace):
     """Pack ``[W_hh | W_ih | b].T`` of each gate."""
-    input_size, hidden_size = workspace.input_size, workspace.hidden_size
+    input_size, hidden_size, panels = workspace.input_size, workspace.hidden_size, forward_panels(workspace)
     for gate in range(4):
-        units, panels = slice(gate * hidden_size, (gate + 1) * hidden_size), workspace.forward_panels[gate]
-        pack(weights.w_hh[units].T, panels, 0)
-        pack(weights.w_ih[units].T, panels, hidden_size)
-        pack(weights.bias[units].reshape(hidden_size, 1).T, panels, hidden_size + input_size)
+        units = slice(gate * hidden_size, (gate + 1) * hidden_size)
+        pack(weights.w_hh[units].T, panels[gate], 0)
+        pack(weights.w_ih[units].T, panels[gate], hidden_size)
+        pack(weights.bias[units].reshape(hidden_size, 1).T, panels[gate], hidden_size + input_size)
 
 
-@kernel
+@inner_kernel
 def pack_backward(weights, workspace, input_grad):
     """Pack W_hh, and W_ih if `input_grad`, of each gate."""
     hidden_size = workspace.hidden_size
     for gate in range(4):
         units = slice(gate * hidden_size, (gate + 1) * hidden_size)
-        pack(weights.w_hh[units], workspace.hidden_panels[gate], 0)
+        pack(weights.w_hh[units], hidden_panels(workspace)[gate], 0)
         if input_grad:
-            pack(weights.w_ih[units], workspace.input_panels[gate], 0)
+            pack(weights.w_ih[units], input_panels(workspace)[gate], 0)
 
 
 # Units whose gradients are taken apart together: few enough that what is read across the rows stays in cache.
 _UNPACKED_UNITS = 64
 
 
-@kernel
+@inner_kernel
 def gradient_parts(workspace):
     """Return into how many parts `unpack_gradients` cuts its work."""
     return 4 * -(-workspace.hidden_size // _UNPACKED_UNITS)
 
 
-@kernel
+@inner_kernel
 def unpack_gradients(workspace, gradients, part):
     """Add the shards' gradients of ``[W_hh | W_ih | b].T``, in the order of the shards, and take them apart.
 
     `part` says for which units of which gate; parts touch different memory.
     """
     gate, block = part % 4, part // 4
-    d_weights, w_hh, w_ih = borrowed(workspace.d_weights), borrowed(gradients.w_hh), borrowed(gradients.w_ih)
+    w_hh, w_ih = borrowed(gradients.w_hh), borrowed(gradients.w_ih)
     first = block * _UNPACKED_UNITS
     last = min(first + _UNPACKED_UNITS, workspace.hidden_size)
     place, input_size, hidden_size = gate * workspace.hidden_size, workspace.input_size, workspace.hidden_size
-    total = d_weights[0, gate]
-    for shard in range(1, d_weights.shape[0]):
+    total = shard_gradients(workspace, 0).d_weights[gate]
+    for shard in range(1, workspace.shards.shape[0]):
+        d_weights = shard_gradients(workspace, shard).d_weights[gate]
         for row in range(total.shape[0]):
             for j in range(first, last):
-                total[row, j] += d_weights[shard, gate, row, j]
+                total[row, j] += d_weights[row, j]
     for j in range(first, last):
         for k in range(hidden_size):
             w_hh[place + j, k] = total[k, j]

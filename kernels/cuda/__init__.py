@@ -34,6 +34,7 @@ from kernels.cuda.lstm import LSTMWeights, lstm_backward, lstm_forward, lstm_gat
 from kernels.cuda.optim import adam_step, clip_gradient_norm
 from kernels.cuda.softmax import softmax_cross_entropy, softmax_workspace
 from kernels.cuda.steps import copy_steps
+from kernels.cuda.window_training import train_windows
 
 __all__ = [
     "CRFWeights",
@@ -78,6 +79,7 @@ __all__ = [
     "tanh_backward",
     "tanh_forward",
     "to_host",
+    "train_windows",
     "zeros",
 ]
 

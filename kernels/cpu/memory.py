@@ -1,0 +1,24 @@
+"""Memory that begins where a cache line does.
+
+NumPy aligns arrays to 16 bytes. A vector of 64 bytes that lies across two cache lines costs two loads, and then every
+load of the array does: the same training step took a quarter longer in some processes than in others.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+__all__ = ["aligned_zeros"]
+
+_LINE_BYTES = 64
+
+
+def aligned_zeros(shape: tuple[int, ...], dtype: str) -> np.ndarray:
+    """Return a C-contiguous array of zeros that begins at a cache line."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    # Untouched pages of it cost nothing, as with np.zeros.
+    memory = np.zeros(size + _LINE_BYTES, np.uint8)
+    first = -memory.ctypes.data % _LINE_BYTES
+    return memory[first : first + size].view(dtype).reshape(shape)

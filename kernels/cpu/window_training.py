@@ -1,0 +1,93 @@
+"""Many training steps in one call, for a plain network of LSTM layers with a linear head on windows of a series.
+
+A step of a small network takes a tenth of a millisecond, and the interpreter takes a fifth of that from kernel to
+kernel. Here the steps follow each other in compiled code; they are the same kernels in the same order as in
+`lstm.network`, so the bits are the same.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kernels.cpu.compilation import kernel
+from kernels.cpu.gather import copy_windows
+from kernels.cpu.linear import backward_alone, forward_alone
+from kernels.cpu.loss import squared_error
+from kernels.cpu.lstm import NO_LENGTHS, backward_shards, forward_shards
+from kernels.cpu.optim import clip, update
+from kernels.masks import NO_MASK
+from kernels.window_training import AdamArrays, AdamConstants, WindowPass
+
+__all__ = ["train_windows"]
+
+
+def train_windows(
+    values: np.ndarray,
+    starts: np.ndarray,
+    arrays: WindowPass,
+    optimizer: AdamArrays,
+    constants: AdamConstants,
+    first_step: int,
+    learning_rates: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Train on one batch of windows after another: gather, forward, backward, clip, Adam.
+
+    Parameters
+    ----------
+    values : (rows, columns) array
+        All series, one after another; the target is column 0.
+    starts : (steps, B) int64 array
+        First row of each window of each batch.
+    arrays : WindowPass
+        ``=`` all but the weights.
+    optimizer : AdamArrays
+        ``+=`` its values, which are those that the weights in `arrays` are views of; ``=`` the rest.
+    constants : AdamConstants
+    first_step : int
+        1 for the first step of a training.
+    learning_rates : (steps,) float64 array
+
+    Returns
+    -------
+    losses, norms : (steps,) float64 arrays
+        Mean squared error of each batch, and Euclidean norm of its gradients before clipping.
+    """
+    losses, norms = np.empty(len(starts)), np.empty(len(starts))
+    _train_windows(
+        values, starts, arrays, optimizer, constants, first_step, learning_rates, losses, norms,
+        NO_LENGTHS, NO_MASK, True,
+    )  # fmt: skip
+    return losses, norms
+
+
+@kernel
+def _train_windows(
+    values, starts, arrays, optimizer, constants, first_step, learning_rates, losses, norms, no_lengths, no_mask, packs
+):
+    # One function, since what it calls is optimised anew at every level of calls that it is compiled into.
+    zeros, unused, last = arrays.zero_state, arrays.unused_state, len(arrays.layers) - 1
+    windows, y = arrays.layers[0].x, arrays.y.reshape(arrays.y_hat.shape)
+    for step in range(starts.shape[0]):
+        copy_windows(values, starts[step], 0, windows)
+        copy_windows(values, starts[step], windows.shape[1], arrays.y)
+        for n in range(last + 1):
+            layer = arrays.layers[n]
+            forward_shards(
+                layer.weights, layer.x, zeros, zeros, layer.workspace, layer.y, arrays.h_n, unused, packs,
+                no_lengths, no_mask, no_mask,
+            )  # fmt: skip
+        forward_alone(arrays.head_weights, arrays.h_n, arrays.head_workspace, arrays.y_hat)
+        losses[step] = squared_error(arrays.y_hat, y, arrays.row_weights, arrays.dy_hat)
+        backward_alone(arrays.head_weights, arrays.dy_hat, arrays.head_workspace, arrays.head_gradients, arrays.dh_n)
+        for n in range(last, -1, -1):
+            layer = arrays.layers[n]
+            dh_n = arrays.dh_n if n == last else zeros
+            backward_shards(
+                layer.weights, layer.dy, dh_n, zeros, layer.workspace, layer.gradients, layer.dx, unused, unused,
+                no_lengths, no_mask, no_mask,
+            )  # fmt: skip
+        norms[step] = clip(optimizer.gradients, constants.gradient_clip)
+        update(
+            optimizer.values, optimizer.gradients, optimizer.first_moment, optimizer.second_moment, first_step + step,
+            learning_rates[step], constants.beta_1, constants.beta_2, constants.epsilon, constants.weight_decay,
+        )  # fmt: skip

@@ -1,0 +1,100 @@
+"""Steps in compiled code are the steps of the layers, to the bit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lstm.batches import StreamBatches, WindowBatches
+from lstm.config import ForecasterSettings
+from lstm.network import Network
+from lstm.optim import Adam
+from lstm.train import SingleSteps, fit
+from lstm.window_steps import make_steps
+from tests.conftest import get_ops
+
+ROWS, COLUMNS, LOOKBACK = 60, 2, 5
+
+
+def _network(**settings) -> Network:
+    settings = {"hidden_size": 7, "lookback": LOOKBACK, "seed": 3, **settings}
+    return Network(COLUMNS, settings.get("horizon", 1), ForecasterSettings(**settings))
+
+
+def _batches(network: Network, batch_size: int, horizon: int = 1) -> WindowBatches:
+    values = np.random.default_rng(0).normal(size=(ROWS, COLUMNS)).astype(network.dtype)
+    ends = np.arange(LOOKBACK, ROWS - horizon)
+    return WindowBatches(values, ends, LOOKBACK, horizon, batch_size, 0, network.ops)
+
+
+def _trained(network, batches, clip=1.0, **options):
+    settings = ForecasterSettings(max_epochs=3, patience=3, schedule="cosine", weight_decay=0.01, gradient_clip=clip)
+    losses = iter([3.0, 2.0, 1.0])
+    return fit(network, batches, lambda: next(losses), settings, **options)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"batch_size": 3},
+        {"num_layers": 3, "horizon": 4},
+        {"hidden_size": 33, "num_layers": 2, "gradient_clip": 0.1},
+        {"dtype": "float64"},
+        {"hidden_size": 1, "batch_size": 70},
+        {"hidden_size": 3, "num_layers": 2, "batch_size": 30, "backend": "cuda"},
+    ],
+)
+def test_same_bits_as_single_steps(settings):
+    get_ops(settings.get("backend", "cpu"))
+    outcomes = []
+    for make in (SingleSteps, make_steps):
+        network = _network(**settings)
+        batches = _batches(network, settings.get("batch_size", 20), settings.get("horizon", 1))
+        outcomes.append(_trained(network, batches, settings.get("gradient_clip", 1.0), make_steps=make))
+    single, compiled = outcomes
+    assert [record.to_dict() for record in single.history] == [record.to_dict() for record in compiled.history]
+    np.testing.assert_array_equal(single.values, compiled.values)
+    for name, moment in single.optimizer.items():
+        np.testing.assert_array_equal(moment, compiled.optimizer[name], err_msg=name)
+
+
+def test_total_steps_may_end_within_an_epoch_and_a_call():
+    network = _network()
+    snapshot = _trained(network, _batches(network, 20), total_steps=4, make_steps=make_steps)
+    other = _network()
+    single = _trained(other, _batches(other, 20), total_steps=4)
+    assert snapshot.optimizer_steps == single.optimizer_steps == 4
+    np.testing.assert_array_equal(snapshot.values, single.values)
+
+
+def test_every_step_is_told():
+    network, told = _network(), []
+    _trained(network, _batches(network, 20), make_steps=make_steps, on_step=lambda step, loss: told.append(step))
+    assert told == list(range(1, 10))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"dropout": 0.1},
+        {"recurrent_dropout": 0.1},
+        {"input_dropout": 0.1},
+        {"weight_dropout": 0.1},
+        {"bidirectional": True},
+        {"attention": "dot"},
+        {"num_layers": 2, "residual": True},
+        {"num_layers": 2, "layer_norm": True},
+    ],
+)
+def test_other_networks_take_single_steps(settings):
+    network = _network(**settings)
+    steps = make_steps(network, _batches(network, 20), Adam(network.parameters, network.ops))
+    assert isinstance(steps, SingleSteps)
+
+
+def test_streams_take_single_steps():
+    network = _network()
+    values, ends = np.zeros((ROWS, COLUMNS), "float32"), np.arange(LOOKBACK, ROWS - 1)
+    streams = StreamBatches(values, np.zeros(len(ends)), ends, LOOKBACK, 1, 4, 0, network.ops)
+    assert isinstance(make_steps(network, streams, Adam(network.parameters, network.ops)), SingleSteps)
