@@ -335,7 +335,13 @@ class LSTM:
         return total
 
     def _all_lengths(self, array: Any, lengths: Any | None) -> Any:
-        return self._ops.as_array(np.full(array.shape[0], array.shape[1]), "int64") if lengths is None else lengths
+        if lengths is not None:
+            return lengths
+        batch_size, seq_len = array.shape[:2]
+        key = ("lengths", batch_size, seq_len)
+        if key not in self._between:
+            self._between[key] = self._ops.as_array(np.full(batch_size, seq_len), "int64")
+        return self._between[key]
 
     def _workspaces_for(self, batch_size: int, seq_len: int, training: bool) -> tuple[list[Any], bool]:
         """Return the layers' workspaces, and whether the parameters have changed since these were last used."""

@@ -237,4 +237,5 @@ def _train_epoch(
         norms.append(optimizer.step(learning_rate))
         if on_step is not None:
             on_step(optimizer.steps, loss)
-    return float(np.mean(losses)), float(np.mean(norms)), learning_rate
+        to_floats = network.ops.to_floats
+    return float(np.mean(to_floats(losses))), float(np.mean(to_floats(norms))), learning_rate

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from kernels.cpu.activation import tanh_backward, tanh_forward
@@ -72,6 +74,7 @@ __all__ = [
     "softmax_workspace",
     "tanh_backward",
     "tanh_forward",
+    "to_floats",
     "to_host",
     "zeros",
 ]
@@ -92,6 +95,11 @@ def as_array(array: np.ndarray, dtype: str) -> np.ndarray:
 def to_host(array: np.ndarray) -> np.ndarray:
     """Return a NumPy copy of one of this backend's arrays."""
     return np.array(array, order="C")
+
+
+def to_floats(numbers: Sequence[float]) -> list[float]:
+    """Return numbers that operations have returned, losses and norms, as floats; on a GPU that is one copy for all."""
+    return [float(number) for number in numbers]
 
 
 def copy_into(source: np.ndarray, destination: np.ndarray) -> None:

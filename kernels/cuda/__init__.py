@@ -22,6 +22,7 @@ from kernels.cuda.dropout import dropout
 from kernels.cuda.embedding import embedding_backward, embedding_forward
 from kernels.cuda.gather import gather_windows
 from kernels.cuda.generation import generate_tokens, generation_workspace
+from kernels.cuda.launch import launch
 from kernels.cuda.layer_norm import (
     LayerNormWeights,
     layer_norm_backward,
@@ -32,6 +33,7 @@ from kernels.cuda.linear import LinearWeights, linear_backward, linear_forward, 
 from kernels.cuda.loss import cross_entropy_loss, mse_loss
 from kernels.cuda.lstm import LSTMWeights, lstm_backward, lstm_forward, lstm_gates, lstm_workspace
 from kernels.cuda.optim import adam_step, clip_gradient_norm
+from kernels.cuda.reduction import to_floats
 from kernels.cuda.softmax import softmax_cross_entropy, softmax_workspace
 from kernels.cuda.steps import copy_steps
 
@@ -77,6 +79,7 @@ __all__ = [
     "softmax_workspace",
     "tanh_backward",
     "tanh_forward",
+    "to_floats",
     "to_host",
     "zeros",
 ]
@@ -86,7 +89,16 @@ name = "cuda"
 
 def zeros(shape: tuple[int, ...], dtype: str) -> Any:
     """Return an array of zeros where this backend computes."""
-    return cuda.to_device(np.zeros(shape, dtype))
+    array = cuda.device_array(shape, dtype)
+    launch(_fill_zero, array.size, array.reshape(array.size))
+    return array
+
+
+@cuda.jit
+def _fill_zero(array):
+    n = cuda.grid(1)
+    if n < array.shape[0]:
+        array[n] = 0
 
 
 def as_array(array: Any, dtype: str) -> Any:

@@ -18,7 +18,7 @@ def gather_windows(values: Any, starts: Any, windows: Any) -> None:
 
 @cuda.jit
 def _gather(values, starts, windows):
-    n, t = cuda.grid(2)
+    t, n = cuda.grid(2)
     if n < windows.shape[0] and t < windows.shape[1]:
         for j in range(windows.shape[2]):
             windows[n, t, j] = values[starts[n] + t, j]
