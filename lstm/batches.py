@@ -56,7 +56,6 @@ class WindowBatches:
         self._values = ops.as_array(values, self._dtype)
         self._ends, self._ops, self._seed = ends, ops, seed
         self._lookback, self._horizon, self._batch_size = lookback, horizon, batch_size
-        self._ones = ops.as_array(np.ones(min(batch_size, len(ends))), self._dtype)
         self.steps_per_epoch = -(-len(ends) // batch_size)
 
     def epoch(self, number: int) -> Iterator[Batch]:
@@ -66,22 +65,22 @@ class WindowBatches:
         starts, ends = self._places(self._ends[order])
         for first in range(0, len(order), self._batch_size):
             rows = slice(first, min(first + self._batch_size, len(order)))
-            yield self._gather(starts[rows], ends[rows], self._ones[: rows.stop - first])
+            yield self._gather(starts[rows], ends[rows])
 
     def gather(self, ends: np.ndarray) -> Batch:
         """Gather the windows that end before the rows `ends`."""
-        return self._gather(*self._places(ends), self._ops.as_array(np.ones(len(ends)), self._dtype))
+        return self._gather(*self._places(ends))
 
     def _places(self, ends: np.ndarray) -> tuple[Any, Any]:
         return self._ops.as_array(ends - self._lookback, "int64"), self._ops.as_array(ends, "int64")
 
-    def _gather(self, starts: Any, ends: Any, weights: Any) -> Batch:
+    def _gather(self, starts: Any, ends: Any) -> Batch:
         ops, count = self._ops, ends.shape[0]
         x = ops.zeros((count, self._lookback, self._values.shape[1]), self._dtype)
         y = ops.zeros((count, self._horizon, 1), self._dtype)
         ops.gather_windows(self._values, starts, x)
         ops.gather_windows(self._values, ends, y)
-        return Batch(x, y.reshape(count, self._horizon), weights, every_step=False)
+        return Batch(x, y.reshape(count, self._horizon), ops.ones((count,), self._dtype), every_step=False)
 
 
 class StreamBatches:

@@ -70,6 +70,7 @@ __all__ = [
     "lstm_workspace",
     "mse_loss",
     "name",
+    "ones",
     "softmax_cross_entropy",
     "softmax_workspace",
     "tanh_backward",
@@ -85,6 +86,11 @@ name = "cpu"
 def zeros(shape: tuple[int, ...], dtype: str) -> np.ndarray:
     """Return an array of zeros where this backend computes."""
     return np.zeros(shape, dtype)
+
+
+def ones(shape: tuple[int, ...], dtype: str) -> np.ndarray:
+    """Return an array of ones where this backend computes."""
+    return np.ones(shape, dtype)
 
 
 def as_array(array: np.ndarray, dtype: str) -> np.ndarray:

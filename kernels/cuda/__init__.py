@@ -75,6 +75,7 @@ __all__ = [
     "lstm_workspace",
     "mse_loss",
     "name",
+    "ones",
     "softmax_cross_entropy",
     "softmax_workspace",
     "tanh_backward",
@@ -89,16 +90,26 @@ name = "cuda"
 
 def zeros(shape: tuple[int, ...], dtype: str) -> Any:
     """Return an array of zeros where this backend computes."""
+    return _filled(shape, dtype, 0)
+
+
+def ones(shape: tuple[int, ...], dtype: str) -> Any:
+    """Return an array of ones where this backend computes."""
+    return _filled(shape, dtype, 1)
+
+
+def _filled(shape: tuple[int, ...], dtype: str, value: int) -> Any:
+    """Fill an array where it is: copying it from the host would make the GPU wait at every step."""
     array = cuda.device_array(shape, dtype)
-    launch(_fill_zero, array.size, array.reshape(array.size))
+    launch(_fill, array.size, value, array.reshape(array.size))
     return array
 
 
 @cuda.jit
-def _fill_zero(array):
+def _fill(value, array):
     n = cuda.grid(1)
     if n < array.shape[0]:
-        array[n] = 0
+        array[n] = value
 
 
 def as_array(array: Any, dtype: str) -> Any:

@@ -79,7 +79,7 @@ signatures = {
     crf._emission_gradient: (three, tags, integers, number, three),
     crf._viterbi_step: (int64, two, three, integers, three, pointers),
     crf._trace_back: (one, three, pointers, integers, tags),
-    kernels.cuda._fill_zero: (one,),
+    kernels.cuda._fill: (int64, one),
     steps._copy_steps: (three, int64, three, int64, int64, integers, boolean, boolean),
 }
 wide = {
