@@ -8,7 +8,7 @@ import os
 from types import ModuleType
 from typing import Any
 
-__all__ = ["BackendError", "describe", "get_backend"]
+__all__ = ["BackendError", "describe", "describe_gpu", "get_backend"]
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ def get_backend(name: str = "cpu") -> ModuleType:
     if name == "auto":
         problem = _cuda_problem()
         name = "cpu" if problem else "cuda"
-        _LOGGER.info("backend auto: chose %s, since %s", name, problem or f"there is {_gpu()}")
+        _LOGGER.info("backend auto: chose %s, since %s", name, problem or f"there is {describe_gpu()}")
     if name == "cuda":
         problem = _cuda_problem()
         if problem:
@@ -52,15 +52,15 @@ def _cuda_problem() -> str | None:
     except ImportError as error:
         return f"backend cuda needs numba-cuda, which is not installed ({error}); run: pip install 'gatecast[cuda]'"
     if not cuda.is_available():
-        error = cuda.cuda_error()
-        if error is None:
+        problem = cuda.cuda_error()
+        if problem is None:
             return "backend cuda needs NVIDIA's compiler libraries for CUDA 13; run: pip install 'gatecast[cuda]'"
-        reason = " ".join(str(error).split()).split(". ")[0]
+        reason = " ".join(str(problem).split()).split(". ")[0]
         return f"backend cuda needs an NVIDIA GPU and its driver, and none was found ({reason}); use backend cpu"
     return None
 
 
-def _gpu() -> str:
+def describe_gpu() -> str:
     """Describe the GPU that backend cuda uses, in one line."""
     from numba import cuda
     from numba.core import config
@@ -92,6 +92,7 @@ def describe() -> dict[str, Any]:
     from kernels.cpu.tile import VECTOR_BYTES
 
     _run_one_kernel()
+    problem = _cuda_problem()
     return {
         "cpu": llvmlite.binding.get_host_cpu_name(),
         "vector_bits": 8 * VECTOR_BYTES,
@@ -100,7 +101,7 @@ def describe() -> dict[str, Any]:
         "threading_layer": numba.threading_layer(),
         "code_version": code_version(),
         "cache_folder": str(cache_folder()),
-        "gpu": f"not used: {problem}" if (problem := _cuda_problem()) else f"usable with backend cuda: {_gpu()}",
+        "gpu": f"not used: {problem}" if problem else f"usable with backend cuda: {describe_gpu()}",
     }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numba.cuda
 import numpy as np
 import pytest
@@ -87,7 +89,7 @@ def test_a_step_copies_nothing_and_an_epoch_brings_its_losses_and_a_snapshot(mon
         assert set(within) == {within[0]}, "a step copied something"
         assert at_validation[epoch][0] == within[0][0], "a step copied something to the GPU"
         assert at_validation[epoch][1] == within[0][1] + 2, "losses and norms come back, each at once"
-    snapshots = [now[1] - before[1] for before, now in zip(at_validation, at_validation[1:], strict=False)]
+    snapshots = [now[1] - before[1] for before, now in pairwise(at_validation)]
     assert set(snapshots) == {2 + 3}, "an epoch brings its losses, norms, values and two moments"
 
 

@@ -24,7 +24,7 @@ dispatcher.get_current_device = Hopper
 import kernels.cuda
 from kernels.cuda.dropout import _dropout
 from kernels.masks import Mask
-from kernels.cuda import activation, attention, crf, embedding, gather, generation, layer_norm, loss
+from kernels.cuda import activation, attention, crf, embedding, fleet, gather, generation, layer_norm, loss
 from kernels.cuda import optim, product, reduction, sequence, softmax, steps, stepwise
 
 number = {"float32": float32, "float64": float64}["DTYPE"]
@@ -83,6 +83,8 @@ signatures = {
     steps._copy_steps: (three, int64, three, int64, int64, integers, boolean, boolean),
 }
 wide = {
+    fleet._squared_errors: (three, three, sums),
+    fleet._clip: (two, two, two, two, two, float64),
     loss._divide: (sums, sums, int64, sums),
     loss._gradient: (two, two, one, sums, two),
     loss.cross_entropy_rows: (two, integers, one, sums, two, one),

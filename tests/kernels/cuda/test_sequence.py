@@ -29,7 +29,7 @@ def room(way, hidden_size, itemsize, row_groups=4):
 
 def random_case(generator, dtype="float32"):
     """Sizes, lengths and masks of one configuration."""
-    largest = (9, 5, 6, 8) if SIMULATED else (300, 40, 70, 150)
+    largest = (9, 5, 6, 8) if SIMULATED else (300, 40, 70, 300)
     sizes = tuple(int(generator.integers(1, size + 1)) for size in largest)
     keys = generator.integers(1, 1 << 30, 2)
     per_step, dropped = bool(generator.integers(2)), bool(generator.integers(2))
