@@ -71,8 +71,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description="Gatecast beside cuDNN on one GPU.")
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/gpu.json"), help="the JSON file")
     arguments = parser.parse_args()
-    # The stream that launches go to by default must be one that can be recorded; numba reads this when it is imported.
-    os.environ["NUMBA_CUDA_PER_THREAD_DEFAULT_STREAM"] = "1"
+    # Launches must go to a stream that can be recorded; cuda-bindings reads this when it is imported.
+    os.environ["CUDA_PYTHON_CUDA_PER_THREAD_DEFAULT_STREAM"] = "1"
     from kernels import BackendError, get_backend
     from kernels.backend import describe
 

@@ -78,8 +78,9 @@ def take_turns(sides: Mapping[str, Side], turns: int = _TURNS) -> dict[str, floa
 def record_numba(work: Callable[[], Any]) -> Callable[[], Any]:
     """Record the kernels that `work` launches as a CUDA graph; return what replays them.
 
-    The process must have been started with ``NUMBA_CUDA_PER_THREAD_DEFAULT_STREAM=1``: the legacy default stream cannot
-    be recorded. What `work` allocates is kept, since every replay writes to it again; `work` must not copy to the host.
+    The process must have been started with ``CUDA_PYTHON_CUDA_PER_THREAD_DEFAULT_STREAM=1``: the legacy default
+    stream cannot be recorded. What `work` allocates is kept, since every replay writes to it again; `work` must not
+    copy to the host.
     """
     from cuda.bindings import driver
     from numba import cuda

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import cuda
 
+from kernels.cuda.copy import copy_array
 from kernels.cuda.launch import launch
 from kernels.cuda.reduction import DeviceNumber
 from kernels.scalar import log_add_exp
@@ -70,7 +71,7 @@ def crf_log_partition(
 ) -> None:
     """Logarithm of the partition; arguments as `kernels.cpu.crf.crf_log_partition`."""
     _run_forward(weights, penalties, emissions, lengths, workspace)
-    launch(_copy, log_partition.shape[0], workspace.log_partition, log_partition)
+    copy_array(workspace.log_partition, log_partition)
 
 
 def crf_marginals(
@@ -83,7 +84,7 @@ def crf_marginals(
 ) -> None:
     """Probability of each tag at each step; arguments as `kernels.cpu.crf.crf_marginals`."""
     _run_forward_backward(weights, penalties, emissions, lengths, workspace)
-    marginals.copy_to_device(workspace.marginals)
+    copy_array(workspace.marginals, marginals)
 
 
 def crf_loss(
@@ -136,7 +137,7 @@ def crf_viterbi(
         )  # fmt: skip
     launch(_trace_back, batch_size, workspace.end, workspace.forward, workspace.pointers, lengths, tags)
     _run_scores(emissions, tags, lengths, workspace)
-    launch(_copy, batch_size, workspace.score, scores)
+    copy_array(workspace.score, scores)
 
 
 def _add_penalties(weights: CRFWeights, penalties: CRFWeights, workspace: _Workspace) -> None:
@@ -192,13 +193,6 @@ def _sum(a, b, total):
     j, i = cuda.grid(2)
     if i < total.shape[0] and j < total.shape[1]:
         total[i, j] = a[i, j] + b[i, j]
-
-
-@cuda.jit
-def _copy(source, destination):
-    n = cuda.grid(1)
-    if n < destination.shape[0]:
-        destination[n] = source[n]
 
 
 @cuda.jit

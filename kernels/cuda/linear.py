@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from numba import cuda
 
+from kernels.cuda.copy import copy_array
 from kernels.cuda.product import affine, column_sums, partial_sums, row_product, transposed_product
 
 __all__ = [
@@ -42,7 +43,7 @@ def linear_workspace(rows: int, input_size: int, output_size: int, dtype: str) -
 
 def linear_forward(weights: LinearWeights, x: Any, workspace: _Workspace, y: Any) -> None:
     """``y = x @ weight.T + bias``; arguments as `kernels.cpu.linear.linear_forward`."""
-    workspace.x.copy_to_device(x)
+    copy_array(x, workspace.x)
     rows_forward(weights, x, y)
 
 

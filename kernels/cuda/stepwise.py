@@ -10,6 +10,7 @@ from typing import Any
 
 from numba import cuda
 
+from kernels.cuda.copy import copy_array
 from kernels.cuda.launch import launch
 from kernels.cuda.product import add_product, row_product
 from kernels.cuda.unit import activate, differentiate, mask_factor, read_gates, write_gates
@@ -28,8 +29,8 @@ def forward_steps(
     by_row = [array.reshape(rows, array.shape[2], array.shape[3]) for array in (gates, entering, cell, tanh_cell, y)]
     states = [state.reshape(rows, hidden_size) for state in (h_n, c_n)]
     lengths = lengths.reshape(rows)
-    h_n.copy_to_device(h_0)
-    c_n.copy_to_device(c_0)
+    copy_array(h_0, h_n)
+    copy_array(c_0, c_n)
     launch(_enter, (rows, hidden_size), mask, *states, by_row[1], by_row[2])
     for t in range(seq_len):
         add_product(_step(entering, t), w_hh, _step(gates, t))
@@ -49,8 +50,8 @@ def backward_steps(
     by_row = [array.reshape(rows, array.shape[2], array.shape[3]) for array in (dy, gates, cell, tanh_cell)]
     states = [state.reshape(rows, hidden_size) for state in (d_next, dh_0, dc_0)]
     lengths = lengths.reshape(rows)
-    dh_0.copy_to_device(dh_n)
-    dc_0.copy_to_device(dc_n)
+    copy_array(dh_n, dh_0)
+    copy_array(dc_n, dc_0)
     for t in range(seq_len - 1, -2, -1):
         launch(_backward_step, (rows, hidden_size), t, lengths, mask, wants_dy, *by_row, *states)
         if t >= 0:

@@ -24,7 +24,7 @@ dispatcher.get_current_device = Hopper
 import kernels.cuda
 from kernels.cuda.dropout import _dropout
 from kernels.masks import Mask
-from kernels.cuda import activation, attention, crf, embedding, fleet, gather, generation, layer_norm, loss
+from kernels.cuda import activation, attention, copy, crf, embedding, fleet, gather, generation, layer_norm, loss
 from kernels.cuda import optim, product, reduction, sequence, softmax, steps, stepwise
 
 number = {"float32": float32, "float64": float64}["DTYPE"]
@@ -93,8 +93,8 @@ wide = {
     reduction._sum: (one, sums),
     reduction._sum_of_products: (one, one, sums),
     reduction._squared_errors: (two, two, one, sums),
+    copy._copy: (sums, one),
     crf._mean_loss: (sums, sums, sums),
-    crf._copy: (sums, one),
     crf._log_partition: (one, three, integers, sums),
     crf._scores: (two, one, one, three, tags, integers, sums),
 }
