@@ -55,7 +55,7 @@ def fleet_workspace(
     """Allocate what `fleet_gradients` needs for these sizes; reused from call to call."""
     state = (models, batch_size, hidden_size)
     return _Workspace(
-        lstm=lstm.allocate(models, batch_size, seq_len, input_size, hidden_size, dtype, True),
+        lstm=lstm.allocate(models, batch_size, seq_len, input_size, hidden_size, dtype, True, False),
         h_n=cuda.device_array(state, dtype),
         c_n=cuda.device_array(state, dtype),
         zeros=cuda.to_device(np.zeros(state, dtype)),

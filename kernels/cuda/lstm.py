@@ -56,20 +56,42 @@ class _Workspace(NamedTuple):
     partial: Any  # of the weights' gradients
     d_next: Any  # (M, B, H)
     training: bool
+    tf32: bool
 
 
 def lstm_workspace(
-    batch_size: int, seq_len: int, input_size: int, hidden_size: int, dtype: str, training: bool = True
+    batch_size: int,
+    seq_len: int,
+    input_size: int,
+    hidden_size: int,
+    dtype: str,
+    training: bool = True,
+    precision: str = "float32",
 ) -> _Workspace:
     """Allocate what the passes need for these sizes; reused from call to call.
 
-    Without `training` a pass that runs in one launch leaves out what only the backward pass reads.
+    Without `training` a pass that runs in one launch leaves out what only the backward pass reads. With `precision`
+    "tf32" all products but the recurrent ones run on the tensor cores, see `kernels.cuda.tensor`.
+
+    Raises
+    ------
+    ValueError
+        When `precision` is "tf32" and `dtype` is not float32.
     """
-    return allocate(1, batch_size, seq_len, input_size, hidden_size, dtype, training)
+    if precision == "tf32" and dtype != "float32":
+        raise ValueError(f"precision tf32 rounds float32 numbers, and dtype is {dtype}; choose float32 for both")
+    return allocate(1, batch_size, seq_len, input_size, hidden_size, dtype, training, precision == "tf32")
 
 
 def allocate(
-    models: int, batch_size: int, seq_len: int, input_size: int, hidden_size: int, dtype: str, training: bool
+    models: int,
+    batch_size: int,
+    seq_len: int,
+    input_size: int,
+    hidden_size: int,
+    dtype: str,
+    training: bool,
+    tf32: bool,
 ) -> _Workspace:
     """Allocate the workspace of some models of one size."""
     steps, packed = (models, batch_size, seq_len), (models, packed_size(hidden_size))
@@ -86,6 +108,7 @@ def allocate(
         partial=partial_sums(models, batch_size * seq_len, 4 * hidden_size, width, dtype),
         d_next=cuda.device_array((models, batch_size, hidden_size), dtype),
         training=training,
+        tf32=tf32,
     )
 
 
@@ -157,8 +180,8 @@ def forward(
     hidden_size, rows = width // 4, (models, batch_size * seq_len)
     lengths = workspace.lengths if lengths is None else lengths
     mask = of_dtype(recurrent_mask, workspace.gates.dtype)
-    output = (False, workspace.entering) if y is None else (True, y)
-    affine(workspace.x.reshape(*rows, -1), weights.w_ih, weights.bias, workspace.gates.reshape(*rows, width))
+    output, tf32 = (False, workspace.entering) if y is None else (True, y), workspace.tf32
+    affine(workspace.x.reshape(*rows, -1), weights.w_ih, weights.bias, workspace.gates.reshape(*rows, width), tf32)
     state = workspace.gates, workspace.entering, workspace.cell, workspace.tanh_cell, *output, h_n, c_n
     plan = _plan(workspace, FORWARD_BUFFERS)
     if plan is None:
@@ -201,12 +224,12 @@ def backward(
             backward_sequence, plan, models, batch_size, hidden_size, workspace.backward_weights, plan.resident,
             lengths, mask, *state,
         )  # fmt: skip
-    d_gates, partial = workspace.gates.reshape(*rows, width), workspace.partial
-    transposed_product(d_gates, workspace.entering.reshape(*rows, hidden_size), partial, gradients.w_hh)
-    transposed_product(d_gates, workspace.x.reshape(*rows, -1), partial, gradients.w_ih)
+    d_gates, partial, tf32 = workspace.gates.reshape(*rows, width), workspace.partial, workspace.tf32
+    transposed_product(d_gates, workspace.entering.reshape(*rows, hidden_size), partial, gradients.w_hh, tf32=tf32)
+    transposed_product(d_gates, workspace.x.reshape(*rows, -1), partial, gradients.w_ih, tf32=tf32)
     column_sums(d_gates, partial, gradients.bias)
     if dx is not None:
-        row_product(d_gates, weights.w_ih, dx.reshape(*rows, -1))
+        row_product(d_gates, weights.w_ih, dx.reshape(*rows, -1), tf32)
 
 
 def _plan(workspace: _Workspace, buffers: int) -> SequencePlan | None:

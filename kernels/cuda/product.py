@@ -11,19 +11,19 @@ from typing import Any
 from numba import cuda
 from numba.core import config
 
-from kernels.cuda.launch import launch, tiles
+from kernels.cuda.launch import device, launch, tiles
+from kernels.cuda.tensor import WARP_TILE, tensor_product
+from kernels.cuda.tile import DEPTH, EXTENT, load_tile
 from kernels.cuda.vector import SHARED_ALIGNMENT, four
 from kernels.scalar import multiply_add
 
 __all__ = ["add_product", "affine", "column_sums", "partial_sums", "row_product", "transposed_product"]
 
-_EXTENT = 64  # of a tile, at most
-_DEPTH = 4 if config.ENABLE_CUDASIM else 16  # terms of a sum in shared memory at once; few, so that tests need several
 _SLICE_DEPTH, _MOST_TILES = 256, 512
 _ZERO, _BIAS, _ITSELF = range(3)  # what a sum starts from
 
 
-def affine(x: Any, weight: Any, bias: Any, y: Any) -> None:
+def affine(x: Any, weight: Any, bias: Any, y: Any, tf32: bool = False) -> None:
     """``y = x @ weight.T + bias``, model by model.
 
     Parameters
@@ -33,13 +33,15 @@ def affine(x: Any, weight: Any, bias: Any, y: Any) -> None:
     bias : (models, out) array
     y : (models, rows, out) array
         ``=``
+    tf32 : bool
+        Multiply on the tensor cores, float32 arrays only; see `kernels.cuda.tensor`. The same below.
     """
-    _launch(x, False, weight, True, bias, _BIAS, y, x.shape[2])
+    _launch(x, False, weight, True, bias, _BIAS, y, x.shape[2], tf32)
 
 
-def row_product(x: Any, weight: Any, y: Any) -> None:
+def row_product(x: Any, weight: Any, y: Any, tf32: bool = False) -> None:
     """``y = x @ weight``, (models, rows, in) by (models, in, out), model by model."""
-    _launch(x, False, weight, False, weight[:, 0], _ZERO, y, x.shape[2])
+    _launch(x, False, weight, False, weight[:, 0], _ZERO, y, x.shape[2], tf32)
 
 
 def add_product(x: Any, weight: Any, y: Any) -> None:
@@ -47,7 +49,9 @@ def add_product(x: Any, weight: Any, y: Any) -> None:
     _launch(x, False, weight, True, weight[:, 0], _ITSELF, y, x.shape[2])
 
 
-def transposed_product(dy: Any, x: Any, partial: Any, d_weight: Any, accumulate: bool = False) -> None:
+def transposed_product(
+    dy: Any, x: Any, partial: Any, d_weight: Any, accumulate: bool = False, tf32: bool = False
+) -> None:
     """``d_weight (+)= dy.T @ x``, model by model, in slices of the rows.
 
     Parameters
@@ -61,7 +65,7 @@ def transposed_product(dy: Any, x: Any, partial: Any, d_weight: Any, accumulate:
     models, columns = d_weight.shape[0], d_weight.shape[1] * d_weight.shape[2]
     slices = _slices(dy.shape[1], d_weight.shape[1], d_weight.shape[2])
     sums = partial[: models * slices * columns].reshape(models * slices, d_weight.shape[1], d_weight.shape[2])
-    _launch(dy, True, x, False, x[:, 0], _ZERO, sums, dy.shape[1])
+    _launch(dy, True, x, False, x[:, 0], _ZERO, sums, dy.shape[1], tf32)
     sums = sums.reshape(models, slices, columns)
     launch(_add_slices, (models, columns), sums, d_weight.reshape(models, columns), accumulate)
 
@@ -83,15 +87,27 @@ def partial_sums(models: int, rows: int, out: int, width: int, dtype: str) -> An
 
 def _slices(depth: int, rows: int, columns: int) -> int:
     """Return into how many parts a sum of `depth` terms is cut, so that there are tiles enough for a whole GPU."""
-    count = -(-rows // _EXTENT) * -(-columns // _EXTENT)
+    count = -(-rows // EXTENT) * -(-columns // EXTENT)
     return max(1, min(-(-depth // _SLICE_DEPTH), _MOST_TILES // count))
 
 
 def _launch(
-    a: Any, a_is_transposed: bool, b: Any, b_is_transposed: bool, bias: Any, start: int, c: Any, depth: int
-) -> None:
-    grid, block = tiles(c.shape[1], c.shape[2], c.shape[0])
-    shared_bytes = _DEPTH * 4 * (block[0] + block[1]) * c.dtype.itemsize
+    a: Any, a_is_transposed: bool, b: Any, b_is_transposed: bool, bias: Any, start: int, c: Any, depth: int,
+    tf32: bool = False,
+) -> None:  # fmt: skip
+    copies, rows, columns = c.shape
+    if tf32:
+        blocks = copies * -(-rows // EXTENT) * -(-columns // EXTENT)
+        side = 2 if blocks >= device().multiprocessors and not config.ENABLE_CUDASIM else 1
+        extent = WARP_TILE * side
+        grid = -(-columns // extent), -(-rows // extent), copies
+        shared_bytes = 2 * DEPTH * extent * c.dtype.itemsize
+        tensor_product[grid, (32, side * side), 0, shared_bytes](
+            a, a_is_transposed, b, b_is_transposed, bias, start == _BIAS, c, depth
+        )
+        return
+    grid, block = tiles(rows, columns, copies)
+    shared_bytes = DEPTH * 4 * (block[0] + block[1]) * c.dtype.itemsize
     _product[grid, block, 0, shared_bytes](a, a_is_transposed, b, b_is_transposed, bias, start, c, depth)
 
 
@@ -103,7 +119,7 @@ def _product(a, a_is_transposed, b, b_is_transposed, bias, start, c, depth):
     """
     rows, columns = 4 * cuda.blockDim.y, 4 * cuda.blockDim.x
     shared = cuda.shared.array(0, dtype=c.dtype, alignment=SHARED_ALIGNMENT)
-    a_tile, b_tile = shared[: _DEPTH * rows], shared[_DEPTH * rows :]
+    a_tile, b_tile = shared[: DEPTH * rows], shared[DEPTH * rows :]
     sums = cuda.local.array((4, 4), dtype=c.dtype)
     first_row, first_column = cuda.blockIdx.y * rows, cuda.blockIdx.x * columns
     slices = c.shape[0] // a.shape[0]
@@ -119,11 +135,13 @@ def _product(a, a_is_transposed, b, b_is_transposed, bias, start, c, depth):
                     sums[i, j] = c[cuda.blockIdx.z, row + i, column + j]
     size = (depth + slices - 1) // slices
     end = min(depth, (part + 1) * size)
-    for k in range(part * size, end, _DEPTH):
-        _load(a[model], not a_is_transposed, first_row, rows, k, end, a_tile)
-        _load(b[model], b_is_transposed, first_column, columns, k, end, b_tile)
+    thread = cuda.threadIdx.y * cuda.blockDim.x + cuda.threadIdx.x
+    threads = cuda.blockDim.x * cuda.blockDim.y
+    for k in range(part * size, end, DEPTH):
+        load_tile(a[model], not a_is_transposed, first_row, rows, k, end, a_tile, thread, threads)
+        load_tile(b[model], b_is_transposed, first_column, columns, k, end, b_tile, thread, threads)
         cuda.syncthreads()
-        for n in range(_DEPTH):
+        for n in range(DEPTH):
             left = four(a_tile, n * rows + 4 * cuda.threadIdx.y)
             right = four(b_tile, n * columns + 4 * cuda.threadIdx.x)
             for i in range(4):
@@ -134,21 +152,6 @@ def _product(a, a_is_transposed, b, b_is_transposed, bias, start, c, depth):
         for j in range(4):
             if row + i < c.shape[1] and column + j < c.shape[2]:
                 c[cuda.blockIdx.z, row + i, column + j] = sums[i, j]
-
-
-@cuda.jit(device=True)
-def _load(matrix, depth_is_last, first, extent, k, end, tile):
-    """``tile[n, m] = matrix[first + m, k + n]``, zero beyond the matrix; neighbouring threads read neighbours."""
-    thread = cuda.threadIdx.y * cuda.blockDim.x + cuda.threadIdx.x
-    for index in range(thread, extent * _DEPTH, cuda.blockDim.x * cuda.blockDim.y):
-        if depth_is_last:
-            m, n = index // _DEPTH, index % _DEPTH
-            is_inside = first + m < matrix.shape[0] and k + n < end
-            tile[n * extent + m] = matrix[first + m, k + n] if is_inside else tile.dtype.type(0)
-        else:
-            n, m = index // extent, index % extent
-            is_inside = first + m < matrix.shape[1] and k + n < end
-            tile[n * extent + m] = matrix[k + n, first + m] if is_inside else tile.dtype.type(0)
 
 
 @cuda.jit

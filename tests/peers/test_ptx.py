@@ -25,7 +25,7 @@ import kernels.cuda
 from kernels.cuda.dropout import _dropout
 from kernels.masks import Mask
 from kernels.cuda import activation, attention, copy, crf, embedding, fleet, gather, generation, layer_norm, loss
-from kernels.cuda import optim, product, reduction, sequence, softmax, steps, stepwise
+from kernels.cuda import optim, product, reduction, sequence, softmax, steps, stepwise, tensor
 
 number = {"float32": float32, "float64": float64}["DTYPE"]
 one, two, three, four = (types.Array(number, ndim, "C") for ndim in (1, 2, 3, 4))
@@ -99,6 +99,8 @@ wide = {
     crf._scores: (two, one, one, three, tags, integers, sums),
 }
 in_registers = {sequence.forward_sequence, sequence.backward_sequence, product._product}
+if number == float32:
+    wide[tensor.tensor_product] = (three, boolean, three, boolean, number[:, :], boolean, three, int64)
 compiled = set()
 for kernel, signature in {**signatures, **wide}.items():
     ptx, _ = cuda.compile_ptx(kernel.py_func, signature, cc=(9, 0))
@@ -108,6 +110,9 @@ for kernel, signature in {**signatures, **wide}.items():
     if kernel in in_registers:
         assert ".local" not in ptx, f"{kernel.py_func.__name__} keeps its sums in memory"
         assert f"ld.shared.v{4 if number == float32 else 2}" in ptx, f"{kernel.py_func.__name__} reads number by number"
+    if kernel is tensor.tensor_product:
+        assert ptx.count("mma.sync") == 8, "each warp has 2 x 4 tiles"
+        assert ".local" not in ptx
     compiled.add(kernel)
 present = set()
 names = [module.name for module in pkgutil.iter_modules(kernels.cuda.__path__, "kernels.cuda.")]
@@ -115,6 +120,8 @@ for name in ("kernels.cuda", *names):
     for value in vars(importlib.import_module(name)).values():
         if hasattr(value, "py_func") and not value.targetoptions.get("device"):
             present.add(value)
+if number == float64:  # it has no TF32
+    present.discard(tensor.tensor_product)
 print("not compiled:", sorted(kernel.py_func.__name__ for kernel in present - compiled))
 """
 
