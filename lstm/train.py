@@ -30,6 +30,7 @@ class Trainable(Protocol):
     def backpropagate(self, batch: Any, state: Any, step: int) -> tuple[float, Any]:
         """Write the gradients of a batch; return its loss and the state that the next batch of the epoch goes on from.
 
+        The loss may stay on the GPU: `float` of it, or ``ops.to_floats`` of many, waits for it and brings it here.
         `state` is None for the first batch of an epoch, `step` counts the optimiser's steps before this one.
         """
         ...
@@ -157,7 +158,7 @@ def fit(
     on_epoch : callable, optional
         Called after each epoch.
     on_step : callable, optional
-        Called after each optimiser step with their number and the batch's loss.
+        Called after each optimiser step with their number and the batch's loss, which `float` brings from the GPU.
 
     Raises
     ------

@@ -5,12 +5,8 @@ Under ``NUMBA_ENABLE_CUDASIM=1`` the kernels run in numba-cuda's simulator, slow
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-from numba import cuda
-
 from kernels.cuda.activation import tanh_backward, tanh_forward
+from kernels.cuda.arrays import as_array, copy_into, ones, to_host, zeros
 from kernels.cuda.attention import (
     additive_attention_backward,
     additive_attention_forward,
@@ -22,7 +18,6 @@ from kernels.cuda.dropout import dropout
 from kernels.cuda.embedding import embedding_backward, embedding_forward
 from kernels.cuda.gather import gather_windows
 from kernels.cuda.generation import generate_tokens, generation_workspace
-from kernels.cuda.launch import launch
 from kernels.cuda.layer_norm import (
     LayerNormWeights,
     layer_norm_backward,
@@ -86,46 +81,3 @@ __all__ = [
 ]
 
 name = "cuda"
-
-
-def zeros(shape: tuple[int, ...], dtype: str) -> Any:
-    """Return an array of zeros where this backend computes."""
-    return _filled(shape, dtype, 0)
-
-
-def ones(shape: tuple[int, ...], dtype: str) -> Any:
-    """Return an array of ones where this backend computes."""
-    return _filled(shape, dtype, 1)
-
-
-def _filled(shape: tuple[int, ...], dtype: str, value: int) -> Any:
-    """Fill an array where it is: copying it from the host would make the GPU wait at every step."""
-    array = cuda.device_array(shape, dtype)
-    launch(_fill, array.size, value, array.reshape(array.size))
-    return array
-
-
-@cuda.jit
-def _fill(value, array):
-    n = cuda.grid(1)
-    if n < array.shape[0]:
-        array[n] = value
-
-
-def as_array(array: Any, dtype: str) -> Any:
-    """Return `array` C-contiguous, of `dtype` and where this backend computes; a copy only where it must be."""
-    if hasattr(array, "copy_to_host"):
-        if array.dtype != np.dtype(dtype):
-            raise TypeError(f"an array on the GPU has dtype {array.dtype}; it must be {dtype}")
-        return array
-    return cuda.to_device(np.ascontiguousarray(array, dtype))
-
-
-def to_host(array: Any) -> np.ndarray:
-    """Return a NumPy copy of one of this backend's arrays."""
-    return array.copy_to_host()
-
-
-def copy_into(source: np.ndarray, destination: Any) -> None:
-    """``destination = source``, from a NumPy array into one of this backend's."""
-    destination.copy_to_device(np.ascontiguousarray(source))

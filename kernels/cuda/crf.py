@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import cuda
 
-from kernels.cuda.copy import copy_array
+from kernels.cuda.arrays import copy_array
 from kernels.cuda.launch import launch
 from kernels.cuda.reduction import DeviceNumber
 from kernels.scalar import log_add_exp

@@ -6,8 +6,12 @@ from typing import Any, NamedTuple
 
 from numba import cuda
 from numba.core import config
+from numba.cuda.core import config as cuda_config
 
 __all__ = ["ROWS", "Device", "SequencePlan", "device", "launch", "launch_sequence", "padded", "plan_sequence", "tiles"]
+
+# numba-cuda warns of every launch of few blocks, as those of a small batch or a scalar must be.
+cuda_config.CUDA_LOW_OCCUPANCY_WARNINGS = 0
 
 ROWS = 4
 """Rows of the batch, or of a product, that one thread works on: each number it loads then serves four sums"""

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from numba import cuda
 
-from kernels.cuda.copy import copy_array
+from kernels.cuda.arrays import copy_array
 from kernels.cuda.product import affine, column_sums, partial_sums, row_product, transposed_product
 
 __all__ = [

@@ -10,7 +10,7 @@ from typing import Any
 
 from numba import cuda
 
-from kernels.cuda.copy import copy_array
+from kernels.cuda.arrays import copy_array
 from kernels.cuda.launch import launch
 from kernels.cuda.product import add_product, row_product
 from kernels.cuda.unit import activate, differentiate, mask_factor, read_gates, write_gates

@@ -24,7 +24,7 @@ dispatcher.get_current_device = Hopper
 import kernels.cuda
 from kernels.cuda.dropout import _dropout
 from kernels.masks import Mask
-from kernels.cuda import activation, attention, copy, crf, embedding, fleet, gather, generation, layer_norm, loss
+from kernels.cuda import activation, arrays, attention, crf, embedding, fleet, gather, generation, layer_norm, loss
 from kernels.cuda import optim, product, reduction, sequence, softmax, steps, stepwise, tensor
 
 number = {"float32": float32, "float64": float64}["DTYPE"]
@@ -79,7 +79,7 @@ signatures = {
     crf._emission_gradient: (three, tags, integers, number, three),
     crf._viterbi_step: (int64, two, three, integers, three, pointers),
     crf._trace_back: (one, three, pointers, integers, tags),
-    kernels.cuda._fill: (int64, one),
+    arrays._fill: (int64, one),
     steps._copy_steps: (three, int64, three, int64, int64, integers, boolean, boolean),
 }
 wide = {
@@ -93,7 +93,7 @@ wide = {
     reduction._sum: (one, sums),
     reduction._sum_of_products: (one, one, sums),
     reduction._squared_errors: (two, two, one, sums),
-    copy._copy: (sums, one),
+    arrays._copy: (sums, one),
     crf._mean_loss: (sums, sums, sums),
     crf._log_partition: (one, three, integers, sums),
     crf._scores: (two, one, one, three, tags, integers, sums),
@@ -115,9 +115,8 @@ for kernel, signature in {**signatures, **wide}.items():
         assert ".local" not in ptx
     compiled.add(kernel)
 present = set()
-names = [module.name for module in pkgutil.iter_modules(kernels.cuda.__path__, "kernels.cuda.")]
-for name in ("kernels.cuda", *names):
-    for value in vars(importlib.import_module(name)).values():
+for module in pkgutil.iter_modules(kernels.cuda.__path__, "kernels.cuda."):
+    for value in vars(importlib.import_module(module.name)).values():
         if hasattr(value, "py_func") and not value.targetoptions.get("device"):
             present.add(value)
 if number == float64:  # it has no TF32
