@@ -10,7 +10,7 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import cuda
+from numba import cuda, float64
 from numba.extending import register_jitable
 
 from kernels.cuda import lstm
@@ -107,7 +107,7 @@ def clip_fleet(gradients: FleetWeights, max_norm: float) -> None:
     """Scale each model's gradients to a norm of at most `max_norm`, ``=``."""
     models = gradients.bias.shape[0]
     vectors = [array.reshape(models, array.size // models) for array in gradients]
-    _clip[models, _THREADS](*vectors, max_norm)
+    _clip[models, _THREADS, 0, _THREADS * np.dtype(np.float64).itemsize](*vectors, max_norm)
 
 
 @cuda.jit
@@ -128,7 +128,7 @@ def _squared_errors(y_hat, y, losses):
 def _clip(w_ih, w_hh, bias, head_weight, head_bias, max_norm):
     """A block per model: the threads' sums are added in their order."""
     thread, model = cuda.threadIdx.x, cuda.blockIdx.x
-    sums = cuda.shared.array(_THREADS, dtype=np.float64)
+    sums = cuda.shared.array(0, dtype=float64)
     sums[thread] = (
         _squares(w_ih[model], thread) + _squares(w_hh[model], thread) + _squares(bias[model], thread)
         + _squares(head_weight[model], thread) + _squares(head_bias[model], thread)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numba import cuda
+from numba import cuda, float64
 from numba.extending import register_jitable
 
 __all__ = ["DeviceNumber", "squared_error_parts", "sum_of_products_parts", "sum_parts", "to_floats", "total"]
@@ -78,7 +78,9 @@ def total(parts):
 def _launch(kernel: Any, terms: int, *arguments: Any) -> Any:
     blocks = max(1, min(_MOST_BLOCKS, -(-terms // _THREADS)))
     parts = cuda.device_array(blocks, np.float64)
-    kernel[blocks, max(1, min(_THREADS, terms))](*arguments, parts)
+    threads = max(1, min(_THREADS, terms))
+    # Dynamic: of an array of fixed size, threads of the simulator that come at once may get one each.
+    kernel[blocks, threads, 0, threads * parts.dtype.itemsize](*arguments, parts)
     return parts
 
 
@@ -112,7 +114,7 @@ def _squared_errors(y_hat, y, weights, parts):
 @register_jitable
 def _add_block(value, parts):
     """``parts[block] = value`` added over the block's threads, in their order."""
-    values = cuda.shared.array(_THREADS, dtype=np.float64)
+    values = cuda.shared.array(0, dtype=float64)
     values[cuda.threadIdx.x] = value
     cuda.syncthreads()
     if cuda.threadIdx.x == 0:
