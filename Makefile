@@ -5,16 +5,21 @@ VENV := .venv/bin
 PEERS := .venv-peers/bin
 
 BENCH := .venv-bench/bin
+GPU := .venv-gpu/bin
+# For example: make test-gpu SANITIZER='compute-sanitizer --tool racecheck --error-exitcode 1'
+SANITIZER ?=
 
-.PHONY: retrain dashboard test test-peers test-services bench lint golden clean help
+.PHONY: retrain dashboard test test-gpu test-peers test-services bench bench-gpu lint golden clean help
 
 help:
 	@echo "make retrain     train, evaluate, promote and forecast on the sample data (ARGS='--help' for the options)"
 	@echo "make dashboard   serve the dashboard on http://127.0.0.1:4200 and run what gatecast.toml says (ARGS='--port 4201')"
 	@echo "make test        run the tests"
+	@echo "make test-gpu    run the tests of the kernels on an NVIDIA GPU, at real sizes (docs/gpu.md)"
 	@echo "make test-peers  compare with torch, pytorch-crf and ONNX Runtime, in an environment of their own"
 	@echo "make test-services  run the tests that need a server, PostgreSQL or a browser"
 	@echo "make bench       measure speed beside torch, ONNX Runtime and neuralforecast (ARGS='--quick' for a minute's worth)"
+	@echo "make bench-gpu   measure speed beside torch and cuDNN on an NVIDIA GPU"
 	@echo "make lint        ruff, mypy, import-linter"
 
 retrain: .venv/installed
@@ -25,6 +30,10 @@ dashboard: .venv/installed
 
 test: .venv/installed-test
 	$(VENV)/python -m pytest $(ARGS)
+
+test-gpu: .venv-gpu/installed
+	@NUMBA_ENABLE_CUDASIM=0 $(GPU)/python -m kernels cuda
+	NUMBA_ENABLE_CUDASIM=0 $(SANITIZER) $(GPU)/python -m pytest tests/kernels tests/lstm/test_backends.py $(ARGS)
 
 test-peers: .venv-peers/installed
 	$(PEERS)/python -m pytest tests/peers $(ARGS)
@@ -44,6 +53,9 @@ lint: .venv/installed-lint
 
 bench: .venv-bench/installed
 	$(BENCH)/python -m benchmarks $(ARGS)
+
+bench-gpu: .venv-gpu/installed-bench
+	@NUMBA_ENABLE_CUDASIM=0 $(GPU)/python -m benchmarks.gpu $(ARGS)
 
 # The torch vectors that `make test` compares with; committed, so that torch is not needed to run the tests.
 golden: .venv-peers/installed
@@ -76,6 +88,16 @@ golden: .venv-peers/installed
 		pytorch-crf nvidia-nvvm nvidia-cuda-nvrtc
 	touch $@
 
+.venv-gpu/installed: pyproject.toml constraints.txt
+	test -x $(GPU)/python || $(PYTHON) -m venv .venv-gpu
+	$(GPU)/python $(PIP) install -c constraints.txt -e '.[test,cuda]'
+	touch $@
+
+# torch's own build for CUDA, whatever version the other environments pin for the CPU.
+.venv-gpu/installed-bench: .venv-gpu/installed
+	$(GPU)/python $(PIP) install torch
+	touch $@
+
 # torch first and by its exact version, so that no other package brings another build of it.
 .venv-bench/installed: pyproject.toml constraints.txt constraints-peers.txt
 	test -x $(BENCH)/python || $(PYTHON) -m venv .venv-bench
@@ -84,4 +106,4 @@ golden: .venv-peers/installed
 	touch $@
 
 clean:
-	rm -rf .venv .venv-peers .venv-bench
+	rm -rf .venv .venv-gpu .venv-peers .venv-bench

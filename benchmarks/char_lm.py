@@ -19,7 +19,7 @@ from benchmarks.measure import Case, Plan, installed, require_agreement, take_tu
 from benchmarks.results import Comparison, Quality
 from benchmarks.sizes import Sizes
 
-__all__ = ["cases"]
+__all__ = ["cases", "sample", "torch_training"]
 
 TRAINING, WRITING, QUALITY = "character model", "writing characters", "quality"
 _LEARNING_RATE, _GRADIENT_CLIP = 1e-3, 1.0
@@ -53,7 +53,7 @@ def cases(plan: Plan) -> list[Case]:
     ]
 
 
-def _sample() -> tuple[np.ndarray, int]:
+def sample() -> tuple[np.ndarray, int]:
     """Return the sample text as tokens, and the size of its vocabulary."""
     from data.text import Vocabulary, sample_text
 
@@ -68,12 +68,12 @@ def _compare_training(entry: _Entry, plan: Plan) -> list[Comparison]:
     from lstm.text_network import TextNetwork
 
     sizes = entry.sizes
-    tokens, vocabulary_size = _sample()
+    tokens, vocabulary_size = sample()
     pieces = list(islice(TextStreams(tokens, sizes.batch_size, sizes.seq_len, 0).epoch(1), _PIECES))
     network = TextNetwork(vocabulary_size, sizes.input_size, sizes.hidden_size, 1)
     sides = {}
     if installed("torch"):
-        sides["torch"] = _torch_training(network.parameters.to_host(), pieces)
+        sides["torch"] = torch_training(network.parameters.to_host(), pieces)
     optimizer = Adam(network.parameters, network.ops, gradient_clip=_GRADIENT_CLIP)
     ours, state = cycle(pieces), None
 
@@ -101,15 +101,16 @@ def _compare_training(entry: _Entry, plan: Plan) -> list[Comparison]:
     return [row]
 
 
-def _torch_training(weights: dict[str, np.ndarray], pieces: list[Any]) -> Callable[[], float]:
+def torch_training(weights: dict[str, np.ndarray], pieces: list[Any], device: str = "cpu") -> Callable[[], float]:
+    """Return what trains torch's model on the next of the pieces, and returns its loss."""
     import torch
 
-    model = _torch_model(weights)
+    model = _torch_model(weights).to(device)
     for name, value in model.named_parameters():
         value.requires_grad_("bias_hh" not in name)
     parameters = [value for value in model.parameters() if value.requires_grad]
     optimizer = torch.optim.Adam(parameters, lr=_LEARNING_RATE, fused=True)
-    batches = cycle([(torch.from_numpy(piece.inputs), torch.from_numpy(piece.targets)) for piece in pieces])
+    batches = cycle([[torch.from_numpy(array).to(device) for array in piece[:2]] for piece in pieces])
     state = None
 
     def step() -> float:
@@ -149,7 +150,7 @@ def _torch_model(weights: dict[str, np.ndarray]) -> Any:
 def _compare_writing(hidden_size: int, plan: Plan) -> list[Comparison]:
     from lstm.text_network import TextNetwork
 
-    _, vocabulary_size = _sample()
+    _, vocabulary_size = sample()
     network = TextNetwork(vocabulary_size, 64, hidden_size, 1)
     ops, writer, generator = network.ops, network.make_writer(), np.random.default_rng(0)
     written = np.zeros(_WRITTEN, np.int64)

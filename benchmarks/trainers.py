@@ -7,7 +7,7 @@ frozen, since two would move twice as far.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -39,21 +39,26 @@ class GatecastTrainer:
     ----------
     sizes : Sizes
     weights : from `draw_weights`
+    backend : {"cpu", "cuda"}
     """
 
-    def __init__(self, sizes: Sizes, weights: dict[str, np.ndarray]):
+    def __init__(self, sizes: Sizes, weights: dict[str, np.ndarray], backend: Literal["cpu", "cuda"] = "cpu"):
         from lstm.config import NetworkSettings
         from lstm.network import Network
         from lstm.optim import Adam
 
-        settings = NetworkSettings(hidden_size=sizes.hidden_size, num_layers=sizes.num_layers)
+        settings = NetworkSettings(hidden_size=sizes.hidden_size, num_layers=sizes.num_layers, backend=backend)
         self.network = Network(sizes.input_size, 1, settings)
         self.network.parameters.load(weights)
         self.optimizer = Adam(self.network.parameters, self.network.ops, gradient_clip=_GRADIENT_CLIP)
-        self._row_weights = np.ones(sizes.batch_size, "float32")
+        self._row_weights = self.network.ops.ones((sizes.batch_size,), "float32")
 
-    def step(self, x: np.ndarray, y: np.ndarray) -> float:
-        """Train on one batch, x (B, T, I) and y (B, 1); return its loss."""
+    def step(self, x: Any, y: Any) -> float:
+        """Train on one batch, x (B, T, I) and y (B, 1) where the backend computes; return its loss."""
+        return float(self.train(x, y))
+
+    def train(self, x: Any, y: Any) -> Any:
+        """Do the same without waiting for the loss, where the backend does not wait."""
         network = self.network
         y_hat, _ = network.forward(x, training=True)
         gradient = network.ops.zeros(y_hat.shape, network.dtype)
@@ -97,28 +102,43 @@ class TorchTrainer:
     ----------
     sizes : Sizes
     weights : from `draw_weights`
+    device : {"cpu", "cuda"}
     """
 
-    def __init__(self, sizes: Sizes, weights: dict[str, np.ndarray]):
+    def __init__(self, sizes: Sizes, weights: dict[str, np.ndarray], device: str = "cpu"):
         import torch
 
         lstm = torch.nn.LSTM(sizes.input_size, sizes.hidden_size, sizes.num_layers, batch_first=True)
         self._model = torch.nn.ModuleDict({"lstm": lstm, "head": torch.nn.Linear(sizes.hidden_size, 1)})
         zeros = {name.replace("_ih_", "_hh_"): np.zeros_like(a) for name, a in weights.items() if "bias_ih" in name}
         self._model.load_state_dict({name: torch.from_numpy(array) for name, array in (weights | zeros).items()})
+        self._model.to(device)
         for name in zeros:
             self._model.get_parameter(name).requires_grad_(False)
         self._parameters = [value for value in self._model.parameters() if value.requires_grad]
-        self._optimizer = torch.optim.Adam(self._parameters, lr=_LEARNING_RATE, fused=True)
+        capturable = device != "cpu"  # as a CUDA graph
+        self._optimizer = torch.optim.Adam(self._parameters, lr=_LEARNING_RATE, fused=True, capturable=capturable)
         self._mse_loss = torch.nn.functional.mse_loss
         self._clip = torch.nn.utils.clip_grad_norm_
 
     def step(self, x: Any, y: Any) -> float:
         """Train on one batch of tensors, x (B, T, I) and y (B, 1); return its loss."""
+        return self.train(x, y).item()
+
+    def predict(self, x: Any) -> Any:
+        """Return the predictions (B, 1) without gradients."""
+        import torch
+
+        with torch.no_grad():
+            _, (h_n, _) = self._model["lstm"](x)
+            return self._model["head"](h_n[-1])
+
+    def train(self, x: Any, y: Any) -> Any:
+        """Do the same without waiting for the loss, a tensor."""
         self._optimizer.zero_grad()
         _, (h_n, _) = self._model["lstm"](x)
         loss = self._mse_loss(self._model["head"](h_n[-1]), y)
         loss.backward()
         self._clip(self._parameters, _GRADIENT_CLIP)
         self._optimizer.step()
-        return loss.item()
+        return loss.detach()

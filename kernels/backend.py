@@ -8,7 +8,7 @@ import os
 from types import ModuleType
 from typing import Any
 
-__all__ = ["BackendError", "describe", "get_backend"]
+__all__ = ["BackendError", "describe", "describe_gpu", "get_backend"]
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -33,8 +33,9 @@ def get_backend(name: str = "cpu") -> ModuleType:
         For "cuda" where there is no usable GPU; it is never replaced by the CPU.
     """
     if name == "auto":
-        name = "cpu" if _cuda_problem() else "cuda"
-        _LOGGER.info("backend auto: chose %s", name)
+        problem = _cuda_problem()
+        name = "cpu" if problem else "cuda"
+        _LOGGER.info("backend auto: chose %s, since %s", name, problem or f"there is {describe_gpu()}")
     if name == "cuda":
         problem = _cuda_problem()
         if problem:
@@ -51,8 +52,28 @@ def _cuda_problem() -> str | None:
     except ImportError as error:
         return f"backend cuda needs numba-cuda, which is not installed ({error}); run: pip install 'gatecast[cuda]'"
     if not cuda.is_available():
-        return "backend cuda needs an NVIDIA GPU and its driver, and none was found; use backend cpu"
+        problem = cuda.cuda_error()
+        if problem is None:
+            return "backend cuda needs NVIDIA's compiler libraries for CUDA 13; run: pip install 'gatecast[cuda]'"
+        reason = " ".join(str(problem).split()).split(". ")[0]
+        return f"backend cuda needs an NVIDIA GPU and its driver, and none was found ({reason}); use backend cpu"
     return None
+
+
+def describe_gpu() -> str:
+    """Describe the GPU that backend cuda uses, in one line."""
+    from numba import cuda
+    from numba.core import config
+
+    if config.ENABLE_CUDASIM:
+        return "Numba's simulator on the CPU, since NUMBA_ENABLE_CUDASIM is set"
+    device = cuda.get_current_device()
+    free, total = cuda.current_context().get_memory_info()
+    major, minor = cuda.cudadrv.driver.driver.get_version()
+    return (
+        f"{device.name}, compute capability {'.'.join(map(str, device.compute_capability))}, "
+        f"{total / 2**30:.1f} GiB of memory ({free / 2**30:.1f} free), driver for CUDA {major}.{minor}"
+    )
 
 
 def use_threads(count: int) -> None:
@@ -71,6 +92,7 @@ def describe() -> dict[str, Any]:
     from kernels.cpu.tile import VECTOR_BYTES
 
     _run_one_kernel()
+    problem = _cuda_problem()
     return {
         "cpu": llvmlite.binding.get_host_cpu_name(),
         "vector_bits": 8 * VECTOR_BYTES,
@@ -79,7 +101,7 @@ def describe() -> dict[str, Any]:
         "threading_layer": numba.threading_layer(),
         "code_version": code_version(),
         "cache_folder": str(cache_folder()),
-        "gpu": f"not used: {problem}" if (problem := _cuda_problem()) else "usable with backend cuda",
+        "gpu": f"not used: {problem}" if problem else f"usable with backend cuda: {describe_gpu()}",
     }
 
 

@@ -61,8 +61,11 @@ class WindowBatches:
     def epoch(self, number: int) -> Iterator[Batch]:
         """Give the windows of an epoch in its own order."""
         ends = self.ends(number)
-        for first in range(0, len(ends), self.batch_size):
-            yield self.gather(ends[first : first + self.batch_size])
+        # Where the windows lie goes to the backend once an epoch; a batch then copies nothing.
+        starts, ends = self._places(ends)
+        for first in range(0, ends.shape[0], self.batch_size):
+            rows = slice(first, min(first + self.batch_size, ends.shape[0]))
+            yield self._gather(starts[rows], ends[rows])
 
     def ends(self, number: int) -> np.ndarray:
         """Return the row after each window's last input row, int64 (n,), in the order of an epoch."""
@@ -70,13 +73,18 @@ class WindowBatches:
 
     def gather(self, ends: np.ndarray) -> Batch:
         """Gather the windows that end before the rows `ends`."""
-        ops, count = self._ops, len(ends)
+        return self._gather(*self._places(ends))
+
+    def _places(self, ends: np.ndarray) -> tuple[Any, Any]:
+        return self._ops.as_array(ends - self.lookback, "int64"), self._ops.as_array(ends, "int64")
+
+    def _gather(self, starts: Any, ends: Any) -> Batch:
+        ops, count = self._ops, ends.shape[0]
         x = ops.zeros((count, self.lookback, self.values.shape[1]), self.dtype)
         y = ops.zeros((count, self.horizon, 1), self.dtype)
-        ops.gather_windows(self.values, ops.as_array(ends - self.lookback, "int64"), x)
-        ops.gather_windows(self.values, ops.as_array(ends, "int64"), y)
-        weights = ops.as_array(np.ones(count), self.dtype)
-        return Batch(x, y.reshape(count, self.horizon), weights, every_step=False)
+        ops.gather_windows(self.values, starts, x)
+        ops.gather_windows(self.values, ends, y)
+        return Batch(x, y.reshape(count, self.horizon), ops.ones((count,), self.dtype), every_step=False)
 
 
 class StreamBatches:

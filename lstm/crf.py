@@ -115,7 +115,7 @@ class CRF:
 
         Returns
         -------
-        loss : float
+        loss : float, or on the GPU a number that `float` brings here
             Mean over the sentences, in nats; infinite where tags are not allowed.
         d_emissions : (batch, seq, num_tags) array
             Zero beyond the true lengths.

@@ -15,17 +15,25 @@ __all__ = ["MODELS", "load"]
 MODELS = (Forecaster, CharLM, Tagger)
 
 
-def load(path: str | Path) -> Any:
+def load(path: str | Path, backend: str | None = None) -> Any:
     """Load the model that was saved at `path`: one of `MODELS`.
+
+    Parameters
+    ----------
+    path : str or Path
+    backend : {"cpu", "cuda", "auto"}, optional
+        Where it computes from now on; by default where it was trained.
 
     Raises
     ------
     CheckpointError
         When there is no checkpoint, or a damaged one, or one of an unknown kind.
+    kernels.BackendError
+        When the backend cannot run on this machine.
     """
     contents = checkpoint.read(path)
     for model in MODELS:
         if contents.kind == model.kind:
-            return model.from_checkpoint(contents, path)
+            return model.from_checkpoint(contents, path, backend)
     known = ", ".join(model.kind for model in MODELS)
     raise checkpoint.CheckpointError(f"{path} holds a model of kind {contents.kind!r}; this Gatecast knows {known}.")

@@ -49,7 +49,8 @@ def predict_windows(
         for number in np.unique(series):
             chosen = series == number
             first, ends = offsets[number], end[chosen]
-            y_hat, _ = network.forward(values[first : ends.max()][None], every_step=True)
+            stream = values[first : ends.max()]
+            y_hat, _ = network.forward(stream.reshape(1, *stream.shape), every_step=True)
             scaled[chosen] = network.ops.to_host(y_hat)[ends - 1 - first]
         return scaled
     for first in range(0, len(end), _BATCH):

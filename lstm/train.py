@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from types import ModuleType
 from typing import Any, NamedTuple, Protocol
@@ -41,6 +41,7 @@ class Trainable(Protocol):
     def backpropagate(self, batch: Any, state: Any, step: int) -> tuple[float, Any]:
         """Write the gradients of a batch; return its loss and the state that the next batch of the epoch goes on from.
 
+        The loss may stay on the GPU: `float` of it, or ``ops.to_floats`` of many, waits for it and brings it here.
         `state` is None for the first batch of an epoch, `step` counts the optimiser's steps before this one.
         """
         ...
@@ -189,7 +190,7 @@ def fit(
     on_epoch : callable, optional
         Called after each epoch.
     on_step : callable, optional
-        Called after each optimiser step with their number and the batch's loss.
+        Called after each optimiser step with their number and the batch's loss, which `float` brings from the GPU.
     make_steps : callable, optional
         Returns what takes the steps with a network, its batches and an optimiser; by default `SingleSteps`.
 
@@ -212,7 +213,9 @@ def fit(
     while not _finished(history, settings, total_steps):
         begun = time.perf_counter()
         epoch = len(history) + 1
-        train_loss, gradient_norm, learning_rate = _train_epoch(steps, settings, history, total_steps, on_step)
+        train_loss, gradient_norm, learning_rate = _train_epoch(
+            steps, settings, history, total_steps, on_step, network.ops.to_floats
+        )
         validation_loss = validate()
         if not math.isfinite(train_loss + validation_loss):
             network.parameters.set_flat(best_values)
@@ -253,6 +256,7 @@ def _train_epoch(
     history: tuple[EpochRecord, ...],
     total_steps: int,
     on_step: Callable[[int, float], None] | None,
+    to_floats: Callable[[Sequence[float]], list[float]],
 ) -> tuple[float, float, float]:
     """Return the mean loss, the mean gradient norm and the last learning rate of an epoch."""
     worse_epochs = sum(not record.best for record in history)
@@ -267,7 +271,7 @@ def _train_epoch(
         if on_step is not None:
             on_step(done + len(records), record.loss)
     rates, losses, norms = zip(*records, strict=True)
-    return float(np.mean(losses)), float(np.mean(norms)), rates[-1]
+    return float(np.mean(to_floats(losses))), float(np.mean(to_floats(norms))), rates[-1]
 
 
 class SingleSteps:

@@ -104,11 +104,15 @@ class TrainedModel(ABC, Generic[NetworkT]):
         return checkpoint.write(checkpoint.Checkpoint(self.kind, document, arrays, extra_files or {}), path, overwrite)
 
     @classmethod
-    def from_checkpoint(cls, contents: checkpoint.Checkpoint, path: str | Path) -> Self:
-        """Build the model that `save` wrote; `path` is named in errors."""
+    def from_checkpoint(cls, contents: checkpoint.Checkpoint, path: str | Path, backend: str | None = None) -> Self:
+        """Build the model that `save` wrote; `path` is named in errors.
+
+        `backend` is where it computes from now on, by default where it was trained.
+        """
         document, arrays = contents.document, contents.arrays
         try:
-            model = cls(**document["settings"])
+            settings = document["settings"]
+            model = cls(**(settings if backend is None else {**settings, "backend": backend}))
             model.data_hash = document["data_hash"]
             model._restore(document, arrays)
             network = model._network = model._make_network()
@@ -173,7 +177,9 @@ class TrainedModel(ABC, Generic[NetworkT]):
         if not resume:
             epochs.clear(checkpoints)
             return None
-        found = epochs.newest(checkpoints, lambda path: self.from_checkpoint(checkpoint.read(path), path))
+        # An interrupted training may go on elsewhere: where it ran is no part of what it was.
+        backend = self.settings.backend
+        found = epochs.newest(checkpoints, lambda path: self.from_checkpoint(checkpoint.read(path), path, backend))
         if found is None:
             return None
         path, stopped = found

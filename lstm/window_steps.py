@@ -52,24 +52,23 @@ class WindowSteps:
 
     def epoch(self, number: int, learning_rate: Callable[[int], float], total_steps: int) -> Iterator[StepRecord]:
         """Take the steps of an epoch: a `lstm.train.Steps`."""
-        starts = self._batches.ends(number) - self._batches.lookback
+        starts = self._network.ops.as_array(self._batches.ends(number) - self._batches.lookback, "int64")
         size = self._batches.batch_size
         whole = len(starts) // size * size
-        for batches in (starts[:whole].reshape(-1, size), starts[whole:].reshape(1, -1)):
-            yield from self._take_all(batches, learning_rate, total_steps)
+        if whole:
+            yield from self._take_all(starts[:whole].reshape(whole // size, size), learning_rate, total_steps)
+        if len(starts) > whole:
+            yield from self._take_all(starts[whole:].reshape(1, len(starts) - whole), learning_rate, total_steps)
 
-    def _take_all(
-        self, starts: np.ndarray, learning_rate: Callable[[int], float], total_steps: int
-    ) -> Iterator[StepRecord]:
+    def _take_all(self, starts: Any, learning_rate: Callable[[int], float], total_steps: int) -> Iterator[StepRecord]:
         """Take the steps of batches of one size, (steps, B)."""
-        if not starts.size:
-            return
         count = steps_per_call(len(self._network.parameters) * starts.shape[1] * self._batches.lookback)
         for first in range(0, len(starts), count):
-            left = total_steps - self._optimizer.steps
-            yield from self.take(starts[first : first + min(count, left)], learning_rate)
+            last = min(first + count, len(starts), first + total_steps - self._optimizer.steps)
+            if last > first:
+                yield from self.take(starts[first:last], learning_rate)
 
-    def take(self, starts: np.ndarray, learning_rate: Callable[[int], float]) -> Iterator[StepRecord]:
+    def take(self, starts: Any, learning_rate: Callable[[int], float]) -> Iterator[StepRecord]:
         """Take a step for each batch of windows in one call.
 
         Parameters
@@ -80,8 +79,6 @@ class WindowSteps:
             As for `epoch`.
         """
         ops, optimizer = self._network.ops, self._optimizer
-        if not len(starts):
-            return
         rates = [learning_rate(optimizer.steps + n) for n in range(len(starts))]
         losses, norms = ops.train_windows(
             self._batches.values, ops.as_array(starts, "int64"), self._pass_of(starts.shape[1]), optimizer.arrays,
@@ -138,7 +135,7 @@ def _make_pass(network: Network, batches: WindowBatches, batch_size: int) -> Win
         y=zeros(batch_size, horizon, 1),
         y_hat=zeros(batch_size, horizon),
         dy_hat=zeros(batch_size, horizon),
-        row_weights=ops.as_array(np.ones(batch_size), dtype),
+        row_weights=ops.ones((batch_size,), dtype),
         zero_state=zeros(batch_size, hidden_size),
         h_n=zeros(batch_size, hidden_size),
         dh_n=zeros(batch_size, hidden_size),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from types import ModuleType
 
 import numpy as np
@@ -13,6 +14,9 @@ os.environ.setdefault("NUMBA_ENABLE_CUDASIM", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 SIMULATED = os.environ["NUMBA_ENABLE_CUDASIM"] == "1"
+if SIMULATED:
+    # The simulator waits for a block's threads in a loop, and keeps the interpreter from them for this long each time.
+    sys.setswitchinterval(1e-5)
 
 
 @pytest.fixture

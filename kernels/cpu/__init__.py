@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from kernels.cpu.activation import tanh_backward, tanh_forward
@@ -69,10 +71,12 @@ __all__ = [
     "lstm_workspace",
     "mse_loss",
     "name",
+    "ones",
     "softmax_cross_entropy",
     "softmax_workspace",
     "tanh_backward",
     "tanh_forward",
+    "to_floats",
     "to_host",
     "train_windows",
     "zeros",
@@ -86,6 +90,11 @@ def zeros(shape: tuple[int, ...], dtype: str) -> np.ndarray:
     return np.zeros(shape, dtype)
 
 
+def ones(shape: tuple[int, ...], dtype: str) -> np.ndarray:
+    """Return an array of ones where this backend computes."""
+    return np.ones(shape, dtype)
+
+
 def as_array(array: np.ndarray, dtype: str) -> np.ndarray:
     """Return `array` C-contiguous, of `dtype` and where this backend computes; a copy only where it must be."""
     return np.ascontiguousarray(array, dtype)
@@ -94,6 +103,11 @@ def as_array(array: np.ndarray, dtype: str) -> np.ndarray:
 def to_host(array: np.ndarray) -> np.ndarray:
     """Return a NumPy copy of one of this backend's arrays."""
     return np.array(array, order="C")
+
+
+def to_floats(numbers: Sequence[float]) -> list[float]:
+    """Return numbers that operations have returned, losses and norms, as floats; on a GPU that is one copy for all."""
+    return [float(number) for number in numbers]
 
 
 def copy_into(source: np.ndarray, destination: np.ndarray) -> None:

@@ -123,12 +123,25 @@ def _shard_rows(batch_size: int) -> int:
 
 
 def lstm_workspace(
-    batch_size: int, seq_len: int, input_size: int, hidden_size: int, dtype: str, training: bool = True
+    batch_size: int,
+    seq_len: int,
+    input_size: int,
+    hidden_size: int,
+    dtype: str,
+    training: bool = True,
+    precision: str = "float32",
 ) -> Workspace:
     """Allocate what the passes need for these sizes; reused from call to call.
 
     With `training` False it serves `lstm_forward` alone, for sequences of any length.
+
+    Raises
+    ------
+    ValueError
+        When `precision` is "tf32", which takes a GPU's tensor cores.
     """
+    if precision == "tf32":
+        raise ValueError("precision tf32 needs the tensor cores of backend cuda; the CPU computes in float32")
     rows = min(_shard_rows(batch_size), batch_size)
     shards = -(-batch_size // rows)
     depth = hidden_size + input_size + 1

@@ -5,12 +5,8 @@ Under ``NUMBA_ENABLE_CUDASIM=1`` the kernels run in numba-cuda's simulator, slow
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-from numba import cuda
-
 from kernels.cuda.activation import tanh_backward, tanh_forward
+from kernels.cuda.arrays import as_array, copy_into, ones, to_host, zeros
 from kernels.cuda.attention import (
     additive_attention_backward,
     additive_attention_forward,
@@ -32,6 +28,7 @@ from kernels.cuda.linear import LinearWeights, linear_backward, linear_forward, 
 from kernels.cuda.loss import cross_entropy_loss, mse_loss
 from kernels.cuda.lstm import LSTMWeights, lstm_backward, lstm_forward, lstm_gates, lstm_workspace
 from kernels.cuda.optim import adam_step, clip_gradient_norm
+from kernels.cuda.reduction import to_floats
 from kernels.cuda.softmax import softmax_cross_entropy, softmax_workspace
 from kernels.cuda.steps import copy_steps
 from kernels.cuda.window_training import train_windows
@@ -74,37 +71,15 @@ __all__ = [
     "lstm_workspace",
     "mse_loss",
     "name",
+    "ones",
     "softmax_cross_entropy",
     "softmax_workspace",
     "tanh_backward",
     "tanh_forward",
+    "to_floats",
     "to_host",
     "train_windows",
     "zeros",
 ]
 
 name = "cuda"
-
-
-def zeros(shape: tuple[int, ...], dtype: str) -> Any:
-    """Return an array of zeros where this backend computes."""
-    return cuda.to_device(np.zeros(shape, dtype))
-
-
-def as_array(array: Any, dtype: str) -> Any:
-    """Return `array` C-contiguous, of `dtype` and where this backend computes; a copy only where it must be."""
-    if hasattr(array, "copy_to_host"):
-        if array.dtype != np.dtype(dtype):
-            raise TypeError(f"an array on the GPU has dtype {array.dtype}; it must be {dtype}")
-        return array
-    return cuda.to_device(np.ascontiguousarray(array, dtype))
-
-
-def to_host(array: Any) -> np.ndarray:
-    """Return a NumPy copy of one of this backend's arrays."""
-    return array.copy_to_host()
-
-
-def copy_into(source: np.ndarray, destination: Any) -> None:
-    """``destination = source``, from a NumPy array into one of this backend's."""
-    destination.copy_to_device(np.ascontiguousarray(source))

@@ -79,7 +79,7 @@ def _attend_backward(values: Any, lengths: Any, weights: Any, d_context: Any, d_
 @cuda.jit
 def _query_scores(query, values, lengths, scores):
     """``scores[b, head, t] = query . value`` over the features of a head."""
-    row, t = cuda.grid(2)
+    t, row = cuda.grid(2)
     heads = scores.shape[1]
     b, head = row // heads, row % heads
     if b < scores.shape[0] and t < lengths[b]:
@@ -92,7 +92,7 @@ def _query_scores(query, values, lengths, scores):
 
 @cuda.jit
 def _query_scores_backward(query, values, lengths, d_scores, d_query, d_values):
-    b, j = cuda.grid(2)
+    j, b = cuda.grid(2)
     if b < query.shape[0] and j < query.shape[1]:
         head = j // (query.shape[1] // d_scores.shape[1])
         total = d_query.dtype.type(0)
@@ -104,7 +104,7 @@ def _query_scores_backward(query, values, lengths, d_scores, d_query, d_values):
 
 @cuda.jit
 def _add_query(query, keys, lengths):
-    b, j = cuda.grid(2)
+    j, b = cuda.grid(2)
     if b < query.shape[0] and j < query.shape[1]:
         for t in range(lengths[b]):
             keys[b, t, j] = tanh(query[b, j] + keys[b, t, j])
@@ -112,7 +112,7 @@ def _add_query(query, keys, lengths):
 
 @cuda.jit
 def _additive_scores(v, keys, lengths, scores):
-    row, t = cuda.grid(2)
+    t, row = cuda.grid(2)
     heads = scores.shape[1]
     b, head = row // heads, row % heads
     if b < scores.shape[0] and t < lengths[b]:
@@ -125,7 +125,7 @@ def _additive_scores(v, keys, lengths, scores):
 
 @cuda.jit
 def _additive_scores_backward(v, keys, lengths, d_scores, d_query, d_v_rows):
-    b, j = cuda.grid(2)
+    j, b = cuda.grid(2)
     if b < keys.shape[0] and j < v.shape[0]:
         head = j // (v.shape[0] // d_scores.shape[1])
         total, total_v = d_query.dtype.type(0), d_query.dtype.type(0)
@@ -176,7 +176,7 @@ def _softmax_backward(lengths, weights, gradient):
 
 @cuda.jit
 def _weighted_sum(values, lengths, weights, context):
-    b, j = cuda.grid(2)
+    j, b = cuda.grid(2)
     if b < context.shape[0] and j < context.shape[1]:
         head = j // (context.shape[1] // weights.shape[1])
         total = context.dtype.type(0)
@@ -187,7 +187,7 @@ def _weighted_sum(values, lengths, weights, context):
 
 @cuda.jit
 def _weighted_sum_backward(weights, d_context, d_values):
-    b, j = cuda.grid(2)
+    j, b = cuda.grid(2)
     if b < d_context.shape[0] and j < d_context.shape[1]:
         head = j // (d_context.shape[1] // weights.shape[1])
         for t in range(d_values.shape[1]):

@@ -12,7 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import cuda
 
+from kernels.cuda.arrays import copy_array
 from kernels.cuda.launch import launch
+from kernels.cuda.reduction import DeviceNumber
 from kernels.scalar import log_add_exp
 
 __all__ = ["CRFWeights", "crf_log_partition", "crf_loss", "crf_marginals", "crf_viterbi", "crf_workspace"]
@@ -69,7 +71,7 @@ def crf_log_partition(
 ) -> None:
     """Logarithm of the partition; arguments as `kernels.cpu.crf.crf_log_partition`."""
     _run_forward(weights, penalties, emissions, lengths, workspace)
-    launch(_copy, log_partition.shape[0], workspace.log_partition, log_partition)
+    copy_array(workspace.log_partition, log_partition)
 
 
 def crf_marginals(
@@ -82,7 +84,7 @@ def crf_marginals(
 ) -> None:
     """Probability of each tag at each step; arguments as `kernels.cpu.crf.crf_marginals`."""
     _run_forward_backward(weights, penalties, emissions, lengths, workspace)
-    marginals.copy_to_device(workspace.marginals)
+    copy_array(workspace.marginals, marginals)
 
 
 def crf_loss(
@@ -94,7 +96,7 @@ def crf_loss(
     workspace: _Workspace,
     gradients: CRFWeights,
     d_emissions: Any,
-) -> float:
+) -> DeviceNumber:
     """Return the mean negative log-likelihood, with its gradients; arguments as `kernels.cpu.crf.crf_loss`."""
     batch_size, seq_len, num_tags = emissions.shape
     _run_forward_backward(weights, penalties, emissions, lengths, workspace)
@@ -110,11 +112,9 @@ def crf_loss(
         _transition_gradient, (num_tags, num_tags), workspace.transitions, emissions, workspace.forward,
         workspace.backward, workspace.pair_normaliser, tags, lengths, scale, gradients.transitions,
     )  # fmt: skip
-    total = 0.0
-    scores = workspace.score.copy_to_host()
-    for b, log_partition in enumerate(workspace.log_partition.copy_to_host()):
-        total += float(log_partition) - float(scores[b])
-    return total / batch_size
+    loss = cuda.device_array(1, np.float64)
+    _mean_loss[1, 1](workspace.log_partition, workspace.score, loss)
+    return DeviceNumber(loss)
 
 
 def crf_viterbi(
@@ -137,7 +137,7 @@ def crf_viterbi(
         )  # fmt: skip
     launch(_trace_back, batch_size, workspace.end, workspace.forward, workspace.pointers, lengths, tags)
     _run_scores(emissions, tags, lengths, workspace)
-    launch(_copy, batch_size, workspace.score, scores)
+    copy_array(workspace.score, scores)
 
 
 def _add_penalties(weights: CRFWeights, penalties: CRFWeights, workspace: _Workspace) -> None:
@@ -181,29 +181,30 @@ def _run_scores(emissions: Any, tags: Any, lengths: Any, workspace: _Workspace) 
 
 
 @cuda.jit
+def _mean_loss(log_partition, score, loss):
+    total = np.float64(0)
+    for b in range(score.shape[0]):
+        total += log_partition[b] - score[b]
+    loss[0] = total / score.shape[0]
+
+
+@cuda.jit
 def _sum(a, b, total):
-    i, j = cuda.grid(2)
+    j, i = cuda.grid(2)
     if i < total.shape[0] and j < total.shape[1]:
         total[i, j] = a[i, j] + b[i, j]
 
 
 @cuda.jit
-def _copy(source, destination):
-    n = cuda.grid(1)
-    if n < destination.shape[0]:
-        destination[n] = source[n]
-
-
-@cuda.jit
 def _first_step(start, emissions, forward):
-    b, j = cuda.grid(2)
+    j, b = cuda.grid(2)
     if b < forward.shape[0] and j < forward.shape[2]:
         forward[b, 0, j] = start[j] + emissions[b, 0, j]
 
 
 @cuda.jit
 def _forward_step(t, transitions, emissions, lengths, forward):
-    b, j = cuda.grid(2)
+    j, b = cuda.grid(2)
     if b >= forward.shape[0] or j >= forward.shape[2] or t >= lengths[b]:
         return
     shift = forward[b, t - 1, 0]
@@ -235,7 +236,7 @@ def _log_partition(end, forward, lengths, log_partition):
 
 @cuda.jit
 def _backward_step(t, transitions, end, emissions, lengths, backward):
-    b, i = cuda.grid(2)
+    i, b = cuda.grid(2)
     if b >= backward.shape[0] or i >= backward.shape[2] or t >= lengths[b]:
         return
     if t == lengths[b] - 1:
@@ -252,7 +253,7 @@ def _backward_step(t, transitions, end, emissions, lengths, backward):
 
 @cuda.jit
 def _marginals(forward, backward, lengths, marginals):
-    b, t = cuda.grid(2)
+    t, b = cuda.grid(2)
     if b >= marginals.shape[0] or t >= marginals.shape[1]:
         return
     tags = marginals.shape[2]
@@ -269,7 +270,7 @@ def _marginals(forward, backward, lengths, marginals):
 
 @cuda.jit
 def _pair_normalisers(transitions, emissions, forward, backward, lengths, normaliser):
-    b, t = cuda.grid(2)
+    t, b = cuda.grid(2)
     if b >= normaliser.shape[0] or t >= normaliser.shape[1] or t == 0 or t >= lengths[b]:
         return
     tags = transitions.shape[0]
@@ -283,7 +284,7 @@ def _pair_normalisers(transitions, emissions, forward, backward, lengths, normal
 
 @cuda.jit
 def _transition_gradient(transitions, emissions, forward, backward, normaliser, tags, lengths, scale, gradient):
-    i, j = cuda.grid(2)
+    j, i = cuda.grid(2)
     if i >= gradient.shape[0] or j >= gradient.shape[1]:
         return
     total = transitions.dtype.type(0)
@@ -316,7 +317,7 @@ def _end_gradients(marginals, tags, lengths, scale, start, end):
 
 @cuda.jit
 def _emission_gradient(marginals, tags, lengths, scale, gradient):
-    b, t = cuda.grid(2)
+    t, b = cuda.grid(2)
     if b >= marginals.shape[0] or t >= marginals.shape[1]:
         return
     for j in range(marginals.shape[2]):
@@ -342,7 +343,7 @@ def _scores(transitions, start, end, emissions, tags, lengths, score):
 
 @cuda.jit
 def _viterbi_step(t, transitions, emissions, lengths, best, pointers):
-    b, j = cuda.grid(2)
+    j, b = cuda.grid(2)
     if b >= best.shape[0] or j >= best.shape[2] or t >= lengths[b]:
         return
     top = best[b, t - 1, 0]

@@ -26,7 +26,7 @@ def dropout(source: Any, destination: Any, mask: Mask) -> None:
 
 @cuda.jit
 def _dropout(source, destination, mask):
-    b, j = cuda.grid(2)
+    j, b = cuda.grid(2)
     if b < source.shape[0] and j < source.shape[2]:
         for t in range(source.shape[1]):
             step = t if mask.per_step else 0

@@ -10,6 +10,8 @@ from kernels.cuda.launch import launch
 
 __all__ = ["embedding_backward", "embedding_forward"]
 
+_SHARES = 64  # of the entries: many enough that a common one does not keep its column's thread from the others
+
 
 def embedding_forward(weight: Any, indices: Any, y: Any) -> None:
     """``y[n] = weight[indices[n]]``; arguments as `kernels.cpu.embedding.embedding_forward`."""
@@ -18,23 +20,25 @@ def embedding_forward(weight: Any, indices: Any, y: Any) -> None:
 
 def embedding_backward(indices: Any, dy: Any, d_weight: Any, accumulate: bool) -> None:
     """``d_weight[indices[n]] += dy[n]``; arguments as `kernels.cpu.embedding.embedding_backward`."""
-    launch(_backward, d_weight.shape[1], indices, dy, d_weight, accumulate)
+    shares = min(_SHARES, d_weight.shape[0])
+    launch(_backward, (shares, d_weight.shape[1]), shares, indices, dy, d_weight, accumulate)
 
 
 @cuda.jit
 def _forward(weight, indices, y):
-    n, j = cuda.grid(2)
+    j, n = cuda.grid(2)
     if n < y.shape[0] and j < y.shape[1]:
         y[n, j] = weight[indices[n], j]
 
 
 @cuda.jit
-def _backward(indices, dy, d_weight, accumulate):
-    """A thread per column adds the rows in their order: atomic additions would come in any order."""
-    j = cuda.grid(1)
-    if j < d_weight.shape[1]:
+def _backward(shares, indices, dy, d_weight, accumulate):
+    """A thread per column and share of the entries adds rows in their order: atomic additions would come in any."""
+    j, share = cuda.grid(2)
+    if j < d_weight.shape[1] and share < shares:
         if not accumulate:
-            for entry in range(d_weight.shape[0]):
+            for entry in range(share, d_weight.shape[0], shares):
                 d_weight[entry, j] = 0
         for n in range(indices.shape[0]):
-            d_weight[indices[n], j] += dy[n, j]
+            if indices[n] % shares == share:
+                d_weight[indices[n], j] += dy[n, j]

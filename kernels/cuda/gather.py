@@ -23,7 +23,7 @@ def copy_windows(values: Any, starts: Any, offset: int, windows: Any) -> None:
 
 @cuda.jit
 def _gather(values, starts, offset, windows):
-    n, t = cuda.grid(2)
+    t, n = cuda.grid(2)
     if n < windows.shape[0] and t < windows.shape[1]:
         for j in range(windows.shape[2]):
             windows[n, t, j] = values[starts[n] + offset + t, j]

@@ -1,4 +1,4 @@
-"""A linear layer on the GPU, ``y = x @ w.T + b``: a thread per element of the result."""
+"""A linear layer on the GPU, ``y = x @ w.T + b``: the products of `kernels.cuda.product`."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from typing import Any, NamedTuple
 
 from numba import cuda
 
-from kernels.cuda.launch import launch
+from kernels.cuda.arrays import copy_array
+from kernels.cuda.product import affine, column_sums, partial_sums, row_product, transposed_product
 
 __all__ = [
     "LinearWeights",
-    "input_gradient",
+    "add_weight_gradients",
     "linear_backward",
     "linear_forward",
     "linear_workspace",
-    "product_rows",
-    "weight_gradient",
+    "rows_backward",
+    "rows_forward",
 ]
 
 
@@ -30,58 +31,44 @@ class LinearWeights(NamedTuple):
 
 class _Workspace(NamedTuple):
     x: Any  # (rows, in): a copy, so that the caller may reuse its own
+    partial: Any  # of the weights' gradients
 
 
 def linear_workspace(rows: int, input_size: int, output_size: int, dtype: str) -> _Workspace:
     """Allocate what `linear_forward` and `linear_backward` need for these sizes; reused from call to call."""
-    return _Workspace(x=cuda.device_array((rows, input_size), dtype))
+    return _Workspace(
+        x=cuda.device_array((rows, input_size), dtype), partial=partial_sums(1, rows, output_size, input_size, dtype)
+    )
 
 
 def linear_forward(weights: LinearWeights, x: Any, workspace: _Workspace, y: Any) -> None:
     """``y = x @ weight.T + bias``; arguments as `kernels.cpu.linear.linear_forward`."""
-    workspace.x.copy_to_device(x)
-    launch(product_rows, y.shape, *weights, x, y)
+    copy_array(x, workspace.x)
+    rows_forward(weights, x, y)
 
 
 def linear_backward(weights: LinearWeights, dy: Any, workspace: _Workspace, gradients: LinearWeights, dx: Any) -> None:
     """Back-propagate; arguments as `kernels.cpu.linear.linear_backward`."""
-    launch(input_gradient, dx.shape, weights.weight, dy, dx)
-    launch(weight_gradient, weights.weight.shape, workspace.x, dy, *gradients, False)
+    rows_backward(weights, dy, dx)
+    add_weight_gradients(workspace.x, dy, workspace.partial, gradients, False)
 
 
-@cuda.jit
-def product_rows(weight, bias, x, y):
-    """``y = x @ weight.T + bias``, a thread per element."""
-    row, column = cuda.grid(2)
-    if row < y.shape[0] and column < y.shape[1]:
-        total = bias[column]
-        for k in range(x.shape[1]):
-            total += x[row, k] * weight[column, k]
-        y[row, column] = total
+def rows_forward(weights: LinearWeights, x: Any, y: Any) -> None:
+    """``y = x @ weight.T + bias`` for rows of x."""
+    affine(_one(x), _one(weights.weight), _one(weights.bias), _one(y))
 
 
-@cuda.jit
-def input_gradient(weight, dy, dx):
-    """``dx = dy @ weight``, a thread per element."""
-    row, k = cuda.grid(2)
-    if row < dx.shape[0] and k < dx.shape[1]:
-        total = dx.dtype.type(0)
-        for column in range(dy.shape[1]):
-            total += dy[row, column] * weight[column, k]
-        dx[row, k] = total
+def rows_backward(weights: LinearWeights, dy: Any, dx: Any) -> None:
+    """``dx = dy @ weight`` for rows of dy."""
+    row_product(_one(dy), _one(weights.weight), _one(dx))
 
 
-@cuda.jit
-def weight_gradient(x, dy, d_weight, d_bias, accumulate):
-    """``d_weight (+)= dy.T @ x`` and ``d_bias (+)= sum of dy``, a thread per element."""
-    column, k = cuda.grid(2)
-    if column < d_weight.shape[0] and k < d_weight.shape[1]:
-        total, total_bias = d_weight.dtype.type(0), d_bias.dtype.type(0)
-        if accumulate:
-            total, total_bias = d_weight[column, k], d_bias[column]
-        for row in range(x.shape[0]):
-            total += dy[row, column] * x[row, k]
-            total_bias += dy[row, column]
-        d_weight[column, k] = total
-        if k == 0:
-            d_bias[column] = total_bias
+def add_weight_gradients(x: Any, dy: Any, partial: Any, gradients: LinearWeights, accumulate: bool) -> None:
+    """``gradients (+)= dy.T @ x`` and the sum of dy's rows; `partial` is from `kernels.cuda.product.partial_sums`."""
+    transposed_product(_one(dy), _one(x), partial, _one(gradients.weight), accumulate)
+    column_sums(_one(dy), partial, _one(gradients.bias), accumulate)
+
+
+def _one(array: Any) -> Any:
+    """Return an array of one model's as one of models', which is what products take."""
+    return array.reshape(1, *array.shape)

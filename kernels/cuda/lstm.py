@@ -1,7 +1,10 @@
-"""One LSTM layer, one direction, on the GPU: a launch per time step, a thread per unit and row of the batch.
+"""One LSTM layer, one direction, on the GPU.
 
-The plain form of what `kernels.cpu.lstm` does, with the same host-level operations and the same `kernels.scalar`. Every
-sum runs in one thread from first to last, so the same input gives the same bits.
+Forward, the inputs' part of z is one product for all time steps; what is left is recurrent, and runs either in one
+launch (`kernels.cuda.sequence`) or in a launch per step (`kernels.cuda.stepwise`), as
+`kernels.cuda.launch.plan_sequence` decides. Backward, the recurrent part leaves the gradients of z of all steps, from
+which the gradients of the weights and of the input are again one product each. Sums have a fixed order: the same input
+gives the same bits.
 """
 
 from __future__ import annotations
@@ -12,20 +15,18 @@ import numpy as np
 from numba import cuda
 
 from kernels.cuda.dropout import dropout, of_dtype
-from kernels.cuda.launch import launch
-from kernels.masks import NO_MASK, Mask
-from kernels.scalar import (
-    candidate_gradient,
-    cell_state,
-    cell_state_gradient,
-    dropout_factor,
-    forget_gate_gradient,
-    hidden_state,
-    input_gate_gradient,
-    output_gate_gradient,
-    sigmoid,
-    tanh,
+from kernels.cuda.launch import SequencePlan, device, launch_sequence, plan_sequence
+from kernels.cuda.product import affine, column_sums, partial_sums, row_product, transposed_product
+from kernels.cuda.sequence import (
+    BACKWARD_BUFFERS,
+    FORWARD_BUFFERS,
+    backward_sequence,
+    forward_sequence,
+    pack,
+    packed_size,
 )
+from kernels.cuda.stepwise import backward_steps, forward_steps
+from kernels.masks import NO_MASK, Mask
 
 __all__ = ["LSTMWeights", "lstm_backward", "lstm_forward", "lstm_gates", "lstm_workspace"]
 
@@ -42,33 +43,72 @@ class LSTMWeights(NamedTuple):
 
 
 class _Workspace(NamedTuple):
-    x: Any  # (B, T, I): a copy, so that the caller may reuse its own; masked where there is dropout
-    hidden: Any  # (T + 1, B, H)
-    masked_hidden: Any  # (T + 1, B, H): what enters the gates of the next step
-    cell: Any  # (T + 1, B, H)
-    tanh_cell: Any  # (T, B, H)
-    gates: Any  # (T, B, 4H): i f g o, then their gradients
-    d_hidden: Any  # (B, H)
-    d_cell: Any  # (B, H)
+    """Arrays of M models; an `LSTM` is one."""
+
+    x: Any  # (M, B, T, I): a copy, so that the caller may reuse its own; masked where there is dropout
+    entering: Any  # (M, B, T, H): h_{t-1} as it enters the gates, masked
+    cell: Any  # (M, B, T + 1, H)
+    tanh_cell: Any  # (M, B, T, H)
+    gates: Any  # (M, B, T, 4H): the inputs' part of z, then i f g o, then the gradients of z
+    lengths: Any  # (M, B) int64: T for all
+    forward_weights: Any  # (M, packed_size): packed for the sequence kernels
+    backward_weights: Any
+    partial: Any  # of the weights' gradients
+    d_next: Any  # (M, B, H)
+    training: bool
+    tf32: bool
 
 
 def lstm_workspace(
-    batch_size: int, seq_len: int, input_size: int, hidden_size: int, dtype: str, training: bool = True
+    batch_size: int,
+    seq_len: int,
+    input_size: int,
+    hidden_size: int,
+    dtype: str,
+    training: bool = True,
+    precision: str = "float32",
 ) -> _Workspace:
     """Allocate what the passes need for these sizes; reused from call to call.
 
-    Here a pass for inference keeps all steps too, so `training` makes no difference.
+    Without `training` a pass that runs in one launch leaves out what only the backward pass reads. With `precision`
+    "tf32" all products but the recurrent ones run on the tensor cores, see `kernels.cuda.tensor`.
+
+    Raises
+    ------
+    ValueError
+        When `precision` is "tf32" and `dtype` is not float32.
     """
-    state = (batch_size, hidden_size)
+    if precision == "tf32" and dtype != "float32":
+        raise ValueError(f"precision tf32 rounds float32 numbers, and dtype is {dtype}; choose float32 for both")
+    return allocate(1, batch_size, seq_len, input_size, hidden_size, dtype, training, precision == "tf32")
+
+
+def allocate(
+    models: int,
+    batch_size: int,
+    seq_len: int,
+    input_size: int,
+    hidden_size: int,
+    dtype: str,
+    training: bool,
+    tf32: bool,
+) -> _Workspace:
+    """Allocate the workspace of some models of one size."""
+    steps, packed = (models, batch_size, seq_len), (models, packed_size(hidden_size))
+    width = max(input_size, hidden_size)
     return _Workspace(
-        x=cuda.device_array((batch_size, seq_len, input_size), dtype),
-        hidden=cuda.device_array((seq_len + 1, *state), dtype),
-        masked_hidden=cuda.device_array((seq_len + 1, *state), dtype),
-        cell=cuda.device_array((seq_len + 1, *state), dtype),
-        tanh_cell=cuda.device_array((seq_len, *state), dtype),
-        gates=cuda.device_array((seq_len, batch_size, 4 * hidden_size), dtype),
-        d_hidden=cuda.device_array(state, dtype),
-        d_cell=cuda.device_array(state, dtype),
+        x=cuda.device_array((*steps, input_size), dtype),
+        entering=cuda.device_array((*steps, hidden_size), dtype),
+        cell=cuda.device_array((models, batch_size, seq_len + 1, hidden_size), dtype),
+        tanh_cell=cuda.device_array((*steps, hidden_size), dtype),
+        gates=cuda.device_array((*steps, 4 * hidden_size), dtype),
+        lengths=cuda.to_device(np.full((models, batch_size), seq_len)),
+        forward_weights=cuda.device_array(packed, dtype),
+        backward_weights=cuda.device_array(packed, dtype),
+        partial=partial_sums(models, batch_size * seq_len, 4 * hidden_size, width, dtype),
+        d_next=cuda.device_array((models, batch_size, hidden_size), dtype),
+        training=training,
+        tf32=tf32,
     )
 
 
@@ -86,27 +126,12 @@ def lstm_forward(
     input_mask: Mask = NO_MASK,
     recurrent_mask: Mask = NO_MASK,
 ) -> None:
-    """Run the layer over a batch of sequences; arguments as `kernels.cpu.lstm.lstm_forward`.
-
-    Nothing is prepared from the weights here, so `weights_changed` makes no difference.
-    """
-    batch_size, seq_len, _ = x.shape
-    lengths = _all_lengths(batch_size, seq_len) if lengths is None else lengths
-    dropout(x, workspace.x, input_mask)
-    workspace.hidden[0].copy_to_device(h_0)
-    first_hidden = workspace.masked_hidden[0].reshape(batch_size, 1, h_0.shape[1])
-    dropout(h_0.reshape(batch_size, 1, h_0.shape[1]), first_hidden, recurrent_mask)
-    workspace.cell[0].copy_to_device(c_0)
-    recurrent_mask = of_dtype(recurrent_mask, x.dtype)
-    for t in range(seq_len):
-        launch(
-            _forward_step, (batch_size, h_0.shape[1]), *weights, workspace.x, t, lengths, recurrent_mask,
-            workspace.hidden, workspace.masked_hidden, workspace.cell, workspace.tanh_cell, workspace.gates,
-        )  # fmt: skip
-    h_n.copy_to_device(workspace.hidden[seq_len])
-    c_n.copy_to_device(workspace.cell[seq_len])
-    if y is not None:
-        launch(_collect, (batch_size, h_0.shape[1]), workspace.hidden, lengths, y)
+    """Run the layer over a batch of sequences; arguments as `kernels.cpu.lstm.lstm_forward`."""
+    dropout(x, workspace.x[0], input_mask)
+    forward(
+        _of_one_model(weights), _one(h_0), _one(c_0), workspace, None if y is None else _one(y), _one(h_n), _one(c_n),
+        weights_changed, None if lengths is None else _one(lengths), recurrent_mask,
+    )  # fmt: skip
 
 
 def lstm_backward(
@@ -124,159 +149,98 @@ def lstm_backward(
     recurrent_mask: Mask = NO_MASK,
 ) -> None:
     """Back-propagate through time; arguments as `kernels.cpu.lstm.lstm_backward`."""
-    seq_len, batch_size, hidden_size = workspace.tanh_cell.shape
-    units = (batch_size, hidden_size)
-    lengths = _all_lengths(batch_size, seq_len) if lengths is None else lengths
-    workspace.d_hidden.copy_to_device(dh_n)
-    workspace.d_cell.copy_to_device(dc_n)
-    typed_mask = of_dtype(recurrent_mask, dh_n.dtype)
-    for t in range(seq_len - 1, -1, -1):
-        if dy is not None:
-            launch(_add_step, units, dy, t, lengths, workspace.d_hidden)
-        launch(
-            _backward_step, units, t, workspace.gates, workspace.cell, workspace.tanh_cell,
-            workspace.d_hidden, workspace.d_cell,
-        )  # fmt: skip
-        launch(_propagate, units, workspace.gates, t, lengths, weights.w_hh, typed_mask, workspace.d_hidden)
-        if dx is not None:
-            launch(_propagate_input, (batch_size, dx.shape[2]), workspace.gates, t, weights.w_ih, dx)
-    if dx is not None:
+    backward(
+        _of_one_model(weights), None if dy is None else _one(dy), _one(dh_n), _one(dc_n), workspace,
+        _of_one_model(gradients), None if dx is None else _one(dx), _one(dh_0), _one(dc_0),
+        None if lengths is None else _one(lengths), recurrent_mask,
+    )  # fmt: skip
+    if dx is not None and input_mask.threshold:
         dropout(dx, dx, input_mask)
-    dh_0.copy_to_device(workspace.d_hidden)
-    dc_0.copy_to_device(workspace.d_cell)
-    rows = 4 * hidden_size
-    launch(_recurrent_gradient, (rows, hidden_size), workspace.gates, workspace.masked_hidden, gradients.w_hh)
-    launch(_input_gradient, (rows, workspace.x.shape[2]), workspace.gates, workspace.x, gradients.w_ih)
-    launch(_bias_gradient, rows, workspace.gates, gradients.bias)
 
 
 def lstm_gates(workspace: _Workspace) -> np.ndarray:
     """Return the activations i, f, g, o of the last forward pass as a fresh (B, T, 4H) NumPy array."""
-    return np.ascontiguousarray(workspace.gates.copy_to_host().swapaxes(0, 1))
+    return workspace.gates.copy_to_host()[0]
 
 
-def _all_lengths(batch_size: int, seq_len: int) -> Any:
-    return cuda.to_device(np.full(batch_size, seq_len))
-
-
-@cuda.jit
-def _forward_step(w_ih, w_hh, bias, x, t, lengths, mask, hidden, masked_hidden, cell, tanh_cell, gates):
-    b, j = cuda.grid(2)
-    batch_size, hidden_size = hidden.shape[1], hidden.shape[2]
-    if b >= batch_size or j >= hidden_size:
+def forward(
+    weights: LSTMWeights,
+    h_0: Any,
+    c_0: Any,
+    workspace: _Workspace,
+    y: Any | None,
+    h_n: Any,
+    c_n: Any,
+    weights_changed: bool,
+    lengths: Any | None,
+    recurrent_mask: Mask,
+) -> None:
+    """Run models over what stands in ``workspace.x``; arrays as in `lstm_forward`, with the model first."""
+    models, batch_size, seq_len, width = workspace.gates.shape
+    hidden_size, rows = width // 4, (models, batch_size * seq_len)
+    lengths = workspace.lengths if lengths is None else lengths
+    mask = of_dtype(recurrent_mask, workspace.gates.dtype)
+    output, tf32 = (False, workspace.entering) if y is None else (True, y), workspace.tf32
+    affine(workspace.x.reshape(*rows, -1), weights.w_ih, weights.bias, workspace.gates.reshape(*rows, width), tf32)
+    state = workspace.gates, workspace.entering, workspace.cell, workspace.tanh_cell, *output, h_n, c_n
+    plan = _plan(workspace, FORWARD_BUFFERS)
+    if plan is None:
+        forward_steps(weights.w_hh, lengths, mask, h_0, c_0, *state)
         return
-    if t >= lengths[b]:  # gates that let the state stand still, as on the CPU
-        for gate in range(4):
-            gates[t, b, gate * hidden_size + j] = 1 if gate == 1 else 0
-        cell[t + 1, b, j], hidden[t + 1, b, j] = cell[t, b, j], hidden[t, b, j]
-        tanh_cell[t, b, j], masked_hidden[t + 1, b, j] = 0, 0
-        return
-    for gate in range(4):
-        row = gate * hidden_size + j
-        z = bias[row]
-        for k in range(x.shape[2]):
-            z += w_ih[row, k] * x[b, t, k]
-        for k in range(hidden_size):
-            z += w_hh[row, k] * masked_hidden[t, b, k]
-        gates[t, b, row] = tanh(z) if gate == 2 else sigmoid(z)
-    i, f = gates[t, b, j], gates[t, b, hidden_size + j]
-    g, o = gates[t, b, 2 * hidden_size + j], gates[t, b, 3 * hidden_size + j]
-    c = cell_state(i, f, g, cell[t, b, j])
-    tanh_c = tanh(c)
-    cell[t + 1, b, j] = c
-    tanh_cell[t, b, j] = tanh_c
-    h = hidden_state(o, tanh_c)
-    hidden[t + 1, b, j] = h
-    masked_hidden[t + 1, b, j] = h * _mask_factor(mask, b * hidden_size + j, t + 1)
+    if weights_changed:
+        pack(weights.w_hh, workspace.forward_weights, workspace.backward_weights)
+    launch_sequence(
+        forward_sequence, plan, models, batch_size, hidden_size, workspace.forward_weights, plan.resident,
+        workspace.training, lengths, mask, h_0, c_0, *state,
+    )  # fmt: skip
 
 
-@cuda.jit(device=True)
-def _mask_factor(mask, element, t):
-    if mask.threshold == 0:
-        return mask.scale
-    return dropout_factor(element, t if mask.per_step else 0, mask.key, mask.threshold, mask.scale)
+def backward(
+    weights: LSTMWeights,
+    dy: Any | None,
+    dh_n: Any,
+    dc_n: Any,
+    workspace: _Workspace,
+    gradients: LSTMWeights,
+    dx: Any | None,
+    dh_0: Any,
+    dc_0: Any,
+    lengths: Any | None,
+    recurrent_mask: Mask,
+) -> None:
+    """Back-propagate through models; arrays as in `lstm_backward`, with the model first."""
+    models, batch_size, seq_len, width = workspace.gates.shape
+    hidden_size, rows = width // 4, (models, batch_size * seq_len)
+    lengths = workspace.lengths if lengths is None else lengths
+    mask = of_dtype(recurrent_mask, workspace.gates.dtype)
+    given = (False, workspace.entering) if dy is None else (True, dy)
+    state = *given, dh_n, dc_n, workspace.gates, workspace.cell, workspace.tanh_cell, dh_0, dc_0
+    plan = _plan(workspace, BACKWARD_BUFFERS)
+    if plan is None:
+        backward_steps(weights.w_hh, lengths, mask, *state, workspace.d_next)
+    else:
+        pack(weights.w_hh, workspace.forward_weights, workspace.backward_weights)
+        launch_sequence(
+            backward_sequence, plan, models, batch_size, hidden_size, workspace.backward_weights, plan.resident,
+            lengths, mask, *state,
+        )  # fmt: skip
+    d_gates, partial, tf32 = workspace.gates.reshape(*rows, width), workspace.partial, workspace.tf32
+    transposed_product(d_gates, workspace.entering.reshape(*rows, hidden_size), partial, gradients.w_hh, tf32=tf32)
+    transposed_product(d_gates, workspace.x.reshape(*rows, -1), partial, gradients.w_ih, tf32=tf32)
+    column_sums(d_gates, partial, gradients.bias)
+    if dx is not None:
+        row_product(d_gates, weights.w_ih, dx.reshape(*rows, -1), tf32)
 
 
-@cuda.jit
-def _collect(hidden, lengths, y):
-    b, j = cuda.grid(2)
-    if b < y.shape[0] and j < y.shape[2]:
-        for t in range(y.shape[1]):
-            y[b, t, j] = hidden[t + 1, b, j] if t < lengths[b] else y.dtype.type(0)
+def _plan(workspace: _Workspace, buffers: int) -> SequencePlan | None:
+    models, batch_size, _, width = workspace.gates.shape
+    return plan_sequence(models, batch_size, width // 4, workspace.gates.dtype.itemsize, buffers, device())
 
 
-@cuda.jit
-def _add_step(dy, t, lengths, d_hidden):
-    b, j = cuda.grid(2)
-    if b < d_hidden.shape[0] and j < d_hidden.shape[1] and t < lengths[b]:
-        d_hidden[b, j] += dy[b, t, j]
+def _of_one_model(weights: LSTMWeights) -> LSTMWeights:
+    return LSTMWeights(*[_one(array) for array in weights])
 
 
-@cuda.jit
-def _backward_step(t, gates, cell, tanh_cell, d_hidden, d_cell):
-    b, j = cuda.grid(2)
-    batch_size, hidden_size = d_hidden.shape
-    if b >= batch_size or j >= hidden_size:
-        return
-    i, f = gates[t, b, j], gates[t, b, hidden_size + j]
-    g, o = gates[t, b, 2 * hidden_size + j], gates[t, b, 3 * hidden_size + j]
-    dh, tanh_c = d_hidden[b, j], tanh_cell[t, b, j]
-    dc = cell_state_gradient(d_cell[b, j], dh, o, tanh_c)
-    gates[t, b, j] = input_gate_gradient(dc, i, g)
-    gates[t, b, hidden_size + j] = forget_gate_gradient(dc, f, cell[t, b, j])
-    gates[t, b, 2 * hidden_size + j] = candidate_gradient(dc, i, g)
-    gates[t, b, 3 * hidden_size + j] = output_gate_gradient(dh, o, tanh_c)
-    d_cell[b, j] = dc * f
-
-
-@cuda.jit
-def _propagate(d_gates, t, lengths, w_hh, mask, d_hidden):
-    b, k = cuda.grid(2)
-    if b < d_hidden.shape[0] and k < d_hidden.shape[1] and t < lengths[b]:
-        total = w_hh[0, k] * d_gates[t, b, 0]
-        for row in range(1, w_hh.shape[0]):
-            total += w_hh[row, k] * d_gates[t, b, row]
-        d_hidden[b, k] = total * _mask_factor(mask, b * d_hidden.shape[1] + k, t)
-
-
-@cuda.jit
-def _propagate_input(d_gates, t, w_ih, dx):
-    b, k = cuda.grid(2)
-    if b < dx.shape[0] and k < dx.shape[2]:
-        total = w_ih[0, k] * d_gates[t, b, 0]
-        for row in range(1, w_ih.shape[0]):
-            total += w_ih[row, k] * d_gates[t, b, row]
-        dx[b, t, k] = total
-
-
-@cuda.jit
-def _recurrent_gradient(d_gates, hidden, gradient):
-    row, k = cuda.grid(2)
-    if row < gradient.shape[0] and k < gradient.shape[1]:
-        total = gradient.dtype.type(0)
-        for t in range(d_gates.shape[0]):
-            for b in range(d_gates.shape[1]):
-                total += d_gates[t, b, row] * hidden[t, b, k]
-        gradient[row, k] = total
-
-
-@cuda.jit
-def _input_gradient(d_gates, x, gradient):
-    row, k = cuda.grid(2)
-    if row < gradient.shape[0] and k < gradient.shape[1]:
-        total = gradient.dtype.type(0)
-        for t in range(d_gates.shape[0]):
-            for b in range(d_gates.shape[1]):
-                total += d_gates[t, b, row] * x[b, t, k]
-        gradient[row, k] = total
-
-
-@cuda.jit
-def _bias_gradient(d_gates, gradient):
-    row = cuda.grid(1)
-    if row < gradient.shape[0]:
-        total = gradient.dtype.type(0)
-        for t in range(d_gates.shape[0]):
-            for b in range(d_gates.shape[1]):
-                total += d_gates[t, b, row]
-        gradient[row] = total
+def _one(array: Any) -> Any:
+    """Return an array of one model's as one of models'."""
+    return array.reshape(1, *array.shape)

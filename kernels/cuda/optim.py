@@ -1,4 +1,4 @@
-"""One step of the optimiser on the GPU."""
+"""One step of the optimiser on the GPU; nothing comes back to the host."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from numba import cuda
 
 from kernels.cuda.launch import launch
+from kernels.cuda.reduction import DeviceNumber, sum_of_products_parts, total
 
 __all__ = ["adam_step", "clip_gradient_norm"]
 
@@ -36,14 +37,19 @@ def adam_step(
     )
 
 
-def clip_gradient_norm(gradients: Any, max_norm: float) -> float:
-    """Scale `gradients` to a norm of at most `max_norm`; arguments as `kernels.cpu.optim.clip_gradient_norm`."""
-    result = cuda.to_device(np.zeros(1))
-    launch(_square_sum, 1, gradients, result)
-    norm = math.sqrt(result.copy_to_host()[0])
-    if norm > max_norm:
-        launch(_scale, gradients.shape[0], gradients, np.dtype(gradients.dtype).type(max_norm / norm))
-    return norm
+def clip_gradient_norm(gradients: Any, max_norm: float) -> DeviceNumber:
+    """Scale `gradients` to a norm of at most `max_norm`; as `kernels.cpu.optim.clip_gradient_norm`.
+
+    Returns
+    -------
+    DeviceNumber
+        The norm they had, still on the GPU.
+    """
+    norm = cuda.device_array(1, np.float64)
+    _norm[1, 1](sum_of_products_parts(gradients, gradients), norm)
+    if math.isfinite(max_norm):
+        launch(_clip, gradients.shape[0], gradients, norm, max_norm)
+    return DeviceNumber(norm)
 
 
 @cuda.jit
@@ -57,14 +63,12 @@ def _adam(values, gradients, first, second, step_size, root_correction, keep, be
 
 
 @cuda.jit
-def _square_sum(gradients, result):
-    if cuda.grid(1) == 0:
-        for n in range(gradients.shape[0]):
-            result[0] += np.float64(gradients[n]) * np.float64(gradients[n])
+def _norm(square_parts, norm):
+    norm[0] = math.sqrt(total(square_parts))
 
 
 @cuda.jit
-def _scale(gradients, factor):
+def _clip(gradients, norm, max_norm):
     n = cuda.grid(1)
-    if n < gradients.shape[0]:
-        gradients[n] *= factor
+    if n < gradients.shape[0] and norm[0] > max_norm:
+        gradients[n] *= gradients.dtype.type(max_norm / norm[0])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numpy as np
 from numba import cuda
 
 from kernels.cuda.launch import launch
-from kernels.cuda.linear import LinearWeights, input_gradient, product_rows, weight_gradient
-from kernels.cuda.loss import cross_entropy_rows
+from kernels.cuda.linear import LinearWeights, add_weight_gradients, rows_backward, rows_forward
+from kernels.cuda.loss import cross_entropy_rows, mean_of_rows
+from kernels.cuda.product import partial_sums
+from kernels.cuda.reduction import DeviceNumber, sum_parts
 
 __all__ = ["softmax_cross_entropy", "softmax_workspace"]
 
@@ -18,11 +19,16 @@ _BLOCK_ROWS = 4096
 
 class _Workspace(NamedTuple):
     logits: Any  # (block, vocabulary): logits, then their gradients
+    partial: Any  # of the weights' gradients
 
 
 def softmax_workspace(rows: int, input_size: int, vocabulary_size: int, dtype: str) -> _Workspace:
     """Allocate what `softmax_cross_entropy` needs for these sizes; reused from call to call."""
-    return _Workspace(logits=cuda.device_array((min(rows, _BLOCK_ROWS), vocabulary_size), dtype))
+    block = min(rows, _BLOCK_ROWS)
+    return _Workspace(
+        logits=cuda.device_array((block, vocabulary_size), dtype),
+        partial=partial_sums(1, block, vocabulary_size, input_size, dtype),
+    )
 
 
 def softmax_cross_entropy(
@@ -35,25 +41,22 @@ def softmax_cross_entropy(
     predictions: Any,
     gradients: LinearWeights | None = None,
     dx: Any | None = None,
-) -> float:
+) -> DeviceNumber:
     """Return the weighted mean cross-entropy and its gradients; as `kernels.cpu.softmax.softmax_cross_entropy`."""
-    host_weights = row_weights.copy_to_host().astype(np.float64)
-    total = float(host_weights.sum())
-    scale = np.dtype(losses.dtype).type(1 / total)
+    weight_parts = sum_parts(row_weights)
     block = workspace.logits.shape[0]
     for first in range(0, x.shape[0], block):
         rows = slice(first, min(first + block, x.shape[0]))
         logits = workspace.logits[: rows.stop - first]
-        launch(product_rows, logits.shape, *weights, x[rows], logits)
+        rows_forward(weights, x[rows], logits)
         if gradients is None:
             launch(_largest, logits.shape[0], logits, predictions[rows])
-        launch(
-            cross_entropy_rows, logits.shape[0], logits, targets[rows], row_weights[rows], scale, logits, losses[rows]
-        )
+        each = targets[rows], row_weights[rows], weight_parts, logits, losses[rows]
+        launch(cross_entropy_rows, logits.shape[0], logits, *each)
         if gradients is not None and dx is not None:
-            launch(weight_gradient, weights.weight.shape, x[rows], logits, *gradients, first > 0)
-            launch(input_gradient, (logits.shape[0], x.shape[1]), weights.weight, logits, dx[rows])
-    return float(np.dot(losses.copy_to_host().astype(np.float64), host_weights)) / total
+            add_weight_gradients(x[rows], logits, workspace.partial, gradients, first > 0)
+            rows_backward(weights, logits, dx[rows])
+    return mean_of_rows(losses, row_weights, weight_parts)
 
 
 @cuda.jit

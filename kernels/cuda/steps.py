@@ -30,7 +30,7 @@ def copy_steps(
 
 @cuda.jit
 def _copy_steps(source, source_column, destination, destination_column, columns, lengths, reverse, accumulate):
-    b, j = cuda.grid(2)
+    j, b = cuda.grid(2)
     if b >= source.shape[0] or j >= columns:
         return
     for t in range(source.shape[1]):

@@ -10,6 +10,7 @@ from kernels.cuda.linear import linear_backward, linear_forward
 from kernels.cuda.loss import mse_loss
 from kernels.cuda.lstm import lstm_backward, lstm_forward
 from kernels.cuda.optim import adam_step, clip_gradient_norm
+from kernels.cuda.reduction import DeviceNumber
 from kernels.window_training import AdamArrays, AdamConstants, WindowPass
 
 __all__ = ["train_windows"]
@@ -23,7 +24,7 @@ def train_windows(
     constants: AdamConstants,
     first_step: int,
     learning_rates: Sequence[float],
-) -> tuple[Sequence[float], Sequence[float]]:
+) -> tuple[list[DeviceNumber], list[DeviceNumber]]:
     """Train on one batch of windows after another; arguments as `kernels.cpu.window_training.train_windows`."""
     losses, norms = [], []
     betas = constants.beta_1, constants.beta_2
@@ -34,7 +35,7 @@ def train_windows(
     return losses, norms
 
 
-def _backpropagate(values: Any, starts: Any, arrays: WindowPass) -> float:
+def _backpropagate(values: Any, starts: Any, arrays: WindowPass) -> DeviceNumber:
     """Write the gradients of one batch and return its loss."""
     zeros, unused, windows = arrays.zero_state, arrays.unused_state, arrays.layers[0].x
     copy_windows(values, starts, 0, windows)

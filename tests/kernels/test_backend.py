@@ -45,6 +45,21 @@ def test_cuda_without_a_gpu_is_an_error_and_auto_says_what_it_chose(tmp_path):
         assert answer.startswith("backend cuda needs")
 
 
+@pytest.mark.skipif(not SIMULATED, reason="here is a GPU")
+def test_make_asks_for_a_gpu_and_gets_one_sentence_where_there_is_none():
+    outcomes = {}
+    for simulator in ("0", "1"):
+        command = [sys.executable, "-m", "kernels", "cuda"]
+        outcomes[simulator] = subprocess.run(
+            command, capture_output=True, text=True, env={"PATH": "", "NUMBA_ENABLE_CUDASIM": simulator}
+        )
+    assert outcomes["0"].returncode == 1
+    assert outcomes["0"].stderr.startswith("backend cuda needs")
+    assert len(outcomes["0"].stderr.splitlines()) == 1
+    assert outcomes["1"].returncode == 0
+    assert outcomes["1"].stdout.startswith("backend cuda: Numba's simulator")
+
+
 def test_the_code_version_names_the_cache_folder():
     assert len(kernels.code_version()) == 16
     assert kernels.cache_folder().name == f"kernels-{kernels.code_version()}"

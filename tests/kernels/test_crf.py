@@ -57,7 +57,7 @@ class Chain:
             weights, penalties, emissions, on_device(ops, self.tags), on_device(ops, self.lengths),
             self.workspace(ops), gradients, d_emissions,
         )  # fmt: skip
-        return loss, [ops.to_host(array) for array in (*gradients, d_emissions)]
+        return float(loss), [ops.to_host(array) for array in (*gradients, d_emissions)]
 
     def sequences(self, b: int) -> tuple[np.ndarray, np.ndarray]:
         """Every tag sequence of a sentence, with its score."""

@@ -22,7 +22,7 @@ def run(ops, weight, bias, x, targets, row_weights, *, training=True):
         workspace, losses, predictions, gradients, dx,
     )  # fmt: skip
     last = [ops.to_host(array) for array in (*gradients, dx)] if training else ops.to_host(predictions)
-    return loss, ops.to_host(losses), last
+    return float(loss), ops.to_host(losses), last
 
 
 def draw(rng, rows, input_size, vocabulary, dtype):

@@ -378,7 +378,7 @@ def test_the_gpu_learns_as_the_cpu_does(rng, tie_weights):
     options = {"tie_weights": tie_weights, "dropout": 0.3, "recurrent_dropout": 0.3, "dtype": "float64", "seed": 1}
     networks = [TextNetwork(5, 3, 3, 2, **options, backend=backend) for backend in ("cpu", "cuda")]
     piece = next(TextStreams(rng.integers(0, 5, 40), 2, 3, 0).epoch(1))
-    losses = [network.backpropagate(piece, None, 4)[0] for network in networks]
+    losses = [float(network.backpropagate(piece, None, 4)[0]) for network in networks]
     assert losses[1] == pytest.approx(losses[0], rel=1e-12)
     cpu, cuda = (network.parameters.gradients_to_host() for network in networks)
     for name, gradient in cpu.items():

@@ -72,7 +72,7 @@ def test_what_stands_beyond_the_end_changes_nothing(batch):
 def test_the_gpu_trains_and_tags_as_the_cpu_does(batch, bidirectional):
     get_ops("cuda")
     cpu, cuda = (network(backend=backend, dropout=0.3, bidirectional=bidirectional) for backend in ("cpu", "cuda"))
-    losses = [net.backpropagate(batch, None, 3)[0] for net in (cpu, cuda)]
+    losses = [float(net.backpropagate(batch, None, 3)[0]) for net in (cpu, cuda)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-9)
     expected = cpu.parameters.gradients_to_host()
     for name, gradient in cuda.parameters.gradients_to_host().items():

@@ -24,34 +24,32 @@ dispatcher.get_current_device = Hopper
 import kernels.cuda
 from kernels.cuda.dropout import _dropout
 from kernels.masks import Mask
-from kernels.cuda import activation, attention, crf, embedding, gather, generation, layer_norm, linear, loss, lstm
-from kernels.cuda import optim, softmax, steps
+from kernels.cuda import activation, arrays, attention, crf, embedding, fleet, gather, generation, layer_norm, loss
+from kernels.cuda import optim, product, reduction, sequence, softmax, steps, stepwise, tensor
 
 number = {"float32": float32, "float64": float64}["DTYPE"]
-one, two, three = (types.Array(number, ndim, "C") for ndim in (1, 2, 3))
+one, two, three, four = (types.Array(number, ndim, "C") for ndim in (1, 2, 3, 4))
 sums, integers, tags = types.Array(float64, 1, "C"), types.Array(int64, 1, "C"), types.Array(int64, 2, "C")
+lengths = tags
 pointers = types.Array(int32, 3, "C")
 mask = types.NamedTuple((int64, int64, number, boolean), Mask)
 signatures = {
-    lstm._forward_step: (two, two, one, three, int64, integers, mask, three, three, three, three, three),
-    lstm._collect: (three, integers, three),
-    lstm._add_step: (three, int64, integers, two),
-    lstm._backward_step: (int64, three, three, three, two, two),
-    lstm._propagate: (three, int64, integers, two, mask, two),
-    lstm._propagate_input: (three, int64, two, three),
-    lstm._recurrent_gradient: (three, three, two),
-    lstm._input_gradient: (three, three, two),
-    lstm._bias_gradient: (three, one),
-    linear.product_rows: (two, one, two, two),
-    linear.input_gradient: (two, two, two),
-    linear.weight_gradient: (two, two, two, one, boolean),
-    loss.cross_entropy_rows: (two, integers, one, number, two, one),
+    sequence._pack: (three, two, two),
+    sequence.forward_sequence: (two, int64, boolean, lengths, mask, three, three, four, four, four, four, boolean, four)
+    + (three, three),
+    sequence.backward_sequence: (two, int64, lengths, mask, boolean, four, three, three, four, four, four)
+    + (three, three),
+    stepwise._enter: (mask, two, two, three, three),
+    stepwise._forward_step: (int64, integers, mask, three, three, three, three, boolean, three, two, two),
+    stepwise._backward_step: (int64, integers, mask, boolean, three, three, three, three, two, two, two),
+    product._product: (three, boolean, three, boolean, number[:, :], int64, number[:, :, :], int64),
+    product._column_sums: (three, three),
+    product._add_slices: (three, two, boolean),
     softmax._largest: (two, integers),
     optim._adam: (one,) * 4 + (number,) * 7,
-    optim._scale: (one, number),
     _dropout: (three, three, mask),
     embedding._forward: (two, integers, two),
-    embedding._backward: (integers, two, two, boolean),
+    embedding._backward: (int64, integers, two, two, boolean),
     generation._generate: (two, three, three, two, two, one, one, one, int64, two, two, one, number, int64, number)
     + (integers,),
     gather._gather: (two, integers, three),
@@ -81,28 +79,48 @@ signatures = {
     crf._emission_gradient: (three, tags, integers, number, three),
     crf._viterbi_step: (int64, two, three, integers, three, pointers),
     crf._trace_back: (one, three, pointers, integers, tags),
+    arrays._fill: (int64, one),
     steps._copy_steps: (three, int64, three, int64, int64, integers, boolean, boolean),
 }
 wide = {
-    loss._sums: (two, two, one, sums),
-    loss._gradient: (two, two, one, float64, two),
-    optim._square_sum: (one, sums),
-    crf._copy: (sums, one),
+    fleet._squared_errors: (three, three, sums),
+    fleet._clip: (two, two, two, two, two, float64),
+    loss._divide: (sums, sums, int64, sums),
+    loss._gradient: (two, two, one, sums, two),
+    loss.cross_entropy_rows: (two, integers, one, sums, two, one),
+    optim._norm: (sums, sums),
+    optim._clip: (one, sums, float64),
+    reduction._sum: (one, sums),
+    reduction._sum_of_products: (one, one, sums),
+    reduction._squared_errors: (two, two, one, sums),
+    arrays._copy: (sums, one),
+    crf._mean_loss: (sums, sums, sums),
     crf._log_partition: (one, three, integers, sums),
     crf._scores: (two, one, one, three, tags, integers, sums),
 }
+in_registers = {sequence.forward_sequence, sequence.backward_sequence, product._product}
+if number == float32:
+    wide[tensor.tensor_product] = (three, boolean, three, boolean, number[:, :], boolean, three, int64)
 compiled = set()
 for kernel, signature in {**signatures, **wide}.items():
     ptx, _ = cuda.compile_ptx(kernel.py_func, signature, cc=(9, 0))
     assert ".entry" in ptx, kernel
     if number == float32 and kernel in signatures:
         assert ".f64" not in ptx, f"{kernel.py_func.__name__} computes in float64"
+    if kernel in in_registers:
+        assert ".local" not in ptx, f"{kernel.py_func.__name__} keeps its sums in memory"
+        assert f"ld.shared.v{4 if number == float32 else 2}" in ptx, f"{kernel.py_func.__name__} reads number by number"
+    if kernel is tensor.tensor_product:
+        assert ptx.count("mma.sync") == 8, "each warp has 2 x 4 tiles"
+        assert ".local" not in ptx
     compiled.add(kernel)
 present = set()
 for module in pkgutil.iter_modules(kernels.cuda.__path__, "kernels.cuda."):
     for value in vars(importlib.import_module(module.name)).values():
         if hasattr(value, "py_func") and not value.targetoptions.get("device"):
             present.add(value)
+if number == float64:  # it has no TF32
+    present.discard(tensor.tensor_product)
 print("not compiled:", sorted(kernel.py_func.__name__ for kernel in present - compiled))
 """
 

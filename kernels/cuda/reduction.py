@@ -1,0 +1,124 @@
+"""Sums over whole arrays, and the numbers made of them, which stay on the GPU until somebody looks at them.
+
+A sum is taken in two stages: every block adds a part of the terms, in an order that depends on the number of terms
+alone, and whoever needs the sum adds the blocks' parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numba import cuda, float64
+from numba.extending import register_jitable
+
+__all__ = ["DeviceNumber", "squared_error_parts", "sum_of_products_parts", "sum_parts", "to_floats", "total"]
+
+_THREADS = 128
+_MOST_BLOCKS = 128
+
+
+class DeviceNumber:
+    """One float64 on the GPU, such as a loss; ``float(number)`` waits for it and copies it to the host.
+
+    Parameters
+    ----------
+    array : (1,) float64 array
+        Kept, not copied.
+    """
+
+    def __init__(self, array: Any):
+        self.array = array
+
+    def __float__(self) -> float:
+        return float(self.array.copy_to_host()[0])
+
+    def __format__(self, specification: str) -> str:
+        return format(float(self), specification)
+
+    def __repr__(self) -> str:
+        return f"DeviceNumber({float(self)})"
+
+
+def to_floats(numbers: Sequence[DeviceNumber]) -> list[float]:
+    """Return numbers that operations have returned as floats, with one copy from the GPU for all of them."""
+    if not numbers:
+        return []
+    together = cuda.device_array(len(numbers), np.float64)
+    for place, number in enumerate(numbers):
+        together[place : place + 1].copy_to_device(number.array)
+    return together.copy_to_host().tolist()
+
+
+def sum_parts(values: Any) -> Any:
+    """Return the parts of ``sum(values)``, float64, of a vector."""
+    return _launch(_sum, values.shape[0], values)
+
+
+def sum_of_products_parts(a: Any, b: Any) -> Any:
+    """Return the parts of ``sum(a * b)``, float64, of two vectors."""
+    return _launch(_sum_of_products, a.shape[0], a, b)
+
+
+def squared_error_parts(y_hat: Any, y: Any, weights: Any) -> Any:
+    """Return the parts of ``sum(weights * (y_hat - y)^2)``; rows of weight 0 are not looked at."""
+    return _launch(_squared_errors, y.shape[0], y_hat, y, weights)
+
+
+@register_jitable
+def total(parts):
+    """Return the sum that parts add up to."""
+    result = parts[0]
+    for part in range(1, parts.shape[0]):
+        result += parts[part]
+    return result
+
+
+def _launch(kernel: Any, terms: int, *arguments: Any) -> Any:
+    blocks = max(1, min(_MOST_BLOCKS, -(-terms // _THREADS)))
+    parts = cuda.device_array(blocks, np.float64)
+    threads = max(1, min(_THREADS, terms))
+    # Dynamic: of an array of fixed size, threads of the simulator that come at once may get one each.
+    kernel[blocks, threads, 0, threads * parts.dtype.itemsize](*arguments, parts)
+    return parts
+
+
+@cuda.jit
+def _sum(values, parts):
+    result = np.float64(0)
+    for n in range(cuda.grid(1), values.shape[0], cuda.gridsize(1)):
+        result += np.float64(values[n])
+    _add_block(result, parts)
+
+
+@cuda.jit
+def _sum_of_products(a, b, parts):
+    result = np.float64(0)
+    for n in range(cuda.grid(1), a.shape[0], cuda.gridsize(1)):
+        result += np.float64(a[n]) * np.float64(b[n])
+    _add_block(result, parts)
+
+
+@cuda.jit
+def _squared_errors(y_hat, y, weights, parts):
+    result = np.float64(0)
+    for row in range(cuda.grid(1), y.shape[0], cuda.gridsize(1)):
+        if weights[row] != 0:
+            for column in range(y.shape[1]):
+                error = np.float64(y_hat[row, column] - y[row, column])
+                result += np.float64(weights[row]) * error * error
+    _add_block(result, parts)
+
+
+@register_jitable
+def _add_block(value, parts):
+    """``parts[block] = value`` added over the block's threads, in their order."""
+    values = cuda.shared.array(0, dtype=float64)
+    values[cuda.threadIdx.x] = value
+    cuda.syncthreads()
+    if cuda.threadIdx.x == 0:
+        result = values[0]
+        for thread in range(1, cuda.blockDim.x):
+            result += values[thread]
+        parts[cuda.blockIdx.x] = result
