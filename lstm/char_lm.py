@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
 from itertools import chain, islice, repeat
@@ -142,11 +143,13 @@ class CharLM(TrainedModel[TextNetwork]):
         for piece in islice(pieces, 2):  # the first steps allocate, and may compile
             network.backpropagate(piece, None, 0)
         validate()
-        begun, count = time.perf_counter(), 0
-        while count < _TIMED_STEPS or time.perf_counter() - begun < _TIMED_SECONDS:
+        seconds: list[float] = []
+        while len(seconds) < _TIMED_STEPS or sum(seconds) < _TIMED_SECONDS:
+            begun = time.perf_counter()
             network.backpropagate(next(pieces), None, 0)
-            count += 1
-        seconds_per_step = (time.perf_counter() - begun) / count
+            seconds.append(time.perf_counter() - begun)
+        # Of a machine that is busy for a moment, the median knows nothing; the mean would cut the training short.
+        seconds_per_step = statistics.median(seconds)
         begun = time.perf_counter()
         validate()
         # Every epoch ends with a validation.

@@ -8,6 +8,7 @@ from kernels.cpu.activation import tanh_backward, tanh_forward
 from kernels.cpu.attention import (
     additive_attention_backward,
     additive_attention_forward,
+    attention_workspace,
     dot_attention_backward,
     dot_attention_forward,
 )
@@ -27,7 +28,7 @@ from kernels.cpu.loss import cross_entropy_loss, mse_loss
 from kernels.cpu.lstm import lstm_backward, lstm_forward
 from kernels.cpu.optim import adam_step, clip_gradient_norm
 from kernels.cpu.softmax import softmax_cross_entropy, softmax_workspace
-from kernels.cpu.steps import copy_steps
+from kernels.cpu.steps import copy_columns, copy_steps
 from kernels.cpu.workspace import LSTMWeights, lstm_gates, lstm_workspace
 
 __all__ = [
@@ -39,7 +40,9 @@ __all__ = [
     "additive_attention_backward",
     "additive_attention_forward",
     "as_array",
+    "attention_workspace",
     "clip_gradient_norm",
+    "copy_columns",
     "copy_into",
     "copy_steps",
     "crf_log_partition",
@@ -53,6 +56,7 @@ __all__ = [
     "dropout",
     "embedding_backward",
     "embedding_forward",
+    "empty",
     "gather_windows",
     "generate_tokens",
     "generation_workspace",
@@ -82,6 +86,11 @@ name = "cpu"
 def zeros(shape: tuple[int, ...], dtype: str) -> np.ndarray:
     """Return an array of zeros where this backend computes."""
     return np.zeros(shape, dtype)
+
+
+def empty(shape: tuple[int, ...], dtype: str) -> np.ndarray:
+    """Return an array where this backend computes, for a kernel that writes all of it."""
+    return np.empty(shape, dtype)
 
 
 def as_array(array: np.ndarray, dtype: str) -> np.ndarray:

@@ -6,7 +6,28 @@ import numpy as np
 
 from kernels.cpu.compilation import kernel
 
-__all__ = ["copy_steps"]
+__all__ = ["copy_columns", "copy_steps"]
+
+
+def copy_columns(
+    source: np.ndarray,
+    source_column: int,
+    destination: np.ndarray,
+    destination_column: int,
+    columns: int,
+    accumulate: bool,
+) -> None:
+    """Copy some columns of every row.
+
+    Parameters
+    ----------
+    source, destination : (rows, columns or more) arrays
+        `destination` is written from `destination_column` on: ``=`` where `accumulate` is False, ``+=`` where it is
+        True.
+    source_column, destination_column, columns : int
+    accumulate : bool
+    """
+    _copy_columns(source, source_column, destination, destination_column, columns, accumulate)
 
 
 def copy_steps(
@@ -46,3 +67,12 @@ def _copy_steps(source, source_column, destination, destination_column, columns,
             elif not accumulate:
                 for j in range(columns):
                     target[j] = 0
+
+
+@kernel
+def _copy_columns(source, source_column, destination, destination_column, columns, accumulate):
+    for row in range(source.shape[0]):
+        given = source[row, source_column : source_column + columns]
+        target = destination[row, destination_column : destination_column + columns]
+        for j in range(columns):
+            target[j] = target[j] + given[j] if accumulate else given[j]

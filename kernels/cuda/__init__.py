@@ -14,6 +14,7 @@ from kernels.cuda.activation import tanh_backward, tanh_forward
 from kernels.cuda.attention import (
     additive_attention_backward,
     additive_attention_forward,
+    attention_workspace,
     dot_attention_backward,
     dot_attention_forward,
 )
@@ -33,7 +34,7 @@ from kernels.cuda.loss import cross_entropy_loss, mse_loss
 from kernels.cuda.lstm import LSTMWeights, lstm_backward, lstm_forward, lstm_gates, lstm_workspace
 from kernels.cuda.optim import adam_step, clip_gradient_norm
 from kernels.cuda.softmax import softmax_cross_entropy, softmax_workspace
-from kernels.cuda.steps import copy_steps
+from kernels.cuda.steps import copy_columns, copy_steps
 
 __all__ = [
     "CRFWeights",
@@ -44,7 +45,9 @@ __all__ = [
     "additive_attention_backward",
     "additive_attention_forward",
     "as_array",
+    "attention_workspace",
     "clip_gradient_norm",
+    "copy_columns",
     "copy_into",
     "copy_steps",
     "crf_log_partition",
@@ -58,6 +61,7 @@ __all__ = [
     "dropout",
     "embedding_backward",
     "embedding_forward",
+    "empty",
     "gather_windows",
     "generate_tokens",
     "generation_workspace",
@@ -87,6 +91,11 @@ name = "cuda"
 def zeros(shape: tuple[int, ...], dtype: str) -> Any:
     """Return an array of zeros where this backend computes."""
     return cuda.to_device(np.zeros(shape, dtype))
+
+
+def empty(shape: tuple[int, ...], dtype: str) -> Any:
+    """Return an array where this backend computes, for a kernel that writes all of it."""
+    return cuda.device_array(shape, dtype)
 
 
 def as_array(array: Any, dtype: str) -> Any:
