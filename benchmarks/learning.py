@@ -52,7 +52,7 @@ class Task(NamedTuple):
 
 
 def draw_sums(count: int, generator: np.random.Generator) -> Sequences:
-    """Draw sequences of the adding problem: x (count, 110, 2) padded with zeros, lengths (count,), targets (count, 1)."""
+    """Draw the adding problem: x (count, 110, 2), padded with zeros, lengths (count,) and targets (count, 1)."""
     lengths = generator.integers(_SHORTEST, _LONGEST + 1, count)
     rows = np.arange(count)
     numbers, markers = generator.uniform(-1, 1, (count, _LONGEST)), np.zeros((count, _LONGEST))
