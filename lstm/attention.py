@@ -44,7 +44,9 @@ class Attention:
     heads : int
         A divisor of `size`.
     attention_size : int, optional
-        Units of the additive score's tanh, a multiple of `heads`; `size` by default.
+        Units of the additive score's tanh, a multiple of `heads`; by default a quarter of `size`, or somewhat more. In
+        translation, 128 units beside 512 of the LSTM scored as 512 did (Britz, Goldie, Luong & Le 2017, arXiv
+        1703.03906, table 5), and these units are the score's whole cost.
     dtype : {"float32", "float64"}
     backend : {"cpu", "cuda", "auto"}
     seed : int or Generator
@@ -63,7 +65,8 @@ class Attention:
     ):
         if score not in get_args(Score):
             raise ValueError(f"score is {score!r}; choose dot, general or additive")
-        attention_size = size if attention_size is None else attention_size
+        if attention_size is None:
+            attention_size = heads * max(1, -(-size // (4 * heads))) if heads > 0 else size
         for name, features in (("size", size), ("attention_size", attention_size)):
             if features < 1 or heads < 1 or features % heads:
                 raise ValueError(f"heads is {heads} and {name} {features}; heads must divide it, and both be positive")
@@ -75,13 +78,15 @@ class Attention:
             return Linear(inputs, outputs, bias=bias, dtype=dtype, backend=backend, seed=generator)
 
         if score == "additive":
-            query, key = linear(size, attention_size, False), linear(size, attention_size, False)
+            query, key = linear(size, attention_size, False), linear(size, attention_size, False).parameters
             v = Parameters({"weight": init_linear(attention_size, 1, generator, dtype)["weight"][0]}, self._ops)
             self._score: _Score = _AdditiveScore(query, key, v, self._ops)
         else:
             self._score = _ProductScore(linear(size, size, False) if score == "general" else None, self._ops)
+        self._attention_size = attention_size if score == "additive" else 0
         self._projection = linear(2 * size, size, True)
         self.parameters = Parameters.join({**self._score.parts, "projection": self._projection.parameters}, self._ops)
+        self._memories: dict[tuple[int, int], _Memory] = {}
         self._pass: _Pass | None = None
 
     def forward(self, y: Any, query: Any, lengths: Any | None = None) -> Any:
@@ -99,6 +104,7 @@ class Attention:
         Returns
         -------
         (batch, size) array
+            To be left unchanged until `backward`.
         """
         ops = self._ops
         y, query = ops.as_array(y, self.dtype), ops.as_array(query, self.dtype)
@@ -107,16 +113,15 @@ class Attention:
                 f"y has shape {y.shape} and query {query.shape}; they must be (batch, seq, {self.size}), none of them "
                 f"0, and (batch, {self.size})"
             )
-        lengths = ops.as_array(_checked_lengths(lengths, *y.shape[:2]), "int64")
-        weights = ops.zeros((y.shape[0], self.heads, y.shape[1]), self.dtype)
-        context, joined = ops.zeros(query.shape, self.dtype), ops.zeros((y.shape[0], 2 * self.size), self.dtype)
-        self._score.forward(query, y, lengths, weights, context)
-        copy_columns(ops, context, joined)
-        copy_columns(ops, query, joined, destination_column=self.size)
-        output, kept = self._projection.forward(joined), ops.zeros(query.shape, self.dtype)
+        batch_size, seq_len, _ = y.shape
+        memory = self._memory_for(batch_size, seq_len)
+        true_lengths = memory.whole if lengths is None else _checked_lengths(lengths, batch_size, seq_len, ops)
+        weights = ops.empty((batch_size, self.heads, seq_len), self.dtype)
+        self._score.forward(query, y, true_lengths, memory.workspace, weights, memory.joined)
+        copy_columns(ops, query, memory.joined, destination_column=self.size)
+        output = self._projection.forward(memory.joined)
         ops.tanh_forward(output)
-        copy_columns(ops, output, kept)
-        self._pass = _Pass(query, y, lengths, weights, kept)
+        self._pass = _Pass(query, y, true_lengths, memory.workspace, weights, output)
         return output
 
     def backward(self, d_output: Any) -> tuple[Any, Any]:
@@ -134,20 +139,31 @@ class Attention:
         """
         if self._pass is None or self._pass.is_used:
             raise RuntimeError("backward needs a forward before it, and each such pass serves once")
-        ops, (query, y, lengths, weights, output, _) = self._ops, self._pass
+        ops, (query, y, lengths, workspace, weights, output, _) = self._ops, self._pass
         self._pass = self._pass._replace(is_used=True)
         d_output = ops.as_array(d_output, self.dtype)
         if d_output.shape != query.shape:
             raise ValueError(f"d_output has shape {d_output.shape}; it must be {query.shape}")
-        d_tanh = ops.zeros(query.shape, self.dtype)
+        d_tanh = ops.empty(query.shape, self.dtype)
         copy_columns(ops, d_output, d_tanh)
         ops.tanh_backward(output, d_tanh)
-        d_joined = self._projection.backward(d_tanh)
-        d_context, dy = ops.zeros(query.shape, self.dtype), ops.zeros(y.shape, self.dtype)
-        copy_columns(ops, d_joined, d_context, columns=self.size)
-        d_query = self._score.backward(query, y, lengths, weights, d_context, dy)
+        d_joined, dy = self._projection.backward(d_tanh), ops.empty(y.shape, self.dtype)
+        d_query = self._score.backward(query, y, lengths, weights, d_joined, workspace, dy)
         copy_columns(ops, d_joined, d_query, source_column=self.size, accumulate=True)
         return dy, d_query
+
+    def _memory_for(self, batch_size: int, seq_len: int) -> _Memory:
+        sizes = batch_size, seq_len
+        if sizes not in self._memories:
+            if len(self._memories) == 2:  # as in Linear: a full batch and the last one of an epoch
+                self._memories.clear()
+            ops = self._ops
+            self._memories[sizes] = _Memory(
+                ops.attention_workspace(batch_size, seq_len, self.size, self.heads, self.dtype, self._attention_size),
+                ops.empty((batch_size, 2 * self.size), self.dtype),
+                ops.as_array(np.full(batch_size, seq_len), "int64"),
+            )
+        return self._memories[sizes]
 
     @property
     def weights(self) -> np.ndarray:
@@ -161,12 +177,21 @@ class Attention:
         return weights[:, 0] if self.heads == 1 else weights
 
 
+class _Memory(NamedTuple):
+    """What a pass over batches of one shape needs, reused from pass to pass."""
+
+    workspace: Any
+    joined: Any  # (batch, 2 * size): [context | query]
+    whole: Any  # (batch,): lengths of sequences that are not padded
+
+
 class _Pass(NamedTuple):
     """What a forward pass leaves for the backward pass."""
 
     query: Any
     y: Any
     lengths: Any
+    workspace: Any
     weights: Any
     output: Any
     is_used: bool = False
@@ -177,11 +202,11 @@ class _Score(Protocol):
 
     parts: dict[str, Parameters]
 
-    def forward(self, query: Any, y: Any, lengths: Any, weights: Any, context: Any) -> None:
-        """Write weights (batch, heads, seq) and context (batch, size), ``=``."""
+    def forward(self, query: Any, y: Any, lengths: Any, workspace: Any, weights: Any, context: Any) -> None:
+        """Write weights (batch, heads, seq) and the first columns of context (batch, size or more), ``=``."""
         ...
 
-    def backward(self, query: Any, y: Any, lengths: Any, weights: Any, d_context: Any, dy: Any) -> Any:
+    def backward(self, query: Any, y: Any, lengths: Any, weights: Any, d_context: Any, workspace: Any, dy: Any) -> Any:
         """Write `dy`, ``=``; return the gradient of the query."""
         ...
 
@@ -197,46 +222,38 @@ class _ProductScore:
         self.parts = {} if layer is None else {"query": layer.parameters}
         self._query: Any = None
 
-    def forward(self, query: Any, y: Any, lengths: Any, weights: Any, context: Any) -> None:
+    def forward(self, query: Any, y: Any, lengths: Any, workspace: Any, weights: Any, context: Any) -> None:
         self._query = query if self._layer is None else self._layer.forward(query)
-        self._ops.dot_attention_forward(self._query, y, lengths, weights, context)
+        self._ops.dot_attention_forward(self._query, y, lengths, workspace, weights, context)
 
-    def backward(self, query: Any, y: Any, lengths: Any, weights: Any, d_context: Any, dy: Any) -> Any:
-        d_query = self._ops.zeros(query.shape, query.dtype.name)
-        self._ops.dot_attention_backward(self._query, y, lengths, weights, d_context, d_query, dy)
+    def backward(self, query: Any, y: Any, lengths: Any, weights: Any, d_context: Any, workspace: Any, dy: Any) -> Any:
+        d_query = self._ops.empty(query.shape, query.dtype.name)
+        self._ops.dot_attention_backward(self._query, y, lengths, weights, d_context, workspace, d_query, dy)
         return d_query if self._layer is None else self._layer.backward(d_query)
 
 
 class _AdditiveScore:
     """A tanh layer over query and hidden state, and a vector of weights that makes one number of it."""
 
-    def __init__(self, query: Linear, key: Linear, v: Parameters, ops: ModuleType):
+    def __init__(self, query: Linear, key: Parameters, v: Parameters, ops: ModuleType):
         self._query, self._key, self._v, self._ops = query, key, v, ops
-        self.parts = {"query": query.parameters, "key": key.parameters, "score": v}
-        self._keys: Any = None
+        self.parts = {"query": query.parameters, "key": key, "score": v}
 
-    def forward(self, query: Any, y: Any, lengths: Any, weights: Any, context: Any) -> None:
-        batch_size, seq_len, size = y.shape
-        self._keys = self._key.forward(y.reshape(batch_size * seq_len, size)).reshape(batch_size, seq_len, -1)
+    def forward(self, query: Any, y: Any, lengths: Any, workspace: Any, weights: Any, context: Any) -> None:
         self._ops.additive_attention_forward(
-            self._query.forward(query), self._keys, self._v["weight"], y, lengths, weights, context
+            self._query.forward(query), self._key["weight"], self._v["weight"], y, lengths, workspace, weights, context
         )
 
-    def backward(self, query: Any, y: Any, lengths: Any, weights: Any, d_context: Any, dy: Any) -> Any:
-        batch_size, seq_len, size = y.shape
-        d_query = self._ops.zeros((batch_size, self._query.output_size), query.dtype.name)
-        d_v = self._v.gradient("weight")
+    def backward(self, query: Any, y: Any, lengths: Any, weights: Any, d_context: Any, workspace: Any, dy: Any) -> Any:
+        d_query = self._ops.empty((y.shape[0], self._query.output_size), query.dtype.name)
         self._ops.additive_attention_backward(
-            self._keys, self._v["weight"], y, lengths, weights, d_context, d_query, d_v, dy
-        )
-        d_keys = self._keys.reshape(batch_size * seq_len, self._query.output_size)
-        copy_columns(self._ops, self._key.backward(d_keys), dy.reshape(batch_size * seq_len, size), accumulate=True)
+            self._key["weight"], self._v["weight"], y, lengths, weights, d_context, workspace,
+            d_query, self._key.gradient("weight"), self._v.gradient("weight"), dy,
+        )  # fmt: skip
         return self._query.backward(d_query)
 
 
-def _checked_lengths(lengths: Any | None, batch_size: int, seq_len: int) -> np.ndarray:
-    if lengths is None:
-        return np.full(batch_size, seq_len)
+def _checked_lengths(lengths: Any, batch_size: int, seq_len: int, ops: ModuleType) -> Any:
     lengths = np.asarray(lengths)
     if lengths.shape != (batch_size,) or lengths.dtype.kind not in "iu":
         raise ValueError(
@@ -244,4 +261,4 @@ def _checked_lengths(lengths: Any | None, batch_size: int, seq_len: int) -> np.n
         )
     if lengths.min() < 1 or lengths.max() > seq_len:
         raise ValueError(f"lengths run from {lengths.min()} to {lengths.max()}; they must lie between 1 and {seq_len}")
-    return lengths
+    return ops.as_array(lengths, "int64")

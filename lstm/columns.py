@@ -32,10 +32,5 @@ def copy_columns(
     accumulate : bool
         Add instead of overwriting.
     """
-    rows = source.shape[0]
     columns = source.shape[1] - source_column if columns is None else columns
-    ones = ops.ones((rows,), "int64")
-    ops.copy_steps(
-        source.reshape(rows, 1, source.shape[1]), source_column,
-        destination.reshape(rows, 1, destination.shape[1]), destination_column, columns, ones, False, accumulate,
-    )  # fmt: skip
+    ops.copy_columns(source, source_column, destination, destination_column, columns, accumulate)

@@ -166,7 +166,7 @@ class LSTM:
         batch_size, seq_len, _ = x.shape
         lengths = self._checked_lengths(lengths, batch_size, seq_len)
         h_0, c_0 = self._zero_state(batch_size) if state is None else self._checked_state(state, batch_size)
-        h_n, c_n = self._zero_state(batch_size)
+        h_n, c_n = self._empty_state(batch_size)
         training = self.training if training is None else training
         workspaces, weights_changed = self._workspaces_for(batch_size, seq_len, training)
         masks = self._draw_masks(step) if training else [NO_MASKS] * len(workspaces)
@@ -211,7 +211,7 @@ class LSTM:
         dy = None if dy is None else self._checked_gradient(dy, output_shape)
         dh_n, dc_n = self._zero_state(batch_size) if dstate is None else self._checked_state(dstate, batch_size)
         self._pass = None
-        dh_0, dc_0 = self._zero_state(batch_size)
+        dh_0, dc_0 = self._empty_state(batch_size)
         for layer in reversed(range(self.num_layers)):
             input_gradients = []
             for place, d_output in zip(self._places(layer), self._taken_apart(dy, lengths), strict=True):
@@ -384,11 +384,15 @@ class LSTM:
         return self._between[key]
 
     def _empty(self, *shape: int) -> Any:
-        return self._ops.zeros(shape, self.dtype)
+        return self._ops.empty(shape, self.dtype)
+
+    def _empty_state(self, batch_size: int) -> State:
+        shape = (self.num_layers * self._directions, batch_size, self.hidden_size)
+        return self._empty(*shape), self._empty(*shape)
 
     def _zero_state(self, batch_size: int) -> State:
         shape = (self.num_layers * self._directions, batch_size, self.hidden_size)
-        return self._empty(*shape), self._empty(*shape)
+        return self._ops.zeros(shape, self.dtype), self._ops.zeros(shape, self.dtype)
 
     def _checked(self, x: Any) -> Any:
         x = self._ops.as_array(x, self.dtype)

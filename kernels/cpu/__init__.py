@@ -10,6 +10,7 @@ from kernels.cpu.activation import tanh_backward, tanh_forward
 from kernels.cpu.attention import (
     additive_attention_backward,
     additive_attention_forward,
+    attention_workspace,
     dot_attention_backward,
     dot_attention_forward,
 )
@@ -29,7 +30,7 @@ from kernels.cpu.loss import cross_entropy_loss, mse_loss
 from kernels.cpu.lstm import lstm_backward, lstm_forward
 from kernels.cpu.optim import adam_step, clip_gradient_norm
 from kernels.cpu.softmax import softmax_cross_entropy, softmax_workspace
-from kernels.cpu.steps import copy_steps
+from kernels.cpu.steps import copy_columns, copy_steps
 from kernels.cpu.window_training import train_windows
 from kernels.cpu.workspace import LSTMWeights, lstm_gates, lstm_workspace
 
@@ -42,7 +43,9 @@ __all__ = [
     "additive_attention_backward",
     "additive_attention_forward",
     "as_array",
+    "attention_workspace",
     "clip_gradient_norm",
+    "copy_columns",
     "copy_into",
     "copy_steps",
     "crf_log_partition",
@@ -56,6 +59,7 @@ __all__ = [
     "dropout",
     "embedding_backward",
     "embedding_forward",
+    "empty",
     "gather_windows",
     "generate_tokens",
     "generation_workspace",
@@ -93,6 +97,11 @@ def zeros(shape: tuple[int, ...], dtype: str) -> np.ndarray:
 def ones(shape: tuple[int, ...], dtype: str) -> np.ndarray:
     """Return an array of ones where this backend computes."""
     return np.ones(shape, dtype)
+
+
+def empty(shape: tuple[int, ...], dtype: str) -> np.ndarray:
+    """Return an array where this backend computes, for a kernel that writes all of it."""
+    return np.empty(shape, dtype)
 
 
 def as_array(array: np.ndarray, dtype: str) -> np.ndarray:

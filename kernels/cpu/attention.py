@@ -1,31 +1,102 @@
 """Attention of one query per sequence over the steps of that sequence.
 
 A score for each step and head, softmax over the true steps, and the mean of the steps so weighted. The features of
-query, keys and values are cut into `heads` equal parts, each with scores and weights of its own. Sequences are
-independent of each other, so each runs on one thread.
+query, keys and values are cut into `heads` equal parts, each with scores and weights of its own.
+
+The sequences are cut into shards, one thread each, and all that a sequence needs is done while its steps are in cache.
+What goes over its steps is a product with as many rows as there are heads: the mean, for instance, is ``weights (heads,
+T) @ values (T, D)``, of whose row of a head only the columns of that head are wanted. The other way about, a row of a
+head that is zero in the columns of other heads lets one product spread all of them over the steps.
 """
 
 from __future__ import annotations
 
-import math
+from typing import NamedTuple
 
 import numba
 import numpy as np
 
 from kernels.cpu.borrow import borrowed
 from kernels.cpu.compilation import kernel, parallel_kernel
-from kernels.scalar import multiply_add, tanh, tanh_derivative
+from kernels.cpu.dot import dot_rows
+from kernels.cpu.pack import copy, pack, padded, panels_shape, product, sum_shards
+from kernels.scalar import exponential, multiply_add, tanh, tanh_derivative
 
 __all__ = [
     "additive_attention_backward",
     "additive_attention_forward",
+    "attention_workspace",
     "dot_attention_backward",
     "dot_attention_forward",
 ]
 
 
+class _Workspace(NamedTuple):
+    """Features are padded to whole panels: P of a value, Q of a key; what lies beyond the true ones stays zero."""
+
+    shard_rows: int
+    steps: np.ndarray  # (shards, T, P): the values of a sequence, then their gradients
+    coefficients: np.ndarray  # (shards, 2 * heads, T): weights, then gradients of the scores
+    rows: np.ndarray  # (shards, 2 * heads, P): d_context and query, each head's features in a row of its own
+    sums: np.ndarray  # (shards, heads, P)
+    keys: np.ndarray  # (B, T, Q): tanh(query + key), then its gradient
+    d_tanh: np.ndarray  # (shards, T, Q)
+    key_sums: np.ndarray  # (shards, heads, Q)
+    key_rows: np.ndarray  # (shards, 1, Q): query, then its gradient
+    v_rows: np.ndarray  # (heads, Q): v, each head's features in a row of its own
+    d_v: np.ndarray  # (shards, 1, Q)
+    d_key_weight: np.ndarray  # (shards, A, P)
+    forward_panels: np.ndarray  # packed key_weight.T
+    backward_panels: np.ndarray  # packed key_weight
+    ones: np.ndarray  # (1, T)
+
+
+# Numbers in the values below which waking another thread would take longer than the work.
+_WORTH_THREADS = 1 << 14
+# Each shard has a sum of weight gradients of its own.
+_MOST_SHARDS = 16
+
+
+def attention_workspace(
+    batch_size: int, seq_len: int, size: int, heads: int, dtype: str, attention_size: int = 0
+) -> _Workspace:
+    """Allocate what attention over values (B, T, size) needs; reused from call to call.
+
+    Additive scores have keys of `attention_size` features; without them it is 0.
+    """
+    shard_rows = -(-batch_size // _MOST_SHARDS) if batch_size * seq_len * size > _WORTH_THREADS else batch_size
+    shards = -(-batch_size // shard_rows)
+    width, key_width = padded(size, dtype), padded(attention_size, dtype)
+
+    def zeros(*shape: int) -> np.ndarray:
+        return np.zeros(shape, dtype)
+
+    return _Workspace(
+        shard_rows=shard_rows,
+        steps=zeros(shards, seq_len, width),
+        coefficients=zeros(shards, 2 * heads, seq_len),
+        rows=zeros(shards, 2 * heads, width),
+        sums=zeros(shards, heads, width),
+        keys=zeros(batch_size, seq_len, key_width),
+        d_tanh=zeros(shards, seq_len, key_width),
+        key_sums=zeros(shards, heads, key_width),
+        key_rows=zeros(shards, 1, key_width),
+        v_rows=zeros(heads, key_width),
+        d_v=zeros(shards, 1, key_width),
+        d_key_weight=zeros(shards, attention_size, width),
+        forward_panels=zeros(*panels_shape(size, attention_size, dtype)),
+        backward_panels=zeros(*panels_shape(attention_size, size, dtype)),
+        ones=np.ones((1, seq_len), dtype),
+    )
+
+
 def dot_attention_forward(
-    query: np.ndarray, values: np.ndarray, lengths: np.ndarray, weights: np.ndarray, context: np.ndarray
+    query: np.ndarray,
+    values: np.ndarray,
+    lengths: np.ndarray,
+    workspace: _Workspace,
+    weights: np.ndarray,
+    context: np.ndarray,
 ) -> None:
     """Attend with the score ``query . value`` (Luong, Pham & Manning 2015, arXiv 1508.04025, eq. 8).
 
@@ -36,15 +107,16 @@ def dot_attention_forward(
         What stands after the end of a sequence is not looked at.
     lengths : (B,) int64 array
         True length of each sequence, at least 1.
+    workspace : from `attention_workspace`
     weights : (B, heads, T) array
         ``=`` softmax of the scores over the steps of each sequence, zero after its end; heads divides D.
-    context : (B, D) array
-        ``=`` sum of the values, weighted.
+    context : (B, D or more) array
+        ``=`` sum of the values, weighted, in the first D columns.
     """
-    if query.shape[0] == 1:
-        _dot_forward_row(query, values, lengths, weights, context, 0)
+    if workspace.steps.shape[0] > 1:
+        _dot_forward(query, values, lengths, workspace, weights, context)
     else:
-        _dot_forward(query, values, lengths, weights, context)
+        _dot_forward_shard(query, values, lengths, workspace, weights, context, 0)
 
 
 def dot_attention_backward(
@@ -53,6 +125,7 @@ def dot_attention_backward(
     lengths: np.ndarray,
     weights: np.ndarray,
     d_context: np.ndarray,
+    workspace: _Workspace,
     d_query: np.ndarray,
     d_values: np.ndarray,
 ) -> None:
@@ -62,176 +135,216 @@ def dot_attention_backward(
     ----------
     query, values, lengths, weights
         As in the forward pass, unchanged since.
-    d_context, d_query : (B, D) arrays
-        `d_query` is ``=``.
+    d_context : (B, D or more) array
+        Gradient of the context in the first D columns.
+    workspace : from `attention_workspace`
+    d_query : (B, D) array
+        ``=``
     d_values : (B, T, D) array
         ``=``, zero after the end of a sequence.
     """
-    d_scores = np.empty_like(weights)
-    _dot_backward(query, values, lengths, weights, d_scores, d_context, d_query, d_values)
+    if workspace.steps.shape[0] > 1:
+        _dot_backward(query, values, lengths, weights, d_context, workspace, d_query, d_values)
+    else:
+        _dot_backward_shard(query, values, lengths, weights, d_context, workspace, d_query, d_values, 0)
 
 
 def additive_attention_forward(
     query: np.ndarray,
-    keys: np.ndarray,
+    key_weight: np.ndarray,
     v: np.ndarray,
     values: np.ndarray,
     lengths: np.ndarray,
+    workspace: _Workspace,
     weights: np.ndarray,
     context: np.ndarray,
 ) -> None:
-    """Attend with the score ``v . tanh(query + key)`` (Bahdanau, Cho & Bengio 2015, arXiv 1409.0473, A.1.2).
+    """Attend with ``v . tanh(query + key_weight @ value)`` (Bahdanau, Cho & Bengio 2015, arXiv 1409.0473, A.1.2).
 
     Parameters
     ----------
     query : (B, A) array
-    keys : (B, T, A) array
-        ``=`` tanh(query + key), which the backward pass needs.
+    key_weight : (A, D) array
     v : (A,) array
         heads divides A.
     values, lengths, weights, context
         As in `dot_attention_forward`.
+    workspace : from `attention_workspace`
+        ``=``: keeps the tanh, which the backward pass needs.
     """
-    if query.shape[0] == 1:
-        _additive_forward_row(query, keys, v, values, lengths, weights, context, 0)
+    if workspace.steps.shape[0] > 1:
+        _additive_forward(query, key_weight, v, values, lengths, workspace, weights, context)
     else:
-        _additive_forward(query, keys, v, values, lengths, weights, context)
+        pack(key_weight.T, workspace.forward_panels, 0)
+        _additive_forward_shard(query, v, values, lengths, workspace, weights, context, 0)
 
 
 def additive_attention_backward(
-    keys: np.ndarray,
+    key_weight: np.ndarray,
     v: np.ndarray,
     values: np.ndarray,
     lengths: np.ndarray,
     weights: np.ndarray,
     d_context: np.ndarray,
+    workspace: _Workspace,
     d_query: np.ndarray,
+    d_key_weight: np.ndarray,
     d_v: np.ndarray,
     d_values: np.ndarray,
 ) -> None:
-    """Back-propagate through `additive_attention_forward`, whose arguments and weights these are.
+    """Back-propagate through `additive_attention_forward`, whose arguments and weights these are, once.
 
     Parameters
     ----------
-    keys : (B, T, A) array
-        As the forward pass left it; ``=`` the gradient of the keys, zero after the end of a sequence.
-    v, values, lengths, weights
-        As in the forward pass.
-    d_context : (B, D) array
+    key_weight, v, values, lengths, weights
+        As in the forward pass, unchanged since.
+    d_context : (B, D or more) array
+        Gradient of the context in the first D columns.
+    workspace : from `attention_workspace`
+        As the forward pass left it; the tanh in it is overwritten.
     d_query : (B, A) array
+        ``=``
+    d_key_weight : (A, D) array
         ``=``
     d_v : (A,) array
         ``=``
     d_values : (B, T, D) array
         ``=``, zero after the end of a sequence.
     """
-    d_scores, d_v_rows = np.empty_like(weights), np.empty_like(d_query)
-    _additive_backward(keys, v, values, lengths, weights, d_scores, d_context, d_query, d_v_rows, d_values)
-    _sum_rows(d_v_rows, d_v)
+    _additive_backward(key_weight, v, values, lengths, weights, d_context, workspace, d_query, d_values)
+    _sum_gradients(workspace, d_key_weight, d_v)
 
 
 @parallel_kernel
-def _dot_forward(query, values, lengths, weights, context):
-    for b in numba.prange(query.shape[0]):
-        _dot_forward_row(query, values, lengths, weights, context, np.int64(b))
+def _dot_forward(query, values, lengths, workspace, weights, context):
+    for shard in numba.prange(workspace.steps.shape[0]):
+        _dot_forward_shard(query, values, lengths, workspace, weights, context, np.int64(shard))
 
 
 @kernel
-def _dot_forward_row(query, values, lengths, weights, context, b):
-    query, weights, values = borrowed(query)[b], borrowed(weights)[b], borrowed(values)[b]
-    for head in range(weights.shape[0]):
-        _dot_products(query, values, lengths[b], head, weights)
-    _attend(weights, values, lengths[b], borrowed(context)[b])
+def _dot_forward_shard(query, values, lengths, workspace, weights, context, shard):
+    for b in range(*_sequences(workspace, shard, values)):
+        steps, alphas = borrowed(values)[b, : lengths[b]], borrowed(weights)[b]
+        _score(steps, borrowed(query)[b], alphas)
+        _attend(steps, workspace, shard, alphas, borrowed(context)[b])
 
 
 @parallel_kernel
-def _dot_backward(query, values, lengths, weights, d_scores, d_context, d_query, d_values):
-    for b in numba.prange(query.shape[0]):
-        _dot_backward_row(query, values, lengths, weights, d_scores, d_context, d_query, d_values, np.int64(b))
+def _dot_backward(query, values, lengths, weights, d_context, workspace, d_query, d_values):
+    for shard in numba.prange(workspace.steps.shape[0]):
+        _dot_backward_shard(query, values, lengths, weights, d_context, workspace, d_query, d_values, np.int64(shard))
 
 
 @kernel
-def _dot_backward_row(query, values, lengths, weights, d_scores, d_context, d_query, d_values, b):
-    query, values, d_scores = borrowed(query)[b], borrowed(values)[b], borrowed(d_scores)[b]
-    d_query, d_values = borrowed(d_query)[b], borrowed(d_values)[b]
-    _attend_backward(borrowed(weights)[b], values, lengths[b], d_scores, borrowed(d_context)[b], d_values)
-    heads = d_scores.shape[0]
-    size = query.shape[0] // heads
-    d_query[:] = 0
+def _dot_backward_shard(query, values, lengths, weights, d_context, workspace, d_query, d_values, shard):
+    size, heads = values.shape[2], weights.shape[1]
+    rows, sums = borrowed(workspace.rows)[shard], borrowed(workspace.sums)[shard]
+    for b in range(*_sequences(workspace, shard, values)):
+        length = lengths[b]
+        steps, coefficients = borrowed(values)[b, :length], borrowed(workspace.coefficients)[shard, :, :length]
+        _attend_backward(steps, borrowed(weights)[b], borrowed(d_context)[b, :size], coefficients)
+        _multiply_steps(coefficients[heads:], steps, workspace, shard, sums, False)
+        _gather_heads(sums, borrowed(d_query)[b])
+        _spread_heads(borrowed(d_context)[b, :size], rows[:heads])
+        _spread_heads(borrowed(query)[b], rows[heads:])
+        d_steps = borrowed(workspace.steps)[shard, :length]
+        product(coefficients.T, rows, d_steps, False)
+        _leave(d_steps, borrowed(d_values)[b])
+
+
+@parallel_kernel
+def _additive_forward(query, key_weight, v, values, lengths, workspace, weights, context):
+    pack(key_weight.T, workspace.forward_panels, 0)
+    for shard in numba.prange(workspace.steps.shape[0]):
+        _additive_forward_shard(query, v, values, lengths, workspace, weights, context, np.int64(shard))
+
+
+@kernel
+def _additive_forward_shard(query, v, values, lengths, workspace, weights, context, shard):
+    row = borrowed(workspace.key_rows)[shard]
+    for b in range(*_sequences(workspace, shard, values)):
+        length = lengths[b]
+        steps, keys, alphas = borrowed(values)[b, :length], borrowed(workspace.keys)[b, :length], borrowed(weights)[b]
+        _copy_line(borrowed(query)[b], row[0])
+        product(borrowed(workspace.ones)[:, :length].T, row, keys, False)
+        product(steps[:, : steps.shape[1]], borrowed(workspace.forward_panels), keys, True)
+        _tanh(keys.reshape(-1))
+        _score(keys[:, : v.shape[0]], borrowed(v), alphas)
+        _attend(steps, workspace, shard, alphas, borrowed(context)[b])
+
+
+@parallel_kernel
+def _additive_backward(key_weight, v, values, lengths, weights, d_context, workspace, d_query, d_values):
+    pack(key_weight, workspace.backward_panels, 0)
+    _spread_heads(v, workspace.v_rows)
+    for shard in numba.prange(workspace.steps.shape[0]):
+        _additive_backward_shard(values, lengths, weights, d_context, workspace, d_query, d_values, np.int64(shard))
+
+
+@kernel
+def _additive_backward_shard(values, lengths, weights, d_context, workspace, d_query, d_values, shard):
+    size, heads, attention_size = values.shape[2], weights.shape[1], d_query.shape[1]
+    rows, row = borrowed(workspace.rows)[shard, :heads], borrowed(workspace.key_rows)[shard]
+    sums, d_v = borrowed(workspace.key_sums)[shard], borrowed(workspace.d_v)[shard, 0]
+    d_v[:] = 0
+    first, last = _sequences(workspace, shard, values)
+    for b in range(first, last):
+        length = lengths[b]
+        steps, keys = borrowed(values)[b, :length], borrowed(workspace.keys)[b, :length]
+        d_tanh = borrowed(workspace.d_tanh)[shard, :length]
+        coefficients = borrowed(workspace.coefficients)[shard, :, :length]
+        _attend_backward(steps, borrowed(weights)[b], borrowed(d_context)[b, :size], coefficients)
+        d_scores = coefficients[heads:]
+        product(d_scores, keys, sums, False)
+        _add_heads(sums, d_v[:attention_size])
+        product(d_scores.T, borrowed(workspace.v_rows), d_tanh, False)
+        _differentiate_tanh(d_tanh.reshape(-1), keys.reshape(-1))
+        product(borrowed(workspace.ones)[:, :length], keys, row, False)
+        _copy_line(row[0], borrowed(d_query)[b])
+        d_keys = keys[:, :attention_size]
+        d_key_weight = borrowed(workspace.d_key_weight)[shard]
+        _multiply_steps(d_keys.T, steps, workspace, shard, d_key_weight, b > first)
+        _spread_heads(borrowed(d_context)[b, :size], rows)
+        d_steps = borrowed(workspace.steps)[shard, :length]
+        product(coefficients[:heads].T, rows, d_steps, False)
+        product(d_keys, borrowed(workspace.backward_panels), d_steps, True)
+        _leave(d_steps, borrowed(d_values)[b])
+
+
+@kernel
+def _sum_gradients(workspace, d_key_weight, d_v):
+    for row in range(workspace.d_key_weight.shape[1]):
+        sum_shards(workspace.d_key_weight, row)
+    sum_shards(workspace.d_v, 0)
+    copy(workspace.d_key_weight[0, :, : d_key_weight.shape[1]], d_key_weight)
+    _copy_line(workspace.d_v[0, 0], d_v)
+
+
+@kernel
+def _sequences(workspace, shard, values):
+    """Return the sequences of a shard: the first, and the one after the last."""
+    first = shard * workspace.shard_rows
+    return first, min(first + workspace.shard_rows, values.shape[0])
+
+
+@kernel
+def _score(steps, vector, scores):
+    """``scores[head, t] = vector . steps[t]`` over the features of a head."""
+    heads = scores.shape[0]
+    size = vector.shape[0] // heads
     for head in range(heads):
         first, last = head * size, (head + 1) * size
-        for t in range(lengths[b]):
-            _add_scaled(d_scores[head, t], values[t, first:last], d_query[first:last])
-            _add_scaled(d_scores[head, t], query[first:last], d_values[t, first:last])
-
-
-@parallel_kernel
-def _additive_forward(query, keys, v, values, lengths, weights, context):
-    for b in numba.prange(query.shape[0]):
-        _additive_forward_row(query, keys, v, values, lengths, weights, context, np.int64(b))
+        dot_rows(steps[:, first:last], vector[first:last], scores[head])
 
 
 @kernel
-def _additive_forward_row(query, keys, v, values, lengths, weights, context, b):
-    query, keys, weights = borrowed(query)[b], borrowed(keys)[b], borrowed(weights)[b]
-    for t in range(lengths[b]):
-        _add_and_tanh(query, keys[t])
+def _attend(steps, workspace, shard, weights, context):
+    """Turn the scores (heads, T) of one sequence into weights, and add up its steps (length, D) with them."""
+    length, sums = steps.shape[0], borrowed(workspace.sums)[shard]
     for head in range(weights.shape[0]):
-        _dot_products(borrowed(v), keys, lengths[b], head, weights)
-    _attend(weights, borrowed(values)[b], lengths[b], borrowed(context)[b])
-
-
-@kernel
-def _add_and_tanh(query, key):
-    for j in range(key.shape[0]):
-        key[j] = tanh(query[j] + key[j])
-
-
-@parallel_kernel
-def _additive_backward(keys, v, values, lengths, weights, d_scores, d_context, d_query, d_v_rows, d_values):
-    for b in numba.prange(keys.shape[0]):
-        _additive_backward_row(
-            keys, v, values, lengths, weights, d_scores, d_context, d_query, d_v_rows, d_values, np.int64(b)
-        )
-
-
-@kernel
-def _additive_backward_row(keys, v, values, lengths, weights, d_scores, d_context, d_query, d_v_rows, d_values, b):
-    keys, v, d_scores = borrowed(keys)[b], borrowed(v), borrowed(d_scores)[b]
-    d_query, d_v = borrowed(d_query)[b], borrowed(d_v_rows)[b]
-    _attend_backward(
-        borrowed(weights)[b], borrowed(values)[b], lengths[b], d_scores, borrowed(d_context)[b], borrowed(d_values)[b]
-    )
-    heads = d_scores.shape[0]
-    size = v.shape[0] // heads
-    d_query[:], d_v[:], keys[lengths[b] :] = 0, 0, 0
-    for head in range(heads):
-        first, last = head * size, (head + 1) * size
-        for t in range(lengths[b]):
-            key = keys[t, first:last]
-            _add_scaled(d_scores[head, t], key, d_v[first:last])
-            _tanh_layer_gradient(d_scores[head, t], v[first:last], key)
-            _add_scaled(v.dtype.type(1), key, d_query[first:last])
-
-
-@kernel
-def _tanh_layer_gradient(d_score, v, hidden):
-    """Turn tanh's values into the gradients of what it was taken of, in place."""
-    for j in range(hidden.shape[0]):
-        hidden[j] = d_score * v[j] * tanh_derivative(hidden[j])
-
-
-@kernel
-def _attend(weights, values, length, context):
-    """Turn the scores (heads, T) of one sequence into weights, and add up its values (T, D) with them."""
-    heads = weights.shape[0]
-    size = values.shape[1] // heads
-    context[:] = 0
-    for head in range(heads):
         _softmax(weights[head], length)
-        first, last = head * size, (head + 1) * size
-        for t in range(length):
-            _add_scaled(weights[head, t], values[t, first:last], context[first:last])
+    _multiply_steps(weights[:, :length], steps, workspace, shard, sums, False)
+    _gather_heads(sums, context[: steps.shape[1]])
 
 
 @kernel
@@ -240,9 +353,10 @@ def _softmax(scores, length):
     greatest = scores[0]
     for t in range(1, length):
         greatest = max(greatest, scores[t])
+    for t in range(length):
+        scores[t] = exponential(scores[t] - greatest)
     total = scores.dtype.type(0)
     for t in range(length):
-        scores[t] = math.exp(scores[t] - greatest)
         total += scores[t]
     for t in range(length):
         scores[t] /= total
@@ -250,84 +364,89 @@ def _softmax(scores, length):
 
 
 @kernel
-def _attend_backward(weights, values, length, d_scores, d_context, d_values):
-    """Write the gradients of the scores (heads, T) and, as far as they come through the mean, of the values."""
-    heads = weights.shape[0]
-    size = values.shape[1] // heads
-    d_values[length:] = 0
+def _attend_backward(steps, weights, d_context, coefficients):
+    """Write the weights, then the gradients of the scores, of the true steps, (2 * heads, length)."""
+    heads, length = weights.shape[0], steps.shape[0]
+    d_scores = coefficients[heads:]
+    _score(steps, d_context, d_scores)
     for head in range(heads):
-        _dot_products(d_context, values, length, head, d_scores)
         mean = weights.dtype.type(0)
         for t in range(length):
             mean = multiply_add(weights[head, t], d_scores[head, t], mean)
-        first, last = head * size, (head + 1) * size
         for t in range(length):
+            coefficients[head, t] = weights[head, t]
             d_scores[head, t] = weights[head, t] * (d_scores[head, t] - mean)
-            _scale(weights[head, t], d_context[first:last], d_values[t, first:last])
 
 
 @kernel
-def _scale(factor, source, destination):
-    """``destination = factor * source`` for one-dimensional arrays."""
-    for j in range(source.shape[0]):
-        destination[j] = factor * source[j]
+def _multiply_steps(a, steps, workspace, shard, c, accumulate):
+    """``c = a @ steps``, or ``+=``, for steps (length, D) that become whole panels first, where they are not."""
+    wide = borrowed(workspace.steps)[shard, : steps.shape[0]]
+    if steps.shape[1] == wide.shape[1]:
+        product(a, steps, c, accumulate)
+        return
+    for t in range(wide.shape[0]):
+        _copy_line(steps[t], wide[t])
+        wide[t, steps.shape[1] :] = 0
+    product(a, wide, c, accumulate)
 
 
 @kernel
-def _add_scaled(factor, source, destination):
-    """``destination += factor * source`` for one-dimensional arrays."""
-    for j in range(source.shape[0]):
-        destination[j] = multiply_add(factor, source[j], destination[j])
+def _leave(d_steps, d_values):
+    """Write the gradient of one sequence's values (T, D), zero after its end.
 
-
-@kernel
-def _dot_products(vector, steps, length, head, products):
-    """``products[head, t] = vector . steps[t]`` over the features of a head.
-
-    A sum has to wait for each of its terms, so those of eight steps are formed side by side.
+    A product writes its rows in pieces. Memory that is not in cache wants to be written from end to end, so a product
+    writes to memory that is, and this is a copy.
     """
-    zero = products.dtype.type(0)
-    size = vector.shape[0] // products.shape[0]
-    first, last = head * size, (head + 1) * size
-    whole = length - length % 8
-    for t in range(0, whole, 8):
-        part = vector[first:last]
-        y0, y1, y2, y3 = (
-            steps[t, first:last],
-            steps[t + 1, first:last],
-            steps[t + 2, first:last],
-            steps[t + 3, first:last],
-        )
-        y4, y5, y6, y7 = (
-            steps[t + 4, first:last],
-            steps[t + 5, first:last],
-            steps[t + 6, first:last],
-            steps[t + 7, first:last],
-        )
-        s0, s1, s2, s3, s4, s5, s6, s7 = zero, zero, zero, zero, zero, zero, zero, zero
-        for j in range(size):
-            s0 = multiply_add(part[j], y0[j], s0)
-            s1 = multiply_add(part[j], y1[j], s1)
-            s2 = multiply_add(part[j], y2[j], s2)
-            s3 = multiply_add(part[j], y3[j], s3)
-            s4 = multiply_add(part[j], y4[j], s4)
-            s5 = multiply_add(part[j], y5[j], s5)
-            s6 = multiply_add(part[j], y6[j], s6)
-            s7 = multiply_add(part[j], y7[j], s7)
-        for k, product in enumerate((s0, s1, s2, s3, s4, s5, s6, s7)):
-            products[head, t + k] = product
-    for t in range(whole, length):
-        total = zero
-        part, y = vector[first:last], steps[t, first:last]
-        for j in range(size):
-            total = multiply_add(part[j], y[j], total)
-        products[head, t] = total
+    for t in range(d_steps.shape[0]):
+        _copy_line(d_steps[t], d_values[t])
+    d_values[d_steps.shape[0] :] = 0
 
 
 @kernel
-def _sum_rows(rows, total):
-    for j in range(total.shape[0]):
-        total[j] = 0
-    for b in range(rows.shape[0]):
-        for j in range(total.shape[0]):
-            total[j] += rows[b, j]
+def _spread_heads(vector, rows):
+    """Put each head's features of `vector` into a row of its own, zeros in the columns of other heads."""
+    heads = rows.shape[0]
+    size = vector.shape[0] // heads
+    for head in range(heads):
+        rows[head] = 0
+        for j in range(head * size, (head + 1) * size):
+            rows[head, j] = vector[j]
+
+
+@kernel
+def _gather_heads(rows, vector):
+    """Undo `_spread_heads`: of each row, take the columns of its head."""
+    size = vector.shape[0] // rows.shape[0]
+    for head in range(rows.shape[0]):
+        for j in range(head * size, (head + 1) * size):
+            vector[j] = rows[head, j]
+
+
+@kernel
+def _add_heads(rows, vector):
+    """Like `_gather_heads`, ``+=``."""
+    size = vector.shape[0] // rows.shape[0]
+    for head in range(rows.shape[0]):
+        for j in range(head * size, (head + 1) * size):
+            vector[j] += rows[head, j]
+
+
+@kernel
+def _copy_line(source, destination):
+    """``destination = source`` as far as both go."""
+    for j in range(min(source.shape[0], destination.shape[0])):
+        destination[j] = source[j]
+
+
+@kernel
+def _tanh(line):
+    for n in range(line.shape[0]):
+        line[n] = tanh(line[n])
+
+
+@kernel
+def _differentiate_tanh(gradient, line):
+    """Turn tanh's values into the gradients of what it was taken of, in place."""
+    for n in range(line.shape[0]):
+        line[n] = gradient[n] * tanh_derivative(line[n])

@@ -2,11 +2,38 @@
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 
-from kernels.cpu.compilation import kernel
+from kernels.cpu.borrow import borrowed
+from kernels.cpu.compilation import kernel, parallel_kernel
 
-__all__ = ["copy_steps"]
+__all__ = ["copy_columns", "copy_steps"]
+
+
+# Numbers to copy below which waking another thread would take longer than the work.
+_WORTH_THREADS = 1 << 16
+
+
+def copy_columns(
+    source: np.ndarray,
+    source_column: int,
+    destination: np.ndarray,
+    destination_column: int,
+    columns: int,
+    accumulate: bool,
+) -> None:
+    """Copy some columns of every row.
+
+    Parameters
+    ----------
+    source, destination : (rows, columns or more) arrays
+        `destination` is written from `destination_column` on: ``=`` where `accumulate` is False, ``+=`` where it is
+        True.
+    source_column, destination_column, columns : int
+    accumulate : bool
+    """
+    _copy_columns(source, source_column, destination, destination_column, columns, accumulate)
 
 
 def copy_steps(
@@ -31,18 +58,61 @@ def copy_steps(
         True length of each sequence.
     reverse, accumulate : bool
     """
-    _copy_steps(source, source_column, destination, destination_column, columns, lengths, reverse, accumulate)
+    if source.shape[0] * source.shape[1] * columns > _WORTH_THREADS:
+        _copy_in_parallel(source, source_column, destination, destination_column, columns, lengths, reverse, accumulate)
+        return
+    _copy_sequences(
+        source, source_column, destination, destination_column, columns, lengths, reverse, accumulate,
+        0, source.shape[0],
+    )  # fmt: skip
+
+
+@parallel_kernel
+def _copy_in_parallel(source, source_column, destination, destination_column, columns, lengths, reverse, accumulate):
+    for b in numba.prange(source.shape[0]):
+        _copy_sequences(
+            source, source_column, destination, destination_column, columns, lengths, reverse, accumulate,
+            np.int64(b), np.int64(b + 1),
+        )  # fmt: skip
 
 
 @kernel
-def _copy_steps(source, source_column, destination, destination_column, columns, lengths, reverse, accumulate):
-    for b in range(source.shape[0]):
+def _copy_sequences(
+    source, source_column, destination, destination_column, columns, lengths, reverse, accumulate, first, last
+):
+    source, destination = borrowed(source), borrowed(destination)
+    for b in range(first, last):
+        length = lengths[b]
         for t in range(source.shape[1]):
             target = destination[b, t, destination_column : destination_column + columns]
-            if t < lengths[b]:
-                step = source[b, lengths[b] - 1 - t if reverse else t, source_column : source_column + columns]
-                for j in range(columns):
-                    target[j] = target[j] + step[j] if accumulate else step[j]
+            if t < length:
+                step = source[b, length - 1 - t if reverse else t, source_column : source_column + columns]
+                if accumulate:
+                    _add(step, target)
+                else:
+                    _copy(step, target)
             elif not accumulate:
-                for j in range(columns):
-                    target[j] = 0
+                target[:] = 0
+
+
+@kernel
+def _copy(source, destination):
+    for j in range(source.shape[0]):
+        destination[j] = source[j]
+
+
+@kernel
+def _add(source, destination):
+    for j in range(source.shape[0]):
+        destination[j] += source[j]
+
+
+@kernel
+def _copy_columns(source, source_column, destination, destination_column, columns, accumulate):
+    for row in range(source.shape[0]):
+        given = source[row, source_column : source_column + columns]
+        target = destination[row, destination_column : destination_column + columns]
+        if accumulate:
+            _add(given, target)
+        else:
+            _copy(given, target)

@@ -6,10 +6,11 @@ Under ``NUMBA_ENABLE_CUDASIM=1`` the kernels run in numba-cuda's simulator, slow
 from __future__ import annotations
 
 from kernels.cuda.activation import tanh_backward, tanh_forward
-from kernels.cuda.arrays import as_array, copy_into, ones, to_host, zeros
+from kernels.cuda.arrays import as_array, copy_into, empty, ones, to_host, zeros
 from kernels.cuda.attention import (
     additive_attention_backward,
     additive_attention_forward,
+    attention_workspace,
     dot_attention_backward,
     dot_attention_forward,
 )
@@ -30,7 +31,7 @@ from kernels.cuda.lstm import LSTMWeights, lstm_backward, lstm_forward, lstm_gat
 from kernels.cuda.optim import adam_step, clip_gradient_norm
 from kernels.cuda.reduction import to_floats
 from kernels.cuda.softmax import softmax_cross_entropy, softmax_workspace
-from kernels.cuda.steps import copy_steps
+from kernels.cuda.steps import copy_columns, copy_steps
 from kernels.cuda.window_training import train_windows
 
 __all__ = [
@@ -42,7 +43,9 @@ __all__ = [
     "additive_attention_backward",
     "additive_attention_forward",
     "as_array",
+    "attention_workspace",
     "clip_gradient_norm",
+    "copy_columns",
     "copy_into",
     "copy_steps",
     "crf_log_partition",
@@ -56,6 +59,7 @@ __all__ = [
     "dropout",
     "embedding_backward",
     "embedding_forward",
+    "empty",
     "gather_windows",
     "generate_tokens",
     "generation_workspace",

@@ -9,12 +9,17 @@ from numba import cuda
 
 from kernels.cuda.launch import launch
 
-__all__ = ["as_array", "copy_array", "copy_into", "ones", "to_host", "zeros"]
+__all__ = ["as_array", "copy_array", "copy_into", "empty", "ones", "to_host", "zeros"]
 
 
 def zeros(shape: tuple[int, ...], dtype: str) -> Any:
     """Return an array of zeros where this backend computes."""
     return _filled(shape, dtype, 0)
+
+
+def empty(shape: tuple[int, ...], dtype: str) -> Any:
+    """Return an array where this backend computes, for a kernel that writes all of it."""
+    return cuda.device_array(shape, dtype)
 
 
 def ones(shape: tuple[int, ...], dtype: str) -> Any:

@@ -3,29 +3,59 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 from numba import cuda
 
 from kernels.cuda.launch import launch
+from kernels.cuda.linear import LinearWeights, linear_forward, linear_workspace
 from kernels.scalar import tanh, tanh_derivative
 
 __all__ = [
     "additive_attention_backward",
     "additive_attention_forward",
+    "attention_workspace",
     "dot_attention_backward",
     "dot_attention_forward",
 ]
 
 
-def dot_attention_forward(query: Any, values: Any, lengths: Any, weights: Any, context: Any) -> None:
+class _Workspace(NamedTuple):
+    keys: Any  # (B, T, A): tanh(query + key), then its gradient
+    key_layer: Any  # of the linear layer that makes the keys
+    no_bias: Any  # (A,) zeros
+
+
+def attention_workspace(
+    batch_size: int, seq_len: int, size: int, heads: int, dtype: str, attention_size: int = 0
+) -> _Workspace:
+    """Allocate what attention needs; arguments as `kernels.cpu.attention.attention_workspace`."""
+    attention_size = max(attention_size, 1)  # there is no array of no elements on a GPU
+    return _Workspace(
+        keys=cuda.device_array((batch_size, seq_len, attention_size), dtype),
+        key_layer=linear_workspace(batch_size * seq_len, size, attention_size, dtype),
+        no_bias=cuda.to_device(np.zeros(attention_size, dtype)),
+    )
+
+
+def dot_attention_forward(
+    query: Any, values: Any, lengths: Any, workspace: _Workspace, weights: Any, context: Any
+) -> None:
     """Attend with the score ``query . value``; arguments as `kernels.cpu.attention.dot_attention_forward`."""
     launch(_query_scores, _scores_shape(weights), query, values, lengths, weights)
     _attend(values, lengths, weights, context)
 
 
 def dot_attention_backward(
-    query: Any, values: Any, lengths: Any, weights: Any, d_context: Any, d_query: Any, d_values: Any
+    query: Any,
+    values: Any,
+    lengths: Any,
+    weights: Any,
+    d_context: Any,
+    workspace: _Workspace,
+    d_query: Any,
+    d_values: Any,
 ) -> None:
     """Back-propagate; arguments as `kernels.cpu.attention.dot_attention_backward`."""
     d_scores = _attend_backward(values, lengths, weights, d_context, d_values)
@@ -33,30 +63,48 @@ def dot_attention_backward(
 
 
 def additive_attention_forward(
-    query: Any, keys: Any, v: Any, values: Any, lengths: Any, weights: Any, context: Any
+    query: Any,
+    key_weight: Any,
+    v: Any,
+    values: Any,
+    lengths: Any,
+    workspace: _Workspace,
+    weights: Any,
+    context: Any,
 ) -> None:
-    """Attend with the score ``v . tanh(query + key)``; as `kernels.cpu.attention.additive_attention_forward`."""
-    launch(_add_query, query.shape, query, keys, lengths)
-    launch(_additive_scores, _scores_shape(weights), v, keys, lengths, weights)
+    """Attend with ``v . tanh(query + key)``; as `kernels.cpu.attention.additive_attention_forward`."""
+    layer = LinearWeights(key_weight, workspace.no_bias)
+    linear_forward(layer, _as_rows(values), workspace.key_layer, _as_rows(workspace.keys))
+    launch(_add_query, query.shape, query, workspace.keys, lengths)
+    launch(_additive_scores, _scores_shape(weights), v, workspace.keys, lengths, weights)
     _attend(values, lengths, weights, context)
 
 
 def additive_attention_backward(
-    keys: Any,
+    key_weight: Any,
     v: Any,
     values: Any,
     lengths: Any,
     weights: Any,
     d_context: Any,
+    workspace: _Workspace,
     d_query: Any,
+    d_key_weight: Any,
     d_v: Any,
     d_values: Any,
 ) -> None:
     """Back-propagate; arguments as `kernels.cpu.attention.additive_attention_backward`."""
+    keys = workspace.keys
     d_scores = _attend_backward(values, lengths, weights, d_context, d_values)
     d_v_rows = cuda.device_array(d_query.shape, d_query.dtype)
     launch(_additive_scores_backward, d_query.shape, v, keys, lengths, d_scores, d_query, d_v_rows)
     launch(_sum_rows, d_v.shape[0], d_v_rows, d_v)
+    launch(_key_weight_gradient, d_key_weight.shape, values, keys, lengths, d_key_weight)
+    launch(_add_key_gradient, (values.shape[0] * values.shape[1], values.shape[2]), key_weight, keys, lengths, d_values)
+
+
+def _as_rows(array: Any) -> Any:
+    return array.reshape(array.shape[0] * array.shape[1], array.shape[2])
 
 
 def _scores_shape(weights: Any) -> tuple[int, int]:
@@ -65,14 +113,14 @@ def _scores_shape(weights: Any) -> tuple[int, int]:
 
 def _attend(values: Any, lengths: Any, weights: Any, context: Any) -> None:
     launch(_softmax, weights.shape[0] * weights.shape[1], lengths, weights)
-    launch(_weighted_sum, context.shape, values, lengths, weights, context)
+    launch(_weighted_sum, (values.shape[0], values.shape[2]), values, lengths, weights, context)
 
 
 def _attend_backward(values: Any, lengths: Any, weights: Any, d_context: Any, d_values: Any) -> Any:
     d_scores = cuda.device_array(weights.shape, weights.dtype)
     launch(_query_scores, _scores_shape(weights), d_context, values, lengths, d_scores)
     launch(_softmax_backward, weights.shape[0] * weights.shape[1], lengths, weights, d_scores)
-    launch(_weighted_sum_backward, d_context.shape, weights, d_context, d_values)
+    launch(_weighted_sum_backward, (values.shape[0], values.shape[2]), weights, d_context, d_values)
     return d_scores
 
 
@@ -83,7 +131,7 @@ def _query_scores(query, values, lengths, scores):
     heads = scores.shape[1]
     b, head = row // heads, row % heads
     if b < scores.shape[0] and t < lengths[b]:
-        size = query.shape[1] // heads
+        size = values.shape[2] // heads
         total = scores.dtype.type(0)
         for j in range(head * size, (head + 1) * size):
             total += query[b, j] * values[b, t, j]
@@ -142,6 +190,29 @@ def _additive_scores_backward(v, keys, lengths, d_scores, d_query, d_v_rows):
 
 
 @cuda.jit
+def _key_weight_gradient(values, d_keys, lengths, d_key_weight):
+    j, a = cuda.grid(2)
+    if a < d_key_weight.shape[0] and j < d_key_weight.shape[1]:
+        total = d_key_weight.dtype.type(0)
+        for b in range(values.shape[0]):
+            for t in range(lengths[b]):
+                total += d_keys[b, t, a] * values[b, t, j]
+        d_key_weight[a, j] = total
+
+
+@cuda.jit
+def _add_key_gradient(key_weight, d_keys, lengths, d_values):
+    """``d_values += d_keys @ key_weight``."""
+    j, row = cuda.grid(2)
+    b, t = row // d_values.shape[1], row % d_values.shape[1]
+    if b < d_values.shape[0] and j < d_values.shape[2] and t < lengths[b]:
+        total = d_values[b, t, j]
+        for a in range(key_weight.shape[0]):
+            total += d_keys[b, t, a] * key_weight[a, j]
+        d_values[b, t, j] = total
+
+
+@cuda.jit
 def _softmax(lengths, scores):
     row = cuda.grid(1)
     heads = scores.shape[1]
@@ -177,8 +248,8 @@ def _softmax_backward(lengths, weights, gradient):
 @cuda.jit
 def _weighted_sum(values, lengths, weights, context):
     j, b = cuda.grid(2)
-    if b < context.shape[0] and j < context.shape[1]:
-        head = j // (context.shape[1] // weights.shape[1])
+    if b < values.shape[0] and j < values.shape[2]:
+        head = j // (values.shape[2] // weights.shape[1])
         total = context.dtype.type(0)
         for t in range(lengths[b]):
             total += weights[b, head, t] * values[b, t, j]
@@ -188,8 +259,8 @@ def _weighted_sum(values, lengths, weights, context):
 @cuda.jit
 def _weighted_sum_backward(weights, d_context, d_values):
     j, b = cuda.grid(2)
-    if b < d_context.shape[0] and j < d_context.shape[1]:
-        head = j // (d_context.shape[1] // weights.shape[1])
+    if b < d_values.shape[0] and j < d_values.shape[2]:
+        head = j // (d_values.shape[2] // weights.shape[1])
         for t in range(d_values.shape[1]):
             d_values[b, t, j] = weights[b, head, t] * d_context[b, j]
 

@@ -8,7 +8,17 @@ from numba import cuda
 
 from kernels.cuda.launch import launch
 
-__all__ = ["copy_steps"]
+__all__ = ["copy_columns", "copy_steps"]
+
+
+def copy_columns(
+    source: Any, source_column: int, destination: Any, destination_column: int, columns: int, accumulate: bool
+) -> None:
+    """Copy some columns of every row; arguments as `kernels.cpu.steps.copy_columns`."""
+    launch(
+        _copy_columns, (source.shape[0], columns), source, source_column, destination, destination_column, columns,
+        accumulate,
+    )  # fmt: skip
 
 
 def copy_steps(
@@ -40,3 +50,13 @@ def _copy_steps(source, source_column, destination, destination_column, columns,
         if accumulate:
             value += destination[b, t, destination_column + j]
         destination[b, t, destination_column + j] = value
+
+
+@cuda.jit
+def _copy_columns(source, source_column, destination, destination_column, columns, accumulate):
+    j, row = cuda.grid(2)
+    if row < source.shape[0] and j < columns:
+        value = source[row, source_column + j]
+        if accumulate:
+            value += destination[row, destination_column + j]
+        destination[row, destination_column + j] = value

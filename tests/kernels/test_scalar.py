@@ -95,3 +95,27 @@ def test_log_add_exp(dtype):
     assert np.isnan(log_add_exp(dtype(np.nan), dtype(1)))
     assert np.isnan(log_add_exp(dtype(1), dtype(np.nan)))
     assert log_add_exp.nopython_signatures[0].return_type == numba.from_dtype(np.dtype(dtype))
+
+
+@numba.njit(error_model="numpy")
+def exponential_of_each(x):
+    y = np.empty_like(x)
+    for n in range(x.shape[0]):
+        y[n] = scalar.exponential(x[n])
+    return y
+
+
+def test_exponential_in_float32_is_within_a_few_units_of_the_last_place():
+    x = np.linspace(-87.3, 88.7, 200_001, dtype=np.float32)
+    assert np.abs(exponential_of_each(x) / np.exp(x.astype(np.float64)) - 1).max() < 2e-7
+
+
+def test_exponential_in_float32_at_its_ends():
+    x = np.array([0, -np.inf, -104, -103, np.inf, 88.73, np.nan] * 5, np.float32)
+    expected = np.array([1, 0, 0, np.exp(-103.0), np.inf, np.inf, np.nan] * 5)
+    np.testing.assert_allclose(exponential_of_each(x), expected, rtol=0.3, atol=0)
+
+
+def test_exponential_in_float64_is_the_c_library():
+    x = np.linspace(-700, 700, 1001)
+    np.testing.assert_allclose(exponential_of_each(x), np.exp(x), rtol=1e-15, atol=0)
