@@ -37,7 +37,7 @@ ENVIRONMENT = {
     "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",  # Prefect's own choice is pickle
     # Slots are leased; leases in memory, Prefect's own choice, are held for ever once the server has restarted.
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
-    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # by which `flows.automations` finds runs whose machine is gone
+    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # by which `flows.watch` finds runs whose machine is gone
     "PREFECT_TASKS_DEFAULT_RETRY_DELAY_SECONDS": "10",
     # Errors reach the terminal as one sentence of ours; the log of the run, on the server, has all of it.
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
@@ -87,7 +87,7 @@ class Server:
 
     def __init__(self, workspace: Workspace, host: str = LOCALHOST, port: int = 0, *, dashboard: bool = False) -> None:
         self.workspace, self.host, self.dashboard = workspace, host, dashboard
-        self.port = port or _free_port(host)
+        self.port = port or free_port(host)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -215,8 +215,11 @@ def _is_free(host: str, port: int) -> bool:
     return False
 
 
-def _free_port(host: str) -> int:
-    # Below the range from which the system gives out ports, so that none is taken before the server listens.
+def free_port(host: str) -> int:
+    """Return a port that nothing listens on.
+
+    It is below the range from which the system gives out ports, so that none is taken before the server listens.
+    """
     while True:
         port = 20_000 + secrets.randbelow(10_000)
         if _is_free(host, port):
