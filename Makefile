@@ -13,7 +13,7 @@ help:
 	@echo "make dashboard   serve the dashboard on http://127.0.0.1:4200 and run what gatecast.toml says (ARGS='--port 4201')"
 	@echo "make test        run the tests"
 	@echo "make test-peers  compare with torch, pytorch-crf and ONNX Runtime, in an environment of their own"
-	@echo "make test-services  run the tests that need a server, PostgreSQL or a browser"
+	@echo "make test-services  run the tests that need a server, PostgreSQL, a browser or Ray, about five minutes"
 	@echo "make bench       measure speed beside torch, ONNX Runtime and neuralforecast (ARGS='--quick' for a minute's worth)"
 	@echo "make lint        ruff, mypy, import-linter"
 

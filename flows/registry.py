@@ -14,7 +14,7 @@ import fcntl
 import json
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -238,6 +238,23 @@ class Registry:
         if not isinstance(version, str) or not VERSION.fullmatch(version):
             raise InputError(f"{pointer} names no version; remove it and retrain to choose a champion anew.")
         return version
+
+    def without_comparison(self, version: str) -> Decision | None:
+        """Return what is decided about a version that meets no other champion; None where it does."""
+        champion = self.champion()
+        if champion is None:
+            return Decision(version, None, True, f"{version} is the first version of {self.name}.", version)
+        if champion == version:
+            return Decision(version, champion, False, f"{version} is the champion already.", version)
+        return None
+
+    def settle(self, decide: Callable[[], Decision]) -> Decision:
+        """Let `decide` say who is the champion, and record it; nobody else decides meanwhile."""
+        with self.locked():
+            decision = decide()
+            if decision.champion != decision.version:
+                self.record(decision)
+        return decision
 
     def record(self, decision: Decision) -> None:
         """Keep a decision, and let ``champion.json`` name its winner."""

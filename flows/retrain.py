@@ -51,6 +51,7 @@ from flows.registry import Registry
 from flows.runs import WhenBusy
 from flows.settings import GateSettings, RetrainSettings, Workspace
 from flows.targets import DISPLAYS, series_frame, target_of
+from flows.versions import outcome
 from lstm import load
 from lstm.config import ForecasterSettings
 from lstm.forecaster import Forecaster
@@ -237,14 +238,13 @@ def promote(
     """Make the version champion if it passes the gate, which compares it with the champion on the same test rows."""
     versions = Registry(Path(registry))
     rows, _ = read_parquet(Path(predictions))
-    with versions.locked():
-        decision = promotion.decide(versions, version, rows, read_ingested(Path(bars)), settings, gate)
-        if decision.champion != version:
-            versions.record(decision)
+    decision = versions.settle(
+        lambda: promotion.decide(versions, version, rows, read_ingested(Path(bars)), settings, gate)
+    )
     present = get_transaction()
     if present is not None and decision.winner != decision.champion:
         present.set("promotion", {"registry": registry, "winner": decision.winner, "former": decision.champion})
-    return {"champion": versions.champion(), "promoted": decision.promoted, "summary": decision.reason}
+    return outcome(versions, decision)
 
 
 @promote.on_rollback

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 SETTINGS_FILE = Path("gatecast.toml")
 POLL_SECONDS = 1.0
-SWEEP_SECONDS = 20.0
+SWEEP_SECONDS = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -49,14 +49,14 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
 
 
 @pytest.fixture(scope="session")
-def trained(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workspace, dict[str, Any]]]:
+def trained(server: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, dict[str, Any]]:
     """A workspace after one small retrain, and what it returned; tests must not change it."""
     from flows.retrain import retrain
 
     root = tmp_path_factory.mktemp("trained")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GATECAST_HOME", str(root))
-        yield Workspace(root), retrain(small_settings())
+        return Workspace(root), retrain(small_settings())
 
 
 @pytest.fixture

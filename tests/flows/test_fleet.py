@@ -223,14 +223,19 @@ def test_wrong_input_is_one_sentence(workspace: Workspace, tmp_path: Path, argum
     assert not workspace.root.exists()
 
 
-def test_a_program_ends_although_a_killed_process_took_the_lock_of_the_queue_along() -> None:
+def test_a_program_ends_although_a_process_of_its_pool_was_killed() -> None:
     program = (
+        "import os, signal\n"
+        "from concurrent.futures import BrokenExecutor\n"
         "from flows.runners import task_runner\n"
         "from flows.settings import FleetSettings\n"
-        "with task_runner(FleetSettings(runner='processes', workers=1)) as runner:\n"
-        "    runner._subprocess_message_queue._wlock.acquire()\n"
-        "print('ended')\n"
+        "if __name__ == '__main__':\n"
+        "    with task_runner(FleetSettings(runner='processes', workers=1)) as (_, pool):\n"
+        "        pid = pool.submit(os.getpid).result()\n"
+        "        left = pool.submit(signal.pause)\n"
+        "        os.kill(pid, signal.SIGKILL)\n"
+        "        print(isinstance(left.exception(), BrokenExecutor))\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
-    assert done.stdout.strip() == "ended", done.stderr
+    assert done.stdout.strip() == "True", done.stderr
     assert done.returncode == 0

@@ -21,11 +21,11 @@ SMALL = "--symbols sp500 --lookback 8 --hidden-size 4 --epochs 1".split()  # noq
 @pytest.fixture(autouse=True)
 def alone(served: Served) -> None:
     """Let each test begin with a server and no run."""
-    if set(served.children()) != {"server"}:
+    at_work = {"flow_runs": {"state": {"type": {"any_": ["PENDING", "RUNNING", "CANCELLING"]}}}}
+    if served.process.poll() is not None or served.api("flow_runs/filter", at_work):
         served.kill()
         served.start()
-    at_work = {"flow_runs": {"state": {"type": {"any_": ["PENDING", "RUNNING", "CANCELLING"]}}}}
-    wait_for(lambda: not served.api("flow_runs/filter", at_work))
+    wait_for(lambda: set(served.children()) == {"server"} and not served.api("flow_runs/filter", at_work))
 
 
 def test_a_served_deployment_runs_on_demand_with_settings_of_its_own(served: Served) -> None:
