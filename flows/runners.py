@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import multiprocessing
 import os
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
@@ -44,7 +45,7 @@ def task_runner(settings: FleetSettings) -> Iterator[tuple[TaskRunner[Any], Exec
     require_runner(runner)
     if runner == "processes":
         # Forking after a parallel region would hang; a spawned process starts anew.
-        pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
+        pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _end_with_parent)
         try:
             made = ThreadPoolTaskRunner(max_workers=TASKS_PER_PROCESS * workers)
             with made:
@@ -60,6 +61,18 @@ def task_runner(settings: FleetSettings) -> Iterator[tuple[TaskRunner[Any], Exec
         made = _ray(workers, settings.cluster)
     with made:
         yield made, None
+
+
+def _end_with_parent() -> None:
+    """Let this process of a pool end when the one that started it is killed, and not wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def end() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=end, daemon=True).start()
 
 
 def require_runner(runner: str) -> None:
