@@ -31,6 +31,7 @@ from flows.orchestration import (
     create_progress_artifact,
     create_table_artifact,
     flow,
+    run_name,
     task,
     update_progress_artifact,
 )
@@ -46,7 +47,9 @@ ROWS = 200
 WHOLE_FILES = ("sample", "csv", "parquet")
 
 
-@flow(name="fleet")
+@flow(
+    name="fleet", flow_run_name=run_name(lambda given: FleetSettings.model_validate(given["settings"]).retrain.subject)
+)
 def fleet(settings: FleetSettings = DEFAULTS, force: bool = False) -> dict[str, Any]:
     """Train a model for each group of series, side by side, and go on when some fail.
 

@@ -17,7 +17,6 @@ that the page of every run shows what became of it.
 from __future__ import annotations
 
 import math
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,10 +37,10 @@ from flows.orchestration import (
     code_version,
     digest,
     flow,
-    flow_parameters,
     get_transaction,
     hashes,
     is_retry,
+    run_name,
     task,
     transaction,
 )
@@ -59,13 +58,7 @@ from lstm.forecaster import Forecaster
 DEFAULTS = RetrainSettings()
 
 
-def run_name() -> str:
-    """Return the name of a run, for people: its model, as far as it is known, and the time."""
-    settings = RetrainSettings.model_validate(flow_parameters()["settings"])
-    return f"{settings.name or settings.data.origin} {datetime.now().astimezone():%Y-%m-%d %H:%M}"
-
-
-@flow(name="retrain", flow_run_name=run_name)
+@flow(name="retrain", flow_run_name=run_name(lambda given: RetrainSettings.model_validate(given["settings"]).subject))
 def retrain(
     settings: RetrainSettings = DEFAULTS, resume: bool = False, force: bool = False, when_busy: WhenBusy = "wait"
 ) -> dict[str, Any]:

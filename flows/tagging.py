@@ -16,7 +16,7 @@ from data.store import atomic_directory, atomic_file, read_json, sha256_file, wr
 from data.tagging import TaggedText, has_chunks, read_conll, write_conll
 from data.words import read_vectors
 from flows import tagging_report
-from flows.orchestration import Output, Steps, cancelled, code_version, digest, flow, hashes, is_retry, task
+from flows.orchestration import Output, Steps, cancelled, code_version, digest, flow, hashes, is_retry, run_name, task
 from flows.progress import TrainingProgress
 from flows.registry import Decision, Registry, choose_champion
 from flows.runs import WhenBusy
@@ -32,7 +32,10 @@ NAIVE = "most_frequent_tags.json"
 PARTS = ("train", "dev", "test")
 
 
-@flow(name="train tagger")
+@flow(
+    name="train tagger",
+    flow_run_name=run_name(lambda given: TaggingSettings.model_validate(given["settings"]).model_name),
+)
 def train_tagger(
     settings: TaggingSettings, resume: bool = False, force: bool = False, when_busy: WhenBusy = "wait"
 ) -> dict[str, Any]:
@@ -57,9 +60,9 @@ def train_tagger(
     workspace = Workspace.from_environment()
     registry = registry_of(workspace, settings.model_name, Tagger.kind, "tagger")
     with Steps() as step:
+        text = step(read_sentences, settings, str(workspace.tagged))
         if not step.alone(registry.directory, when_busy):
             return cancelled(f"Another training of {registry.name} is under way.")
-        text = step(read_sentences, settings, str(workspace.tagged))
         model = settings.model.model_copy(update=text["model"])
         key = digest(text["content_hash"], model, code_version())
         folder = str(registry.training_directory(key))

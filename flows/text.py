@@ -31,6 +31,7 @@ from flows.orchestration import (
     flow,
     hashes,
     is_retry,
+    run_name,
     task,
 )
 from flows.progress import StepProgress
@@ -73,7 +74,9 @@ class TextSettings(Settings):
 DEFAULTS = TextSettings()
 
 
-@flow(name="train text")
+@flow(
+    name="train text", flow_run_name=run_name(lambda given: TextSettings.model_validate(given["settings"]).model_name)
+)
 def train_text(
     settings: TextSettings = DEFAULTS, resume: bool = False, force: bool = False, when_busy: WhenBusy = "wait"
 ) -> dict[str, Any]:
@@ -99,9 +102,9 @@ def train_text(
     name = settings.model_name
     registry = registry_of(workspace, name, CharLM.kind, "language model")
     with Steps() as step:
+        text = step(read, [str(path) for path in settings.paths], str(workspace.texts))
         if not step.alone(registry.directory, when_busy):
             return cancelled(f"Another training of {name} is under way.")
-        text = step(read, [str(path) for path in settings.paths], str(workspace.texts))
 
         key = digest(text["content_hash"], settings.model, code_version())
         trained = step(train, text["path"], settings.model, name, str(registry.training_directory(key)), resume)

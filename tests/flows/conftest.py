@@ -13,7 +13,7 @@ import pytest
 
 # Prefect reads its environment when it is first imported, which collecting the tests does.
 DEFAULT_WORKSPACE = os.environ["GATECAST_HOME"] = tempfile.mkdtemp(prefix="gatecast-tests-")
-os.environ["PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL"] = "0.2"
+os.environ["PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL"] = "1"
 os.environ["PREFECT_TASKS_DEFAULT_RETRY_DELAY_SECONDS"] = "0"
 
 from flows.orchestration import prefect
