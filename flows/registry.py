@@ -159,6 +159,16 @@ class Registry:
         except (InputError, ValidationError) as error:
             raise InputError(f"{path} does not hold the settings of this version of Gatecast; retrain.") from error
 
+    def candidate(self) -> Path:
+        """Return where the next version is put together, with nothing there that a killed run has left.
+
+        Call it while the registry is locked.
+        """
+        path = self.directory / ".candidate"
+        if path.exists():
+            shutil.rmtree(path)
+        return path
+
     def add(self, candidate: Path, fingerprint: str, lineage: dict[str, Any]) -> str:
         """Make a saved checkpoint a version; where one has the same fingerprint, that is it.
 
@@ -211,12 +221,12 @@ class Registry:
         lineage : mapping
             As for `add`; the present champion is added as the parent.
         """
-        candidate = self.directory / ".candidate"
+        candidate = self.candidate()
         extra = {
             "evaluation.json": json.dumps(evaluation, indent=2, ensure_ascii=False, allow_nan=False).encode(),
             "settings.json": json.dumps(settings.to_dict()).encode(),
         }
-        model.save(candidate, overwrite=True, extra_files=extra)
+        model.save(candidate, extra_files=extra)
         return self.add(candidate, fingerprint(candidate), {"parent": self.champion(), **lineage})
 
     def champion(self) -> str | None:

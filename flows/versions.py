@@ -42,11 +42,12 @@ def checkpoint(
     model: str, files: list[str], settings: dict[str, Any], lineage: dict[str, Any], registry: str
 ) -> Output:
     """Make the model a version, with its scores and settings; the same model twice is one version."""
-    versions, candidate = Registry(Path(registry)), Path(model).with_name("candidate")
+    versions = Registry(Path(registry))
     extra = {Path(file).name: Path(file).read_bytes() for file in files}
     extra["settings.json"] = json.dumps(settings).encode()
     with versions.locked():
-        load(Path(model)).save(candidate, overwrite=True, extra_files=extra)
+        candidate = versions.candidate()
+        load(Path(model)).save(candidate, extra_files=extra)
         version = versions.add(candidate, fingerprint(candidate), {"parent": versions.champion(), **lineage})
     path = versions.path(version)
     return {"version": version, "path": str(path), "files": hashes(path), "summary": version}
