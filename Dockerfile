@@ -5,6 +5,8 @@ FROM python:3.12-slim-bookworm
 ENV GATECAST_HOME=/data \
     PREFECT_HOME=/data/prefect \
     XDG_CACHE_HOME=/data/cache \
+    DO_NOT_TRACK=1 \
+    PREFECT_SERVER_ANALYTICS_ENABLED=false \
     PIP_NO_CACHE_DIR=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PYTHONUNBUFFERED=1

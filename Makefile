@@ -17,7 +17,7 @@ help:
 	@echo "make test        run the tests"
 	@echo "make test-gpu    run the tests of the kernels on an NVIDIA GPU, at real sizes (docs/gpu.md)"
 	@echo "make test-peers  compare with torch, pytorch-crf and ONNX Runtime, in an environment of their own"
-	@echo "make test-services  run the tests that need a server, PostgreSQL or a browser"
+	@echo "make test-services  run the tests that need a server, PostgreSQL, a browser or Ray, about five minutes"
 	@echo "make bench       measure speed beside torch, ONNX Runtime and neuralforecast (ARGS='--quick' for a minute's worth)"
 	@echo "make bench-gpu   measure speed beside torch and cuDNN on an NVIDIA GPU"
 	@echo "make lint        ruff, mypy, import-linter"

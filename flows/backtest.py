@@ -28,6 +28,7 @@ from flows.orchestration import (
     digest,
     flow,
     hashes,
+    run_name,
     task,
     update_progress_artifact,
 )
@@ -44,7 +45,7 @@ from lstm.forecaster import Forecaster
 DEFAULTS = BacktestSettings()
 
 
-@flow(name="backtest")
+@flow(name="backtest", flow_run_name=run_name(lambda given: BacktestSettings.model_validate(given["settings"]).subject))
 def backtest(settings: BacktestSettings = DEFAULTS, force: bool = False) -> dict[str, Any]:
     """Forecast from the last origins of the latest data and hold the forecasts against the naive ones.
 

@@ -134,7 +134,7 @@ class ServeSettings(Settings):
     time_limit_minutes: float = Field(240, gt=0, description="A run that takes longer fails")
     # Every 30 seconds a run tells the server of itself; that is the least that Prefect allows.
     lost_after_seconds: float = Field(
-        100, ge=45, le=280, description="A run that tells nothing of itself for so long is given up as crashed"
+        100, ge=45, le=240, description="A run that tells nothing of itself for so long is given up as crashed"
     )
     runs_at_once: int = Field(4, gt=0, description="Runs at the same time, of all deployments together")
     webhook: HttpUrl | None = Field(None, description="Where failures, crashes and cancellations are posted as JSON")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor, Executor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -30,6 +31,7 @@ from flows.orchestration import (
     create_progress_artifact,
     create_table_artifact,
     flow,
+    run_name,
     task,
     update_progress_artifact,
 )
@@ -45,7 +47,9 @@ ROWS = 200
 WHOLE_FILES = ("sample", "csv", "parquet")
 
 
-@flow(name="fleet")
+@flow(
+    name="fleet", flow_run_name=run_name(lambda given: FleetSettings.model_validate(given["settings"]).retrain.subject)
+)
 def fleet(settings: FleetSettings = DEFAULTS, force: bool = False) -> dict[str, Any]:
     """Train a model for each group of series, side by side, and go on when some fail.
 
@@ -136,8 +140,8 @@ def train_all(
 
         def run(some: Sequence[Member], workers: int | None) -> list[Member]:
             """Train some members and return those that have no outcome yet, since their workers died."""
-            with task_runner(settings.model_copy(update={"workers": workers})) as runner:
-                for member, future in _submit(runner, some, lineage, settings.retrain.gate, workspace):
+            with task_runner(settings.model_copy(update={"workers": workers})) as (runner, pool):
+                for member, future in _submit(runner, pool, some, lineage, settings.retrain.gate, workspace):
                     found = _outcome_of(member, future)
                     if found is not None:
                         outcomes[found["name"]] = found
@@ -164,7 +168,12 @@ def train_all(
 
 
 def _submit(
-    runner: Any, members: Sequence[Member], lineage: Mapping[str, Any], gate: GateSettings, workspace: Workspace
+    runner: Any,
+    pool: Executor | None,
+    members: Sequence[Member],
+    lineage: Mapping[str, Any],
+    gate: GateSettings,
+    workspace: Workspace,
 ) -> Iterator[tuple[Member, Any]]:
     """Hand members to a task runner and give each back with its future when that is done."""
     from prefect.futures import as_completed
@@ -178,6 +187,7 @@ def _submit(
             "files": list(member.files),
             "lineage": {**lineage, "code_version": code_version()},
             "workspace": str(workspace.root),
+            "pool": pool,
         }
         future = runner.submit(train_member, parameters)
         by_run[future.task_run_id] = (member, future)
@@ -197,13 +207,13 @@ def _outcome_of(member: Member, future: Any) -> dict[str, Any] | None:
     if isinstance(result, Mapping):
         figures = {key: result[key] for key in result if key not in ("files", "summary")}
         return outcome(name, symbols, **figures, cached=future.state.name == "Cached")
-    if future.state.is_crashed():
+    if future.state.is_crashed() or isinstance(result, BrokenExecutor):
         return None
     sentence = explain(result)[0] if isinstance(result, Exception) else f"{future.state.name}: {result}"
     return outcome(name, symbols, error=sentence)
 
 
-@task("train {settings.name}", cached=True, ignore=("files", "lineage", "workspace"))
+@task("train {settings.name}", cached=True, ignore=("files", "lineage", "workspace", "pool"))
 def train_member(
     settings: RetrainSettings,
     gate: GateSettings,
@@ -211,6 +221,7 @@ def train_member(
     files: list[str],
     lineage: dict[str, Any],
     workspace: str,
+    pool: Executor | None = None,
 ) -> Output:
     """Take one model the whole road; see `train_one`.
 
@@ -228,8 +239,11 @@ def train_member(
         What else is known of the data and the code.
     workspace : str
         Root of the workspace, which all workers share.
+    pool : Executor, optional
+        Processes that do the work; it is done here if left out.
     """
-    return train_one(settings, gate, [Path(file) for file in files], lineage, Workspace(Path(workspace)))
+    arguments = (settings, gate, [Path(file) for file in files], lineage, Workspace(Path(workspace)))
+    return train_one(*arguments) if pool is None else pool.submit(train_one, *arguments).result()
 
 
 def _mark(workspace: Workspace, member: Member) -> Path:

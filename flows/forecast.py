@@ -13,7 +13,7 @@ from data.errors import InputError
 from data.features import Target
 from data.store import write_parquet
 from flows.ingest import ingest, read_ingested
-from flows.orchestration import Output, Steps, flow, hashes, task
+from flows.orchestration import Output, Steps, flow, hashes, run_name, task
 from flows.registry import Registry, choose_champion
 from flows.settings import RetrainSettings, Workspace
 from flows.targets import DISPLAYS, series_frame, target_of
@@ -25,7 +25,7 @@ SENTENCES = 20
 LEVEL = 90  # percent, of the intervals
 
 
-@flow(name="forecast")
+@flow(name="forecast", flow_run_name=run_name(lambda given: given["name"] or "forecast"))
 def forecast_latest(
     name: str | None = None, path: Path | None = None, n_samples: int = 0, seed: int = 0
 ) -> dict[str, Any]:

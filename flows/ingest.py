@@ -23,7 +23,16 @@ from data.store import atomic_directory, content_hash, locked, read_json, remove
 from data.validation import Checked, sentence
 from data.yahoo.client import Policy, YahooClient, utc_now
 from data.yahoo.source import Update, YahooSource, format_age
-from flows.orchestration import Output, State, create_table_artifact, flow, is_in_run, task, wait_until_recorded
+from flows.orchestration import (
+    Output,
+    State,
+    create_table_artifact,
+    flow,
+    is_in_run,
+    run_name,
+    task,
+    wait_until_recorded,
+)
 from flows.progress import FetchProgress
 from flows.settings import DataSettings, Workspace
 from flows.terminal import warn
@@ -35,7 +44,7 @@ DEFAULTS = DataSettings()
 Fetch = Callable[[YahooSource, Sequence[str], Selection], list[Update]]
 
 
-@flow(name="ingest")
+@flow(name="ingest", flow_run_name=run_name(lambda given: DataSettings.model_validate(given["settings"]).origin))
 def ingest_data(settings: DataSettings = DEFAULTS) -> dict[str, Any]:
     """Bring the workspace up to date with a source, and nothing more.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from flows.evaluation import MODEL, NAIVE
 from flows.forecast import predict_next
 from flows.orchestration import digest, hashes
 from flows.registry import Registry
+from flows.runs import one_at_a_time
 from flows.settings import NAME_PATTERN, GateSettings, RetrainSettings, Workspace
 from flows.targets import series_frame, target_of
 from lstm import load
@@ -99,10 +101,7 @@ def train_one(
     started = time.perf_counter()
     use_threads(1)
     registry = Registry(workspace.models / str(settings.name))
-    mark = registry.directory / STARTED
-    mark.parent.mkdir(parents=True, exist_ok=True)
-    mark.touch()
-    try:
+    with _under_way(registry):
         frame = pd.concat([read_parquet(file)[0] for file in files], ignore_index=True)
         series = series_frame(frame, settings.target, settings.features)
         sequences = build_sequences(series, evaluation.sequence_settings(settings))
@@ -115,15 +114,11 @@ def train_one(
         evaluated = {"unit": unit, "first": first, "last": last, "verdict": sentence, "scores": scores}
         with registry.locked():
             version = registry.add_model(model, settings, evaluated, lineage)
-            decision = promotion.decide(registry, version, predictions, frame, settings, gate)
-            if decision.champion != version:
-                registry.record(decision)
+        decision = registry.settle(lambda: promotion.decide(registry, version, predictions, frame, settings, gate))
         champion = str(decision.winner)
         if champion != version:
             model, settings = load(registry.path(champion)), registry.settings(champion)
         path = _forecast(model, frame, settings, champion, workspace)
-    finally:
-        mark.unlink()
     return {
         "version": version,
         "champion": champion,
@@ -135,6 +130,18 @@ def train_one(
         "files": hashes(registry.path(version), path),
         "summary": sentence,
     }
+
+
+@contextmanager
+def _under_way(registry: Registry) -> Iterator[None]:
+    """Keep other runs from a model, and leave a mark meanwhile, which tells what a killed process was at."""
+    with one_at_a_time(registry.directory, "wait"):
+        mark = registry.directory / STARTED
+        mark.touch()
+        try:
+            yield
+        finally:
+            mark.unlink()
 
 
 def _forecast(

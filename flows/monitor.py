@@ -20,7 +20,7 @@ from flows.evaluation import MODEL
 from flows.forecast import choose_model
 from flows.ingest import ingest, read_ingested
 from flows.live import hindcast, read_forecasts, score_forecasts
-from flows.orchestration import Output, Steps, artifact_key, create_table_artifact, emit_event, flow, task
+from flows.orchestration import Output, Steps, artifact_key, create_table_artifact, emit_event, flow, run_name, task
 from flows.prometheus import require_folder, write_metrics
 from flows.registry import Registry
 from flows.settings import BREACH, MonitorSettings, RetrainSettings, Workspace
@@ -30,7 +30,10 @@ from lstm.metrics import regression
 DEFAULTS = MonitorSettings()
 
 
-@flow(name="monitor")
+@flow(
+    name="monitor",
+    flow_run_name=run_name(lambda given: MonitorSettings.model_validate(given["settings"]).name or "monitor"),
+)
 def monitor(settings: MonitorSettings = DEFAULTS) -> dict[str, Any]:
     """Score the forecasts on file, check the champion and its data, and raise an alarm where a limit is passed.
 

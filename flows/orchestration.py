@@ -24,7 +24,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
 from types import TracebackType
@@ -86,6 +86,7 @@ __all__ = [
     "hashes",
     "is_in_run",
     "is_retry",
+    "run_name",
     "start_embedded_server",
     "task",
     "transaction",
@@ -315,6 +316,21 @@ def is_retry() -> bool:
 def flow_parameters() -> dict[str, Any]:
     """Return the parameters of the present flow run."""
     return dict(prefect.runtime.flow_run.parameters)
+
+
+def run_name(subject: Callable[[Mapping[str, Any]], str]) -> Callable[[], str]:
+    """Return what gives a flow run its name, for people: what it is about, and when it began.
+
+    Parameters
+    ----------
+    subject : callable
+        Returns what a run is about, from its parameters.
+    """
+
+    def name() -> str:
+        return f"{subject(flow_parameters())} {datetime.now().astimezone():%Y-%m-%d %H:%M}"
+
+    return name
 
 
 def cancelled(message: str) -> Any:

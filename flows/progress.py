@@ -35,7 +35,7 @@ class _Progress:
 
     def __init__(self, unit: str, update_seconds: float, key: str, work: str = "Training") -> None:
         self._update_seconds, self._work, self._unit = update_seconds, work, unit
-        self.completed, self.total = 0, 0
+        self.completed, self.total, self._latest = 0, 0, ""
         self._begun, self._done_before = time.monotonic(), -1  # not known yet
         terminal = console()
         self._bar = Progress(
@@ -58,7 +58,7 @@ class _Progress:
 
     def show(self, completed: int, total: int, description: str, counts: bool = True) -> None:
         """Show how far the work is; `counts` says that this run did it, and not one that it goes on from."""
-        self.completed, self.total = completed, total
+        self.completed, self.total, self._latest = completed, total, description
         if not counts or self._done_before < 0:
             self._done_before = completed - counts
         self._bar.update(self._row, completed=completed, total=total, description=description)
@@ -79,6 +79,7 @@ class _Progress:
         self._bar.stop()
         if error is None:
             description = f"{self._work} ended after {self.completed:,} of at most {self.total:,} {self._unit}s"
+            description += f": {self._latest}" if self._latest else ""
             update_progress_artifact(self._artifact, progress=100.0, description=description)
 
 

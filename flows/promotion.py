@@ -57,11 +57,10 @@ def decide(
     gate : GateSettings
         What the challenger has to show.
     """
-    champion = registry.champion()
-    if champion is None:
-        return Decision(version, None, True, f"{version} is the first version of {registry.name}.", version)
-    if champion == version:
-        return Decision(version, champion, False, f"{version} is the champion already.", version)
+    settled = registry.without_comparison(version)
+    if settled is not None:
+        return settled
+    champion = str(registry.champion())
     opponent, damage = champion, ""
     loaded = _load(registry, champion)
     if isinstance(loaded, InputError):

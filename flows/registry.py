@@ -14,7 +14,7 @@ import fcntl
 import json
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -159,6 +159,16 @@ class Registry:
         except (InputError, ValidationError) as error:
             raise InputError(f"{path} does not hold the settings of this version of Gatecast; retrain.") from error
 
+    def candidate(self) -> Path:
+        """Return where the next version is put together, with nothing there that a killed run has left.
+
+        Call it while the registry is locked.
+        """
+        path = self.directory / ".candidate"
+        if path.exists():
+            shutil.rmtree(path)
+        return path
+
     def add(self, candidate: Path, fingerprint: str, lineage: dict[str, Any]) -> str:
         """Make a saved checkpoint a version; where one has the same fingerprint, that is it.
 
@@ -211,12 +221,12 @@ class Registry:
         lineage : mapping
             As for `add`; the present champion is added as the parent.
         """
-        candidate = self.directory / ".candidate"
+        candidate = self.candidate()
         extra = {
             "evaluation.json": json.dumps(evaluation, indent=2, ensure_ascii=False, allow_nan=False).encode(),
             "settings.json": json.dumps(settings.to_dict()).encode(),
         }
-        model.save(candidate, overwrite=True, extra_files=extra)
+        model.save(candidate, extra_files=extra)
         return self.add(candidate, fingerprint(candidate), {"parent": self.champion(), **lineage})
 
     def champion(self) -> str | None:
@@ -238,6 +248,23 @@ class Registry:
         if not isinstance(version, str) or not VERSION.fullmatch(version):
             raise InputError(f"{pointer} names no version; remove it and retrain to choose a champion anew.")
         return version
+
+    def without_comparison(self, version: str) -> Decision | None:
+        """Return what is decided about a version that meets no other champion; None where it does."""
+        champion = self.champion()
+        if champion is None:
+            return Decision(version, None, True, f"{version} is the first version of {self.name}.", version)
+        if champion == version:
+            return Decision(version, champion, False, f"{version} is the champion already.", version)
+        return None
+
+    def settle(self, decide: Callable[[], Decision]) -> Decision:
+        """Let `decide` say who is the champion, and record it; nobody else decides meanwhile."""
+        with self.locked():
+            decision = decide()
+            if decision.champion != decision.version:
+                self.record(decision)
+        return decision
 
     def record(self, decision: Decision) -> None:
         """Keep a decision, and let ``champion.json`` name its winner."""

@@ -17,7 +17,6 @@ that the page of every run shows what became of it.
 from __future__ import annotations
 
 import math
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,10 +37,10 @@ from flows.orchestration import (
     code_version,
     digest,
     flow,
-    flow_parameters,
     get_transaction,
     hashes,
     is_retry,
+    run_name,
     task,
     transaction,
 )
@@ -51,6 +50,7 @@ from flows.registry import Registry
 from flows.runs import WhenBusy
 from flows.settings import GateSettings, RetrainSettings, Workspace
 from flows.targets import DISPLAYS, series_frame, target_of
+from flows.versions import outcome
 from lstm import load
 from lstm.config import ForecasterSettings
 from lstm.forecaster import Forecaster
@@ -58,13 +58,7 @@ from lstm.forecaster import Forecaster
 DEFAULTS = RetrainSettings()
 
 
-def run_name() -> str:
-    """Return the name of a run, for people: its model, as far as it is known, and the time."""
-    settings = RetrainSettings.model_validate(flow_parameters()["settings"])
-    return f"{settings.name or settings.data.origin} {datetime.now().astimezone():%Y-%m-%d %H:%M}"
-
-
-@flow(name="retrain", flow_run_name=run_name)
+@flow(name="retrain", flow_run_name=run_name(lambda given: RetrainSettings.model_validate(given["settings"]).subject))
 def retrain(
     settings: RetrainSettings = DEFAULTS, resume: bool = False, force: bool = False, when_busy: WhenBusy = "wait"
 ) -> dict[str, Any]:
@@ -237,14 +231,13 @@ def promote(
     """Make the version champion if it passes the gate, which compares it with the champion on the same test rows."""
     versions = Registry(Path(registry))
     rows, _ = read_parquet(Path(predictions))
-    with versions.locked():
-        decision = promotion.decide(versions, version, rows, read_ingested(Path(bars)), settings, gate)
-        if decision.champion != version:
-            versions.record(decision)
+    decision = versions.settle(
+        lambda: promotion.decide(versions, version, rows, read_ingested(Path(bars)), settings, gate)
+    )
     present = get_transaction()
     if present is not None and decision.winner != decision.champion:
         present.set("promotion", {"registry": registry, "winner": decision.winner, "former": decision.champion})
-    return {"champion": versions.champion(), "promoted": decision.promoted, "summary": decision.reason}
+    return outcome(versions, decision)
 
 
 @promote.on_rollback

@@ -2,7 +2,7 @@
 
 Liveness is a lock on a file that the process of a run holds: the system lets go of it however the process ends, so
 whoever gets the lock knows that the run is over. A run on another machine, which shares no files with this one, is
-watched by its heartbeats instead (`flows.automations`).
+watched by its heartbeats instead (`flows.watch`).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,8 @@ TIME_LIMIT = "GATECAST_TIME_LIMIT_MINUTES"
 WEBHOOK_LIMIT_SECONDS = 10
 POLL_SECONDS = 0.5
 RECORD_SECONDS = 15
+ENDED = "ended"
+GONE = "The process of this run is gone; the next run goes on where it stopped."
 
 
 @contextmanager
@@ -67,12 +70,13 @@ def alive(workspace: Workspace, run: str) -> Iterator[None]:
     """
     path = _running(workspace) / run
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
+    with tempfile.NamedTemporaryFile("w", dir=workspace.prefect, prefix="run-", delete=False) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
+        Path(file.name).rename(path)  # so that nobody finds it unlocked before its end
         try:
             yield
         finally:
-            path.touch()
+            file.write(ENDED)
 
 
 def crash_dead_runs(workspace: Workspace) -> list[UUID]:
@@ -84,10 +88,11 @@ def crash_dead_runs(workspace: Workspace) -> list[UUID]:
     for path in sorted(_running(workspace).glob("*")):
         try:
             with path.open("r+") as file:
-                # Locked, or ended by itself just now, and its end is on the way to the server.
-                if not _locked(file.fileno()) or time.time() - path.stat().st_mtime < RECORD_SECONDS:
+                if not _locked(file.fileno()):
                     continue
-                if _crash(UUID(path.name)):
+                if file.read() == ENDED and time.time() - path.stat().st_mtime < RECORD_SECONDS:
+                    continue  # its end is on the way to the server
+                if crash_run(UUID(path.name)):
                     marked.append(UUID(path.name))
                 path.unlink()
         except FileNotFoundError:
@@ -112,10 +117,11 @@ def crash_pending_runs(tag: str) -> list[UUID]:
     )
     with get_client(sync_client=True) as client:
         runs = [run.id for run in client.read_flow_runs(flow_run_filter=pending)]
-    return [run for run in runs if _crash(run)]
+    return [run for run in runs if crash_run(run)]
 
 
-def _crash(run: UUID) -> bool:
+def crash_run(run: UUID, message: str = GONE) -> bool:
+    """Mark a run as crashed unless it has come to an end, tell the webhook, and return whether it was marked."""
     from prefect.client.orchestration import get_client
     from prefect.exceptions import ObjectNotFound
     from prefect.states import Crashed
@@ -127,7 +133,7 @@ def _crash(run: UUID) -> bool:
             return False  # of another server's database
         if found.state is None or found.state.is_final():
             return False
-        state: State[Any] = Crashed(message="The process of this run is gone; the next run goes on where it stopped.")
+        state: State[Any] = Crashed(message=message)
         client.set_flow_run_state(run, state, force=True)
         _send(_message(client.read_flow(found.flow_id).name, found, state))
     return True

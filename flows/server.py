@@ -23,7 +23,7 @@ import threading
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from data.errors import InputError
 from data.store import write_json
@@ -32,12 +32,12 @@ from flows.settings import Workspace
 ENVIRONMENT = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
-    "PREFECT_SERVER_UI_V2_ENABLED": "false",  # the v2 UI calls an outside host
+    "PREFECT_SERVER_UI_V2_ENABLED": "false",  # its pages call an outside host
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
     "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",  # Prefect's own choice is pickle
     # Slots are leased; leases in memory, Prefect's own choice, are held for ever once the server has restarted.
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
-    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # by which `flows.automations` finds runs whose machine is gone
+    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # by which `flows.watch` finds runs whose machine is gone
     "PREFECT_TASKS_DEFAULT_RETRY_DELAY_SECONDS": "10",
     # Errors reach the terminal as one sentence of ours; the log of the run, on the server, has all of it.
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
@@ -87,7 +87,7 @@ class Server:
 
     def __init__(self, workspace: Workspace, host: str = LOCALHOST, port: int = 0, *, dashboard: bool = False) -> None:
         self.workspace, self.host, self.dashboard = workspace, host, dashboard
-        self.port = port or _free_port(host)
+        self.port = port or free_port(host)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -124,6 +124,8 @@ class Server:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         logs = {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING", "PREFECT_API_LOG_RETRYABLE_ERRORS": "true"}
         embedded = {} if self.dashboard else {"PREFECT__SERVER_EPHEMERAL": "1", "PREFECT_UI_ENABLED": "0"}
+        # Prefect's own place for its pages is beside its code, where this user may not write.
+        pages = {"PREFECT_UI_STATIC_DIRECTORY": str(self.workspace.prefect / "pages")}
         listens = {"PREFECT_SERVER_API_HOST": self.host, "PREFECT_SERVER_API_PORT": str(self.port)}
         unset = ("PREFECT_API_URL",)  # the server talks to itself
         environment = {name: value for name, value in os.environ.items() if name not in unset}
@@ -134,7 +136,7 @@ class Server:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
-                env={**environment, **listens, **logs, **embedded, "PREFECT__SERVER_FINAL": "1"},
+                env={**pages, **environment, **listens, **logs, **embedded, "PREFECT__SERVER_FINAL": "1"},
                 start_new_session=True,
             )
         try:
@@ -215,8 +217,11 @@ def _is_free(host: str, port: int) -> bool:
     return False
 
 
-def _free_port(host: str) -> int:
-    # Below the range from which the system gives out ports, so that none is taken before the server listens.
+def free_port(host: str) -> int:
+    """Return a port that nothing listens on.
+
+    It is below the range from which the system gives out ports, so that none is taken before the server listens.
+    """
     while True:
         port = 20_000 + secrets.randbelow(10_000)
         if _is_free(host, port):
@@ -229,14 +234,33 @@ def _end_with_parent() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+def _wait_in_line() -> None:
+    """Let a transaction on SQLite wait at its beginning until it may write.
+
+    Prefect lets most of them begin by reading, and SQLite refuses at once, as "database is locked", to let one write of
+    which what it has read is no longer the latest; the client then has to ask again.
+    """
+    from prefect.server.database.configurations import AioSqliteConfiguration
+
+    begin = AioSqliteConfiguration.begin_transaction
+
+    def begin_transaction(self: AioSqliteConfiguration, session: Any, with_for_update: bool = False) -> Any:
+        return begin(self, session, with_for_update=True)
+
+    AioSqliteConfiguration.begin_transaction = begin_transaction  # type: ignore[method-assign]
+
+
 def main(host: str, port: str, reports: str) -> None:
     """Run the server; what `Server` starts."""
+    import prefect
     import uvicorn
     from prefect.server.api.server import create_app
     from starlette.routing import Mount
     from starlette.staticfiles import StaticFiles
 
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    _wait_in_line()
+    prefect.__ui_v2_static_path__ = Path(os.devnull) / "v2"  # those pages call an outside host, and are not offered
     app = create_app()
     if not os.environ.get("PREFECT_SERVER_API_AUTH_STRING"):
         # Where the API asks for a password, reports that do not are not served.

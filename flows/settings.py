@@ -223,6 +223,11 @@ class RetrainSettings(Settings):
     model: ForecasterSettings = Field(ForecasterSettings(), description="The LSTM and its training")
     gate: GateSettings = Field(GateSettings(), description="What a new version has to show to become the champion")
 
+    @property
+    def subject(self) -> str:
+        """What it is about, in a word: the model, or the data of one that has no name yet."""
+        return self.name or self.data.origin
+
     def resolved(self, kind: str) -> RetrainSettings:
         """Return the settings with nothing left to derive.
 

@@ -6,7 +6,6 @@ often had in training. The champion is the version with the best score on the de
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,13 +16,14 @@ from data.store import atomic_directory, atomic_file, read_json, sha256_file, wr
 from data.tagging import TaggedText, has_chunks, read_conll, write_conll
 from data.words import read_vectors
 from flows import tagging_report
-from flows.orchestration import Output, Steps, code_version, digest, flow, hashes, task
+from flows.orchestration import Output, Steps, cancelled, code_version, digest, flow, hashes, is_retry, run_name, task
 from flows.progress import TrainingProgress
-from flows.registry import Decision, Registry, champion_kind, choose_champion
+from flows.registry import Decision, Registry, choose_champion
+from flows.runs import WhenBusy
 from flows.settings import Workspace
 from flows.tagging_settings import TaggingSettings
+from flows.versions import checkpoint, outcome, registry_of
 from lstm import Tagger, load
-from lstm.checkpoint import fingerprint
 from lstm.config import TaggerSettings
 from lstm.entities import confusion, most_frequent_tags, score_chunks, token_accuracy
 from lstm.train import EpochRecord
@@ -32,8 +32,13 @@ NAIVE = "most_frequent_tags.json"
 PARTS = ("train", "dev", "test")
 
 
-@flow(name="train tagger")
-def train_tagger(settings: TaggingSettings, resume: bool = False, force: bool = False) -> dict[str, Any]:
+@flow(
+    name="train tagger",
+    flow_run_name=run_name(lambda given: TaggingSettings.model_validate(given["settings"]).model_name),
+)
+def train_tagger(
+    settings: TaggingSettings, resume: bool = False, force: bool = False, when_busy: WhenBusy = "wait"
+) -> dict[str, Any]:
     """Train a tagger on CoNLL files, score it, and make it the champion unless the present one tags better.
 
     Parameters
@@ -44,6 +49,8 @@ def train_tagger(settings: TaggingSettings, resume: bool = False, force: bool = 
         Go on with an interrupted training of the same data, code and settings; it ends with the same bits.
     force : bool
         Run every step again, even where nothing has changed.
+    when_busy : {"wait", "cancel"}
+        Whether this run waits or is cancelled where another training of the same model is under way.
 
     Returns
     -------
@@ -51,13 +58,11 @@ def train_tagger(settings: TaggingSettings, resume: bool = False, force: bool = 
         What each step returned, and name, seconds and cache state of the ``steps``.
     """
     workspace = Workspace.from_environment()
-    registry = Registry(workspace.models / settings.model_name)
-    registry.champion()  # a damaged pointer is better found before the training than after it
-    kind = champion_kind(registry)
-    if kind not in (None, Tagger.kind):
-        raise InputError(f"The model {registry.name} is a {kind}; give the tagger another --name.")
+    registry = registry_of(workspace, settings.model_name, Tagger.kind, "tagger")
     with Steps() as step:
         text = step(read_sentences, settings, str(workspace.tagged))
+        if not step.alone(registry.directory, when_busy):
+            return cancelled(f"Another training of {registry.name} is under way.")
         model = settings.model.model_copy(update=text["model"])
         key = digest(text["content_hash"], model, code_version())
         folder = str(registry.training_directory(key))
@@ -114,12 +119,12 @@ def _hash(texts: Mapping[str, TaggedText], settings: TaggingSettings) -> str:
     return digest({part: [text.sentences, text.tags] for part, text in texts.items()}, vectors)
 
 
-@task("train", cached=True, ignore=("resume",))
+@task("train", cached=True, ignore=("resume",), retries=2)
 def train(
     sentences: str, vectors: str | None, max_vectors: int, settings: TaggerSettings, directory: str, resume: bool
 ) -> Output:
     """Fit the tagger; each epoch leaves a checkpoint in `directory`, from which an interrupted training can go on."""
-    folder, texts = Path(directory), _read_texts(Path(sentences))
+    folder, texts, resume = Path(directory), _read_texts(Path(sentences)), resume or is_retry()
     begun = resume and any(folder.glob("epoch-*"))
     model = Tagger.from_settings(settings)
     dev = (texts["dev"].sentences, texts["dev"].tags) if "dev" in texts else None
@@ -202,39 +207,18 @@ def score(tagger: Tagger, text: TaggedText, naive: Mapping[str, Any] | None) -> 
     return scores, tagger.predict(text.sentences)
 
 
-@task("checkpoint", cached=True)
-def checkpoint(
-    model: str, files: list[str], settings: dict[str, Any], lineage: dict[str, Any], registry: str
-) -> Output:
-    """Make the model a version, with its scores and settings; the same model twice is one version."""
-    versions, candidate = Registry(Path(registry)), Path(model).with_name("candidate")
-    extra = {Path(file).name: Path(file).read_bytes() for file in files}
-    extra["settings.json"] = json.dumps(settings).encode()
-    with versions.locked():
-        load(Path(model)).save(candidate, overwrite=True, extra_files=extra)
-        version = versions.add(candidate, fingerprint(candidate), {"parent": versions.champion(), **lineage})
-    path = versions.path(version)
-    return {"version": version, "path": str(path), "files": hashes(path), "summary": version}
-
-
 @task("promote {version}?", cached=False)
 def promote(version: str, sentences: str, registry: str) -> Output:
     """Make the version champion unless the present champion tags the same dev sentences better."""
     versions, texts = Registry(Path(registry)), _read_texts(Path(sentences))
     text = texts.get("dev") or texts.get("test")
-    with versions.locked():
-        decision = _decide(versions, version, text)
-        if decision.champion != version:
-            versions.record(decision)
-    return {"champion": versions.champion(), "promoted": decision.promoted, "summary": decision.reason}
+    return outcome(versions, versions.settle(lambda: _decide(versions, version, text)))
 
 
 def _decide(versions: Registry, version: str, text: TaggedText | None) -> Decision:
-    champion = versions.champion()
-    if champion is None:
-        return Decision(version, None, True, f"{version} is the first version of {versions.name}.", version)
-    if champion == version:
-        return Decision(version, champion, False, f"{version} is the champion already.", version)
+    settled, champion = versions.without_comparison(version), str(versions.champion())
+    if settled is not None:
+        return settled
     if text is None:
         reason = f"{version} replaces {champion}: without dev sentences they cannot be compared."
         return Decision(version, champion, True, reason, version)

@@ -7,7 +7,6 @@ four tokens. The champion is the version that needs the fewest bits per characte
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import re
 from pathlib import Path
@@ -24,20 +23,24 @@ from flows.orchestration import (
     Output,
     Steps,
     artifact_key,
+    cancelled,
     code_version,
     create_markdown_artifact,
     create_table_artifact,
     digest,
     flow,
     hashes,
+    is_retry,
+    run_name,
     task,
 )
 from flows.progress import StepProgress
-from flows.registry import Decision, Registry, champion_kind
+from flows.registry import Decision, Registry
+from flows.runs import WhenBusy
 from flows.settings import NAME_PATTERN, Settings, Workspace
+from flows.versions import checkpoint, outcome, registry_of
 from lstm import load
 from lstm.char_lm import CharLM
-from lstm.checkpoint import fingerprint
 from lstm.config import CharLMSettings
 from lstm.ngram import ngram_cross_entropy
 from lstm.train import EpochRecord
@@ -71,8 +74,12 @@ class TextSettings(Settings):
 DEFAULTS = TextSettings()
 
 
-@flow(name="train text")
-def train_text(settings: TextSettings = DEFAULTS, resume: bool = False, force: bool = False) -> dict[str, Any]:
+@flow(
+    name="train text", flow_run_name=run_name(lambda given: TextSettings.model_validate(given["settings"]).model_name)
+)
+def train_text(
+    settings: TextSettings = DEFAULTS, resume: bool = False, force: bool = False, when_busy: WhenBusy = "wait"
+) -> dict[str, Any]:
     """Train a language model on text files, hold it against counting models and the champion, and let it write.
 
     Parameters
@@ -83,6 +90,8 @@ def train_text(settings: TextSettings = DEFAULTS, resume: bool = False, force: b
         Go on with an interrupted training of the same text, code and settings; it ends with the same bits.
     force : bool
         Run every step again, even where nothing has changed.
+    when_busy : {"wait", "cancel"}
+        Whether this run waits or is cancelled where another training of the same model is under way.
 
     Returns
     -------
@@ -91,13 +100,11 @@ def train_text(settings: TextSettings = DEFAULTS, resume: bool = False, force: b
     """
     workspace = Workspace.from_environment()
     name = settings.model_name
-    registry = Registry(workspace.models / name)
-    registry.champion()  # a damaged pointer is better found before the training than after it
-    kind = champion_kind(registry)
-    if kind not in (None, CharLM.kind):
-        raise InputError(f"The model {name} is a {kind}; give the language model another --name.")
+    registry = registry_of(workspace, name, CharLM.kind, "language model")
     with Steps() as step:
         text = step(read, [str(path) for path in settings.paths], str(workspace.texts))
+        if not step.alone(registry.directory, when_busy):
+            return cancelled(f"Another training of {name} is under way.")
 
         key = digest(text["content_hash"], settings.model, code_version())
         trained = step(train, text["path"], settings.model, name, str(registry.training_directory(key)), resume)
@@ -105,9 +112,8 @@ def train_text(settings: TextSettings = DEFAULTS, resume: bool = False, force: b
         directory = workspace.reports / name / key
         evaluated = step(evaluate, trained["model"], text["path"], name, str(directory))
         lineage = {"data_hash": text["content_hash"], "data": text["path"], "code_version": code_version()}
-        version = step(
-            checkpoint, trained["model"], evaluated["evaluation"], settings, lineage, str(registry.directory)
-        )
+        files, kept = [evaluated["evaluation"]], settings.model_dump(mode="json")
+        version = step(checkpoint, trained["model"], files, kept, lineage, str(registry.directory))
         bits = evaluated["bits_per_char"]
         promoted = step(promote, version["version"], bits, text["path"], settings.model, str(registry.directory))
     return {
@@ -140,10 +146,10 @@ def read(paths: list[str], texts: str) -> Output:
     }
 
 
-@task("train {name}", cached=True, ignore=("resume",))
+@task("train {name}", cached=True, ignore=("resume",), retries=2)
 def train(text: str, settings: CharLMSettings, name: str, directory: str, resume: bool) -> Output:
     """Fit the model; each epoch leaves a checkpoint, from which an interrupted training can go on, and a sample."""
-    folder = Path(directory)
+    folder, resume = Path(directory), resume or is_retry()
     begun = resume and any(folder.glob("epoch-*"))
     model = CharLM.from_settings(settings)
     with StepProgress(name) as progress:
@@ -248,49 +254,27 @@ def score_rows(scores: list[dict[str, Any]]) -> list[dict[str, str]]:
     ]
 
 
-@task("checkpoint", cached=True)
-def checkpoint(model: str, evaluation: str, settings: TextSettings, lineage: dict[str, Any], registry: str) -> Output:
-    """Make the model a version, with its evaluation and settings; the same model twice is one version."""
-    versions = Registry(Path(registry))
-    candidate = Path(model).with_name("candidate")
-    extra = {
-        "evaluation.json": Path(evaluation).read_bytes(),
-        "settings.json": json.dumps(settings.model_dump(mode="json")).encode(),
-    }
-    with versions.locked():
-        load(Path(model)).save(candidate, overwrite=True, extra_files=extra)
-        version = versions.add(candidate, fingerprint(candidate), {"parent": versions.champion(), **lineage})
-    path = versions.path(version)
-    return {"version": version, "path": str(path), "files": hashes(path), "summary": version}
-
-
 @task("promote {version}?", cached=False)
 def promote(version: str, bits_per_char: float, text: str, settings: CharLMSettings, registry: str) -> Output:
     """Make the version champion unless the present champion needs fewer bits for the end of the text."""
-    versions = Registry(Path(registry))
-    with versions.locked():
-        decision = _decide(
-            versions, version, bits_per_char, split_text(_text_of(text), settings.validation_fraction)[1]
-        )
-        if decision.champion != version:
-            versions.record(decision)
-    return {"champion": versions.champion(), "promoted": decision.promoted, "summary": decision.reason}
+    versions, (_, validation) = Registry(Path(registry)), split_text(_text_of(text), settings.validation_fraction)
+
+    decision = versions.settle(lambda: _decide(versions, version, bits_per_char, validation))
+    return outcome(versions, decision)
 
 
 def _decide(versions: Registry, version: str, bits_per_char: float, validation: str) -> Decision:
-    champion = versions.champion()
-    if champion is None:
-        return Decision(version, None, True, f"{version} is the first version of {versions.name}.", version)
-    if champion == version:
-        return Decision(version, champion, False, f"{version} is the champion already.", version)
+    settled, champion = versions.without_comparison(version), str(versions.champion())
+    if settled is not None:
+        return settled
     try:
         theirs = load(versions.path(champion)).evaluate(validation)["bits_per_char"]
     except InputError as error:
         reason = f"{version} replaces {champion}, which cannot be compared: {error}"
         return Decision(version, champion, True, reason, version)
     promoted = bits_per_char <= theirs * (1 + TOLERANCE)
-    outcome = f"is not worse than {champion} and replaces it" if promoted else f"is worse than {champion}, which stays"
-    reason = f"{version} {outcome}: {bits_per_char:.4f} against {theirs:.4f} bits per character."
+    became = f"is not worse than {champion} and replaces it" if promoted else f"is worse than {champion}, which stays"
+    reason = f"{version} {became}: {bits_per_char:.4f} against {theirs:.4f} bits per character."
     return Decision(version, champion, promoted, reason, version if promoted else champion)
 
 

@@ -27,10 +27,11 @@ if TYPE_CHECKING:
     from flows.deployments import ServeSettings
     from flows.server import Server
     from flows.settings import Workspace
+    from flows.watch import Watch
 
 SETTINGS_FILE = Path("gatecast.toml")
 POLL_SECONDS = 1.0
-SWEEP_SECONDS = 20.0
+SWEEP_SECONDS = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,15 +116,13 @@ def pass_on(settings: ServeSettings) -> None:
 
 def run(settings: ServeSettings, pool: str | None, workspace: Workspace, server: Server | None) -> None:
     """Register the deployments and run what is due, until the process is told to stop."""
-    from flows.automations import register_automations
     from flows.deployments import TAG, build, register_in_pool
     from flows.runs import crash_dead_runs, crash_pending_runs
+    from flows.watch import Watch
 
     deployments = list(build(settings, pool))
-    if pool or server is None:
-        # Runs may be on machines that share no files with the server. Where all is on one machine, its locks tell more,
-        # and the server's SQLite file is spared a write or two for each event.
-        register_automations(settings)
+    # Runs may be on machines that share no files with this one; where all is on one machine, its locks tell more.
+    watch = Watch(TAG, settings.lost_after_seconds) if pool or server is None else None
     if pool:
         register_in_pool(deployments, pool)
     elif server is not None:
@@ -140,7 +139,7 @@ def run(settings: ServeSettings, pool: str | None, workspace: Workspace, server:
     console().print(f"[dim]Ctrl-C stops the dashboard{'' if pool else ' and what runs'}.[/dim]")
 
     ended = threading.Event()
-    keeper = threading.Thread(target=keep_going, args=(workspace, server, ended), daemon=True)
+    keeper = threading.Thread(target=keep_going, args=(workspace, server, watch, ended), daemon=True)
     keeper.start()
     try:
         wait() if runner is None else asyncio.run(runner.start())
@@ -174,8 +173,8 @@ def runner_of(deployments: Sequence[RunnerDeployment], at_once: int) -> Runner:
     return runner
 
 
-def keep_going(workspace: Workspace, server: Server | None, ended: threading.Event) -> None:
-    """Start the server again should it end, and look for runs whose process is gone, again and again."""
+def keep_going(workspace: Workspace, server: Server | None, watch: Watch | None, ended: threading.Event) -> None:
+    """Start the server again should it end, and look for runs whose process or machine is gone, again and again."""
     import httpx
 
     from flows.runs import crash_dead_runs
@@ -185,10 +184,19 @@ def keep_going(workspace: Workspace, server: Server | None, ended: threading.Eve
         try:
             if server is not None and server.revive():
                 warn(f"Prefect's server had ended and runs again; {server.log} may say why.")
+                _forget(watch)
             if time.monotonic() - swept < SWEEP_SECONDS:
                 continue
             swept = time.monotonic()
             for run in crash_dead_runs(workspace):
                 warn(f"The process of run {run} was gone; the run is marked as crashed.")
+            for run in watch.crash_silent_runs() if watch else ():
+                warn(f"Run {run} has told nothing of itself for too long; it is marked as crashed.")
         except (httpx.HTTPError, RuntimeError, InputError) as error:
             warn(f"Prefect's server does not answer ({error or type(error).__name__}); trying again.")
+            _forget(watch)
+
+
+def _forget(watch: Watch | None) -> None:
+    if watch is not None:
+        watch.forget()

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 # Prefect reads its environment when it is first imported, which collecting the tests does.
-os.environ["GATECAST_HOME"] = tempfile.mkdtemp(prefix="gatecast-tests-")
+DEFAULT_WORKSPACE = os.environ["GATECAST_HOME"] = tempfile.mkdtemp(prefix="gatecast-tests-")
+os.environ["PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL"] = "1"
 os.environ["PREFECT_TASKS_DEFAULT_RETRY_DELAY_SECONDS"] = "0"
 
 from flows.orchestration import prefect
@@ -42,6 +43,12 @@ def server() -> Iterator[str]:
         yield str(PREFECT_API_URL.value())
 
 
+@pytest.fixture(autouse=True)
+def default_workspace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no test find the workspace of another in the environment, where ``--workspace`` leaves it."""
+    monkeypatch.setenv("GATECAST_HOME", DEFAULT_WORKSPACE)
+
+
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     monkeypatch.setenv("GATECAST_HOME", str(tmp_path / "workspace"))
@@ -49,14 +56,23 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
 
 
 @pytest.fixture(scope="session")
-def trained(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workspace, dict[str, Any]]]:
+def trained(server: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, dict[str, Any]]:
     """A workspace after one small retrain, and what it returned; tests must not change it."""
     from flows.retrain import retrain
 
     root = tmp_path_factory.mktemp("trained")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GATECAST_HOME", str(root))
-        yield Workspace(root), retrain(small_settings())
+        return Workspace(root), retrain(small_settings())
+
+
+@pytest.fixture
+def in_trained(
+    trained: tuple[Workspace, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> tuple[Workspace, dict[str, Any]]:
+    """The same, for what runs in it once more; it has to leave every file as it was."""
+    monkeypatch.setenv("GATECAST_HOME", str(trained[0].root))
+    return trained
 
 
 @pytest.fixture

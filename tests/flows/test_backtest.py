@@ -120,7 +120,7 @@ def test_the_command_prints_scores_periods_and_paths(server: str, workspace: Wor
         assert expected in done.output
 
 
-def test_the_name_of_a_model_stands_for_its_settings(trained: tuple[Workspace, dict[str, Any]]) -> None:
+def test_the_name_of_a_model_stands_for_its_settings(in_trained: tuple[Workspace, dict[str, Any]]) -> None:
     of_champion = BacktestOptions(name="sample-range", windows=7).settings()
     assert (of_champion.model.lookback, of_champion.n_windows) == (8, 7)
     typed = BacktestOptions(name="sample-range", lookback=9).settings()

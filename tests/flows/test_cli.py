@@ -156,13 +156,13 @@ def test_a_damaged_champion_is_named(copied: Workspace, server: str) -> None:
     assert str(weights) in done.output
 
 
-def test_retrain_ends_with_scores_paths_and_the_next_command(trained: tuple[Workspace, dict[str, Any]]) -> None:
+def test_retrain_ends_with_scores_paths_and_the_next_command(in_trained: tuple[Workspace, dict[str, Any]]) -> None:
     done = gatecast("retrain", *SMALL)
     assert done.exit_code == 0, done.output
-    for expected in ("HAR(1,5,22)", "the naive forecast", "Seconds", str(trained[0].root), "unchanged, from cache"):
+    for expected in ("HAR(1,5,22)", "the naive forecast", "Seconds", str(in_trained[0].root), "unchanged, from cache"):
         assert expected in done.output
     assert done.output.rstrip().splitlines()[-1] == "Next: gatecast forecast --name sample-range"
-    for path in re.findall(rf"{trained[0].root}\S+", done.output):
+    for path in re.findall(rf"{in_trained[0].root}\S+", done.output):
         assert Path(path).exists()
 
 

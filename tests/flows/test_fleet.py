@@ -5,6 +5,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -98,13 +99,14 @@ def killing(settings: RetrainSettings, *arguments: Any) -> dict[str, Any]:
 def test_a_killed_process_loses_no_model_and_processes_train_the_same_as_threads(
     server: str, workspace: Workspace, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    groups = (("a",), ("b",), ("c",))
+    groups = (("a",), ("b",), ("c",), ("short",))
     threads = by_symbols(fleet(settings(path, groups=groups)))
     with monkeypatch.context() as patch:
         patch.setattr(module, "train_one", killing)
         processes = by_symbols(fleet(settings(path, runner="processes", groups=groups), force=True))
     assert (workspace.root / "killed-once").exists()
-    for group in groups:
+    assert processes[groups[-1]]["error"] == threads[groups[-1]]["error"]
+    for group in groups[:-1]:
         assert processes[group]["error"] is None
         assert processes[group]["cached"] is False
         assert processes[group]["version"] == threads[group]["version"]
@@ -223,14 +225,32 @@ def test_wrong_input_is_one_sentence(workspace: Workspace, tmp_path: Path, argum
     assert not workspace.root.exists()
 
 
-def test_a_program_ends_although_a_killed_process_took_the_lock_of_the_queue_along() -> None:
-    program = (
-        "from flows.runners import task_runner\n"
-        "from flows.settings import FleetSettings\n"
-        "with task_runner(FleetSettings(runner='processes', workers=1)) as runner:\n"
-        "    runner._subprocess_message_queue._wlock.acquire()\n"
-        "print('ended')\n"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
-    assert done.stdout.strip() == "ended", done.stderr
+POOL = """
+import os, signal
+from flows.runners import task_runner
+from flows.settings import FleetSettings
+
+if __name__ == "__main__":
+    with task_runner(FleetSettings(runner="processes", workers=1)) as (_, pool):
+        child = pool.submit(os.getpid).result()
+        left = pool.submit(signal.pause)
+"""
+
+
+def run_program(text: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", POOL + text], capture_output=True, text=True, timeout=120)
+
+
+def test_a_program_ends_although_a_process_of_its_pool_was_killed() -> None:
+    done = run_program("        os.kill(child, signal.SIGKILL)\n        print(type(left.exception()).__name__)\n")
+    assert done.stdout.strip() == "BrokenProcessPool", done.stderr
     assert done.returncode == 0
+
+
+def test_the_processes_of_a_pool_end_with_a_program_that_is_killed() -> None:
+    done = run_program("        print(child, flush=True)\n        os.kill(os.getpid(), signal.SIGKILL)\n")
+    assert done.returncode == -signal.SIGKILL
+    until = time.monotonic() + 60
+    while Path(f"/proc/{int(done.stdout)}").exists():
+        assert time.monotonic() < until, "the process is still there"
+        time.sleep(0.1)

@@ -18,11 +18,11 @@ from tests.flows.conftest import small_settings
 
 
 def test_the_champion_forecasts_from_where_it_was_trained(
-    trained: tuple[Workspace, dict[str, Any]],
+    in_trained: tuple[Workspace, dict[str, Any]],
 ) -> None:
     result = forecast_latest()
-    assert (result["name"], result["version"]) == ("sample-range", trained[1]["checkpoint"]["version"])
-    assert result["forecast"]["path"] == trained[1]["forecast"]["path"]
+    assert (result["name"], result["version"]) == ("sample-range", in_trained[1]["checkpoint"]["version"])
+    assert result["forecast"]["path"] == in_trained[1]["forecast"]["path"]
     forecasts, _ = read_parquet(Path(result["forecast"]["path"]))
     assert forecasts["ds"].tolist() == [pd.Timestamp("2015-07-01")]
     assert np.allclose(forecasts["value"], 100 * np.exp(forecasts["y_hat"] / 2))

@@ -43,6 +43,15 @@ def test_the_same_fingerprint_is_the_same_version_and_is_repaired(registry: Regi
     assert registry.versions() == [version]
 
 
+def test_what_a_killed_run_left_of_a_version_is_not_in_the_way(registry: Registry) -> None:
+    left = registry.candidate()
+    left.mkdir(parents=True)
+    (left / "optimizer.safetensors").write_bytes(b"half")
+    assert registry.candidate() == left
+    assert not left.exists()
+    assert registry.versions() == []
+
+
 def test_there_is_no_champion_before_a_promotion(registry: Registry) -> None:
     assert registry.champion() is None
     assert registry.versions() == []

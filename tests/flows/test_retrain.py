@@ -64,8 +64,8 @@ def test_every_task_run_is_on_record(trained: tuple[Workspace, dict[str, Any]]) 
     assert all(run.state is not None and run.state.is_completed() for run in runs)
 
 
-def test_an_unchanged_run_is_answered_from_cache(trained: tuple[Workspace, dict[str, Any]]) -> None:
-    workspace, first = trained
+def test_an_unchanged_run_is_answered_from_cache(in_trained: tuple[Workspace, dict[str, Any]]) -> None:
+    workspace, first = in_trained
     before = without(workspace.root, "report.html")  # its sentence on the champion has changed
     second = retrain(small_settings())
     cached = {step["name"] for step in second["steps"] if step["cached"]}
@@ -74,8 +74,8 @@ def test_an_unchanged_run_is_answered_from_cache(trained: tuple[Workspace, dict[
     assert without(workspace.root, "report.html") == before
 
 
-def test_a_damaged_file_makes_its_step_run_again(trained: tuple[Workspace, dict[str, Any]]) -> None:
-    workspace, first = trained
+def test_a_damaged_file_makes_its_step_run_again(in_trained: tuple[Workspace, dict[str, Any]]) -> None:
+    workspace, first = in_trained
     weights = Path(first["checkpoint"]["path"]) / "model.safetensors"
     whole = weights.read_bytes()
     weights.write_bytes(whole[:100])
@@ -86,8 +86,8 @@ def test_a_damaged_file_makes_its_step_run_again(trained: tuple[Workspace, dict[
     assert Registry(workspace.models / "sample-range").versions() == [first["checkpoint"]["version"]]
 
 
-def test_force_runs_every_step_and_gives_the_same_version(trained: tuple[Workspace, dict[str, Any]]) -> None:
-    _, first = trained
+def test_force_runs_every_step_and_gives_the_same_version(in_trained: tuple[Workspace, dict[str, Any]]) -> None:
+    _, first = in_trained
     second = retrain(small_settings(), force=True)
     assert not any(step["cached"] for step in second["steps"])
     assert second["checkpoint"]["version"] == first["checkpoint"]["version"]
@@ -240,8 +240,8 @@ def test_a_first_run_that_fails_leaves_no_champion(
     assert len(registry.versions()) == 1
 
 
-def test_another_gate_makes_no_other_version(trained: tuple[Workspace, dict[str, Any]]) -> None:
-    _, first = trained
+def test_another_gate_makes_no_other_version(in_trained: tuple[Workspace, dict[str, Any]]) -> None:
+    _, first = in_trained
     second = retrain(small_settings(gate={"minimum_gain": 0.5}))
     assert {step["name"] for step in second["steps"] if step["cached"]} == set(STEPS) - {"ingest", "promote", "publish"}
     assert second["checkpoint"] == first["checkpoint"]

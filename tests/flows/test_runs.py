@@ -139,7 +139,6 @@ def test_a_run_whose_process_was_killed_is_marked_as_crashed(
     assert process.pid is not None
     os.kill(process.pid, signal.SIGKILL)
     process.join()
-    os.utime(workspace.prefect / "running" / str(run), (0, 0))  # it began long ago
     assert runs.crash_dead_runs(workspace) == [run]
     assert _state(run).is_crashed()
     assert [message["state"] for message in told] == ["Crashed"]

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from data.store import read_json
 from data.tagging import read_conll, write_conll
 from flows import tagging as module
 from flows.registry import Registry
+from flows.runs import one_at_a_time
 from flows.settings import Workspace
 from flows.tagging import choose_tagger, train_tagger
 from flows.tagging_settings import TaggingSettings
@@ -44,12 +44,18 @@ def settings(folder: Path, **changes: Any) -> TaggingSettings:
 
 
 @pytest.fixture(scope="module")
-def tagged(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[str, Any]]]:
+def tagged(server: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """A folder with a workspace after one small training, and what it returned; tests must not change it."""
     folder = tmp_path_factory.mktemp("tagged")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GATECAST_HOME", str(folder / "workspace"))
-        yield folder, train_tagger(settings(folder))
+        return folder, train_tagger(settings(folder))
+
+
+def test_one_training_of_a_model_at_a_time(server: str, workspace: Workspace, tmp_path: Path) -> None:
+    with one_at_a_time(workspace.models / "names", "cancel"):
+        state = train_tagger(settings(tmp_path), when_busy="cancel", return_state=True)
+    assert (state.name, state.message) == ("Cancelled", "Another training of names is under way.")
 
 
 def test_a_training_writes_what_its_steps_promise(tagged: tuple[Path, dict[str, Any]]) -> None:

@@ -8,6 +8,7 @@ import pytest
 from data.errors import InputError
 from flows import text as text_flow
 from flows.registry import Registry, champions
+from flows.runs import one_at_a_time
 from flows.text import TextSettings, train_text
 from lstm import load
 from lstm.config import CharLMSettings
@@ -48,6 +49,27 @@ def test_training_ends_with_a_champion_that_writes(server, workspace, novel):
     again = train_text(small(novel))
     assert {step["name"] for step in again["steps"] if step["cached"]} >= {"train", "evaluate"}
     assert again["promote"]["summary"].endswith("is the champion already.")
+
+
+def test_one_training_of_a_model_at_a_time(server, workspace, novel):
+    with one_at_a_time(workspace.models / "a-novel-text", "cancel"):
+        state = train_text(small(novel), when_busy="cancel", return_state=True)
+    assert (state.name, state.message) == ("Cancelled", "Another training of a-novel-text is under way.")
+
+
+def test_a_training_that_fails_is_tried_again_from_its_last_epoch(server, workspace, novel, monkeypatch):
+    failures, sound = [], text_flow.StepProgress.after_epoch
+
+    def failing_once(progress, record):
+        sound(progress, record)
+        if record.epoch == 2 and not failures:
+            failures.append(record)
+            raise OSError("the disk was full")
+
+    monkeypatch.setattr(text_flow.StepProgress, "after_epoch", failing_once)
+    result = train_text(small(novel, seed=7))
+    assert len(failures) == 1
+    assert result["train"]["summary"].startswith("went on with the interrupted training, ")
 
 
 def test_a_sample_of_each_epoch_is_on_the_dashboard(server, workspace, novel):

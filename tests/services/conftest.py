@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import pytest
 
 from data.store import read_json
+from flows.server import free_port
+from tests.services.processes import kill_all, of_workspace, wait_for
+from tests.webhook import listening
 
 GATECAST = str(Path(sys.executable).with_name("gatecast"))
 START_SECONDS = 120.0
@@ -44,39 +46,52 @@ max_epochs = 2
 ENDLESS = ("--set", "model.max_epochs=100000", "--set", "model.patience=100000")
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
-    """Return what `condition` returns, once it is true."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.2)
-    raise AssertionError(f"not within {seconds} s")
+def pytest_configure() -> None:
+    """Let a test run that is told to end stop what it has started, as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, lambda number, frame: pytest.exit("terminated", 128 + number))
 
 
 class Served:
-    """A `gatecast serve` under test; starts at once."""
+    """A `gatecast serve` under test, which starts at once; a context manager that leaves no process behind.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of its settings and of its workspace.
+    *arguments : str
+        Options of the command.
+    webhook : str
+        What it tells of trouble.
+    **environment : str
+        Further variables.
+    """
 
     def __init__(self, root: Path, *arguments: str, webhook: str = "http://127.0.0.1:9/", **environment: str) -> None:
-        self.root, self.arguments = root, arguments
+        self.root, self.arguments, self.home = root, arguments, root / "workspace"
+        self.port = free_port("127.0.0.1")
+        self.url = f"http://127.0.0.1:{self.port}/api"
         self.file = root / "gatecast.toml"
         root.mkdir(parents=True, exist_ok=True)
         self.file.write_text(SETTINGS.format(webhook=webhook))
         unset = [name for name in os.environ if name.startswith(("PREFECT", "GATECAST"))]
         self.environment = {name: value for name, value in os.environ.items() if name not in unset}
-        self.environment |= {"GATECAST_HOME": str(root / "workspace"), **environment}
-        self.start()
+        self.environment |= {"GATECAST_HOME": str(self.home), **environment}
+        try:
+            self.start()
+        except BaseException:
+            kill_all(self.home)
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        kill_all(self.home)
+        self.process.wait()
+        self.output.close()
 
     def start(self) -> None:
-        self.port = free_port()
-        self.url = self.environment.get("PREFECT_API_URL", f"http://127.0.0.1:{self.port}/api")
+        """Start it, or start it again where it was."""
         self.output = (self.root / "output").open("w+")
         self.process = subprocess.Popen(
             [GATECAST, "serve", "--file", str(self.file), "--port", str(self.port), *self.arguments],
@@ -114,41 +129,47 @@ class Served:
         return str(self.api(f"flow_runs/{run}")["state"]["name"])
 
     def training(self, run: str) -> bool:
-        """Tell whether a run has saved the checkpoint of an epoch."""
-        assert self.state(run) in ("Scheduled", "Submitting", "Pending", "Running"), self.said()
-        return any(self.models.glob("*/.training/*/epoch-*"))
+        """Tell whether a run is at work and the checkpoint of an epoch is there."""
+        state = self.state(run)
+        assert state in ("Scheduled", "Submitting", "Pending", "Running"), self.said()
+        return state == "Running" and any(self.models.glob("*/.training/*/epoch-*"))
 
     @property
     def models(self) -> Path:
-        return self.root / "workspace" / "models"
+        return self.home / "models"
 
     def champion(self, name: str) -> str:
         return str(read_json(self.models / name / "champion.json")["version"])
 
     def children(self) -> dict[str, int]:
         """Return the process ids of the server and of the runs."""
+        kinds = {"flows.server": "server", "prefect.engine": "run"}
         found = {}
-        for folder in Path("/proc").iterdir():
-            try:
-                command = (folder / "cmdline").read_bytes().decode().split("\0")
-                parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
-            except (OSError, IndexError):
-                continue
-            if parent == str(self.process.pid):
-                found["server" if "flows.server" in command else "run"] = int(folder.name)
+        for process in of_workspace(self.home):
+            with suppress(OSError):  # it has ended since
+                command = Path(f"/proc/{process}/cmdline").read_bytes().decode().split("\0")
+                found |= {kinds[word]: process for word in command if word in kinds}
         return found
 
-    def stop(self) -> int:
-        """Do what Ctrl-C in a terminal does."""
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGINT)
-        self.process.wait(60)
-        self.output.close()
-        return int(self.process.returncode)
+    def stop(self, how: signal.Signals = signal.SIGINT) -> int:
+        """Do what Ctrl-C in a terminal does, or what systemd and containers do: SIGTERM, to the process alone."""
+        (os.killpg if how == signal.SIGINT else os.kill)(self.process.pid, how)
+        return self.process.wait(60)
+
+    def kill(self) -> None:
+        """End the server, the runs and what serves them at once, as the loss of their machine does."""
+        kill_all(self.home)
+        self.process.wait()
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    served = Served(tmp_path_factory.mktemp("served"))
-    yield served
-    served.stop()
+def told() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """A webhook: its address, and what it was told."""
+    with listening() as webhook:
+        yield webhook
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory, told: tuple[str, list[dict[str, Any]]]) -> Iterator[Served]:
+    with Served(tmp_path_factory.mktemp("served"), webhook=told[0]) as served:
+        yield served

@@ -167,7 +167,7 @@ def test_the_form_of_a_deployment_explains_its_settings(browser: Browser, served
     browser.keep("dashboard-form")
 
 
-def test_the_pages_ask_no_outside_host(browser: Browser, finished: str) -> None:
+def test_the_pages_ask_no_outside_host_and_offer_none_that_do(browser: Browser, finished: str) -> None:
     browser.open("/dashboard")
-    browser.wait_for("body", "Flow Runs")
+    assert "V2" not in browser.wait_for("body", "Flow Runs").text
     assert browser.hosts() == {"127.0.0.1"}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -16,8 +15,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.services.conftest import ENDLESS, GATECAST, Served, free_port, wait_for
-from tests.webhook import listening
+from flows.server import free_port
+from tests.services.conftest import ENDLESS, GATECAST, Served
+from tests.services.processes import kill_all, wait_for
 
 BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 PREFECT = str(Path(sys.executable).with_name("prefect"))
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.skipif(not BINARIES, reason="Debian's postgresql is not
 def database() -> Iterator[str]:
     """Address of an empty PostgreSQL server of its own, which refuses to run as root."""
     user = "postgres" if os.getuid() == 0 else pwd.getpwuid(os.getuid()).pw_name
-    folder, port = Path(tempfile.mkdtemp(prefix="gatecast-postgres-")), free_port()
+    folder, port = Path(tempfile.mkdtemp(prefix="gatecast-postgres-")), free_port("127.0.0.1")
     shutil.chown(folder, user)
 
     def call(program: str, *arguments: str) -> None:
@@ -67,60 +67,55 @@ class Worker:
 
     def kill(self) -> None:
         """Do what the loss of its machine does."""
-        os.killpg(self.process.pid, signal.SIGKILL)
+        kill_all(self.home)
         self.process.wait()
 
 
-@pytest.fixture
-def told() -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    with listening() as webhook:
-        yield webhook
+@pytest.fixture(scope="module")
+def served(
+    database: str, tmp_path_factory: pytest.TempPathFactory, told: tuple[str, list[dict[str, Any]]]
+) -> Iterator[Served]:
+    environment = {
+        "PREFECT_API_DATABASE_CONNECTION_URL": database,
+        "PREFECT_SERVER_API_AUTH_STRING": "user:secret",
+        "PREFECT_API_AUTH_STRING": "user:secret",
+    }
+    folder = tmp_path_factory.mktemp("served")
+    with Served(folder, "--pool", "gatecast", webhook=told[0], **environment) as served:
+        yield served
 
 
 @pytest.fixture
-def served(database: str, tmp_path: Path, told: tuple[str, list[dict[str, Any]]]) -> Iterator[Served]:
-    served = Served(
-        tmp_path,
-        "--pool",
-        "gatecast",
-        webhook=told[0],
-        PREFECT_API_DATABASE_CONNECTION_URL=database,
-        PREFECT_SERVER_API_AUTH_STRING="user:secret",
-        PREFECT_API_AUTH_STRING="user:secret",
-    )
-    yield served
-    served.stop()
+def workers(served: Served) -> Iterator[list[Worker]]:
+    workers = [Worker(served, name) for name in ("one", "two")]
+    yield workers
+    for worker in workers:
+        worker.kill()
 
 
 def test_workers_share_the_runs_and_the_loss_of_one_loses_none(
-    served: Served, told: tuple[str, list[dict[str, Any]]]
+    served: Served, workers: list[Worker], told: tuple[str, list[dict[str, Any]]]
 ) -> None:
-    workers = [Worker(served, name) for name in ("one", "two")]
-    try:
-        endless = served.begin("nightly", *ENDLESS)
-        wait_for(lambda: served.state(endless) == "Running", 90)
-        other = served.run("retrain", "--set", "name=other", "--set", "data.symbols=sp500",
-                           "--set", "model.max_epochs=1", "--wait")  # fmt: skip
-        assert other.returncode == 0, other.stdout + other.stderr
-        at_work, free = sorted(workers, key=lambda worker: (worker.home / "models" / "other").exists())
-        assert (free.home / "models" / "other" / "champion.json").exists()
+    endless = served.begin("nightly", *ENDLESS)
+    wait_for(lambda: served.state(endless) == "Running", 90)
+    other = served.run("retrain", "--set", "name=other", "--set", "data.symbols=sp500",
+                       "--set", "model.max_epochs=1", "--wait")  # fmt: skip
+    assert other.returncode == 0, other.stdout + other.stderr
+    at_work, free = sorted(workers, key=lambda worker: (worker.home / "models" / "other").exists())
+    assert (free.home / "models" / "other" / "champion.json").exists()
 
-        # The machine of one worker is lost, and before the server has noticed, it is lost too.
-        wait_for(lambda: any(at_work.home.glob("models/nightly/.training/*/epoch-*")))
-        at_work.kill()
-        os.killpg(served.process.pid, signal.SIGKILL)
-        served.process.wait()
-        served.start()
-        free.kill()
-        workers.append(Worker(served, "three"))  # the server's port has changed
-        wait_for(lambda: served.state(endless) == "Crashed", 200)
-        wait_for(lambda: [message["run_id"] for message in told[1]] == [endless])
-        done = served.run("nightly", "--wait")
-        assert done.returncode == 0, done.stdout + done.stderr
-    finally:
-        for worker in workers:
-            if worker.process.poll() is None:
-                worker.kill()
+    # The machine of one worker is lost, and before anything has noticed, that of the server goes down and comes back.
+    wait_for(lambda: any(at_work.home.glob("models/nightly/.training/*/epoch-*")))
+    at_work.kill()
+    served.kill()
+    served.start()
+    assert served.state(endless) == "Running"
+    wait_for(lambda: served.state(endless) == "Crashed", 200)
+    wait_for(lambda: [message["run_id"] for message in told[1]] == [endless])
+    # Its slot is free, and the other worker has outlasted the restart.
+    done = served.run("nightly", "--set", "model.max_epochs=1", "--wait")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (free.home / "models" / "nightly" / "champion.json").exists()
 
 
 def test_prefect_yaml_deploys_to_the_pool_of_a_server_with_a_password(served: Served) -> None:
@@ -137,7 +132,7 @@ def test_prefect_yaml_deploys_to_the_pool_of_a_server_with_a_password(served: Se
     assert nightly["parameters"]["settings"]["name"] == "indices"
     assert "flows.forecast.forecast_latest forecast" in deployed
     assert httpx.post(f"{served.url}/deployments/filter", json={}).status_code == 401
-    report = served.root / "workspace" / "reports" / "report.html"
+    report = served.home / "reports" / "report.html"
     report.parent.mkdir(parents=True, exist_ok=True)
     report.write_text("what a password protects")
     assert "password" not in httpx.get(served.url.removesuffix("/api") + "/reports/report.html").text
