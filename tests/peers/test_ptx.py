@@ -52,12 +52,14 @@ signatures = {
     embedding._backward: (int64, integers, two, two, boolean),
     generation._generate: (two, three, three, two, two, one, one, one, int64, two, two, one, number, int64, number)
     + (integers,),
-    gather._gather: (two, integers, three),
+    gather._gather: (two, integers, int64, three),
     attention._query_scores: (two, three, integers, three),
     attention._query_scores_backward: (two, three, integers, three, two, three),
     attention._add_query: (two, three, integers),
     attention._additive_scores: (one, three, integers, three),
     attention._additive_scores_backward: (one, three, integers, three, two, two),
+    attention._key_weight_gradient: (three, three, integers, two),
+    attention._add_key_gradient: (two, three, integers, three),
     attention._softmax: (integers, three),
     attention._softmax_backward: (integers, three, three),
     attention._weighted_sum: (three, integers, three, two),
@@ -80,6 +82,7 @@ signatures = {
     crf._viterbi_step: (int64, two, three, integers, three, pointers),
     crf._trace_back: (one, three, pointers, integers, tags),
     arrays._fill: (int64, one),
+    steps._copy_columns: (two, int64, two, int64, int64, boolean),
     steps._copy_steps: (three, int64, three, int64, int64, integers, boolean, boolean),
 }
 wide = {
