@@ -44,9 +44,8 @@ class Attention:
     heads : int
         A divisor of `size`.
     attention_size : int, optional
-        Units of the additive score's tanh, a multiple of `heads`; by default a quarter of `size`, or somewhat more. In
-        translation, 128 units beside 512 of the LSTM scored as 512 did (Britz, Goldie, Luong & Le 2017, arXiv
-        1703.03906, table 5), and these units are the score's whole cost.
+        Units of the additive score's tanh, a multiple of `heads`; by default a quarter of `size`, or
+        somewhat more: they are the score's whole cost.
     dtype : {"float32", "float64"}
     backend : {"cpu", "cuda", "auto"}
     seed : int or Generator

@@ -23,6 +23,10 @@ __all__ = ["inner_kernel", "kernel", "parallel_kernel"]
 # code of its callees, so an edit in one file must invalidate all.
 config.CACHE_DIR = str(cache_folder())
 
+# The last level of optimisation takes a fifth more time to compile and made no kernel faster.
+if "NUMBA_OPT" not in os.environ:
+    config.OPT = type(config.OPT)(2)
+
 # How often an idle OpenMP thread looks for work before it sleeps. GNU's default spins for milliseconds: on two cores,
 # any other busy process (Prefect's server is one) then makes a training step of half a millisecond take thirty. This
 # long covers the pause between two kernels of a step, and costs nothing measurable on an idle machine.
