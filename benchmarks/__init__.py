@@ -4,7 +4,6 @@ Run ``python -m benchmarks`` (``--quick`` ends within a minute, ``--list`` names
 them). It prints tables, and writes a JSON file and a bar chart; ``python -m benchmarks.readme`` puts the comparison
 table of that JSON file into the README.
 
-Each module of rows offers ``cases(plan)``: `training_step`, `variants`, `inference`, `retrain`, `fleet`, `growth`,
-`startup` and `learning`.
+Each module of rows offers ``cases(plan)``; `benchmarks.__main__` lists them.
 A row whose peer is not installed still times Gatecast, and says so.
 """

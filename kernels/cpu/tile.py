@@ -1,4 +1,4 @@
-"""The register tile: the one place where Gatecast writes machine instructions by hand.
+"""The register tile: where Gatecast writes machine instructions by hand (the other place is `kernels.cpu.dot`).
 
 A matrix product is fast when every number that is loaded is used many times. The tile holds a block of the result,
 ``HEIGHT`` rows by two vectors, in registers for the whole depth of the product; at each step it loads two vectors of

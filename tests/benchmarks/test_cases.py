@@ -13,6 +13,7 @@ from benchmarks import (
     retrain,
     sequences,
     startup,
+    training_loop,
     training_step,
     variants,
 )  # fmt: skip
@@ -21,8 +22,8 @@ from benchmarks.sizes import Sizes
 from benchmarks.trainers import GatecastTrainer, draw_weights
 
 MODULES = (
-    training_step, variants, crf, char_lm, inference, startup, growth, sequences, fleet, orchestration, retrain,
-    learning,
+    training_step, training_loop, variants, crf, char_lm, inference, startup, growth, sequences, fleet, orchestration,
+    retrain, learning,
 )  # fmt: skip
 
 

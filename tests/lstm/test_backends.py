@@ -151,3 +151,23 @@ def test_a_model_of_the_gpu_says_so_where_there_is_none(tmp_path, monkeypatch):
     monkeypatch.setattr(numba.cuda, "is_available", lambda: False)
     with pytest.raises(BackendError, match="backend cuda needs"):
         load(tmp_path / "model", backend="cuda")
+
+
+def test_a_fit_that_was_stopped_on_the_cpu_is_resumed_on_the_gpu(tmp_path):
+    class Stopped(Exception):
+        pass
+
+    def stop(record):
+        raise Stopped
+
+    frame = sine_frame(40)
+    whole = Forecaster(**OPTIONS).fit(frame)
+    with pytest.raises(Stopped):
+        Forecaster(**OPTIONS).fit(frame, checkpoints=tmp_path, on_epoch=stop)
+    resumed = Forecaster(**OPTIONS, backend="cuda").fit(frame, checkpoints=tmp_path, resume=True)
+    assert resumed.network.ops.name == "cuda"
+    assert [record.step for record in resumed.history] == [record.step for record in whole.history]
+    for record, expected in zip(resumed.history, whole.history, strict=True):
+        assert record.train_loss == pytest.approx(expected.train_loss, rel=1e-5)
+    ours, expected = resumed.predict()["y_hat"].to_numpy(), whole.predict()["y_hat"].to_numpy()
+    assert relative_error(ours, expected) < 1e-5
