@@ -114,6 +114,7 @@ def torch_training(weights: dict[str, np.ndarray], pieces: list[Any], device: st
     state = None
 
     def step() -> float:
+        """Train on the next batch, the state carried on; return its loss."""
         nonlocal state
         inputs, targets = next(batches)
         optimizer.zero_grad()

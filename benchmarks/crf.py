@@ -87,6 +87,7 @@ def _peer(
     mask = torch.from_numpy(np.arange(emissions.shape[1]) < lengths[:, None])
 
     def step() -> tuple[np.ndarray, list[list[int]]]:
+        """Return the gradient of the emissions and the best tags."""
         peer.zero_grad()
         inputs.grad = None
         (-peer(inputs, targets, mask=mask, reduction="mean")).backward()

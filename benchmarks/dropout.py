@@ -77,6 +77,7 @@ def _torch_side(x: np.ndarray, dy: np.ndarray, rate: float) -> Callable[[], np.n
     zeros = torch.zeros(_SIZES.batch_size, _SIZES.hidden_size)
 
     def step() -> np.ndarray:
+        """Run forward and backward, a cell at a time under one mask; return the gradient of the inputs."""
         cell.zero_grad()
         inputs.grad = None
         input_mask = torch.nn.functional.dropout(torch.ones(_SIZES.batch_size, _SIZES.input_size), rate)

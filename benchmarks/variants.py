@@ -90,6 +90,7 @@ def _torch_side(
     ends = None if lengths is None else torch.from_numpy(lengths)
 
     def step() -> np.ndarray:
+        """Run forward and backward; return the gradient of the inputs."""
         peer.zero_grad()
         inputs.grad = None
         if ends is None:

@@ -16,11 +16,12 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
+from kernels.cpu.activation import tanh_line
 from kernels.cpu.borrow import borrowed
 from kernels.cpu.compilation import kernel, parallel_kernel
 from kernels.cpu.dot import dot_rows
 from kernels.cpu.pack import copy, pack, padded, panels_shape, product, sum_shards
-from kernels.scalar import exponential, multiply_add, tanh, tanh_derivative
+from kernels.scalar import exponential, multiply_add, tanh_derivative
 
 __all__ = [
     "additive_attention_backward",
@@ -268,7 +269,7 @@ def _additive_forward_shard(query, v, values, lengths, workspace, weights, conte
         _copy_line(borrowed(query)[b], row[0])
         product(borrowed(workspace.ones)[:, :length].T, row, keys, False)
         product(steps[:, : steps.shape[1]], borrowed(workspace.forward_panels), keys, True)
-        _tanh(keys.reshape(-1))
+        tanh_line(keys.reshape(-1))
         _score(keys[:, : v.shape[0]], borrowed(v), alphas)
         _attend(steps, workspace, shard, alphas, borrowed(context)[b])
 
@@ -437,12 +438,6 @@ def _copy_line(source, destination):
     """``destination = source`` as far as both go."""
     for j in range(min(source.shape[0], destination.shape[0])):
         destination[j] = source[j]
-
-
-@kernel
-def _tanh(line):
-    for n in range(line.shape[0]):
-        line[n] = tanh(line[n])
 
 
 @kernel

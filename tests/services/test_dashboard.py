@@ -115,8 +115,9 @@ def test_the_page_of_a_run_shows_its_steps_and_artifacts(
     browser.wait_for("body", "step=evaluate")
     browser.keep("dashboard-run")
     browser.wait_for("button, a, li", "Artifacts").click()
+    assert {"scores", "pictures", "champion", "forecasts", "data", "report"} <= set(artifacts)
     for kind in artifacts:
-        browser.wait_for("main, body", kind)
+        assert browser.wait_for("main, body", kind)
 
 
 def test_the_scores_are_a_table_with_the_baselines(browser: Browser, artifacts: dict[str, str]) -> None:
@@ -142,12 +143,12 @@ def test_champion_forecasts_and_data_are_tables(
     browser: Browser, artifacts: dict[str, str], kind: str, text: str
 ) -> None:
     browser.open(artifacts[kind])
-    browser.wait_for("table", text)
+    assert text in browser.wait_for("table", text).text
 
 
 def test_the_history_of_an_artifact_is_under_its_key(browser: Browser, finished: str) -> None:
     browser.open("/artifacts/key/sample-range-scores")
-    browser.wait_for("body", "Created sample-range-scores")
+    assert browser.wait_for("body", "Created sample-range-scores")
 
 
 def test_the_link_leads_to_the_report(browser: Browser, artifacts: dict[str, str]) -> None:
@@ -163,7 +164,7 @@ def test_the_link_leads_to_the_report(browser: Browser, artifacts: dict[str, str
 def test_the_form_of_a_deployment_explains_its_settings(browser: Browser, served: Served) -> None:
     (retrain,) = served.api("deployments/filter", {"deployments": {"name": {"any_": ["retrain"]}}})
     browser.open(f"/deployments/deployment/{retrain['id']}/run")
-    browser.wait_for("body", "Units of each LSTM layer")
+    assert browser.wait_for("body", "Units of each LSTM layer")
     browser.keep("dashboard-form")
 
 
