@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import typer
 
 from flows.commands.backtest import backtest
@@ -63,7 +65,11 @@ def gatecast() -> None:
 
 def main() -> None:
     """Run the command line."""
-    app()
+    try:
+        app()
+    finally:
+        # Every file and database is closed by now: nothing waits for the collector, which would take 0.2 s at exit.
+        gc.freeze()
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from kernels.collector import collector_paused
+
 if TYPE_CHECKING:
     from lstm.attention import Attention as Attention
     from lstm.cell import LSTMCell as LSTMCell
@@ -76,7 +78,8 @@ __all__ = sorted(_MODULES)
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_MODULES[name]), name)
+    with collector_paused():
+        return getattr(import_module(_MODULES[name]), name)
 
 
 def __dir__() -> list[str]:

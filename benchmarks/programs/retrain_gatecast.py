@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import sys
 
-import numba
 import pandas as pd
 
 from data import SplitSettings
@@ -17,6 +16,8 @@ from lstm import Forecaster
 
 def main() -> None:
     """Run the program; see the module."""
+    import numba  # here, so that Gatecast is what loads it, as in a user's program
+
     path, threads, text = sys.argv[1:]
     settings = json.loads(text)
     numba.set_num_threads(int(threads))

@@ -14,8 +14,10 @@ from typing import Any
 
 import numba
 from numba import config
+from numba.core.registry import cpu_target
 
 from kernels import cache_folder
+from kernels.collector import collector_paused
 
 __all__ = ["inner_kernel", "kernel", "parallel_kernel"]
 
@@ -44,7 +46,15 @@ def _load_thread_pool() -> None:
     del os.environ["GOMP_SPINCOUNT"]
 
 
+def _load_tables() -> None:
+    """Load the tables of what Numba can compile now, with the other imports, rather than at the first call."""
+    with collector_paused():
+        cpu_target.typing_context.refresh()
+        cpu_target.target_context.refresh()
+
+
 _load_thread_pool()
+_load_tables()
 
 # Numba would also look for array expressions to spread over threads; there are none, and the search takes seconds.
 _ONLY_PRANGE = {
