@@ -1,9 +1,8 @@
 """Python's garbage collector while modules are imported.
 
-Numba, pandas and what they bring make some 250,000 objects that live as long as the process. The collector would go
-through them again and again while they are made: a tenth of the time of a short program. They are not frozen
-(``gc.freeze``), which would save as much again at exit: frozen objects are hidden from ``gc.get_referrers``, and that
-is for whoever owns the process to decide.
+Most objects that Numba, pandas and what they bring make live as long as the process, and the collector would go through
+them again and again while they are made. They are not frozen (``gc.freeze``), which would save time at exit too: frozen
+objects are hidden from ``gc.get_referrers``, and that is for whoever owns the process to decide.
 """
 
 from __future__ import annotations

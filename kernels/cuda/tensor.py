@@ -58,6 +58,7 @@ def multiply_fragments(a_tile, a_extent, row, b_tile, b_extent, column, n, lane,
 @overload(multiply_fragments)
 def _multiply_fragments_compiled(a_tile, a_extent, row, b_tile, b_extent, column, n, lane, sums):
     def generate(a_tile, a_extent, row, b_tile, b_extent, column, n, lane, sums):
+        """Pick the lane's part of both tiles, and hand it to the instruction."""
         first, second = n + lane % 4, n + lane % 4 + 4
         i, j = row + lane // 4, column + lane // 4
         left = (
@@ -78,6 +79,7 @@ def _mma(typing_context, left, right, sums):
     number, word = ir.FloatType(), ir.IntType(32)
 
     def generate(context, builder, signature, arguments):
+        """Emit the rounding of the operands, and the instruction."""
         round_to_tf32 = ir.InlineAsm(ir.FunctionType(word, [number]), "cvt.rna.tf32.f32 $0, $1;", "=r,f")
         left, right, sums = (cgutils.unpack_tuple(builder, argument) for argument in arguments)
         operands = [builder.call(round_to_tf32, [value]) for value in (*left, *right)]

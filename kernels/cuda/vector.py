@@ -38,6 +38,7 @@ def _load_four(typing_context, array, index):
     result = types.UniTuple(array.dtype, 4)
 
     def generate(context, builder, signature, arguments):
+        """Emit one load of four numbers."""
         view = context.make_array(signature.args[0])(context, builder, arguments[0])
         pointer = builder.gep(view.data, [arguments[1]])
         space = view.data.type.addrspace if isinstance(view.data.type, ir.PointerType) else 0
