@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.gpu_method import Side, numba_clock, record_numba, record_torch, take_turns, torch_clock
+from benchmarks.gpu_method import Side, numba_clock, record_torch, take_turns, torch_clock
 from benchmarks.measure import installed, require_agreement
 from benchmarks.sizes import Sizes
 
@@ -32,11 +32,13 @@ LAYERS = {  # and the least ratio to cuDNN in float32 that is asked for, forward
     Sizes(64, 100, 64, 256): 0.5,
     Sizes(128, 100, 128, 512): 0.5,
 }
+WINDOWS = (Sizes(32, 60, 1, 64), Sizes(64, 60, 8, 64))
+LARGE = (Sizes(64, 100, 64, 256), Sizes(128, 100, 128, 512))
 CHARACTERS = Sizes(64, 128, 128, 512)
 FLEET, FLEET_MODELS = Sizes(32, 60, 1, 32), 1000
 _STEPS_TO_AGREE = 3
-_SHORT_SECONDS = 2e-3  # work that takes less is measured as a CUDA graph too
 _PIECES = 16
+_WINDOW_ROWS, _STEPS_OF_A_CALL = 5000, 20
 
 
 class Row(NamedTuple):
@@ -71,8 +73,6 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description="Gatecast beside cuDNN on one GPU.")
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/gpu.json"), help="the JSON file")
     arguments = parser.parse_args()
-    # Launches must go to a stream that can be recorded; cuda-bindings reads this when it is imported.
-    os.environ["CUDA_PYTHON_CUDA_PER_THREAD_DEFAULT_STREAM"] = "1"
     from kernels import BackendError, get_backend
     from kernels.backend import describe
 
@@ -117,6 +117,10 @@ def measure() -> Iterator[Row]:
     """Give the rows one after another."""
     for sizes, floor in LAYERS.items():
         yield from compare_layer(sizes, floor)
+    for sizes in WINDOWS:
+        yield compare_windows(sizes)
+    for sizes in LARGE:
+        yield compare_ways(sizes)
     yield compare_characters()
     yield train_fleet()
 
@@ -154,13 +158,64 @@ def compare_layer(sizes: Sizes, floor: float) -> Iterator[Row]:
 
 
 def timed(sides: dict[str, Side]) -> dict[str, float]:
-    """Return the seconds of each side as it is called, and where that is short also as a CUDA graph."""
+    """Return the seconds of each side as it is called, and as a CUDA graph."""
+    from kernels.cuda.call import record
+
+    recorders = {"gatecast": record, "cudnn": record_torch}
     seconds = take_turns(sides)
-    if seconds["gatecast"] >= _SHORT_SECONDS:
-        return seconds
-    record = {"gatecast": record_numba, "cudnn": record_torch}
-    graphs = {f"{name}, graph": Side(record[name](side.work), side.clock) for name, side in sides.items()}
+    graphs = {f"{name}, graph": Side(recorders[name](side.work), side.clock) for name, side in sides.items()}
     return {**seconds, **take_turns(graphs)}
+
+
+def compare_windows(sizes: Sizes) -> Row:
+    """Compare a step as a forecaster takes it, its windows gathered from the series, with torch's on a ready batch."""
+    from benchmarks.trainers import GatecastWindowTrainer, TorchTrainer, draw_weights
+    from kernels import get_backend
+
+    generator, weights = np.random.default_rng(0), draw_weights(sizes, seed=0)
+    values = generator.normal(size=(_WINDOW_ROWS, sizes.input_size)).astype("float32")
+    starts = generator.integers(0, _WINDOW_ROWS - sizes.seq_len, (_STEPS_OF_A_CALL, sizes.batch_size))
+    ours = GatecastWindowTrainer(sizes, weights, values, "cuda")
+    on_gpu = get_backend("cuda").as_array(starts, "int64")
+    sides = {"gatecast": Side(lambda: ours.take(on_gpu), numba_clock)}
+    if installed("torch"):
+        import torch
+
+        peer = TorchTrainer(sizes, weights, "cuda")
+        x = np.stack([values[start : start + sizes.seq_len] for start in starts[0]])
+        given = torch.from_numpy(x).cuda(), torch.from_numpy(values[starts[0] + sizes.seq_len, :1]).cuda()
+        sides["cudnn"] = Side(lambda: [peer.train(*given) for _ in range(_STEPS_OF_A_CALL)], torch_clock)
+    seconds = {name: found / _STEPS_OF_A_CALL for name, found in take_turns(sides).items()}
+    return Row(f"training on windows {sizes}", seconds, sizes.training_flop())
+
+
+def compare_ways(sizes: Sizes) -> Row:
+    """Compare a layer's passes with a launch per step and spread over the GPU (`kernels.cuda.spread`)."""
+    from benchmarks.trainers import draw_weights
+    from kernels import get_backend
+    from kernels.cuda.lstm import LSTMWeights, allocate, lstm_backward, lstm_forward
+
+    ops, generator = get_backend("cuda"), np.random.default_rng(0)
+    weights = LSTMWeights(*(ops.as_array(array, "float32") for array in list(draw_weights(sizes, seed=0).values())[:3]))
+    x = ops.as_array(generator.normal(size=sizes[:3]), "float32")
+    state = ops.zeros((sizes.batch_size, sizes.hidden_size), "float32")
+    ones = ops.ones(state.shape, "float32")
+    sides, gradients = {}, {}
+    for name, spread in (("gatecast", False), ("gatecast, spread", True)):
+        workspace = allocate(1, *sizes[:4], "float32", True, False, spread=spread)
+        found = LSTMWeights(*(ops.zeros(array.shape, "float32") for array in weights))
+        last = [ops.zeros(state.shape, "float32") for _ in range(4)]
+
+        def work(workspace: Any = workspace, found: Any = found, last: Any = last) -> Any:
+            lstm_forward(weights, x, state, state, workspace, None, *last[:2])
+            lstm_backward(weights, None, ones, state, workspace, found, None, *last[2:])
+            return found
+
+        work()
+        sides[name], gradients[name] = Side(work, numba_clock), ops.to_host(found.w_hh)
+    one, other = gradients.values()
+    agreement = float(np.linalg.norm(one - other) / np.linalg.norm(one))
+    return Row(f"layer {sizes}", take_turns(sides), sizes.training_flop(), note=f"gradients agree to {agreement:.0e}")
 
 
 def compare_characters() -> Row:

@@ -77,13 +77,20 @@ class GatecastWindowTrainer:
     weights : from `draw_weights`
     values : (rows, I) array
         The series that windows are gathered from; the target is column 0 of the row after a window.
+    backend : {"cpu", "cuda"}
     """
 
-    def __init__(self, sizes: Sizes, weights: dict[str, np.ndarray], values: np.ndarray):
+    def __init__(
+        self,
+        sizes: Sizes,
+        weights: dict[str, np.ndarray],
+        values: np.ndarray,
+        backend: Literal["cpu", "cuda"] = "cpu",
+    ):
         from lstm.batches import WindowBatches
         from lstm.window_steps import WindowSteps
 
-        plain = GatecastTrainer(sizes, weights)
+        plain = GatecastTrainer(sizes, weights, backend)
         network, optimizer = plain.network, plain.optimizer
         batches = WindowBatches(
             values, np.empty(0, np.int64), sizes.seq_len, 1, sizes.batch_size, seed=0, ops=network.ops
@@ -92,7 +99,11 @@ class GatecastWindowTrainer:
 
     def steps(self, starts: np.ndarray) -> list[float]:
         """Train on one batch of windows for each row of `starts`, int64 (steps, B); return their losses."""
-        return [record.loss for record in self._steps.take(starts, lambda step: _LEARNING_RATE)]
+        return [float(record.loss) for record in self.take(starts)]
+
+    def take(self, starts: Any) -> list[Any]:
+        """Do the same without waiting for the losses, where the backend does not wait; return the steps' records."""
+        return list(self._steps.take(starts, lambda step: _LEARNING_RATE))
 
 
 class TorchTrainer:

@@ -62,10 +62,15 @@ def _compare(plan: Plan) -> Comparison:
 def _timed(ops: Any, seconds: list[float]) -> Any:
     """Return the backend with a clock around the steps, which adds the seconds of each call to a list."""
 
-    def train_windows(*arguments: Any) -> Any:
-        begun = time.perf_counter()
-        results = ops.train_windows(*arguments)
-        seconds.append(time.perf_counter() - begun)
-        return results
+    def window_training(*arguments: Any) -> Any:
+        training = ops.window_training(*arguments)
 
-    return SimpleNamespace(**{**vars(ops), "train_windows": train_windows})
+        def take(*arguments: Any) -> Any:
+            begun = time.perf_counter()
+            results = training(*arguments)
+            seconds.append(time.perf_counter() - begun)
+            return results
+
+        return take
+
+    return SimpleNamespace(**{**vars(ops), "window_training": window_training})

@@ -1,4 +1,4 @@
-"""What `train_windows` works on: a plain network of LSTM layers with a linear head, laid out for one training step."""
+"""What `window_training` works on: a plain network of LSTM layers with a linear head, laid out for training steps."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class WindowSteps:
 
     def __init__(self, network: Network, batches: WindowBatches, optimizer: Adam):
         self._network, self._batches, self._optimizer = network, batches, optimizer
-        self._passes: dict[int, WindowPass] = {}  # by batch size: whole batches, and the last one of an epoch
+        self._trainings: dict[int, Any] = {}  # by batch size: whole batches, and the last one of an epoch
 
     def epoch(self, number: int, learning_rate: Callable[[int], float], total_steps: int) -> Iterator[StepRecord]:
         """Take the steps of an epoch: a `lstm.train.Steps`."""
@@ -80,17 +80,19 @@ class WindowSteps:
         """
         ops, optimizer = self._network.ops, self._optimizer
         rates = [learning_rate(optimizer.steps + n) for n in range(len(starts))]
-        losses, norms = ops.train_windows(
-            self._batches.values, ops.as_array(starts, "int64"), self._pass_of(starts.shape[1]), optimizer.arrays,
-            optimizer.constants, optimizer.steps + 1, np.array(rates),
-        )  # fmt: skip
+        take = self._training_of(starts.shape[1])
+        losses, norms = take(ops.as_array(starts, "int64"), optimizer.steps + 1, np.array(rates))
         optimizer.took(len(starts))
         yield from map(StepRecord, rates, losses, norms)
 
-    def _pass_of(self, batch_size: int) -> WindowPass:
-        if batch_size not in self._passes:
-            self._passes[batch_size] = _make_pass(self._network, self._batches, batch_size)
-        return self._passes[batch_size]
+    def _training_of(self, batch_size: int) -> Any:
+        """Return what takes the steps on batches of one size."""
+        if batch_size not in self._trainings:
+            arrays = _make_pass(self._network, self._batches, batch_size)
+            self._trainings[batch_size] = self._network.ops.window_training(
+                self._batches.values, arrays, self._optimizer.arrays, self._optimizer.constants
+            )
+        return self._trainings[batch_size]
 
 
 def steps_per_call(work_of_a_step: int) -> int:

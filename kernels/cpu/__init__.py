@@ -31,7 +31,7 @@ from kernels.cpu.lstm import lstm_backward, lstm_forward
 from kernels.cpu.optim import adam_step, clip_gradient_norm
 from kernels.cpu.softmax import softmax_cross_entropy, softmax_workspace
 from kernels.cpu.steps import copy_columns, copy_steps
-from kernels.cpu.window_training import train_windows
+from kernels.cpu.window_training import window_training
 from kernels.cpu.workspace import LSTMWeights, lstm_gates, lstm_workspace
 
 __all__ = [
@@ -82,7 +82,7 @@ __all__ = [
     "tanh_forward",
     "to_floats",
     "to_host",
-    "train_windows",
+    "window_training",
     "zeros",
 ]
 

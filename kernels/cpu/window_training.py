@@ -7,6 +7,8 @@ kernel. Here the steps follow each other in compiled code; they are the same ker
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from kernels.cpu.compilation import kernel
@@ -18,46 +20,41 @@ from kernels.cpu.optim import clip, update
 from kernels.masks import NO_MASK
 from kernels.window_training import AdamArrays, AdamConstants, WindowPass
 
-__all__ = ["train_windows"]
+__all__ = ["window_training"]
 
 
-def train_windows(
-    values: np.ndarray,
-    starts: np.ndarray,
-    arrays: WindowPass,
-    optimizer: AdamArrays,
-    constants: AdamConstants,
-    first_step: int,
-    learning_rates: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Train on one batch of windows after another: gather, forward, backward, clip, Adam.
+def window_training(
+    values: np.ndarray, arrays: WindowPass, optimizer: AdamArrays, constants: AdamConstants
+) -> Callable[[np.ndarray, int, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """Prepare training on one batch of windows after another: gather, forward, backward, clip, Adam.
 
     Parameters
     ----------
     values : (rows, columns) array
         All series, one after another; the target is column 0.
-    starts : (steps, B) int64 array
-        First row of each window of each batch.
     arrays : WindowPass
-        ``=`` all but the weights.
+        A step writes, ``=``, all but the weights.
     optimizer : AdamArrays
         ``+=`` its values, which are those that the weights in `arrays` are views of; ``=`` the rest.
     constants : AdamConstants
-    first_step : int
-        1 for the first step of a training.
-    learning_rates : (steps,) float64 array
 
     Returns
     -------
-    losses, norms : (steps,) float64 arrays
-        Mean squared error of each batch, and Euclidean norm of its gradients before clipping.
+    callable
+        Takes the first row of each window of each batch, (steps, B) int64; the number of the first step, 1 for the
+        first of a training; and the learning rates, (steps,) float64. It takes the steps, and returns (steps,) float64
+        losses and norms: mean squared error of each batch, and Euclidean norm of its gradients before clipping.
     """
-    losses, norms = np.empty(len(starts)), np.empty(len(starts))
-    _train_windows(
-        values, starts, arrays, optimizer, constants, first_step, learning_rates, losses, norms,
-        NO_LENGTHS, NO_MASK, True,
-    )  # fmt: skip
-    return losses, norms
+
+    def take(starts: np.ndarray, first_step: int, learning_rates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        losses, norms = np.empty(len(starts)), np.empty(len(starts))
+        _train_windows(
+            values, starts, arrays, optimizer, constants, first_step, learning_rates, losses, norms,
+            NO_LENGTHS, NO_MASK, True,
+        )  # fmt: skip
+        return losses, norms
+
+    return take
 
 
 @kernel

@@ -32,7 +32,7 @@ from kernels.cuda.optim import adam_step, clip_gradient_norm
 from kernels.cuda.reduction import to_floats
 from kernels.cuda.softmax import softmax_cross_entropy, softmax_workspace
 from kernels.cuda.steps import copy_columns, copy_steps
-from kernels.cuda.window_training import train_windows
+from kernels.cuda.window_training import window_training
 
 __all__ = [
     "CRFWeights",
@@ -82,7 +82,7 @@ __all__ = [
     "tanh_forward",
     "to_floats",
     "to_host",
-    "train_windows",
+    "window_training",
     "zeros",
 ]
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from numba import cuda
 
+from kernels.cuda.call import kernel
 from kernels.cuda.launch import launch
 from kernels.scalar import tanh, tanh_derivative
 
@@ -22,14 +23,14 @@ def tanh_backward(y: Any, dy: Any) -> None:
     launch(_tanh_backward, y.size, y.reshape(-1), dy.reshape(-1))
 
 
-@cuda.jit
+@kernel
 def _tanh_forward(x):
     n = cuda.grid(1)
     if n < x.shape[0]:
         x[n] = tanh(x[n])
 
 
-@cuda.jit
+@kernel
 def _tanh_backward(y, dy):
     n = cuda.grid(1)
     if n < y.shape[0]:

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numba import cuda
 
+from kernels.cuda.call import as_device_array, kernel, new_array
 from kernels.cuda.launch import launch
 
-__all__ = ["as_array", "copy_array", "copy_into", "empty", "ones", "to_host", "zeros"]
+__all__ = ["as_array", "copy_array", "copy_into", "empty", "fill", "ones", "to_host", "zeros"]
 
 
 def zeros(shape: tuple[int, ...], dtype: str) -> Any:
@@ -19,7 +20,7 @@ def zeros(shape: tuple[int, ...], dtype: str) -> Any:
 
 def empty(shape: tuple[int, ...], dtype: str) -> Any:
     """Return an array where this backend computes, for a kernel that writes all of it."""
-    return cuda.device_array(shape, dtype)
+    return new_array(shape, dtype)
 
 
 def ones(shape: tuple[int, ...], dtype: str) -> Any:
@@ -29,13 +30,18 @@ def ones(shape: tuple[int, ...], dtype: str) -> Any:
 
 def _filled(shape: tuple[int, ...], dtype: str, value: int) -> Any:
     """Fill an array where it is: copying it from the host would make the GPU wait at every step."""
-    array = cuda.device_array(shape, dtype)
-    if array.size:
-        launch(_fill, array.size, value, array.reshape(array.size))
+    array = new_array(shape, dtype)
+    fill(array, value)
     return array
 
 
-@cuda.jit
+def fill(array: Any, value: int) -> None:
+    """``array = value``, in turn with the kernels."""
+    if array.size:
+        launch(_fill, array.size, value, array.reshape(array.size))
+
+
+@kernel
 def _fill(value, array):
     n = cuda.grid(1)
     if n < array.shape[0]:
@@ -48,7 +54,7 @@ def as_array(array: Any, dtype: str) -> Any:
         if array.dtype != np.dtype(dtype):
             raise TypeError(f"an array on the GPU has dtype {array.dtype}; it must be {dtype}")
         return array
-    return cuda.to_device(np.ascontiguousarray(array, dtype))
+    return as_device_array(np.ascontiguousarray(array, dtype))
 
 
 def to_host(array: Any) -> np.ndarray:
@@ -69,7 +75,7 @@ def copy_array(source: Any, destination: Any) -> None:
     launch(_copy, source.size, source.reshape(source.size), destination.reshape(source.size))
 
 
-@cuda.jit
+@kernel
 def _copy(source, destination):
     n = cuda.grid(1)
     if n < source.shape[0]:

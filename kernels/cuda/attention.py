@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import cuda
 
+from kernels.cuda.call import as_device_array, kernel, new_array
 from kernels.cuda.launch import launch
 from kernels.cuda.linear import LinearWeights, linear_forward, linear_workspace
 from kernels.scalar import tanh, tanh_derivative
@@ -33,9 +34,9 @@ def attention_workspace(
     """Allocate what attention needs; arguments as `kernels.cpu.attention.attention_workspace`."""
     attention_size = max(attention_size, 1)  # there is no array of no elements on a GPU
     return _Workspace(
-        keys=cuda.device_array((batch_size, seq_len, attention_size), dtype),
+        keys=new_array((batch_size, seq_len, attention_size), dtype),
         key_layer=linear_workspace(batch_size * seq_len, size, attention_size, dtype),
-        no_bias=cuda.to_device(np.zeros(attention_size, dtype)),
+        no_bias=as_device_array(np.zeros(attention_size, dtype)),
     )
 
 
@@ -96,7 +97,7 @@ def additive_attention_backward(
     """Back-propagate; arguments as `kernels.cpu.attention.additive_attention_backward`."""
     keys = workspace.keys
     d_scores = _attend_backward(values, lengths, weights, d_context, d_values)
-    d_v_rows = cuda.device_array(d_query.shape, d_query.dtype)
+    d_v_rows = new_array(d_query.shape, d_query.dtype)
     launch(_additive_scores_backward, d_query.shape, v, keys, lengths, d_scores, d_query, d_v_rows)
     launch(_sum_rows, d_v.shape[0], d_v_rows, d_v)
     launch(_key_weight_gradient, d_key_weight.shape, values, keys, lengths, d_key_weight)
@@ -117,14 +118,14 @@ def _attend(values: Any, lengths: Any, weights: Any, context: Any) -> None:
 
 
 def _attend_backward(values: Any, lengths: Any, weights: Any, d_context: Any, d_values: Any) -> Any:
-    d_scores = cuda.device_array(weights.shape, weights.dtype)
+    d_scores = new_array(weights.shape, weights.dtype)
     launch(_query_scores, _scores_shape(weights), d_context, values, lengths, d_scores)
     launch(_softmax_backward, weights.shape[0] * weights.shape[1], lengths, weights, d_scores)
     launch(_weighted_sum_backward, (values.shape[0], values.shape[2]), weights, d_context, d_values)
     return d_scores
 
 
-@cuda.jit
+@kernel
 def _query_scores(query, values, lengths, scores):
     """``scores[b, head, t] = query . value`` over the features of a head."""
     t, row = cuda.grid(2)
@@ -138,7 +139,7 @@ def _query_scores(query, values, lengths, scores):
         scores[b, head, t] = total
 
 
-@cuda.jit
+@kernel
 def _query_scores_backward(query, values, lengths, d_scores, d_query, d_values):
     j, b = cuda.grid(2)
     if b < query.shape[0] and j < query.shape[1]:
@@ -150,7 +151,7 @@ def _query_scores_backward(query, values, lengths, d_scores, d_query, d_values):
         d_query[b, j] = total
 
 
-@cuda.jit
+@kernel
 def _add_query(query, keys, lengths):
     j, b = cuda.grid(2)
     if b < query.shape[0] and j < query.shape[1]:
@@ -158,7 +159,7 @@ def _add_query(query, keys, lengths):
             keys[b, t, j] = tanh(query[b, j] + keys[b, t, j])
 
 
-@cuda.jit
+@kernel
 def _additive_scores(v, keys, lengths, scores):
     t, row = cuda.grid(2)
     heads = scores.shape[1]
@@ -171,7 +172,7 @@ def _additive_scores(v, keys, lengths, scores):
         scores[b, head, t] = total
 
 
-@cuda.jit
+@kernel
 def _additive_scores_backward(v, keys, lengths, d_scores, d_query, d_v_rows):
     j, b = cuda.grid(2)
     if b < keys.shape[0] and j < v.shape[0]:
@@ -189,7 +190,7 @@ def _additive_scores_backward(v, keys, lengths, d_scores, d_query, d_v_rows):
         d_v_rows[b, j] = total_v
 
 
-@cuda.jit
+@kernel
 def _key_weight_gradient(values, d_keys, lengths, d_key_weight):
     j, a = cuda.grid(2)
     if a < d_key_weight.shape[0] and j < d_key_weight.shape[1]:
@@ -200,7 +201,7 @@ def _key_weight_gradient(values, d_keys, lengths, d_key_weight):
         d_key_weight[a, j] = total
 
 
-@cuda.jit
+@kernel
 def _add_key_gradient(key_weight, d_keys, lengths, d_values):
     """``d_values += d_keys @ key_weight``."""
     j, row = cuda.grid(2)
@@ -212,7 +213,7 @@ def _add_key_gradient(key_weight, d_keys, lengths, d_values):
         d_values[b, t, j] = total
 
 
-@cuda.jit
+@kernel
 def _softmax(lengths, scores):
     row = cuda.grid(1)
     heads = scores.shape[1]
@@ -231,7 +232,7 @@ def _softmax(lengths, scores):
             scores[b, head, t] = 0
 
 
-@cuda.jit
+@kernel
 def _softmax_backward(lengths, weights, gradient):
     """Turn the gradient of the weights into that of the scores, in place."""
     row = cuda.grid(1)
@@ -245,7 +246,7 @@ def _softmax_backward(lengths, weights, gradient):
             gradient[b, head, t] = weights[b, head, t] * (gradient[b, head, t] - mean)
 
 
-@cuda.jit
+@kernel
 def _weighted_sum(values, lengths, weights, context):
     j, b = cuda.grid(2)
     if b < values.shape[0] and j < values.shape[2]:
@@ -256,7 +257,7 @@ def _weighted_sum(values, lengths, weights, context):
         context[b, j] = total
 
 
-@cuda.jit
+@kernel
 def _weighted_sum_backward(weights, d_context, d_values):
     j, b = cuda.grid(2)
     if b < d_values.shape[0] and j < d_values.shape[2]:
@@ -265,7 +266,7 @@ def _weighted_sum_backward(weights, d_context, d_values):
             d_values[b, t, j] = weights[b, head, t] * d_context[b, j]
 
 
-@cuda.jit
+@kernel
 def _sum_rows(rows, total):
     j = cuda.grid(1)
     if j < total.shape[0]:

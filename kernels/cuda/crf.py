@@ -13,6 +13,7 @@ import numpy as np
 from numba import cuda
 
 from kernels.cuda.arrays import copy_array
+from kernels.cuda.call import kernel, new_array, run
 from kernels.cuda.launch import launch
 from kernels.cuda.reduction import DeviceNumber
 from kernels.scalar import log_add_exp
@@ -48,16 +49,16 @@ def crf_workspace(batch_size: int, seq_len: int, num_tags: int, dtype: str) -> _
     """Allocate what the operations below need for these sizes; reused from call to call."""
     potentials = (batch_size, seq_len, num_tags)
     return _Workspace(
-        transitions=cuda.device_array((num_tags, num_tags), dtype),
-        start=cuda.device_array(num_tags, dtype),
-        end=cuda.device_array(num_tags, dtype),
-        forward=cuda.device_array(potentials, dtype),
-        backward=cuda.device_array(potentials, dtype),
-        marginals=cuda.device_array(potentials, dtype),
-        pointers=cuda.device_array(potentials, np.int32),
-        pair_normaliser=cuda.device_array((batch_size, seq_len), dtype),
-        log_partition=cuda.device_array(batch_size, np.float64),
-        score=cuda.device_array(batch_size, np.float64),
+        transitions=new_array((num_tags, num_tags), dtype),
+        start=new_array(num_tags, dtype),
+        end=new_array(num_tags, dtype),
+        forward=new_array(potentials, dtype),
+        backward=new_array(potentials, dtype),
+        marginals=new_array(potentials, dtype),
+        pointers=new_array(potentials, np.int32),
+        pair_normaliser=new_array((batch_size, seq_len), dtype),
+        log_partition=new_array(batch_size, np.float64),
+        score=new_array(batch_size, np.float64),
     )
 
 
@@ -112,8 +113,8 @@ def crf_loss(
         _transition_gradient, (num_tags, num_tags), workspace.transitions, emissions, workspace.forward,
         workspace.backward, workspace.pair_normaliser, tags, lengths, scale, gradients.transitions,
     )  # fmt: skip
-    loss = cuda.device_array(1, np.float64)
-    _mean_loss[1, 1](workspace.log_partition, workspace.score, loss)
+    loss = new_array(1, np.float64)
+    run(_mean_loss, 1, 1, 0, workspace.log_partition, workspace.score, loss)
     return DeviceNumber(loss)
 
 
@@ -180,7 +181,7 @@ def _run_scores(emissions: Any, tags: Any, lengths: Any, workspace: _Workspace) 
     )  # fmt: skip
 
 
-@cuda.jit
+@kernel
 def _mean_loss(log_partition, score, loss):
     total = np.float64(0)
     for b in range(score.shape[0]):
@@ -188,21 +189,21 @@ def _mean_loss(log_partition, score, loss):
     loss[0] = total / score.shape[0]
 
 
-@cuda.jit
+@kernel
 def _sum(a, b, total):
     j, i = cuda.grid(2)
     if i < total.shape[0] and j < total.shape[1]:
         total[i, j] = a[i, j] + b[i, j]
 
 
-@cuda.jit
+@kernel
 def _first_step(start, emissions, forward):
     j, b = cuda.grid(2)
     if b < forward.shape[0] and j < forward.shape[2]:
         forward[b, 0, j] = start[j] + emissions[b, 0, j]
 
 
-@cuda.jit
+@kernel
 def _forward_step(t, transitions, emissions, lengths, forward):
     j, b = cuda.grid(2)
     if b >= forward.shape[0] or j >= forward.shape[2] or t >= lengths[b]:
@@ -216,7 +217,7 @@ def _forward_step(t, transitions, emissions, lengths, forward):
     forward[b, t, j] = total + emissions[b, t, j]
 
 
-@cuda.jit
+@kernel
 def _log_partition(end, forward, lengths, log_partition):
     b = cuda.grid(1)
     if b >= forward.shape[0]:
@@ -234,7 +235,7 @@ def _log_partition(end, forward, lengths, log_partition):
         log_partition[b] += total
 
 
-@cuda.jit
+@kernel
 def _backward_step(t, transitions, end, emissions, lengths, backward):
     i, b = cuda.grid(2)
     if b >= backward.shape[0] or i >= backward.shape[2] or t >= lengths[b]:
@@ -251,7 +252,7 @@ def _backward_step(t, transitions, end, emissions, lengths, backward):
     backward[b, t, i] = total
 
 
-@cuda.jit
+@kernel
 def _marginals(forward, backward, lengths, marginals):
     t, b = cuda.grid(2)
     if b >= marginals.shape[0] or t >= marginals.shape[1]:
@@ -268,7 +269,7 @@ def _marginals(forward, backward, lengths, marginals):
         marginals[b, t, j] = math.exp(forward[b, t, j] + backward[b, t, j] - total)
 
 
-@cuda.jit
+@kernel
 def _pair_normalisers(transitions, emissions, forward, backward, lengths, normaliser):
     t, b = cuda.grid(2)
     if b >= normaliser.shape[0] or t >= normaliser.shape[1] or t == 0 or t >= lengths[b]:
@@ -282,7 +283,7 @@ def _pair_normalisers(transitions, emissions, forward, backward, lengths, normal
     normaliser[b, t] = total
 
 
-@cuda.jit
+@kernel
 def _transition_gradient(transitions, emissions, forward, backward, normaliser, tags, lengths, scale, gradient):
     j, i = cuda.grid(2)
     if i >= gradient.shape[0] or j >= gradient.shape[1]:
@@ -297,7 +298,7 @@ def _transition_gradient(transitions, emissions, forward, backward, normaliser, 
     gradient[i, j] = scale * total
 
 
-@cuda.jit
+@kernel
 def _end_gradients(marginals, tags, lengths, scale, start, end):
     j = cuda.grid(1)
     if j >= start.shape[0]:
@@ -315,7 +316,7 @@ def _end_gradients(marginals, tags, lengths, scale, start, end):
     start[j], end[j] = scale * first, scale * last
 
 
-@cuda.jit
+@kernel
 def _emission_gradient(marginals, tags, lengths, scale, gradient):
     t, b = cuda.grid(2)
     if b >= marginals.shape[0] or t >= marginals.shape[1]:
@@ -326,7 +327,7 @@ def _emission_gradient(marginals, tags, lengths, scale, gradient):
         gradient[b, t, tags[b, t]] -= scale
 
 
-@cuda.jit
+@kernel
 def _scores(transitions, start, end, emissions, tags, lengths, score):
     b = cuda.grid(1)
     if b >= score.shape[0]:
@@ -341,7 +342,7 @@ def _scores(transitions, start, end, emissions, tags, lengths, score):
         score[b] += end[tags[b, lengths[b] - 1]]
 
 
-@cuda.jit
+@kernel
 def _viterbi_step(t, transitions, emissions, lengths, best, pointers):
     j, b = cuda.grid(2)
     if b >= best.shape[0] or j >= best.shape[2] or t >= lengths[b]:
@@ -358,7 +359,7 @@ def _viterbi_step(t, transitions, emissions, lengths, best, pointers):
     pointers[b, t, j] = pointer
 
 
-@cuda.jit
+@kernel
 def _trace_back(end, best, pointers, lengths, tags):
     b = cuda.grid(1)
     if b >= tags.shape[0]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numba import cuda
 
+from kernels.cuda.call import kernel
 from kernels.cuda.launch import launch
 from kernels.masks import Mask
 from kernels.scalar import dropout_factor
@@ -24,7 +25,7 @@ def dropout(source: Any, destination: Any, mask: Mask) -> None:
     launch(_dropout, (source.shape[0], source.shape[2]), source, destination, of_dtype(mask, source.dtype))
 
 
-@cuda.jit
+@kernel
 def _dropout(source, destination, mask):
     j, b = cuda.grid(2)
     if b < source.shape[0] and j < source.shape[2]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from numba import cuda
 
+from kernels.cuda.call import kernel
 from kernels.cuda.launch import launch
 
 __all__ = ["embedding_backward", "embedding_forward"]
@@ -24,14 +25,14 @@ def embedding_backward(indices: Any, dy: Any, d_weight: Any, accumulate: bool) -
     launch(_backward, (shares, d_weight.shape[1]), shares, indices, dy, d_weight, accumulate)
 
 
-@cuda.jit
+@kernel
 def _forward(weight, indices, y):
     j, n = cuda.grid(2)
     if n < y.shape[0] and j < y.shape[1]:
         y[n, j] = weight[indices[n], j]
 
 
-@cuda.jit
+@kernel
 def _backward(shares, indices, dy, d_weight, accumulate):
     """A thread per column and share of the entries adds rows in their order: atomic additions would come in any."""
     j, share = cuda.grid(2)

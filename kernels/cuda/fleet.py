@@ -14,6 +14,7 @@ from numba import cuda, float64
 from numba.extending import register_jitable
 
 from kernels.cuda import lstm
+from kernels.cuda.call import as_device_array, kernel, new_array, run
 from kernels.cuda.gather import gather_windows
 from kernels.cuda.launch import launch
 from kernels.cuda.product import affine, column_sums, partial_sums, row_product, transposed_product
@@ -56,12 +57,12 @@ def fleet_workspace(
     state = (models, batch_size, hidden_size)
     return _Workspace(
         lstm=lstm.allocate(models, batch_size, seq_len, input_size, hidden_size, dtype, True, False),
-        h_n=cuda.device_array(state, dtype),
-        c_n=cuda.device_array(state, dtype),
-        zeros=cuda.to_device(np.zeros(state, dtype)),
-        first=(cuda.device_array(state, dtype), cuda.device_array(state, dtype)),
-        y_hat=cuda.device_array((models, batch_size, output_size), dtype),
-        partial=partial_sums(models, batch_size, output_size, hidden_size, dtype),
+        h_n=new_array(state, dtype),
+        c_n=new_array(state, dtype),
+        zeros=as_device_array(np.zeros(state, dtype)),
+        first=(new_array(state, dtype), new_array(state, dtype)),
+        y_hat=new_array((models, batch_size, output_size), dtype),
+        partial=partial_sums(models, batch_size, output_size, (hidden_size,), dtype),
     )
 
 
@@ -107,10 +108,10 @@ def clip_fleet(gradients: FleetWeights, max_norm: float) -> None:
     """Scale each model's gradients to a norm of at most `max_norm`, ``=``."""
     models = gradients.bias.shape[0]
     vectors = [array.reshape(models, array.size // models) for array in gradients]
-    _clip[models, _THREADS, 0, _THREADS * np.dtype(np.float64).itemsize](*vectors, max_norm)
+    run(_clip, models, _THREADS, _THREADS * np.dtype(np.float64).itemsize, *vectors, max_norm)
 
 
-@cuda.jit
+@kernel
 def _squared_errors(y_hat, y, losses):
     """Write each model's loss, and the gradients of its predictions over these."""
     model = cuda.grid(1)
@@ -124,7 +125,7 @@ def _squared_errors(y_hat, y, losses):
         losses[model] = total / terms
 
 
-@cuda.jit
+@kernel
 def _clip(w_ih, w_hh, bias, head_weight, head_bias, max_norm):
     """A block per model: the threads' sums are added in their order."""
     thread, model = cuda.threadIdx.x, cuda.blockIdx.x

@@ -6,6 +6,7 @@ from typing import Any
 
 from numba import cuda
 
+from kernels.cuda.call import kernel
 from kernels.cuda.launch import launch
 
 __all__ = ["copy_windows", "gather_windows"]
@@ -21,7 +22,7 @@ def copy_windows(values: Any, starts: Any, offset: int, windows: Any) -> None:
     launch(_gather, (windows.shape[0], windows.shape[1]), values, starts, offset, windows)
 
 
-@cuda.jit
+@kernel
 def _gather(values, starts, offset, windows):
     t, n = cuda.grid(2)
     if n < windows.shape[0] and t < windows.shape[1]:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import cuda
 
+from kernels.cuda.call import as_device_array, kernel, new_array, run
 from kernels.cuda.linear import LinearWeights
 from kernels.cuda.lstm import LSTMWeights
 from kernels.sampling import sample
@@ -37,14 +38,14 @@ def generation_workspace(embedding: Any, layers: Sequence[LSTMWeights], head: Li
     for layer, weights in enumerate(host):
         w_ih[layer, :, : weights.w_ih.shape[1]] = weights.w_ih
     return _Workspace(
-        embedding=cuda.to_device(embedding.copy_to_host()),
-        w_ih=cuda.to_device(w_ih),
-        w_hh=cuda.to_device(np.stack([weights.w_hh for weights in host])),
-        bias=cuda.to_device(np.stack([weights.bias for weights in host])),
-        head_weight=cuda.to_device(head.weight.copy_to_host()),
-        head_bias=cuda.to_device(head.bias.copy_to_host()),
-        z=cuda.device_array(4 * hidden_size, dtype),
-        logits=cuda.device_array(embedding.shape[0], dtype),
+        embedding=as_device_array(embedding.copy_to_host()),
+        w_ih=as_device_array(w_ih),
+        w_hh=as_device_array(np.stack([weights.w_hh for weights in host])),
+        bias=as_device_array(np.stack([weights.bias for weights in host])),
+        head_weight=as_device_array(head.weight.copy_to_host()),
+        head_bias=as_device_array(head.bias.copy_to_host()),
+        z=new_array(4 * hidden_size, dtype),
+        logits=new_array(embedding.shape[0], dtype),
     )
 
 
@@ -62,10 +63,10 @@ def generate_tokens(
     """Write tokens; arguments as `kernels.cpu.generation.generate_tokens`."""
     number = np.dtype(h.dtype).type
     threads = min(_THREADS, 4 * h.shape[1])
-    _generate[1, threads](*workspace, first, h, c, draws, number(temperature), top_k, number(top_p), tokens)
+    run(_generate, 1, threads, 0, *workspace, first, h, c, draws, number(temperature), top_k, number(top_p), tokens)
 
 
-@cuda.jit
+@kernel
 def _generate(
     embedding,
     w_ih,

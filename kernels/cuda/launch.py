@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, NamedTuple
 
 from numba import cuda
 from numba.core import config
-from numba.cuda.core import config as cuda_config
 
-__all__ = ["ROWS", "Device", "SequencePlan", "device", "launch", "launch_sequence", "padded", "plan_sequence", "tiles"]
+from kernels.cuda.call import run
 
-# numba-cuda warns of every launch of few blocks, as those of a small batch or a scalar must be.
-cuda_config.CUDA_LOW_OCCUPANCY_WARNINGS = 0
+__all__ = [
+    "ROWS",
+    "Device",
+    "SequencePlan",
+    "SpreadPlan",
+    "device",
+    "launch",
+    "launch_sequence",
+    "padded",
+    "plan_sequence",
+    "plan_spread",
+    "tiles",
+]
 
 ROWS = 4
 """Rows of the batch, or of a product, that one thread works on: each number it loads then serves four sums"""
 
 _THREADS = 256
+_SPREAD_UNITS = 16  # of a block, at most: more would leave multiprocessors without a block
+_SPREAD_THREADS = 32 if config.ENABLE_CUDASIM else 256  # at least so many, where sums can be parted
+_SPREAD_PARTS = 8
 _TILE = (16, 16)
 _SEQUENCE_THREADS = 256  # of a block that runs whole sequences: that leaves each all the registers its sums need
-_DEFAULT_SHARED_BYTES = 48 * 1024
 
 
 class Device(NamedTuple):
@@ -40,10 +53,33 @@ class SequencePlan(NamedTuple):
     shared_bytes: int
 
 
+class SpreadPlan(NamedTuple):
+    """How blocks share a layer's units and a batch's rows when a sequence is spread over the GPU."""
+
+    units: int
+    """Of a block"""
+    row_groups: int
+    """Groups of `ROWS` rows in a block"""
+    parts: int
+    """Into which the terms of a sum are dealt out among threads"""
+    tiles: int
+    """Blocks that share the units"""
+    row_tiles: int
+    """Blocks that share the rows"""
+    chunk: int
+    """Hidden states of the batch's rows that are in shared memory at once"""
+    forward_bytes: int
+    """Of shared memory"""
+    backward_bytes: int
+
+
 def device() -> Device:
     """Return the present GPU; in the simulator one like Hopper's, but with so few multiprocessors that rules show."""
-    if config.ENABLE_CUDASIM:
-        return Device(multiprocessors=2, shared_bytes=227 * 1024)
+    return Device(multiprocessors=2, shared_bytes=227 * 1024) if config.ENABLE_CUDASIM else _gpu()
+
+
+@cache
+def _gpu() -> Device:
     gpu = cuda.get_current_device()
     return Device(gpu.MULTIPROCESSOR_COUNT, gpu.MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)
 
@@ -60,12 +96,12 @@ def launch(kernel: Any, shape: int | tuple[int, int], *arguments: Any) -> None:
     ``column, row = cuda.grid(2)``.
     """
     if isinstance(shape, int):
-        kernel[max(1, -(-shape // _THREADS)), min(_THREADS, max(1, shape))](*arguments)
+        run(kernel, max(1, -(-shape // _THREADS)), min(_THREADS, max(1, shape)), 0, *arguments)
         return
     shape = shape[::-1]
     block = tuple(max(1, min(size, limit)) for size, limit in zip(shape, _TILE, strict=True))
     grid = tuple(max(1, -(-size // threads)) for size, threads in zip(shape, block, strict=True))
-    kernel[grid, block](*arguments)
+    run(kernel, grid, block, 0, *arguments)
 
 
 def tiles(rows: int, columns: int, copies: int) -> tuple[tuple[int, int, int], tuple[int, int]]:
@@ -108,25 +144,38 @@ def plan_sequence(
     return SequencePlan(row_groups, resident, exchanged + resident * outgoing)
 
 
+def plan_spread(models: int, batch_size: int, hidden_size: int, itemsize: int, gpu: Device) -> SpreadPlan | None:
+    """Decide how blocks share the units and rows of a layer; None where they would not all run at once.
+
+    The weights of a block's units take up to five eighths of its shared memory, which is room for layers up to hidden
+    1,000 or so, on a GPU with as many multiprocessors as an H100. Arguments as `plan_sequence`.
+    """
+    columns, groups = padded(hidden_size), -(-batch_size // ROWS)
+    units = _SPREAD_UNITS
+    while units > 1 and (units >= 2 * columns or 4 * units * columns * itemsize > gpu.shared_bytes * 5 // 8):
+        units //= 2
+    tiles = -(-hidden_size // units)
+    if tiles * models > gpu.multiprocessors:
+        return None
+    row_groups = -(-groups // min(groups, gpu.multiprocessors // (tiles * models)))
+    if units * row_groups > 2 * _SPREAD_THREADS:
+        return None
+    parts, rows = max(1, min(_SPREAD_PARTS, _SPREAD_THREADS // (units * row_groups))), ROWS * row_groups
+    weights, states, totals = 4 * units * columns, 2 * units * rows, rows * (units + 1)
+    forward = weights + 4 * (parts + 1) * totals + states
+    backward = weights + 4 * units * (rows + 4) + parts * totals + states
+    chunk = min(columns, (gpu.shared_bytes // itemsize - forward) // rows)
+    if chunk < min(columns, 4 * parts) or backward * itemsize > gpu.shared_bytes:
+        return None
+    return SpreadPlan(
+        units, row_groups, parts, tiles, -(-groups // row_groups), chunk, (forward + chunk * rows) * itemsize,
+        backward * itemsize,
+    )  # fmt: skip
+
+
 def launch_sequence(
     kernel: Any, plan: SequencePlan, models: int, batch_size: int, hidden_size: int, *arguments: Any
 ) -> None:
     """Run `kernel` with a block for each model and tile of rows, a thread for each unit and group of rows."""
     grid = -(-batch_size // (ROWS * plan.row_groups)), models
-    block = padded(hidden_size), plan.row_groups
-    if plan.shared_bytes > _DEFAULT_SHARED_BYTES and not config.ENABLE_CUDASIM:
-        kernel = _with_shared_memory(kernel, plan.shared_bytes, arguments)
-    kernel[grid, block, 0, plan.shared_bytes](*arguments)
-
-
-def _with_shared_memory(kernel: Any, shared_bytes: int, arguments: tuple[Any, ...]) -> Any:
-    """Return the kernel compiled for these arguments and allowed more shared memory; numba-cuda does not ask for it."""
-    from cuda.bindings import driver as binding
-    from numba.cuda.cudadrv.driver import driver
-
-    kernel = kernel.specialize(*arguments)
-    (compiled,) = kernel.overloads.values()
-    function = compiled._codelibrary.get_cufunc()
-    attribute = binding.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
-    driver.cuKernelSetAttribute(attribute, shared_bytes, function.handle, function.device.id)
-    return kernel
+    run(kernel, grid, (padded(hidden_size), plan.row_groups), plan.shared_bytes, *arguments)

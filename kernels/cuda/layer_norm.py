@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from numba import cuda
 
+from kernels.cuda.call import kernel, new_array
 from kernels.cuda.launch import launch
 
 __all__ = ["LayerNormWeights", "layer_norm_backward", "layer_norm_forward", "layer_norm_workspace"]
@@ -28,7 +29,7 @@ class _Workspace(NamedTuple):
 
 def layer_norm_workspace(rows: int, features: int, dtype: str) -> _Workspace:
     """Allocate what `layer_norm_forward` and `layer_norm_backward` need for these sizes; reused from call to call."""
-    return _Workspace(cuda.device_array((rows, features), dtype), cuda.device_array(rows, dtype))
+    return _Workspace(new_array((rows, features), dtype), new_array(rows, dtype))
 
 
 def layer_norm_forward(weights: LayerNormWeights, x: Any, workspace: _Workspace, y: Any, epsilon: float) -> None:
@@ -44,7 +45,7 @@ def layer_norm_backward(
     launch(_weight_gradient, dy.shape[1], dy, workspace.normalised, *gradients)
 
 
-@cuda.jit
+@kernel
 def _forward(weight, bias, x, normalised, inverse_deviation, y, epsilon):
     row = cuda.grid(1)
     if row < x.shape[0]:
@@ -62,7 +63,7 @@ def _forward(weight, bias, x, normalised, inverse_deviation, y, epsilon):
             y[row, j] = normalised[row, j] * weight[j] + bias[j]
 
 
-@cuda.jit
+@kernel
 def _backward(weight, dy, normalised, inverse_deviation, dx):
     row = cuda.grid(1)
     if row < dy.shape[0]:
@@ -78,7 +79,7 @@ def _backward(weight, dy, normalised, inverse_deviation, dx):
             dx[row, j] = inverse_deviation[row] * (dx[row, j] - mean - normalised[row, j] * slope)
 
 
-@cuda.jit
+@kernel
 def _weight_gradient(dy, normalised, d_weight, d_bias):
     j = cuda.grid(1)
     if j < dy.shape[1]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from numba import cuda
-
 from kernels.cuda.arrays import copy_array
+from kernels.cuda.call import new_array
 from kernels.cuda.product import affine, column_sums, partial_sums, row_product, transposed_product
 
 __all__ = [
@@ -37,7 +36,7 @@ class _Workspace(NamedTuple):
 def linear_workspace(rows: int, input_size: int, output_size: int, dtype: str) -> _Workspace:
     """Allocate what `linear_forward` and `linear_backward` need for these sizes; reused from call to call."""
     return _Workspace(
-        x=cuda.device_array((rows, input_size), dtype), partial=partial_sums(1, rows, output_size, input_size, dtype)
+        x=new_array((rows, input_size), dtype), partial=partial_sums(1, rows, output_size, (input_size,), dtype)
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numba import cuda
 
+from kernels.cuda.call import kernel, new_array, run
 from kernels.cuda.launch import launch
 from kernels.cuda.reduction import DeviceNumber, squared_error_parts, sum_of_products_parts, sum_parts, total
 
@@ -23,7 +24,7 @@ def mse_loss(y_hat: Any, y: Any, weights: Any, gradient: Any) -> DeviceNumber:
 
 def cross_entropy_loss(logits: Any, targets: Any, weights: Any, gradient: Any) -> DeviceNumber:
     """Return the weighted mean cross-entropy in nats; arguments as `kernels.cpu.loss.cross_entropy_loss`."""
-    losses, weight_parts = cuda.device_array(logits.shape[0], logits.dtype), sum_parts(weights)
+    losses, weight_parts = new_array(logits.shape[0], logits.dtype), sum_parts(weights)
     launch(cross_entropy_rows, logits.shape[0], logits, targets, weights, weight_parts, gradient, losses)
     return mean_of_rows(losses, weights, weight_parts)
 
@@ -34,17 +35,17 @@ def mean_of_rows(losses: Any, weights: Any, weight_parts: Any) -> DeviceNumber:
 
 
 def _divided(parts: Any, weight_parts: Any, columns: int) -> DeviceNumber:
-    result = cuda.device_array(1, np.float64)
-    _divide[1, 1](parts, weight_parts, columns, result)
+    result = new_array(1, np.float64)
+    run(_divide, 1, 1, 0, parts, weight_parts, columns, result)
     return DeviceNumber(result)
 
 
-@cuda.jit
+@kernel
 def _divide(parts, weight_parts, columns, result):
     result[0] = total(parts) / (columns * total(weight_parts))
 
 
-@cuda.jit
+@kernel
 def _gradient(y_hat, y, weights, weight_parts, gradient):
     column, row = cuda.grid(2)
     if row < y.shape[0] and column < y.shape[1]:
@@ -55,7 +56,7 @@ def _gradient(y_hat, y, weights, weight_parts, gradient):
             gradient[row, column] = scale * (y_hat[row, column] - y[row, column])
 
 
-@cuda.jit
+@kernel
 def cross_entropy_rows(logits, targets, weights, weight_parts, gradient, losses):
     """Write loss and gradient of each row, a thread per row; see `kernels.cpu.loss.cross_entropy_row`."""
     row = cuda.grid(1)

@@ -12,8 +12,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import cuda
 
+from kernels.cuda.call import as_device_array, new_array
 from kernels.cuda.dropout import dropout, of_dtype
 from kernels.cuda.launch import SequencePlan, device, launch_sequence, plan_sequence
 from kernels.cuda.product import affine, column_sums, partial_sums, row_product, transposed_product
@@ -25,6 +25,7 @@ from kernels.cuda.sequence import (
     pack,
     packed_size,
 )
+from kernels.cuda.spread import Spread, backward_spread, forward_spread, make_spread
 from kernels.cuda.stepwise import backward_steps, forward_steps
 from kernels.masks import NO_MASK, Mask
 
@@ -55,6 +56,7 @@ class _Workspace(NamedTuple):
     backward_weights: Any
     partial: Any  # of the weights' gradients
     d_next: Any  # (M, B, H)
+    spread: Spread | None  # where the sequence is to be spread over the GPU
     training: bool
     tf32: bool
 
@@ -92,21 +94,23 @@ def allocate(
     dtype: str,
     training: bool,
     tf32: bool,
+    spread: bool = False,
 ) -> _Workspace:
-    """Allocate the workspace of some models of one size."""
+    """Allocate the workspace of some models of one size; `spread` takes `kernels.cuda.spread` where that can be."""
+    sizes = models, batch_size, hidden_size
     steps, packed = (models, batch_size, seq_len), (models, packed_size(hidden_size))
-    width = max(input_size, hidden_size)
     return _Workspace(
-        x=cuda.device_array((*steps, input_size), dtype),
-        entering=cuda.device_array((*steps, hidden_size), dtype),
-        cell=cuda.device_array((models, batch_size, seq_len + 1, hidden_size), dtype),
-        tanh_cell=cuda.device_array((*steps, hidden_size), dtype),
-        gates=cuda.device_array((*steps, 4 * hidden_size), dtype),
-        lengths=cuda.to_device(np.full((models, batch_size), seq_len)),
-        forward_weights=cuda.device_array(packed, dtype),
-        backward_weights=cuda.device_array(packed, dtype),
-        partial=partial_sums(models, batch_size * seq_len, 4 * hidden_size, width, dtype),
-        d_next=cuda.device_array((models, batch_size, hidden_size), dtype),
+        x=new_array((*steps, input_size), dtype),
+        entering=new_array((*steps, hidden_size), dtype),
+        cell=new_array((models, batch_size, seq_len + 1, hidden_size), dtype),
+        tanh_cell=new_array((*steps, hidden_size), dtype),
+        gates=new_array((*steps, 4 * hidden_size), dtype),
+        lengths=as_device_array(np.full((models, batch_size), seq_len)),
+        forward_weights=new_array(packed, dtype),
+        backward_weights=new_array(packed, dtype),
+        partial=partial_sums(models, batch_size * seq_len, 4 * hidden_size, (input_size, hidden_size), dtype),
+        d_next=new_array((models, batch_size, hidden_size), dtype),
+        spread=make_spread(*sizes, np.dtype(dtype), training, device()) if spread else None,
         training=training,
         tf32=tf32,
     )
@@ -184,6 +188,9 @@ def forward(
     affine(workspace.x.reshape(*rows, -1), weights.w_ih, weights.bias, workspace.gates.reshape(*rows, width), tf32)
     state = workspace.gates, workspace.entering, workspace.cell, workspace.tanh_cell, *output, h_n, c_n
     plan = _plan(workspace, FORWARD_BUFFERS)
+    if workspace.spread is not None:
+        forward_spread(workspace.spread, weights.w_hh, lengths, mask, h_0, c_0, workspace.training, *state)
+        return
     if plan is None:
         forward_steps(weights.w_hh, lengths, mask, h_0, c_0, *state)
         return
@@ -216,7 +223,9 @@ def backward(
     given = (False, workspace.entering) if dy is None else (True, dy)
     state = *given, dh_n, dc_n, workspace.gates, workspace.cell, workspace.tanh_cell, dh_0, dc_0
     plan = _plan(workspace, BACKWARD_BUFFERS)
-    if plan is None:
+    if workspace.spread is not None:
+        backward_spread(workspace.spread, weights.w_hh, lengths, mask, *state)
+    elif plan is None:
         backward_steps(weights.w_hh, lengths, mask, *state, workspace.d_next)
     else:
         pack(weights.w_hh, workspace.forward_weights, workspace.backward_weights)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numba import cuda
+from numba.extending import register_jitable
 
+from kernels.cuda.call import kernel, new_array, run
 from kernels.cuda.launch import launch
 from kernels.cuda.reduction import DeviceNumber, sum_of_products_parts, total
+from kernels.window_training import AdamArrays, AdamConstants
 
-__all__ = ["adam_step", "clip_gradient_norm"]
+__all__ = ["adam_rates", "adam_step", "adam_step_at", "clip_gradient_norm"]
 
 
 def adam_step(
@@ -26,15 +30,32 @@ def adam_step(
     weight_decay: float,
 ) -> None:
     """Adam with decoupled weight decay; arguments as `kernels.cpu.optim.adam_step`."""
-    number = np.dtype(values.dtype).type
-    beta_1, beta_2 = betas
-    constants = (
-        learning_rate / (1 - beta_1**step), 1 / math.sqrt(1 - beta_2**step), 1 - learning_rate * weight_decay,
-        beta_1, beta_2, epsilon, 1,
-    )  # fmt: skip
-    launch(
-        _adam, values.shape[0], values, gradients, first_moment, second_moment, *(number(value) for value in constants)
+    constants = AdamConstants(*betas, epsilon, weight_decay, math.inf)
+    rates = adam_rates(step, learning_rate, constants)
+    arrays = values, gradients, first_moment, second_moment
+    launch(_adam, values.shape[0], *arrays, *_of_dtype((*rates, *_decays(constants)), values.dtype))
+
+
+def adam_rates(step: int, learning_rate: float, constants: AdamConstants) -> tuple[float, float, float]:
+    """Return what of Adam's arithmetic changes from step to step: step size, root of a correction, what is kept."""
+    return (
+        learning_rate / (1 - constants.beta_1**step),
+        1 / math.sqrt(1 - constants.beta_2**step),
+        1 - learning_rate * constants.weight_decay,
     )
+
+
+def adam_step_at(rates: Any, arrays: AdamArrays, constants: AdamConstants) -> None:
+    """`adam_step` with what `adam_rates` returns on the GPU, (3,)."""
+    launch(_adam_at, arrays.values.shape[0], *arrays, rates, *_of_dtype(_decays(constants), arrays.values.dtype))
+
+
+def _decays(constants: AdamConstants) -> tuple[float, float, float, float]:
+    return constants.beta_1, constants.beta_2, constants.epsilon, 1.0
+
+
+def _of_dtype(values: Sequence[float], dtype: Any) -> list[Any]:
+    return [np.dtype(dtype).type(value) for value in values]
 
 
 def clip_gradient_norm(gradients: Any, max_norm: float) -> DeviceNumber:
@@ -45,29 +66,41 @@ def clip_gradient_norm(gradients: Any, max_norm: float) -> DeviceNumber:
     DeviceNumber
         The norm they had, still on the GPU.
     """
-    norm = cuda.device_array(1, np.float64)
-    _norm[1, 1](sum_of_products_parts(gradients, gradients), norm)
+    norm = new_array(1, np.float64)
+    run(_norm, 1, 1, 0, sum_of_products_parts(gradients, gradients), norm)
     if math.isfinite(max_norm):
         launch(_clip, gradients.shape[0], gradients, norm, max_norm)
     return DeviceNumber(norm)
 
 
-@cuda.jit
+@kernel
 def _adam(values, gradients, first, second, step_size, root_correction, keep, beta_1, beta_2, epsilon, one):
     n = cuda.grid(1)
     if n < values.shape[0]:
-        gradient = gradients[n]
-        first[n] = beta_1 * first[n] + (one - beta_1) * gradient
-        second[n] = beta_2 * second[n] + (one - beta_2) * gradient * gradient
-        values[n] = keep * values[n] - step_size * first[n] / (math.sqrt(second[n]) * root_correction + epsilon)
+        _update(n, values, gradients, first, second, step_size, root_correction, keep, beta_1, beta_2, epsilon, one)
 
 
-@cuda.jit
+@kernel
+def _adam_at(values, gradients, first, second, rates, beta_1, beta_2, epsilon, one):
+    n = cuda.grid(1)
+    if n < values.shape[0]:
+        _update(n, values, gradients, first, second, rates[0], rates[1], rates[2], beta_1, beta_2, epsilon, one)
+
+
+@register_jitable
+def _update(n, values, gradients, first, second, step_size, root_correction, keep, beta_1, beta_2, epsilon, one):
+    gradient = gradients[n]
+    first[n] = beta_1 * first[n] + (one - beta_1) * gradient
+    second[n] = beta_2 * second[n] + (one - beta_2) * gradient * gradient
+    values[n] = keep * values[n] - step_size * first[n] / (math.sqrt(second[n]) * root_correction + epsilon)
+
+
+@kernel
 def _norm(square_parts, norm):
     norm[0] = math.sqrt(total(square_parts))
 
 
-@cuda.jit
+@kernel
 def _clip(gradients, norm, max_norm):
     n = cuda.grid(1)
     if n < gradients.shape[0] and norm[0] > max_norm:

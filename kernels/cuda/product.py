@@ -6,11 +6,13 @@ gradient: over all rows of a batch), the sum of some slices in their order. How 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from numba import cuda
 from numba.core import config
 
+from kernels.cuda.call import kernel, new_array, run
 from kernels.cuda.launch import device, launch, tiles
 from kernels.cuda.tensor import WARP_TILE, tensor_product
 from kernels.cuda.tile import DEPTH, EXTENT, load_tile
@@ -41,12 +43,12 @@ def affine(x: Any, weight: Any, bias: Any, y: Any, tf32: bool = False) -> None:
 
 def row_product(x: Any, weight: Any, y: Any, tf32: bool = False) -> None:
     """``y = x @ weight``, (models, rows, in) by (models, in, out), model by model."""
-    _launch(x, False, weight, False, weight[:, 0], _ZERO, y, x.shape[2], tf32)
+    _launch(x, False, weight, False, None, _ZERO, y, x.shape[2], tf32)
 
 
 def add_product(x: Any, weight: Any, y: Any) -> None:
     """``y += x @ weight.T``, (models, rows, in) by (models, out, in), model by model."""
-    _launch(x, False, weight, True, weight[:, 0], _ITSELF, y, x.shape[2])
+    _launch(x, False, weight, True, None, _ITSELF, y, x.shape[2])
 
 
 def transposed_product(
@@ -65,7 +67,7 @@ def transposed_product(
     models, columns = d_weight.shape[0], d_weight.shape[1] * d_weight.shape[2]
     slices = _slices(dy.shape[1], d_weight.shape[1], d_weight.shape[2])
     sums = partial[: models * slices * columns].reshape(models * slices, d_weight.shape[1], d_weight.shape[2])
-    _launch(dy, True, x, False, x[:, 0], _ZERO, sums, dy.shape[1], tf32)
+    _launch(dy, True, x, False, None, _ZERO, sums, dy.shape[1], tf32)
     sums = sums.reshape(models, slices, columns)
     launch(_add_slices, (models, columns), sums, d_weight.reshape(models, columns), accumulate)
 
@@ -79,10 +81,10 @@ def column_sums(dy: Any, partial: Any, sums: Any, accumulate: bool = False) -> N
     launch(_add_slices, (models, columns), parts, sums, accumulate)
 
 
-def partial_sums(models: int, rows: int, out: int, width: int, dtype: str) -> Any:
-    """Allocate what `transposed_product` to (models, out, width) and `column_sums` need for so many rows."""
-    most = max(_slices(rows, out, width) * width, _slices(rows, out, 1))
-    return cuda.device_array(models * most * out, dtype)
+def partial_sums(models: int, rows: int, out: int, widths: Sequence[int], dtype: str) -> Any:
+    """Allocate what `transposed_product` to (models, out, width) of all `widths`, and `column_sums`, need."""
+    most = max(_slices(rows, out, width) * width for width in (1, *widths))  # narrower may need more, in more slices
+    return new_array(models * most * out, dtype)
 
 
 def _slices(depth: int, rows: int, columns: int) -> int:
@@ -92,26 +94,29 @@ def _slices(depth: int, rows: int, columns: int) -> int:
 
 
 def _launch(
-    a: Any, a_is_transposed: bool, b: Any, b_is_transposed: bool, bias: Any, start: int, c: Any, depth: int,
+    a: Any, a_is_transposed: bool, b: Any, b_is_transposed: bool, bias: Any | None, start: int, c: Any, depth: int,
     tf32: bool = False,
 ) -> None:  # fmt: skip
     copies, rows, columns = c.shape
+    if bias is None:  # the kernel takes one, and does not look at it
+        bias = b.reshape(b.shape[0], b.shape[1] * b.shape[2])
     if tf32:
         blocks = copies * -(-rows // EXTENT) * -(-columns // EXTENT)
         side = 2 if blocks >= device().multiprocessors and not config.ENABLE_CUDASIM else 1
         extent = WARP_TILE * side
         grid = -(-columns // extent), -(-rows // extent), copies
         shared_bytes = 2 * DEPTH * extent * c.dtype.itemsize
-        tensor_product[grid, (32, side * side), 0, shared_bytes](
-            a, a_is_transposed, b, b_is_transposed, bias, start == _BIAS, c, depth
-        )
+        run(
+            tensor_product, grid, (32, side * side), shared_bytes, a, a_is_transposed, b, b_is_transposed, bias,
+            start == _BIAS, c, depth,
+        )  # fmt: skip
         return
     grid, block = tiles(rows, columns, copies)
     shared_bytes = DEPTH * 4 * (block[0] + block[1]) * c.dtype.itemsize
-    _product[grid, block, 0, shared_bytes](a, a_is_transposed, b, b_is_transposed, bias, start, c, depth)
+    run(_product, grid, block, shared_bytes, a, a_is_transposed, b, b_is_transposed, bias, start, c, depth)
 
 
-@cuda.jit
+@kernel
 def _product(a, a_is_transposed, b, b_is_transposed, bias, start, c, depth):
     """``c = a @ b``: a block per tile and slice, a thread per 4 x 4 elements.
 
@@ -154,7 +159,7 @@ def _product(a, a_is_transposed, b, b_is_transposed, bias, start, c, depth):
                 c[cuda.blockIdx.z, row + i, column + j] = sums[i, j]
 
 
-@cuda.jit
+@kernel
 def _column_sums(dy, parts):
     column, index = cuda.grid(2)
     slices = parts.shape[1]
@@ -167,7 +172,7 @@ def _column_sums(dy, parts):
         parts[model, part, column] = total
 
 
-@cuda.jit
+@kernel
 def _add_slices(parts, sums, accumulate):
     """``sums (+)= parts`` added in their order, (models, slices, n) to (models, n)."""
     n, model = cuda.grid(2)

@@ -13,6 +13,9 @@ import numpy as np
 from numba import cuda, float64
 from numba.extending import register_jitable
 
+from kernels.cuda.call import kernel, new_array, run
+from kernels.cuda.launch import launch
+
 __all__ = ["DeviceNumber", "squared_error_parts", "sum_of_products_parts", "sum_parts", "to_floats", "total"]
 
 _THREADS = 128
@@ -24,15 +27,17 @@ class DeviceNumber:
 
     Parameters
     ----------
-    array : (1,) float64 array
+    array : float64 array
         Kept, not copied.
+    place : tuple of int, optional
+        Where in the array the number stands; by default it is the first and only one.
     """
 
-    def __init__(self, array: Any):
-        self.array = array
+    def __init__(self, array: Any, place: tuple[int, ...] = (0,)):
+        self.array, self.place = array, place
 
     def __float__(self) -> float:
-        return float(self.array.copy_to_host()[0])
+        return float(self.array.copy_to_host()[self.place])
 
     def __format__(self, specification: str) -> str:
         return format(float(self), specification)
@@ -45,10 +50,17 @@ def to_floats(numbers: Sequence[DeviceNumber]) -> list[float]:
     """Return numbers that operations have returned as floats, with one copy from the GPU for all of them."""
     if not numbers:
         return []
-    together = cuda.device_array(len(numbers), np.float64)
-    for place, number in enumerate(numbers):
-        together[place : place + 1].copy_to_device(number.array)
-    return together.copy_to_host().tolist()
+    arrays = {id(number.array): number.array for number in numbers}
+    together, end = new_array(sum(array.size for array in arrays.values()), np.float64), 0
+    begins = {}
+    for key, array in arrays.items():
+        launch(_append, array.size, array.reshape(array.size), together, end)
+        begins[key], end = end, end + array.size
+    host = together.copy_to_host()
+    return [
+        float(host[begins[id(number.array)] + np.ravel_multi_index(number.place, number.array.shape)])
+        for number in numbers
+    ]
 
 
 def sum_parts(values: Any) -> Any:
@@ -75,16 +87,23 @@ def total(parts):
     return result
 
 
-def _launch(kernel: Any, terms: int, *arguments: Any) -> Any:
+def _launch(function: Any, terms: int, *arguments: Any) -> Any:
     blocks = max(1, min(_MOST_BLOCKS, -(-terms // _THREADS)))
-    parts = cuda.device_array(blocks, np.float64)
+    parts = new_array(blocks, np.float64)
     threads = max(1, min(_THREADS, terms))
     # Dynamic: of an array of fixed size, threads of the simulator that come at once may get one each.
-    kernel[blocks, threads, 0, threads * parts.dtype.itemsize](*arguments, parts)
+    run(function, blocks, threads, threads * parts.dtype.itemsize, *arguments, parts)
     return parts
 
 
-@cuda.jit
+@kernel
+def _append(source, destination, begin):
+    n = cuda.grid(1)
+    if n < source.shape[0]:
+        destination[begin + n] = source[n]
+
+
+@kernel
 def _sum(values, parts):
     result = np.float64(0)
     for n in range(cuda.grid(1), values.shape[0], cuda.gridsize(1)):
@@ -92,7 +111,7 @@ def _sum(values, parts):
     _add_block(result, parts)
 
 
-@cuda.jit
+@kernel
 def _sum_of_products(a, b, parts):
     result = np.float64(0)
     for n in range(cuda.grid(1), a.shape[0], cuda.gridsize(1)):
@@ -100,7 +119,7 @@ def _sum_of_products(a, b, parts):
     _add_block(result, parts)
 
 
-@cuda.jit
+@kernel
 def _squared_errors(y_hat, y, weights, parts):
     result = np.float64(0)
     for row in range(cuda.grid(1), y.shape[0], cuda.gridsize(1)):

@@ -28,6 +28,7 @@ from typing import Any
 from numba import cuda
 from numba.extending import register_jitable
 
+from kernels.cuda.call import kernel
 from kernels.cuda.launch import ROWS, launch, padded
 from kernels.cuda.unit import activate, differentiate, mask_factor, read_gates, write_gates
 from kernels.cuda.vector import SHARED_ALIGNMENT, four
@@ -36,6 +37,7 @@ from kernels.scalar import multiply_add
 __all__ = [
     "BACKWARD_BUFFERS",
     "FORWARD_BUFFERS",
+    "add_unit",
     "backward_sequence",
     "forward_sequence",
     "pack",
@@ -59,7 +61,7 @@ def pack(w_hh: Any, forward_weights: Any, backward_weights: Any) -> None:
     launch(_pack, (models * hidden_size, padded(hidden_size)), w_hh, forward_weights, backward_weights)
 
 
-@cuda.jit
+@kernel
 def _pack(w_hh, forward_weights, backward_weights):
     """``forward[k][j][gate] = w_hh[gate][j, k]`` and ``backward[k][gate][j] = w_hh[gate][k, j]``."""
     j, row = cuda.grid(2)
@@ -75,7 +77,7 @@ def _pack(w_hh, forward_weights, backward_weights):
             backward_weights[model, (k * 4 + gate) * units + j] = returning
 
 
-@cuda.jit
+@kernel
 def forward_sequence(
     packed, resident, keeps, lengths, mask, h_0, c_0, gates, entering, cell, tanh_cell, wants_y, y, h_n, c_n
 ):
@@ -149,7 +151,7 @@ def forward_sequence(
             h_n[model, first + r, j], c_n[model, first + r, j] = h[r], c[r]
 
 
-@cuda.jit
+@kernel
 def backward_sequence(packed, resident, lengths, mask, wants_dy, dy, dh_n, dc_n, gates, cell, tanh_cell, dh_0, dc_0):
     """Turn the activations in `gates` into gradients of z; arguments as `forward_sequence`.
 
@@ -228,13 +230,13 @@ def _multiply(weights, packed, place, hidden_size, numbers, published, sums):
     units = cuda.blockDim.x
     resident = weights.shape[0] // (4 * units)
     for k in range(resident):
-        _add_unit(four(weights, place + 4 * units * k), four(numbers, published + ROWS * k), sums)
+        add_unit(four(weights, place + 4 * units * k), four(numbers, published + ROWS * k), sums)
     for k in range(resident, hidden_size):
-        _add_unit(four(packed, place + 4 * units * k), four(numbers, published + ROWS * k), sums)
+        add_unit(four(packed, place + 4 * units * k), four(numbers, published + ROWS * k), sums)
 
 
 @register_jitable
-def _add_unit(weights, numbers, sums):
+def add_unit(weights, numbers, sums):
     """``sums[n, r] += weights[n] * numbers[r]``: what one unit's 4 weights and 4 rows add to the sums."""
     for n in range(4):
         for r in range(ROWS):

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from numba import cuda
 
+from kernels.cuda.call import kernel, new_array
 from kernels.cuda.launch import launch
 from kernels.cuda.linear import LinearWeights, add_weight_gradients, rows_backward, rows_forward
 from kernels.cuda.loss import cross_entropy_rows, mean_of_rows
@@ -26,8 +27,8 @@ def softmax_workspace(rows: int, input_size: int, vocabulary_size: int, dtype: s
     """Allocate what `softmax_cross_entropy` needs for these sizes; reused from call to call."""
     block = min(rows, _BLOCK_ROWS)
     return _Workspace(
-        logits=cuda.device_array((block, vocabulary_size), dtype),
-        partial=partial_sums(1, block, vocabulary_size, input_size, dtype),
+        logits=new_array((block, vocabulary_size), dtype),
+        partial=partial_sums(1, block, vocabulary_size, (input_size,), dtype),
     )
 
 
@@ -59,7 +60,7 @@ def softmax_cross_entropy(
     return mean_of_rows(losses, row_weights, weight_parts)
 
 
-@cuda.jit
+@kernel
 def _largest(logits, predictions):
     row = cuda.grid(1)
     if row < logits.shape[0]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from numba import cuda
 
+from kernels.cuda.call import kernel
 from kernels.cuda.launch import launch
 
 __all__ = ["copy_columns", "copy_steps"]
@@ -38,7 +39,7 @@ def copy_steps(
     )  # fmt: skip
 
 
-@cuda.jit
+@kernel
 def _copy_steps(source, source_column, destination, destination_column, columns, lengths, reverse, accumulate):
     j, b = cuda.grid(2)
     if b >= source.shape[0] or j >= columns:
@@ -52,7 +53,7 @@ def _copy_steps(source, source_column, destination, destination_column, columns,
         destination[b, t, destination_column + j] = value
 
 
-@cuda.jit
+@kernel
 def _copy_columns(source, source_column, destination, destination_column, columns, accumulate):
     j, row = cuda.grid(2)
     if row < source.shape[0] and j < columns:

@@ -11,6 +11,7 @@ from typing import Any
 from numba import cuda
 
 from kernels.cuda.arrays import copy_array
+from kernels.cuda.call import kernel
 from kernels.cuda.launch import launch
 from kernels.cuda.product import add_product, row_product
 from kernels.cuda.unit import activate, differentiate, mask_factor, read_gates, write_gates
@@ -64,7 +65,7 @@ def _step(array: Any, t: int) -> Any:
     return array.reshape(models, batch_size, steps * width)[:, :, t * width : (t + 1) * width]
 
 
-@cuda.jit
+@kernel
 def _enter(mask, h, c, entering, cell):
     """Begin with the first state."""
     j, b = cuda.grid(2)
@@ -73,7 +74,7 @@ def _enter(mask, h, c, entering, cell):
         cell[b, 0, j] = c[b, j]
 
 
-@cuda.jit
+@kernel
 def _forward_step(t, lengths, mask, gates, entering, cell, tanh_cell, wants_y, y, h, c):
     """Turn z of a step into gates, and these into the next state; `h` and `c` are the present state, in place."""
     j, b = cuda.grid(2)
@@ -94,7 +95,7 @@ def _forward_step(t, lengths, mask, gates, entering, cell, tanh_cell, wants_y, y
         y[b, t, j] = zero if is_over else h_t
 
 
-@cuda.jit
+@kernel
 def _backward_step(t, lengths, mask, wants_dy, dy, gates, cell, tanh_cell, d_next, dh, dc):
     """Take what step t + 1 hands back, and turn a step's gates into gradients; `dh` and `dc` are in place."""
     j, b = cuda.grid(2)

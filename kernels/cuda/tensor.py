@@ -15,6 +15,7 @@ from numba import cuda, types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
+from kernels.cuda.call import kernel
 from kernels.cuda.tile import DEPTH, load_tile
 from kernels.cuda.vector import SHARED_ALIGNMENT
 
@@ -94,7 +95,7 @@ def _mma(typing_context, left, right, sums):
     return result(left, right, sums), generate
 
 
-@cuda.jit
+@kernel
 def tensor_product(a, a_is_transposed, b, b_is_transposed, bias, has_bias, c, depth):
     """``c = a @ b (+ bias)`` as `kernels.cuda.product`: a block per tile and slice, 1 or 2 x 2 warps to a block."""
     lane, warp = cuda.threadIdx.x, cuda.threadIdx.y

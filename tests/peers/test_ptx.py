@@ -23,12 +23,14 @@ class Hopper:
 dispatcher.get_current_device = Hopper
 import kernels.cuda
 from kernels.cuda.dropout import _dropout
+from kernels.cuda.window_training import _keep, _take
 from kernels.masks import Mask
 from kernels.cuda import activation, arrays, attention, crf, embedding, fleet, gather, generation, layer_norm, loss
-from kernels.cuda import optim, product, reduction, sequence, softmax, steps, stepwise, tensor
+from kernels.cuda import optim, product, reduction, sequence, softmax, spread, steps, stepwise, tensor
 
 number = {"float32": float32, "float64": float64}["DTYPE"]
-one, two, three, four = (types.Array(number, ndim, "C") for ndim in (1, 2, 3, 4))
+one, two, three, four, five = (types.Array(number, ndim, "C") for ndim in (1, 2, 3, 4, 5))
+counters = types.Array(int32, 1, "C")
 sums, integers, tags = types.Array(float64, 1, "C"), types.Array(int64, 1, "C"), types.Array(int64, 2, "C")
 lengths = tags
 pointers = types.Array(int32, 3, "C")
@@ -39,6 +41,11 @@ signatures = {
     + (three, three),
     sequence.backward_sequence: (two, int64, lengths, mask, boolean, four, three, three, four, four, four)
     + (three, three),
+    spread._begin: (mask, three, three, boolean, four, four, four),
+    spread._forward: (three, int64, int64, int64, counters, four, boolean, lengths, mask, four, four, four, four)
+    + (boolean, four, three, three),
+    spread._backward: (three, int64, int64, counters, five, lengths, mask, boolean, four, four, four, four)
+    + (three, three),
     stepwise._enter: (mask, two, two, three, three),
     stepwise._forward_step: (int64, integers, mask, three, three, three, three, boolean, three, two, two),
     stepwise._backward_step: (int64, integers, mask, boolean, three, three, three, three, two, two, two),
@@ -47,6 +54,8 @@ signatures = {
     product._add_slices: (three, two, boolean),
     softmax._largest: (two, integers),
     optim._adam: (one,) * 4 + (number,) * 7,
+    optim._adam_at: (one,) * 5 + (number,) * 4,
+    _take: (integers, lengths, two, integers, one),
     _dropout: (three, three, mask),
     embedding._forward: (two, integers, two),
     embedding._backward: (int64, integers, two, two, boolean),
@@ -93,6 +102,8 @@ wide = {
     loss.cross_entropy_rows: (two, integers, one, sums, two, one),
     optim._norm: (sums, sums),
     optim._clip: (one, sums, float64),
+    reduction._append: (sums, sums, int64),
+    _keep: (sums, sums, integers, types.Array(float64, 2, "C")),
     reduction._sum: (one, sums),
     reduction._sum_of_products: (one, one, sums),
     reduction._squared_errors: (two, two, one, sums),
@@ -101,7 +112,9 @@ wide = {
     crf._log_partition: (one, three, integers, sums),
     crf._scores: (two, one, one, three, tags, integers, sums),
 }
+keeps_nan = {sequence.forward_sequence, stepwise._forward_step, spread._forward, activation._tanh_forward}
 in_registers = {sequence.forward_sequence, sequence.backward_sequence, product._product}
+in_registers |= {spread._forward, spread._backward}
 if number == float32:
     wide[tensor.tensor_product] = (three, boolean, three, boolean, number[:, :], boolean, three, int64)
 compiled = set()
@@ -110,6 +123,8 @@ for kernel, signature in {**signatures, **wide}.items():
     assert ".entry" in ptx, kernel
     if number == float32 and kernel in signatures:
         assert ".f64" not in ptx, f"{kernel.py_func.__name__} computes in float64"
+    if kernel in keeps_nan:
+        assert "min.f32" not in ptx and "max.f32" not in ptx, f"{kernel.py_func.__name__} would turn NaN into a bound"
     if kernel in in_registers:
         assert ".local" not in ptx, f"{kernel.py_func.__name__} keeps its sums in memory"
         assert f"ld.shared.v{4 if number == float32 else 2}" in ptx, f"{kernel.py_func.__name__} reads number by number"

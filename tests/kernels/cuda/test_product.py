@@ -40,7 +40,7 @@ def test_products_and_their_gradients_are_those_of_numpy(rng, sizes, dtype, tole
 def test_weight_gradients_are_those_of_numpy_in_one_slice_and_in_several(rng, rows, dtype, tolerance):
     models, width, out = 2, 2, 3
     x, dy = (rng.normal(size=(models, rows, n)).astype(dtype) for n in (width, out))
-    partial = product.partial_sums(models, rows, out, width, dtype)
+    partial = product.partial_sums(models, rows, out, (width,), dtype)
     before = rng.normal(size=(models, out, width)).astype(dtype)
     for accumulate in (False, True):
         d_weight, d_bias = on_gpu(before), on_gpu(before[:, :, 0].copy())
@@ -50,6 +50,15 @@ def test_weight_gradients_are_those_of_numpy_in_one_slice_and_in_several(rng, ro
         np.testing.assert_allclose(d_weight.copy_to_host(), expected, atol=tolerance * rows)
         expected = dy.sum(axis=1, dtype=float) + accumulate * before[:, :, 0]
         np.testing.assert_allclose(d_bias.copy_to_host(), expected, atol=tolerance * rows)
+
+
+@pytest.mark.parametrize(
+    ("rows", "out", "widths"), [(12000, 876, (60, 219)), (12000, 876, (219, 60)), (500, 8, (3, 2))]
+)
+def test_there_is_room_for_the_slices_of_every_width_also_of_a_narrow_one_that_is_cut_into_more(rows, out, widths):
+    partial = product.partial_sums(1, rows, out, widths, "float32")
+    for width in (*widths, 1):
+        assert product._slices(rows, out, width) * out * width <= partial.size
 
 
 def test_steps_of_a_sequence_are_multiplied_where_they_lie(rng):

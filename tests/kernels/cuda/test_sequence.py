@@ -1,4 +1,4 @@
-"""Every way through a sequence: in one launch with all or half of the weights in shared memory, and step by step."""
+"""Every way through a sequence: in one launch with all or half of the weights in shared memory, spread, by steps."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.reference import relative_error
 
 CUDA = get_ops("cuda")
 
-from kernels.cuda import lstm  # noqa: E402
+from kernels.cuda import launch, lstm  # noqa: E402
 from kernels.cuda.launch import Device, padded  # noqa: E402
 from kernels.cuda.sequence import BACKWARD_BUFFERS  # noqa: E402
 
@@ -27,6 +27,22 @@ def room(way, hidden_size, itemsize, row_groups=4):
     return Device(multiprocessors=2, shared_bytes=exchanged + resident * outgoing if resident >= 0 else 0)
 
 
+WAYS = ("whole", "part", "steps", "spread")
+
+
+def workspace(monkeypatch, way, sizes, dtype="float32"):
+    """Make the rules take a way; on a GPU, sizes take their own, but for "steps", which is for large layers."""
+    if way == "spread":
+        if SIMULATED:
+            monkeypatch.setattr(launch, "_SPREAD_UNITS", 2)
+        gpu = Device(9, 227 * 1024) if SIMULATED else launch.device()
+        monkeypatch.setattr(lstm, "device", lambda: gpu)
+        return lstm.allocate(1, *sizes, dtype, True, False, spread=True)
+    if way == "steps" or SIMULATED:
+        monkeypatch.setattr(lstm, "device", lambda: room(way, sizes[3], 4))
+    return None
+
+
 def random_case(generator, dtype="float32"):
     """Sizes, lengths and masks of one configuration."""
     largest = (9, 5, 6, 8) if SIMULATED else (300, 40, 70, 300)
@@ -38,18 +54,17 @@ def random_case(generator, dtype="float32"):
     return Case(generator, sizes, dtype, tuple(masks)), lengths
 
 
-def results(case, ops, lengths):
-    return [*case.forward(ops, lengths=lengths), *case.backward(ops, lengths=lengths)]
+def results(case, ops, lengths, workspace=None):
+    return [*case.forward(ops, lengths=lengths, workspace=workspace), *case.backward(ops, lengths=lengths)]
 
 
 @pytest.mark.parametrize("number", range(CONFIGURATIONS))
 def test_outputs_and_gradients_agree_with_the_cpu_in_random_configurations(monkeypatch, number):
     generator = np.random.default_rng((20260101, number))
     case, lengths = random_case(generator)
-    way = ("whole", "part", "steps")[number % 3]
-    if SIMULATED:
-        monkeypatch.setattr(lstm, "device", lambda: room(way, case.sizes[3], 4))
-    ours, expected = results(case, CUDA, lengths), results(case, get_ops("cpu"), lengths)
+    way = WAYS[number % 4]
+    space = workspace(monkeypatch, way, case.sizes)
+    ours, expected = results(case, CUDA, lengths, space), results(case, get_ops("cpu"), lengths)
     for name, array, other in zip(
         ("y", "h_n", "c_n", "w_ih", "w_hh", "bias", "dx", "dh_0", "dc_0"), ours, expected, strict=True
     ):
@@ -67,6 +82,13 @@ def test_the_rule_takes_the_way_that_these_tests_mean(way):
             assert plan.resident < hidden_size or plan.row_groups < 4
 
 
+def test_a_layer_that_is_spread_has_blocks_that_share_its_units_and_blocks_that_share_its_rows(monkeypatch):
+    plan = workspace(monkeypatch, "spread", (9, 5, 6, 8) if SIMULATED else (128, 5, 6, 512)).spread.plan
+    assert plan.tiles > 1
+    assert plan.row_tiles > 1
+    assert plan.parts > 1
+
+
 def test_the_bits_do_not_depend_on_where_the_weights_lie_or_how_the_rows_are_shared(monkeypatch):
     case, lengths = random_case(np.random.default_rng(5))
     found = []
@@ -78,12 +100,11 @@ def test_the_bits_do_not_depend_on_where_the_weights_lie_or_how_the_rows_are_sha
             np.testing.assert_array_equal(one, two)
 
 
-@pytest.mark.parametrize("way", ["whole", "steps"])
+@pytest.mark.parametrize("way", ["whole", "steps", "spread"])
 def test_the_same_input_gives_the_same_bits(monkeypatch, way):
     case, lengths = random_case(np.random.default_rng(6))
-    if SIMULATED:
-        monkeypatch.setattr(lstm, "device", lambda: room(way, case.sizes[3], 4))
-    for one, two in zip(results(case, CUDA, lengths), results(case, CUDA, lengths), strict=True):
+    space = workspace(monkeypatch, way, case.sizes)
+    for one, two in zip(results(case, CUDA, lengths, space), results(case, CUDA, lengths, space), strict=True):
         np.testing.assert_array_equal(one, two)
 
 

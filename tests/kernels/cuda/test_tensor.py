@@ -42,7 +42,7 @@ def test_products_are_off_by_no_more_than_the_rounding_of_their_operands(rng, si
     y, dx, d_weight = (on_gpu(np.zeros_like(like)) for like in (dy, x, weight))
     product.affine(on_gpu(x), on_gpu(weight), on_gpu(bias), y, tf32=True)
     product.row_product(on_gpu(dy), on_gpu(weight), dx, tf32=True)
-    partial = product.partial_sums(models, rows, out, width, "float32")
+    partial = product.partial_sums(models, rows, out, (width,), "float32")
     product.transposed_product(on_gpu(dy), on_gpu(x), partial, d_weight, tf32=True)
     x, weight, bias, dy = (array.astype(float) for array in (x, weight, bias, dy))
     for found, (left, right), rest in (
