@@ -33,7 +33,6 @@ LAYERS = {  # and the least ratio to cuDNN in float32 that is asked for, forward
     Sizes(128, 100, 128, 512): 0.5,
 }
 WINDOWS = (Sizes(32, 60, 1, 64), Sizes(64, 60, 8, 64))
-LARGE = (Sizes(64, 100, 64, 256), Sizes(128, 100, 128, 512))
 CHARACTERS = Sizes(64, 128, 128, 512)
 FLEET, FLEET_MODELS = Sizes(32, 60, 1, 32), 1000
 _STEPS_TO_AGREE = 3
@@ -119,8 +118,6 @@ def measure() -> Iterator[Row]:
         yield from compare_layer(sizes, floor)
     for sizes in WINDOWS:
         yield compare_windows(sizes)
-    for sizes in LARGE:
-        yield compare_ways(sizes)
     yield compare_characters()
     yield train_fleet()
 
@@ -187,35 +184,6 @@ def compare_windows(sizes: Sizes) -> Row:
         sides["cudnn"] = Side(lambda: [peer.train(*given) for _ in range(_STEPS_OF_A_CALL)], torch_clock)
     seconds = {name: found / _STEPS_OF_A_CALL for name, found in take_turns(sides).items()}
     return Row(f"training on windows {sizes}", seconds, sizes.training_flop())
-
-
-def compare_ways(sizes: Sizes) -> Row:
-    """Compare a layer's passes with a launch per step and spread over the GPU (`kernels.cuda.spread`)."""
-    from benchmarks.trainers import draw_weights
-    from kernels import get_backend
-    from kernels.cuda.lstm import LSTMWeights, allocate, lstm_backward, lstm_forward
-
-    ops, generator = get_backend("cuda"), np.random.default_rng(0)
-    weights = LSTMWeights(*(ops.as_array(array, "float32") for array in list(draw_weights(sizes, seed=0).values())[:3]))
-    x = ops.as_array(generator.normal(size=sizes[:3]), "float32")
-    state = ops.zeros((sizes.batch_size, sizes.hidden_size), "float32")
-    ones = ops.ones(state.shape, "float32")
-    sides, gradients = {}, {}
-    for name, spread in (("gatecast", False), ("gatecast, spread", True)):
-        workspace = allocate(1, *sizes[:4], "float32", True, False, spread=spread)
-        found = LSTMWeights(*(ops.zeros(array.shape, "float32") for array in weights))
-        last = [ops.zeros(state.shape, "float32") for _ in range(4)]
-
-        def work(workspace: Any = workspace, found: Any = found, last: Any = last) -> Any:
-            lstm_forward(weights, x, state, state, workspace, None, *last[:2])
-            lstm_backward(weights, None, ones, state, workspace, found, None, *last[2:])
-            return found
-
-        work()
-        sides[name], gradients[name] = Side(work, numba_clock), ops.to_host(found.w_hh)
-    one, other = gradients.values()
-    agreement = float(np.linalg.norm(one - other) / np.linalg.norm(one))
-    return Row(f"layer {sizes}", take_turns(sides), sizes.training_flop(), note=f"gradients agree to {agreement:.0e}")
 
 
 def compare_characters() -> Row:

@@ -1,10 +1,10 @@
 """One LSTM layer, one direction, on the GPU.
 
-Forward, the inputs' part of z is one product for all time steps; what is left is recurrent, and runs either in one
-launch (`kernels.cuda.sequence`) or in a launch per step (`kernels.cuda.stepwise`), as
-`kernels.cuda.launch.plan_sequence` decides. Backward, the recurrent part leaves the gradients of z of all steps, from
-which the gradients of the weights and of the input are again one product each. Sums have a fixed order: the same input
-gives the same bits.
+Forward, the inputs' part of z is one product for all time steps. What is left is recurrent, and runs in one launch, by
+blocks that have rows of their own (`kernels.cuda.sequence`) or share units too (`kernels.cuda.spread`); or, in very large
+layers, in a launch per step (`kernels.cuda.stepwise`): see the rules in `kernels.cuda.launch`. Backward, the recurrent
+part leaves the gradients of z of all steps, from which the gradients of the weights and of the input are again one
+product each. Sums have a fixed order: the same input gives the same bits.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class _Workspace(NamedTuple):
     backward_weights: Any
     partial: Any  # of the weights' gradients
     d_next: Any  # (M, B, H)
-    spread: Spread | None  # where the sequence is to be spread over the GPU
+    spread: Spread | None  # where the sequence is spread over the GPU
     training: bool
     tf32: bool
 
@@ -94,10 +94,8 @@ def allocate(
     dtype: str,
     training: bool,
     tf32: bool,
-    spread: bool = False,
 ) -> _Workspace:
-    """Allocate the workspace of some models of one size; `spread` takes `kernels.cuda.spread` where that can be."""
-    sizes = models, batch_size, hidden_size
+    """Allocate the workspace of some models of one size."""
     steps, packed = (models, batch_size, seq_len), (models, packed_size(hidden_size))
     return _Workspace(
         x=new_array((*steps, input_size), dtype),
@@ -110,7 +108,7 @@ def allocate(
         backward_weights=new_array(packed, dtype),
         partial=partial_sums(models, batch_size * seq_len, 4 * hidden_size, (input_size, hidden_size), dtype),
         d_next=new_array((models, batch_size, hidden_size), dtype),
-        spread=make_spread(*sizes, np.dtype(dtype), training, device()) if spread else None,
+        spread=_spread(models, batch_size, hidden_size, np.dtype(dtype), training),
         training=training,
         tf32=tf32,
     )
@@ -239,6 +237,14 @@ def backward(
     column_sums(d_gates, partial, gradients.bias)
     if dx is not None:
         row_product(d_gates, weights.w_ih, dx.reshape(*rows, -1), tf32)
+
+
+def _spread(models: int, batch_size: int, hidden_size: int, dtype: np.dtype, training: bool) -> Spread | None:
+    """Spread the sequence over the GPU where a block cannot run it by itself, in one direction or the other."""
+    sizes = models, batch_size, hidden_size, dtype.itemsize
+    if all(plan_sequence(*sizes, buffers, device()) for buffers in (FORWARD_BUFFERS, BACKWARD_BUFFERS)):
+        return None
+    return make_spread(models, batch_size, hidden_size, dtype, training, device())
 
 
 def _plan(workspace: _Workspace, buffers: int) -> SequencePlan | None:

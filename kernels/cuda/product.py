@@ -15,13 +15,14 @@ from numba.core import config
 from kernels.cuda.call import kernel, new_array, run
 from kernels.cuda.launch import device, launch, tiles
 from kernels.cuda.tensor import WARP_TILE, tensor_product
-from kernels.cuda.tile import DEPTH, EXTENT, load_tile
+from kernels.cuda.tile import DEPTH, EXTENT, PADDING, deal, load_tile
 from kernels.cuda.vector import SHARED_ALIGNMENT, four
 from kernels.scalar import multiply_add
 
 __all__ = ["add_product", "affine", "column_sums", "partial_sums", "row_product", "transposed_product"]
 
 _SLICE_DEPTH, _MOST_TILES = 256, 512
+_SUM_DEPTH, _MOST_SUMS = 64, 128
 _ZERO, _BIAS, _ITSELF = range(3)  # what a sum starts from
 
 
@@ -75,7 +76,7 @@ def transposed_product(
 def column_sums(dy: Any, partial: Any, sums: Any, accumulate: bool = False) -> None:
     """``sums (+)= dy`` summed over its rows, (models, rows, out) to (models, out), in slices."""
     models, rows, columns = dy.shape
-    slices = _slices(rows, columns, 1)
+    slices = _sum_slices(rows)
     parts = partial[: models * slices * columns].reshape(models, slices, columns)
     launch(_column_sums, (models * slices, columns), dy, parts)
     launch(_add_slices, (models, columns), parts, sums, accumulate)
@@ -83,7 +84,8 @@ def column_sums(dy: Any, partial: Any, sums: Any, accumulate: bool = False) -> N
 
 def partial_sums(models: int, rows: int, out: int, widths: Sequence[int], dtype: str) -> Any:
     """Allocate what `transposed_product` to (models, out, width) of all `widths`, and `column_sums`, need."""
-    most = max(_slices(rows, out, width) * width for width in (1, *widths))  # narrower may need more, in more slices
+    most = max(_slices(rows, out, width) * width for width in widths)  # narrower may need more, in more slices
+    most = max(most, _sum_slices(rows))
     return new_array(models * most * out, dtype)
 
 
@@ -91,6 +93,11 @@ def _slices(depth: int, rows: int, columns: int) -> int:
     """Return into how many parts a sum of `depth` terms is cut, so that there are tiles enough for a whole GPU."""
     count = -(-rows // EXTENT) * -(-columns // EXTENT)
     return max(1, min(-(-depth // _SLICE_DEPTH), _MOST_TILES // count))
+
+
+def _sum_slices(depth: int) -> int:
+    """Return the same for sums of columns, each of which is one thread's, from load to load."""
+    return max(1, min(-(-depth // _SUM_DEPTH), _MOST_SUMS))
 
 
 def _launch(
@@ -105,14 +112,14 @@ def _launch(
         side = 2 if blocks >= device().multiprocessors and not config.ENABLE_CUDASIM else 1
         extent = WARP_TILE * side
         grid = -(-columns // extent), -(-rows // extent), copies
-        shared_bytes = 2 * DEPTH * extent * c.dtype.itemsize
+        shared_bytes = 2 * DEPTH * (extent + PADDING) * c.dtype.itemsize
         run(
             tensor_product, grid, (32, side * side), shared_bytes, a, a_is_transposed, b, b_is_transposed, bias,
             start == _BIAS, c, depth,
         )  # fmt: skip
         return
     grid, block = tiles(rows, columns, copies)
-    shared_bytes = DEPTH * 4 * (block[0] + block[1]) * c.dtype.itemsize
+    shared_bytes = DEPTH * (4 * (block[0] + block[1]) + 2 * PADDING) * c.dtype.itemsize
     run(_product, grid, block, shared_bytes, a, a_is_transposed, b, b_is_transposed, bias, start, c, depth)
 
 
@@ -124,7 +131,7 @@ def _product(a, a_is_transposed, b, b_is_transposed, bias, start, c, depth):
     """
     rows, columns = 4 * cuda.blockDim.y, 4 * cuda.blockDim.x
     shared = cuda.shared.array(0, dtype=c.dtype, alignment=SHARED_ALIGNMENT)
-    a_tile, b_tile = shared[: DEPTH * rows], shared[DEPTH * rows :]
+    a_tile, b_tile = shared[: DEPTH * (rows + PADDING)], shared[DEPTH * (rows + PADDING) :]
     sums = cuda.local.array((4, 4), dtype=c.dtype)
     first_row, first_column = cuda.blockIdx.y * rows, cuda.blockIdx.x * columns
     slices = c.shape[0] // a.shape[0]
@@ -142,13 +149,15 @@ def _product(a, a_is_transposed, b, b_is_transposed, bias, start, c, depth):
     end = min(depth, (part + 1) * size)
     thread = cuda.threadIdx.y * cuda.blockDim.x + cuda.threadIdx.x
     threads = cuda.blockDim.x * cuda.blockDim.y
+    a_dealt = deal(thread, threads, rows if a_is_transposed else DEPTH)
+    b_dealt = deal(thread, threads, DEPTH if b_is_transposed else columns)
     for k in range(part * size, end, DEPTH):
-        load_tile(a[model], not a_is_transposed, first_row, rows, k, end, a_tile, thread, threads)
-        load_tile(b[model], b_is_transposed, first_column, columns, k, end, b_tile, thread, threads)
+        load_tile(a[model], not a_is_transposed, first_row, rows, k, end, a_tile, a_dealt)
+        load_tile(b[model], b_is_transposed, first_column, columns, k, end, b_tile, b_dealt)
         cuda.syncthreads()
         for n in range(DEPTH):
-            left = four(a_tile, n * rows + 4 * cuda.threadIdx.y)
-            right = four(b_tile, n * columns + 4 * cuda.threadIdx.x)
+            left = four(a_tile, n * (rows + PADDING) + 4 * cuda.threadIdx.y)
+            right = four(b_tile, n * (columns + PADDING) + 4 * cuda.threadIdx.x)
             for i in range(4):
                 for j in range(4):
                     sums[i, j] = multiply_add(left[i], right[j], sums[i, j])

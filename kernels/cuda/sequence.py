@@ -77,7 +77,12 @@ def _pack(w_hh, forward_weights, backward_weights):
             backward_weights[model, (k * 4 + gate) * units + j] = returning
 
 
-@kernel
+# Two blocks to a multiprocessor, for many models at once. Some numbers leave the registers for it, which one model with
+# its few blocks hardly feels: on an H100 a fleet of 1,000 gained 10 %, and one model lost 2 %.
+_LAUNCH_BOUNDS = (256, 2)
+
+
+@kernel(launch_bounds=_LAUNCH_BOUNDS)
 def forward_sequence(
     packed, resident, keeps, lengths, mask, h_0, c_0, gates, entering, cell, tanh_cell, wants_y, y, h_n, c_n
 ):
@@ -129,7 +134,7 @@ def forward_sequence(
                 if j < hidden_size and b < batch_size:
                     given[gate, r] = gates[model, b, t, gate * hidden_size + j]
         cuda.syncthreads()
-        _multiply(weights, packed[model], 4 * j, hidden_size, hidden, buffer, sums)
+        _multiply(weights, resident, packed[model], 4 * j, hidden_size, hidden, buffer, sums)
         for r in range(ROWS):
             b = first + r
             if j < hidden_size and b < batch_size:
@@ -151,7 +156,7 @@ def forward_sequence(
             h_n[model, first + r, j], c_n[model, first + r, j] = h[r], c[r]
 
 
-@kernel
+@kernel(launch_bounds=_LAUNCH_BOUNDS)
 def backward_sequence(packed, resident, lengths, mask, wants_dy, dy, dh_n, dc_n, gates, cell, tanh_cell, dh_0, dc_0):
     """Turn the activations in `gates` into gradients of z; arguments as `forward_sequence`.
 
@@ -199,7 +204,7 @@ def backward_sequence(packed, resident, lengths, mask, wants_dy, dy, dh_n, dc_n,
             for r in range(ROWS):
                 sums[n, r] = 0
         of_gate = own_gate * units
-        _multiply(weights, packed[model], of_gate + own_units, hidden_size, d_gates, of_gate * ROWS, sums)
+        _multiply(weights, resident, packed[model], of_gate + own_units, hidden_size, d_gates, of_gate * ROWS, sums)
         for n in range(4):
             for r in range(ROWS):
                 parts[(of_gate + own_units + n) * ROWS + r] = sums[n, r]
@@ -225,10 +230,9 @@ def _fill_shared(packed, weights):
 
 
 @register_jitable
-def _multiply(weights, packed, place, hidden_size, numbers, published, sums):
+def _multiply(weights, resident, packed, place, hidden_size, numbers, published, sums):
     """Add to a thread's sums what all units contribute: first those whose weights are in shared memory."""
     units = cuda.blockDim.x
-    resident = weights.shape[0] // (4 * units)
     for k in range(resident):
         add_unit(four(weights, place + 4 * units * k), four(numbers, published + ROWS * k), sums)
     for k in range(resident, hidden_size):

@@ -137,22 +137,26 @@ def _forward(
     states = totals[4 * (parts + 1) * area :]
     sums = cuda.local.array((4, ROWS), dtype=w_hh.dtype)
     zero, one = w_hh.dtype.type(0), w_hh.dtype.type(1)
-    for index in range(thread, 4 * units * hidden_size, threads):
-        row, k = index // hidden_size, index % hidden_size
-        gate, j = row // units, first_unit + row % units
-        weight = w_hh[model, gate * hidden_size + j, k] if j < hidden_size else zero
-        weights[(k * units + row % units) * 4 + gate] = weight
-    for e in range(thread, elements, threads):
-        j, b = first_unit + e % units, first_row + e // units
-        if j < hidden_size and b < batch_size:
+    for gate in range(4):
+        for unit in range(units):
+            for k in range(thread, hidden_size, threads):
+                row = gate * hidden_size + first_unit + unit
+                weights[(k * units + unit) * 4 + gate] = (
+                    w_hh[model, row, k] if first_unit + unit < hidden_size else zero
+                )
+    # Outside the products a thread has one unit, and every so many rows of the block.
+    own, first_own, step_own = thread % units, thread // units, groups * parts
+    j = first_unit + own
+    for row in range(first_own, rows, step_own):
+        if j < hidden_size and first_row + row < batch_size:
+            e, b = row * units + own, first_row + row
             states[e], states[elements + e] = h[model, b, j], c[model, b, j]
     for t in range(first_step, last_step):
-        for e in range(thread, elements, threads):
-            j, b = first_unit + e % units, first_row + e // units
-            for gate in range(4):
-                place = (4 * parts + gate) * area + e // units * pitch + e % units
-                if j < hidden_size and b < batch_size:
-                    totals[place] = gates[model, b, t, gate * hidden_size + j]
+        for row in range(first_own, rows, step_own):
+            if j < hidden_size and first_row + row < batch_size:
+                for gate in range(4):
+                    place = (4 * parts + gate) * area + row * pitch + own
+                    totals[place] = gates[model, first_row + row, t, gate * hidden_size + j]
         if t == first_step:
             cuda.syncthreads()
         else:
@@ -162,10 +166,10 @@ def _forward(
                 sums[n, r] = 0
         for start in range(0, hidden_size, chunk):
             count = min(chunk, hidden_size - start)
-            for index in range(thread, count * groups, threads):
-                numbers = four(hidden[t % 2, model, start + index // groups], first_row + ROWS * (index % groups))
+            for k in range(part * units + u, count, units * parts):
+                numbers = four(hidden[t % 2, model, start + k], first_row + ROWS * group)
                 for r in range(ROWS):
-                    stage[ROWS * index + r] = numbers[r]
+                    stage[ROWS * (k * groups + group) + r] = numbers[r]
             cuda.syncthreads()
             for k in range(part, count, parts):
                 place = 4 * ((start + k) * units + u)
@@ -175,10 +179,10 @@ def _forward(
             for r in range(ROWS):
                 totals[(4 * part + n) * area + (ROWS * group + r) * pitch + u] = sums[n, r]
         cuda.syncthreads()
-        for e in range(thread, elements, threads):
-            j, b = first_unit + e % units, first_row + e // units
+        for row in range(first_own, rows, step_own):
+            e, b = row * units + own, first_row + row
             if j < hidden_size and b < batch_size:
-                place, h_before, c_before = e // units * pitch + e % units, states[e], states[elements + e]
+                place, h_before, c_before = row * pitch + own, states[e], states[elements + e]
                 i, f, g, o, c_t, tanh_c, h_t = activate(
                     _total(totals, place, area, 0, parts), _total(totals, place, area, 1, parts),
                     _total(totals, place, area, 2, parts), _total(totals, place, area, 3, parts), c_before,
@@ -197,8 +201,8 @@ def _forward(
                 if wants_y:
                     y[model, b, t, j] = zero if is_over else h_t
         _arrive(counters, counter)
-    for e in range(thread, elements, threads):
-        j, b = first_unit + e % units, first_row + e // units
+    for row in range(first_own, rows, step_own):
+        e, b = row * units + own, first_row + row
         if j < hidden_size and b < batch_size:
             h[model, b, j], c[model, b, j] = states[e], states[elements + e]
 
@@ -222,13 +226,19 @@ def _backward(
     states = totals[parts * rows * pitch :]
     sums = cuda.local.array((4, ROWS), dtype=w_hh.dtype)
     zero = w_hh.dtype.type(0)
-    for index in range(thread, size, threads):
-        row, k = index // columns, index % columns
-        gate, j = row // units, first_unit + row % units
-        weights[index] = w_hh[model, gate * hidden_size + j, k] if j < hidden_size and k < hidden_size else zero
-    for e in range(thread, elements, threads):
-        j, b = first_unit + e % units, first_row + e // units
-        if j < hidden_size and b < batch_size:
+    for gate in range(4):
+        for unit in range(units):
+            for k in range(thread, columns, threads):
+                inside, row = (
+                    first_unit + unit < hidden_size and k < hidden_size,
+                    gate * hidden_size + first_unit + unit,
+                )
+                weights[(gate * units + unit) * columns + k] = w_hh[model, row, k] if inside else zero
+    own, first_own, step_own = thread % units, thread // units, groups * parts
+    j = first_unit + own
+    for row in range(first_own, rows, step_own):
+        if j < hidden_size and first_row + row < batch_size:
+            e, b = row * units + own, first_row + row
             states[e], states[elements + e] = dh[model, b, j], dc[model, b, j]
     for t in range(first_step, last_step - 1, -1):
         if t + 1 < gates.shape[2]:
@@ -243,14 +253,14 @@ def _backward(
             for r in range(ROWS):
                 totals[(part * rows + ROWS * group + r) * pitch + u] = sums[0, r]
             cuda.syncthreads()
-        for e in range(thread, elements, threads):
-            j, b = first_unit + e % units, first_row + e // units
+        for row in range(first_own, rows, step_own):
+            e, b = row * units + own, first_row + row
             dz_i, dz_f, dz_g, dz_o = zero, zero, zero, zero
             if j < hidden_size and b < batch_size:
                 if t + 1 < lengths[model, b]:
-                    total = totals[e // units * pitch + e % units]
+                    total = totals[row * pitch + own]
                     for other in range(1, parts):
-                        total += totals[(other * rows + e // units) * pitch + e % units]
+                        total += totals[(other * rows + row) * pitch + own]
                     states[e] = total * mask_factor(mask, b * hidden_size + j, t + 1)
                 if t >= 0:
                     if wants_dy and t < lengths[model, b]:
@@ -260,13 +270,13 @@ def _backward(
                         i, f, g, o, cell[model, b, t, j], tanh_cell[model, b, t, j], states[e], states[elements + e]
                     )
                     write_gates(gates[model, b, t], j, dz_i, dz_f, dz_g, dz_o)
-            place, step = e % units * gate_pitch + e // units, units * gate_pitch
+            place, step = own * gate_pitch + row, units * gate_pitch
             d_gates[place], d_gates[place + step] = dz_i, dz_f
             d_gates[place + 2 * step], d_gates[place + 3 * step] = dz_g, dz_o
         cuda.syncthreads()
         if t >= 0:
-            for item in range(thread, columns // 4 * groups, threads):
-                column, row = 4 * (item // groups), ROWS * (item % groups)
+            row = ROWS * group
+            for column in range(4 * (part * units + u), columns, 4 * units * parts):
                 for n in range(4):
                     for r in range(ROWS):
                         sums[n, r] = 0
@@ -276,8 +286,8 @@ def _backward(
                     for r in range(ROWS):
                         partial[t % 2, model, cuda.blockIdx.x, column + n, first_row + row + r] = sums[n, r]
             _arrive(counters, counter)
-    for e in range(thread, elements, threads):
-        j, b = first_unit + e % units, first_row + e // units
+    for row in range(first_own, rows, step_own):
+        e, b = row * units + own, first_row + row
         if j < hidden_size and b < batch_size:
             dh[model, b, j], dc[model, b, j] = states[e], states[elements + e]
 

@@ -16,7 +16,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
 from kernels.cuda.call import kernel
-from kernels.cuda.tile import DEPTH, load_tile
+from kernels.cuda.tile import DEPTH, PADDING, deal, load_tile
 from kernels.cuda.vector import SHARED_ALIGNMENT
 
 __all__ = ["WARP_TILE", "tensor_product", "to_tf32"]
@@ -36,7 +36,7 @@ def to_tf32(values: Any) -> np.ndarray:
     return ((bits + np.uint32(0x1000)) & np.uint32(0xFFFFE000)).view(np.float32)
 
 
-def multiply_fragments(a_tile, a_extent, row, b_tile, b_extent, column, n, lane, sums):
+def multiply_fragments(a_tile, a_pitch, row, b_tile, b_pitch, column, n, lane, sums):
     """Add 8 terms to the 4 of a warp's 16 x 8 sums that a lane has; here what the instruction is documented to do.
 
     Parameters
@@ -50,25 +50,25 @@ def multiply_fragments(a_tile, a_extent, row, b_tile, b_extent, column, n, lane,
     found = []
     for number, total in enumerate(sums):
         i, j = row + lane // 4 + 8 * (number // 2), column + 2 * (lane % 4) + number % 2
-        left = [a_tile[(n + k) * a_extent + i] for k in range(8)]
-        right = [b_tile[(n + k) * b_extent + j] for k in range(8)]
+        left = [a_tile[(n + k) * a_pitch + i] for k in range(8)]
+        right = [b_tile[(n + k) * b_pitch + j] for k in range(8)]
         found.append(total + np.dot(to_tf32(left), to_tf32(right)))
     return tuple(found)
 
 
 @overload(multiply_fragments)
-def _multiply_fragments_compiled(a_tile, a_extent, row, b_tile, b_extent, column, n, lane, sums):
-    def generate(a_tile, a_extent, row, b_tile, b_extent, column, n, lane, sums):
+def _multiply_fragments_compiled(a_tile, a_pitch, row, b_tile, b_pitch, column, n, lane, sums):
+    def generate(a_tile, a_pitch, row, b_tile, b_pitch, column, n, lane, sums):
         """Pick the lane's part of both tiles, and hand it to the instruction."""
         first, second = n + lane % 4, n + lane % 4 + 4
         i, j = row + lane // 4, column + lane // 4
         left = (
-            a_tile[first * a_extent + i],
-            a_tile[first * a_extent + i + 8],
-            a_tile[second * a_extent + i],
-            a_tile[second * a_extent + i + 8],
+            a_tile[first * a_pitch + i],
+            a_tile[first * a_pitch + i + 8],
+            a_tile[second * a_pitch + i],
+            a_tile[second * a_pitch + i + 8],
         )
-        right = b_tile[first * b_extent + j], b_tile[second * b_extent + j]
+        right = b_tile[first * b_pitch + j], b_tile[second * b_pitch + j]
         return _mma(left, right, sums)
 
     return generate
@@ -102,7 +102,8 @@ def tensor_product(a, a_is_transposed, b, b_is_transposed, bias, has_bias, c, de
     side = 1 if cuda.blockDim.y == 1 else 2
     extent = WARP_TILE * side
     shared = cuda.shared.array(0, dtype=c.dtype, alignment=SHARED_ALIGNMENT)
-    a_tile, b_tile = shared[: DEPTH * extent], shared[DEPTH * extent :]
+    pitch = extent + PADDING
+    a_tile, b_tile = shared[: DEPTH * pitch], shared[DEPTH * pitch :]
     sums = cuda.local.array((2, 4, 4), dtype=c.dtype)
     slices = c.shape[0] // a.shape[0]
     model, part = cuda.blockIdx.z // slices, cuda.blockIdx.z % slices
@@ -114,16 +115,18 @@ def tensor_product(a, a_is_transposed, b, b_is_transposed, bias, has_bias, c, de
     size = (depth + slices - 1) // slices
     end = min(depth, (part + 1) * size)
     thread, threads = warp * 32 + lane, 32 * cuda.blockDim.y
+    a_dealt = deal(thread, threads, extent if a_is_transposed else DEPTH)
+    b_dealt = deal(thread, threads, DEPTH if b_is_transposed else extent)
     for k in range(part * size, end, DEPTH):
-        load_tile(a[model], not a_is_transposed, cuda.blockIdx.y * extent, extent, k, end, a_tile, thread, threads)
-        load_tile(b[model], b_is_transposed, cuda.blockIdx.x * extent, extent, k, end, b_tile, thread, threads)
+        load_tile(a[model], not a_is_transposed, cuda.blockIdx.y * extent, extent, k, end, a_tile, a_dealt)
+        load_tile(b[model], b_is_transposed, cuda.blockIdx.x * extent, extent, k, end, b_tile, b_dealt)
         cuda.syncthreads()
         for n in range(0, DEPTH, 8):
             for i in range(2):
                 for j in range(4):
                     before = sums[i, j, 0], sums[i, j, 1], sums[i, j, 2], sums[i, j, 3]
                     after = multiply_fragments(
-                        a_tile, extent, row + 16 * i, b_tile, extent, column + 8 * j, n, lane, before
+                        a_tile, pitch, row + 16 * i, b_tile, pitch, column + 8 * j, n, lane, before
                     )
                     sums[i, j, 0], sums[i, j, 1], sums[i, j, 2], sums[i, j, 3] = after
         cuda.syncthreads()

@@ -77,16 +77,6 @@ def test_every_side_is_timed_as_it_is_called_and_as_a_graph(monkeypatch):
     assert gpu.timed({"gatecast": side}) == {"gatecast": 1e-4, "gatecast, graph": 1e-4}
 
 
-def test_both_ways_through_the_steps_of_a_large_layer_are_compared(monkeypatch):
-    get_ops("cuda")
-    monkeypatch.setattr(
-        gpu, "take_turns", lambda sides: {name: float(bool(side.work())) for name, side in sides.items()}
-    )
-    row = gpu.compare_ways(Sizes(3, 4, 2, 5))
-    assert set(row.seconds) == {"gatecast", "gatecast, spread"}
-    assert "agree to" in row.note
-
-
 def test_the_trainer_of_the_gpu_does_the_work_of_the_cpu(rng):
     get_ops("cuda")
     sizes = Sizes(3, 4, 2, 5)

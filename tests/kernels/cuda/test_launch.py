@@ -6,7 +6,7 @@ from tests.conftest import get_ops
 
 get_ops("cuda")
 
-from kernels.cuda.launch import Device, padded, plan_sequence, tiles  # noqa: E402
+from kernels.cuda.launch import ROWS, Device, padded, plan_sequence, plan_spread, tiles  # noqa: E402
 from kernels.cuda.sequence import BACKWARD_BUFFERS, FORWARD_BUFFERS  # noqa: E402
 
 HOPPER = Device(multiprocessors=132, shared_bytes=227 * 1024)
@@ -53,6 +53,37 @@ def test_blocks_take_more_rows_once_every_multiprocessor_has_one():
     assert plan(64, 4 * 132).row_groups == 1
     assert plan(64, 8 * 132).row_groups == 2
     assert plan(64, 64, models=1000).row_groups == 4  # 256 threads: all that a block may have
+
+
+def spread(hidden_size, batch_size=64, itemsize=4, gpu=HOPPER, models=1):
+    return plan_spread(models, batch_size, hidden_size, itemsize, gpu)
+
+
+@pytest.mark.parametrize("itemsize", [4, 8])
+@pytest.mark.parametrize("batch_size", [1, 3, 64, 130])
+@pytest.mark.parametrize("gpu", [HOPPER, OLDER])
+def test_blocks_that_wait_for_one_another_all_run_at_once_and_cover_units_and_rows(gpu, batch_size, itemsize):
+    found = 0
+    for hidden_size in range(1, 1100, 7):
+        plan = spread(hidden_size, batch_size, itemsize, gpu)
+        if plan is not None:
+            found += 1
+            assert plan.tiles * plan.row_tiles <= gpu.multiprocessors
+            assert max(plan.forward_bytes, plan.backward_bytes) <= gpu.shared_bytes
+            assert plan.units * plan.row_groups * plan.parts <= 512
+            assert plan.tiles * plan.units >= hidden_size > (plan.tiles - 1) * plan.units
+            assert plan.row_tiles * plan.row_groups * ROWS >= batch_size
+            assert (plan.row_tiles - 1) * plan.row_groups * ROWS < batch_size
+            assert 1 <= plan.chunk <= padded(hidden_size)
+    assert found > 5
+
+
+def test_layers_are_spread_until_units_or_rows_are_too_many():
+    assert all(spread(hidden_size) for hidden_size in (161, 256, 512, 768, 1000))
+    assert spread(2048) is None
+    assert spread(1000, gpu=OLDER) is None
+    assert spread(256, batch_size=50_000) is None
+    assert spread(256, models=200) is None
 
 
 def test_tiles_cover_a_product_and_shrink_where_there_would_be_too_few():

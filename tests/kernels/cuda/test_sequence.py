@@ -30,17 +30,14 @@ def room(way, hidden_size, itemsize, row_groups=4):
 WAYS = ("whole", "part", "steps", "spread")
 
 
-def workspace(monkeypatch, way, sizes, dtype="float32"):
-    """Make the rules take a way; on a GPU, sizes take their own, but for "steps", which is for large layers."""
-    if way == "spread":
-        if SIMULATED:
-            monkeypatch.setattr(launch, "_SPREAD_UNITS", 2)
-        gpu = Device(9, 227 * 1024) if SIMULATED else launch.device()
-        monkeypatch.setattr(lstm, "device", lambda: gpu)
-        return lstm.allocate(1, *sizes, dtype, True, False, spread=True)
-    if way == "steps" or SIMULATED:
+def take(monkeypatch, way, sizes):
+    """Make the rules take a way; on a GPU, sizes take their own, but for "steps", which is for very large layers."""
+    if way == "spread" and SIMULATED:
+        monkeypatch.setattr(launch, "_SPREAD_UNITS", 2)
+        monkeypatch.setattr(lstm, "plan_sequence", lambda *_: None)
+        monkeypatch.setattr(lstm, "device", lambda: Device(multiprocessors=9, shared_bytes=227 * 1024))
+    elif way == "steps" or SIMULATED:
         monkeypatch.setattr(lstm, "device", lambda: room(way, sizes[3], 4))
-    return None
 
 
 def random_case(generator, dtype="float32"):
@@ -54,8 +51,8 @@ def random_case(generator, dtype="float32"):
     return Case(generator, sizes, dtype, tuple(masks)), lengths
 
 
-def results(case, ops, lengths, workspace=None):
-    return [*case.forward(ops, lengths=lengths, workspace=workspace), *case.backward(ops, lengths=lengths)]
+def results(case, ops, lengths):
+    return [*case.forward(ops, lengths=lengths), *case.backward(ops, lengths=lengths)]
 
 
 @pytest.mark.parametrize("number", range(CONFIGURATIONS))
@@ -63,8 +60,8 @@ def test_outputs_and_gradients_agree_with_the_cpu_in_random_configurations(monke
     generator = np.random.default_rng((20260101, number))
     case, lengths = random_case(generator)
     way = WAYS[number % 4]
-    space = workspace(monkeypatch, way, case.sizes)
-    ours, expected = results(case, CUDA, lengths, space), results(case, get_ops("cpu"), lengths)
+    take(monkeypatch, way, case.sizes)
+    ours, expected = results(case, CUDA, lengths), results(case, get_ops("cpu"), lengths)
     for name, array, other in zip(
         ("y", "h_n", "c_n", "w_ih", "w_hh", "bias", "dx", "dh_0", "dc_0"), ours, expected, strict=True
     ):
@@ -83,7 +80,9 @@ def test_the_rule_takes_the_way_that_these_tests_mean(way):
 
 
 def test_a_layer_that_is_spread_has_blocks_that_share_its_units_and_blocks_that_share_its_rows(monkeypatch):
-    plan = workspace(monkeypatch, "spread", (9, 5, 6, 8) if SIMULATED else (128, 5, 6, 512)).spread.plan
+    sizes = (9, 5, 6, 8) if SIMULATED else (128, 5, 6, 512)
+    take(monkeypatch, "spread", sizes)
+    plan = CUDA.lstm_workspace(*sizes, "float32").spread.plan
     assert plan.tiles > 1
     assert plan.row_tiles > 1
     assert plan.parts > 1
@@ -103,13 +102,15 @@ def test_the_bits_do_not_depend_on_where_the_weights_lie_or_how_the_rows_are_sha
 @pytest.mark.parametrize("way", ["whole", "steps", "spread"])
 def test_the_same_input_gives_the_same_bits(monkeypatch, way):
     case, lengths = random_case(np.random.default_rng(6))
-    space = workspace(monkeypatch, way, case.sizes)
-    for one, two in zip(results(case, CUDA, lengths, space), results(case, CUDA, lengths, space), strict=True):
+    take(monkeypatch, way, case.sizes)
+    for one, two in zip(results(case, CUDA, lengths), results(case, CUDA, lengths), strict=True):
         np.testing.assert_array_equal(one, two)
 
 
-def test_a_pass_without_training_gives_the_same_outputs_and_leaves_the_steps_out(rng):
-    case = Case(rng, (3, 4, 2, 5), "float32")
+@pytest.mark.parametrize("way", ["whole", "spread"])
+def test_a_pass_without_training_gives_the_same_outputs_and_leaves_the_steps_out(monkeypatch, rng, way):
+    case = Case(rng, (3, 4, 2, 5 if SIMULATED or way == "whole" else 300), "float32")
+    take(monkeypatch, way, case.sizes)
     expected = case.forward(CUDA)
     workspace = CUDA.lstm_workspace(*case.sizes, case.dtype, training=False)
     workspace.tanh_cell.copy_to_device(np.full(workspace.tanh_cell.shape, 7, "float32"))
