@@ -1,10 +1,10 @@
 """One LSTM layer, one direction, on the GPU.
 
-Forward, the inputs' part of z is one product for all time steps. What is left is recurrent, and runs in one launch, by
-blocks that have rows of their own (`kernels.cuda.sequence`) or share units too (`kernels.cuda.spread`); or, in very large
+Forward, the inputs' part of z is one product for all time steps. What is left is recurrent and runs in one launch, by
+blocks that have rows of their own (`kernels.cuda.sequence`) or share units (`kernels.cuda.spread`); or, in very large
 layers, in a launch per step (`kernels.cuda.stepwise`): see the rules in `kernels.cuda.launch`. Backward, the recurrent
-part leaves the gradients of z of all steps, from which the gradients of the weights and of the input are again one
-product each. Sums have a fixed order: the same input gives the same bits.
+part leaves the gradients of z of all steps, from which the gradients of the weights and of the input are one product
+each. Sums have a fixed order: the same input gives the same bits.
 """
 
 from __future__ import annotations

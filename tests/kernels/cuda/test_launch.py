@@ -6,6 +6,7 @@ from tests.conftest import get_ops
 
 get_ops("cuda")
 
+from kernels.cuda import launch  # noqa: E402
 from kernels.cuda.launch import ROWS, Device, padded, plan_sequence, plan_spread, tiles  # noqa: E402
 from kernels.cuda.sequence import BACKWARD_BUFFERS, FORWARD_BUFFERS  # noqa: E402
 
@@ -55,10 +56,17 @@ def test_blocks_take_more_rows_once_every_multiprocessor_has_one():
     assert plan(64, 64, models=1000).row_groups == 4  # 256 threads: all that a block may have
 
 
+@pytest.fixture
+def _real_blocks(monkeypatch):
+    """In the simulator blocks have few threads; the rule is held to those of a GPU."""
+    monkeypatch.setattr(launch, "_SPREAD_THREADS", 256)
+
+
 def spread(hidden_size, batch_size=64, itemsize=4, gpu=HOPPER, models=1):
     return plan_spread(models, batch_size, hidden_size, itemsize, gpu)
 
 
+@pytest.mark.usefixtures("_real_blocks")
 @pytest.mark.parametrize("itemsize", [4, 8])
 @pytest.mark.parametrize("batch_size", [1, 3, 64, 130])
 @pytest.mark.parametrize("gpu", [HOPPER, OLDER])
@@ -78,6 +86,7 @@ def test_blocks_that_wait_for_one_another_all_run_at_once_and_cover_units_and_ro
     assert found > 5
 
 
+@pytest.mark.usefixtures("_real_blocks")
 def test_layers_are_spread_until_units_or_rows_are_too_many():
     assert all(spread(hidden_size) for hidden_size in (161, 256, 512, 768, 1000))
     assert spread(2048) is None
