@@ -1,4 +1,4 @@
-"""A character model: a training step and writing, beside torch, and what three minutes of training come to.
+"""A character model: a training step and writing, beside torch, what three minutes of training come to, and its memory.
 
 Both sides train embedding, one LSTM layer and softmax on the same pieces of the sample text, with the state carried
 from piece to piece, clipping and Adam; one bias for each gate, as in `benchmarks.trainers`. Writing draws one character
@@ -16,16 +16,19 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks.measure import Case, Plan, installed, require_agreement, take_turns
-from benchmarks.results import Comparison, Quality
+from benchmarks.processes import run_program
+from benchmarks.programs.train_char_lm import BATCH_SIZE, HIDDEN_SIZE, SEQ_LEN
+from benchmarks.results import Bounded, Comparison, Quality
 from benchmarks.sizes import Sizes
 
 __all__ = ["cases", "sample", "torch_training"]
 
-TRAINING, WRITING, QUALITY = "character model", "writing characters", "quality"
+TRAINING, WRITING, MEMORY, QUALITY = "character model", "writing characters", "memory of", "quality"
 _LEARNING_RATE, _GRADIENT_CLIP = 1e-3, 1.0
 _PIECES, _PIECES_TO_AGREE = 16, 4
 _WRITTEN = 500
 _MINUTES = 3.0
+_MEMORY_MINUTES, _MEMORY_LIMIT, _MEMORY_SECONDS = 0.4, 600_000_000, 60.0
 
 
 class _Entry(NamedTuple):
@@ -49,6 +52,7 @@ def cases(plan: Plan) -> list[Case]:
     return [
         *steps,
         Case(f"{WRITING} 512", partial(_compare_writing, 512, plan)),
+        Case(f"{MEMORY} CharLM", partial(_hold, plan)),
         Case(f"{QUALITY} CharLM", _train_for_minutes),
     ]
 
@@ -186,6 +190,19 @@ def _torch_writing(weights: dict[str, np.ndarray]) -> Callable[[], None]:
             token = torch.multinomial(model["head"](y[0, 0]).softmax(0), 1)[None]
 
     return write
+
+
+def _hold(plan: Plan) -> list[Bounded]:
+    """Measure the memory of a training whose kernels are on disk: a process of its own puts them there."""
+    for minutes in (0.01, _MEMORY_MINUTES):
+        _, found = run_program("train_char_lm", str(minutes), timeout=plan.remaining())
+    name = f"CharLM on the sample text (1.1 MB), batch {BATCH_SIZE}, seq {SEQ_LEN}, hidden {HIDDEN_SIZE}"
+    return [
+        Bounded(
+            name=name, seconds=found["seconds"], seconds_limit=_MEMORY_SECONDS, memory=found["memory"],
+            memory_limit=_MEMORY_LIMIT,
+        )
+    ]  # fmt: skip
 
 
 def _train_for_minutes() -> list[Quality]:

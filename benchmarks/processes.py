@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.measure import OutOfTimeError
 
-__all__ = ["ProgramError", "run_command", "run_program"]
+__all__ = ["ProgramError", "most_memory", "run_command", "run_program"]
 
 _ROOT = Path(__file__).parents[1]
 
@@ -85,3 +85,10 @@ def run_program(
     command = [sys.executable, "-m", f"benchmarks.programs.{name}", *arguments]
     seconds, output = run_command(command, timeout, environment, without)
     return seconds, json.loads(output.strip().splitlines()[-1])
+
+
+def most_memory() -> int:
+    """Return the most memory that this process ever held, in bytes."""
+    # The peak of this program alone: getrusage would count what the parent held when it started it.
+    status = Path("/proc/self/status").read_text()
+    return 1024 * next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))

@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from benchmarks.processes import most_memory
+
 ROWS, COLUMNS = 5_000, 8
 _FETCHED = {"source": "benchmark", "fetched_at": "2020-01-01T00:00:00+00:00"}
 
@@ -29,7 +31,7 @@ def main() -> None:
         _write(files[number], number, seed=count + number)
     changed, _ = _build(files, folder)
     found = {"seconds": first, "unchanged": unchanged, "changed": changed, "windows": windows}
-    print(json.dumps({**found, "memory": _most_memory()}))
+    print(json.dumps({**found, "memory": most_memory()}))
 
 
 def _write(path: Path, number: int, seed: int) -> Path:
@@ -52,12 +54,6 @@ def _build(files: list[Path], folder: Path) -> tuple[float, int]:
     del sequences
     mapped = read_sequences(folder / "out")
     return time.perf_counter() - begun, len(mapped.windows)
-
-
-def _most_memory() -> int:
-    # The peak of this program alone: getrusage would count what the parent held when it started it.
-    status = Path("/proc/self/status").read_text()
-    return 1024 * next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
 
 
 if __name__ == "__main__":
