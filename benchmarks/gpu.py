@@ -37,7 +37,7 @@ CHARACTERS = Sizes(64, 128, 128, 512)
 FLEET, FLEET_MODELS = Sizes(32, 60, 1, 32), 1000
 _STEPS_TO_AGREE = 3
 _PIECES = 16
-_WINDOW_ROWS, _STEPS_OF_A_CALL = 5000, 20
+_WINDOW_ROWS = 5000
 
 
 class Row(NamedTuple):
@@ -168,22 +168,27 @@ def compare_windows(sizes: Sizes) -> Row:
     """Compare a step as a forecaster takes it, its windows gathered from the series, with torch's on a ready batch."""
     from benchmarks.trainers import GatecastWindowTrainer, TorchTrainer, draw_weights
     from kernels import get_backend
+    from lstm.window_steps import steps_per_call
 
     generator, weights = np.random.default_rng(0), draw_weights(sizes, seed=0)
     values = generator.normal(size=(_WINDOW_ROWS, sizes.input_size)).astype("float32")
-    starts = generator.integers(0, _WINDOW_ROWS - sizes.seq_len, (_STEPS_OF_A_CALL, sizes.batch_size))
+    parameters = sum(array.size for array in weights.values())
+    steps = steps_per_call(parameters * sizes.batch_size * sizes.seq_len)
+    starts = generator.integers(0, _WINDOW_ROWS - sizes.seq_len, (steps, sizes.batch_size))
     ours = GatecastWindowTrainer(sizes, weights, values, "cuda")
     on_gpu = get_backend("cuda").as_array(starts, "int64")
-    sides = {"gatecast": Side(lambda: ours.take(on_gpu), numba_clock)}
+    losses = [ours.steps(on_gpu)[0]]
+    sides, note = {"gatecast": Side(lambda: ours.take(on_gpu), numba_clock)}, "torch is not installed"
     if installed("torch"):
         import torch
 
         peer = TorchTrainer(sizes, weights, "cuda")
         x = np.stack([values[start : start + sizes.seq_len] for start in starts[0]])
         given = torch.from_numpy(x).cuda(), torch.from_numpy(values[starts[0] + sizes.seq_len, :1]).cuda()
-        sides["cudnn"] = Side(lambda: [peer.train(*given) for _ in range(_STEPS_OF_A_CALL)], torch_clock)
-    seconds = {name: found / _STEPS_OF_A_CALL for name, found in take_turns(sides).items()}
-    return Row(f"training on windows {sizes}", seconds, sizes.training_flop())
+        note = f"first losses agree to {require_agreement(losses, [peer.step(*given)]):.0e}"
+        sides["cudnn"] = Side(lambda: [peer.train(*given) for _ in range(steps)], torch_clock)
+    seconds = {name: found / steps for name, found in take_turns(sides).items()}
+    return Row(f"training on windows {sizes}", seconds, sizes.training_flop(), note=f"{steps} steps a call; {note}")
 
 
 def compare_characters() -> Row:

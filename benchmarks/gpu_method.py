@@ -1,9 +1,9 @@
 """How the GPU is timed: events on its own clock, after a warm-up, the sides taking turns.
 
 A turn is as many calls as fill a fifth of a second, between two events, so that neither the clock's resolution nor the
-first call weighs. The median of the turns counts. A row is measured twice: as it is called, where Python may take
-longer to launch a kernel than the GPU to run it, and replayed as a CUDA graph, which is recorded once and launched as
-one, as Gatecast does it where it trains on windows; torch's side is recorded the same way.
+first call weighs. The median of the turns counts. A row of one layer is measured twice: as it is called, where Python
+may take longer to launch a kernel than the GPU to run it, and replayed as a CUDA graph, which is recorded once and
+launched as one, as Gatecast does it where it trains on windows; torch's side is recorded the same way.
 """
 
 from __future__ import annotations

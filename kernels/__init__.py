@@ -20,7 +20,7 @@ barrier between time steps. A shard's layout is time-major: ``operand`` (T + 1, 
 holds the activations, and after the backward pass their gradients, with the units padded to P, whole register tiles.
 
 Sums are formed in an order that depends on shapes alone, never on the number of threads: the same input gives the same
-bits.
+bits. (On a GPU the order in which a large layer's are formed, `kernels.cuda.spread`, depends on the GPU as well.)
 """
 
 from __future__ import annotations

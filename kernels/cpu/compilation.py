@@ -19,7 +19,7 @@ from numba.core.registry import cpu_target
 from kernels import cache_folder
 from kernels.collector import collector_paused
 
-__all__ = ["inner_kernel", "kernel", "parallel_kernel"]
+__all__ = ["inner_kernel", "kernel", "parallel_kernel", "start_threads"]
 
 # Numba's own name for the folder of compiled code. A folder per state of the sources: a cached caller keeps the machine
 # code of its callees, so an edit in one file must invalidate all.
@@ -61,6 +61,15 @@ _ONLY_PRANGE = {
     "prange": True,
     **dict.fromkeys(("comprehension", "reduction", "inplace_binop", "setitem", "numpy", "stencil", "fusion"), False),
 }
+
+
+def start_threads() -> None:
+    """Start Numba's threads, which whoever calls a `kernel` that calls a `parallel_kernel` must have done.
+
+    Numba starts them when it loads a parallel kernel from disk, but forgets about that where another kernel was
+    compiled with one that came from disk: such a caller, loaded by itself, would jump to address zero.
+    """
+    numba.get_num_threads()
 
 
 def kernel(function: Callable[..., Any]) -> Any:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from kernels.cpu.compilation import kernel
+from kernels.cpu.compilation import kernel, start_threads
 from kernels.cpu.gather import copy_windows
 from kernels.cpu.linear import backward_alone, forward_alone
 from kernels.cpu.loss import squared_error
@@ -45,6 +45,7 @@ def window_training(
         first of a training; and the learning rates, (steps,) float64. It takes the steps, and returns (steps,) float64
         losses and norms: mean squared error of each batch, and Euclidean norm of its gradients before clipping.
     """
+    start_threads()
 
     def take(starts: np.ndarray, first_step: int, learning_rates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         losses, norms = np.empty(len(starts)), np.empty(len(starts))

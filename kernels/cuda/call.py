@@ -1,8 +1,7 @@
 """How kernels are called and compiled: all of them through `run`, so that a call costs the host little.
 
-numba-cuda's own way to a kernel's arguments takes ten times as long as the launch: what a kernel wants to know of an
-array it derives at every call anew, and a training step has thirty calls with ten arrays each. Here every array keeps
-it, and its views (`DeviceArray`).
+What a kernel wants to know of an array numba-cuda derives at every call anew, and a training step has thirty calls with
+ten arrays each: that took longer than the launches. Here every array keeps it, and its views (`DeviceArray`).
 """
 
 from __future__ import annotations
@@ -97,7 +96,7 @@ def record(work: Callable[[], Any]) -> Callable[[], Any]:
     """Record what `work` launches, without running it; return what runs it, on the same arrays and numbers.
 
     On a GPU that is a CUDA graph, in the simulator `work` itself. It must have run before, so that its kernels are
-    compiled and loaded, and must copy nothing to the host or from it. What it allocates is kept.
+    compiled and loaded, and must copy nothing to the host or from it. The arrays that it hands to kernels are kept.
     """
     if config.ENABLE_CUDASIM:
         return work
@@ -131,6 +130,8 @@ def new_array(shape: int | tuple[int, ...], dtype: Any) -> Any:
 
 def as_device_array(array: np.ndarray) -> Any:
     """Copy an array of the host to the GPU."""
+    if _RECORDING.get() is not None:
+        raise RuntimeError("nothing can be copied to the GPU while launches are recorded")
     if config.ENABLE_CUDASIM:
         return cuda.to_device(array)
     copied = new_array(array.shape, array.dtype)

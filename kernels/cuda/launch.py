@@ -29,7 +29,7 @@ ROWS = 4
 
 _THREADS = 256
 _SPREAD_UNITS = 16  # of a block, at most: more would leave multiprocessors without a block
-_SPREAD_THREADS = 32 if config.ENABLE_CUDASIM else 256  # at least so many, where sums can be parted
+_SPREAD_THREADS = 32 if config.ENABLE_CUDASIM else 256  # of a block, where sums can be parted; twice as many at most
 _SPREAD_PARTS = 8
 _TILE = (16, 16)
 _SEQUENCE_THREADS = 256  # of a block that runs whole sequences: that leaves each all the registers its sums need
@@ -67,7 +67,7 @@ class SpreadPlan(NamedTuple):
     row_tiles: int
     """Blocks that share the rows"""
     chunk: int
-    """Hidden states of the batch's rows that are in shared memory at once"""
+    """Units whose hidden states are in shared memory at once"""
     forward_bytes: int
     """Of shared memory"""
     backward_bytes: int

@@ -214,6 +214,8 @@ def backward(
     recurrent_mask: Mask,
 ) -> None:
     """Back-propagate through models; arrays as in `lstm_backward`, with the model first."""
+    if not workspace.training:
+        raise ValueError("the workspace was made without training and has not kept what a backward pass needs")
     models, batch_size, seq_len, width = workspace.gates.shape
     hidden_size, rows = width // 4, (models, batch_size * seq_len)
     lengths = workspace.lengths if lengths is None else lengths

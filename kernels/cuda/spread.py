@@ -40,7 +40,7 @@ class Spread(NamedTuple):
 
     plan: SpreadPlan
     counters: Any
-    """(models * row tiles,): how often a block has published"""
+    """(models * row tiles,): how often the blocks of the same rows have published, all together"""
     hidden: Any
     """(2, models, H, rows): hidden states, of this step and of the next, rows padded to whole tiles"""
     partial: Any

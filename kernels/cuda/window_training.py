@@ -40,6 +40,9 @@ class _WindowTraining:
         self._position = new_array(1, "int64")
         self._starts_now = new_array(arrays.y_hat.shape[0], "int64")
         self._rates_now = new_array(3, optimizer.values.dtype)
+        # Gradients of the first states: nobody wants them, but the passes work on them step by step.
+        first = new_array(arrays.zero_state.shape, arrays.zero_state.dtype)
+        self._d_first = first, new_array(first.shape, first.dtype)
         self._capacity = 0
         self._replay: Callable[[], Any] | None = None
 
@@ -77,13 +80,13 @@ class _WindowTraining:
     def _step(self) -> None:
         batch_size = len(self._starts_now)
         launch(_take, max(batch_size, 3), self._position, self._starts, self._rates, self._starts_now, self._rates_now)
-        loss = _backpropagate(self._values, self._starts_now, self._arrays)
+        loss = _backpropagate(self._values, self._starts_now, self._arrays, self._d_first)
         norm = clip_gradient_norm(self._optimizer.gradients, self._constants.gradient_clip)
         adam_step_at(self._rates_now, self._optimizer, self._constants)
         run(_keep, 1, 1, 0, loss.array, norm.array, self._position, self._results)
 
 
-def _backpropagate(values: Any, starts: Any, arrays: WindowPass) -> DeviceNumber:
+def _backpropagate(values: Any, starts: Any, arrays: WindowPass, d_first: tuple[Any, Any]) -> DeviceNumber:
     """Write the gradients of one batch and return its loss."""
     zeros, unused, windows = arrays.zero_state, arrays.unused_state, arrays.layers[0].x
     copy_windows(values, starts, 0, windows)
@@ -97,7 +100,7 @@ def _backpropagate(values: Any, starts: Any, arrays: WindowPass) -> DeviceNumber
     dh_n = arrays.dh_n
     for layer in reversed(arrays.layers):
         dy, dx = (array if array.size else None for array in (layer.dy, layer.dx))
-        lstm_backward(layer.weights, dy, dh_n, zeros, layer.workspace, layer.gradients, dx, unused, unused)
+        lstm_backward(layer.weights, dy, dh_n, zeros, layer.workspace, layer.gradients, dx, *d_first)
         dh_n = zeros
     return loss
 

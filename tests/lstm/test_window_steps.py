@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -98,3 +102,43 @@ def test_streams_take_single_steps():
     values, ends = np.zeros((ROWS, COLUMNS), "float32"), np.arange(LOOKBACK, ROWS - 1)
     streams = StreamBatches(values, np.zeros(len(ends)), ends, LOOKBACK, 1, 4, 0, network.ops)
     assert isinstance(make_steps(network, streams, Adam(network.parameters, network.ops)), SingleSteps)
+
+
+@pytest.mark.parametrize("way", ["steps", "spread"])
+def test_same_bits_as_single_steps_where_a_layer_is_too_large_for_a_block(monkeypatch, way):
+    get_ops("cuda")
+    from kernels.cuda import launch, lstm
+
+    monkeypatch.setattr(lstm, "plan_sequence", lambda *_: None)
+    monkeypatch.setattr(launch, "_SPREAD_UNITS", 2)
+    if way == "steps":
+        monkeypatch.setattr(lstm, "make_spread", lambda *_: None)
+    outcomes, trained = [], None
+    for make in (SingleSteps, make_steps):
+        network = _network(hidden_size=3, num_layers=2, backend="cuda")
+        first = network.parameters.to_host()
+        outcomes.append(_trained(network, _batches(network, 30), make_steps=make))
+        trained = {name: np.abs(array - first[name]).max() for name, array in network.parameters.to_host().items()}
+    assert min(trained.values()) > 1e-4, "every parameter is trained"
+    np.testing.assert_array_equal(outcomes[0].values, outcomes[1].values)
+
+
+_SINGLE_STEPS = """
+import numpy as np
+from lstm import LSTMRegressor
+LSTMRegressor(hidden_size=3, max_epochs=1).fit(np.ones((40, 5, 1), "float32"), np.arange(40.0))
+"""
+_MANY_STEPS = """
+import numpy as np, pandas as pd
+from lstm import Forecaster
+frame = pd.DataFrame({"unique_id": "a", "ds": pd.date_range("2020-01-01", periods=40), "y": np.arange(40.0)})
+Forecaster(lookback=5, hidden_size=3, max_epochs=1, batch_size=8).fit(frame)
+"""
+
+
+def test_steps_compiled_with_kernels_from_disk_are_loaded_by_another_process(tmp_path):
+    """The first process leaves the kernels of single steps, the second compiles the steps in one call with them."""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    for program in (_SINGLE_STEPS, _MANY_STEPS, _MANY_STEPS):
+        result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
+        assert result.returncode == 0, result.stderr

@@ -12,7 +12,7 @@ from tests.reference import relative_error
 
 CUDA = get_ops("cuda")
 
-from kernels.cuda import launch, lstm  # noqa: E402
+from kernels.cuda import launch, lstm, spread  # noqa: E402
 from kernels.cuda.launch import Device, padded  # noqa: E402
 from kernels.cuda.sequence import BACKWARD_BUFFERS  # noqa: E402
 
@@ -86,6 +86,25 @@ def test_a_layer_that_is_spread_has_blocks_that_share_its_units_and_blocks_that_
     assert plan.tiles > 1
     assert plan.row_tiles > 1
     assert plan.parts > 1
+
+
+@pytest.mark.skipif(not SIMULATED, reason="on a GPU every sequence is spread in one launch")
+def test_all_steps_in_one_launch_are_those_of_a_launch_each_where_one_block_has_all_units(monkeypatch):
+    case, lengths = random_case(np.random.default_rng(5))
+    monkeypatch.setattr(lstm, "plan_sequence", lambda *_: None)
+    found = [results(case, CUDA, lengths)]
+    assert case.workspace.spread.plan.tiles == 1
+    monkeypatch.setattr(spread, "_steps_of_a_launch", lambda steps: steps)
+    found.append(results(case, CUDA, lengths))
+    for one, two in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_a_workspace_without_training_refuses_the_backward_pass(rng):
+    case = Case(rng, (3, 4, 2, 5), "float32")
+    case.forward(CUDA, workspace=CUDA.lstm_workspace(*case.sizes, case.dtype, training=False))
+    with pytest.raises(ValueError, match="made without training"):
+        case.backward(CUDA)
 
 
 def test_the_bits_do_not_depend_on_where_the_weights_lie_or_how_the_rows_are_shared(monkeypatch):
