@@ -63,6 +63,7 @@ def _timed(ops: Any, seconds: list[float]) -> Any:
     """Return the backend with a clock around the steps, which adds the seconds of each call to a list."""
 
     def window_training(*arguments: Any) -> Any:
+        """Prepare the steps, with the clock around each call that takes some of them."""
         training = ops.window_training(*arguments)
 
         def take(*arguments: Any) -> Any:

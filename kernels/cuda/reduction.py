@@ -13,8 +13,8 @@ import numpy as np
 from numba import cuda, float64
 from numba.extending import register_jitable
 
+from kernels.cuda.arrays import copy_array
 from kernels.cuda.call import kernel, new_array, run
-from kernels.cuda.launch import launch
 
 __all__ = ["DeviceNumber", "squared_error_parts", "sum_of_products_parts", "sum_parts", "to_floats", "total"]
 
@@ -54,8 +54,8 @@ def to_floats(numbers: Sequence[DeviceNumber]) -> list[float]:
     together, end = new_array(sum(array.size for array in arrays.values()), np.float64), 0
     begins = {}
     for key, array in arrays.items():
-        launch(_append, array.size, array.reshape(array.size), together, end)
         begins[key], end = end, end + array.size
+        copy_array(array, together[begins[key] : end])
     host = together.copy_to_host()
     return [
         float(host[begins[id(number.array)] + np.ravel_multi_index(number.place, number.array.shape)])
@@ -94,13 +94,6 @@ def _launch(function: Any, terms: int, *arguments: Any) -> Any:
     # Dynamic: of an array of fixed size, threads of the simulator that come at once may get one each.
     run(function, blocks, threads, threads * parts.dtype.itemsize, *arguments, parts)
     return parts
-
-
-@kernel
-def _append(source, destination, begin):
-    n = cuda.grid(1)
-    if n < source.shape[0]:
-        destination[begin + n] = source[n]
 
 
 @kernel

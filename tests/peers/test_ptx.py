@@ -102,7 +102,6 @@ wide = {
     loss.cross_entropy_rows: (two, integers, one, sums, two, one),
     optim._norm: (sums, sums),
     optim._clip: (one, sums, float64),
-    reduction._append: (sums, sums, int64),
     _keep: (sums, sums, integers, types.Array(float64, 2, "C")),
     reduction._sum: (one, sums),
     reduction._sum_of_products: (one, one, sums),
