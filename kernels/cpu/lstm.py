@@ -21,7 +21,7 @@ import numpy as np
 from kernels.cpu.borrow import borrowed
 from kernels.cpu.compilation import inner_kernel, kernel, parallel_kernel
 from kernels.cpu.dropout import draw_mask
-from kernels.cpu.pack import copy, product
+from kernels.cpu.pack import PANEL_BYTES, copy, product
 from kernels.cpu.workspace import (
     LSTMWeights,
     Workspace,
@@ -192,7 +192,7 @@ def _forward_shard(x, h_0, c_0, workspace, shard, y, h_n, c_n, lengths, input_ma
             _apply(input_mask, views.input_mask, views.operand[now, :, hidden_size:])
         if is_ragged:
             copy(views.hidden, views.held)
-        _multiply(views.operand[now], panels, views.gates, now)
+        _multiply(views.operand[now], panels, views.gates, now, t)
         _activate(lines.gates, now, lines.cell[before], lines.cell[after], lines.tanh_cell[now], lines.hidden)
         if is_ragged:
             _hold_ended(lengths, first, t, views, now, before, after)
@@ -235,16 +235,18 @@ def _apply(mask, factors, values):
 
 
 @inner_kernel
-def _multiply(operand, panels, gates, now):
-    """Pre-activations of a step."""
-    if (
-        operand.shape[0] == 1 and gates.shape[1] == 1
-    ):  # then the gates lie in one row, and more panels at once are faster
-        width, units = panels.shape[3], gates.shape[3]
-        product(operand, panels.reshape(-1, operand.shape[1], width), gates.reshape(1, 4 * units), False)
+def _multiply(operand, panels, gates, now, t):
+    """Pre-activations of step t."""
+    runs, _, width = panels.shape
+    if width * panels.itemsize == PANEL_BYTES:
+        for gate in range(4):
+            product(operand, panels[gate * runs // 4 : (gate + 1) * runs // 4], gates[gate, now], False)
         return
-    for gate in range(4):
-        product(operand, panels[gate], gates[gate, now], False)
+    line = gates.reshape(1, runs * width)
+    for n in range(runs):
+        # Every other step begins where the last one ended: those weights are still in the nearest cache.
+        run = n if t % 2 == 0 else runs - 1 - n
+        product(operand, panels[run], line[:, run * width : (run + 1) * width], False)
 
 
 @inner_kernel

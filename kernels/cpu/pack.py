@@ -35,23 +35,24 @@ def panels_shape(depth: int, columns: int, dtype: str) -> tuple[int, int, int]:
 
 
 @kernel
-def pack(matrix, panels, first_row):
-    """Put a matrix into panels, its first row at row `first_row` of the matrix that the panels stand for.
+def pack(matrix, panels, first_row, first_column=0):
+    """Put a matrix into panels, at a place within the matrix that the panels stand for.
 
     Parameters
     ----------
     matrix : (rows, columns) array, any strides
     panels : (n_panels, depth, width) array
         ``=`` within the matrix; the rest stays as it is, so padding that was zero is zero.
-    first_row : int
+    first_row, first_column : int
+        Where the matrix begins.
     """
     rows, columns = matrix.shape
-    width = panels.shape[2]
-    for p in range(panels.shape[0]):
-        last = min(width, columns - p * width)
+    width, end = panels.shape[2], first_column + columns
+    for p in range(first_column // width, -(-end // width)):
+        first, last = max(p * width, first_column), min((p + 1) * width, end)
         for k in range(rows):
-            for j in range(last):
-                panels[p, first_row + k, j] = matrix[k, p * width + j]
+            for column in range(first, last):
+                panels[p, first_row + k, column - p * width] = matrix[k, column - first_column]
 
 
 @inner_kernel

@@ -268,8 +268,16 @@ def _part(line, start, shape):
 
 @inner_kernel
 def forward_panels(workspace):
-    """Return the place of ``[W_hh | W_ih | b].T``, packed, of each gate."""
-    return _panels(workspace, 0, workspace.hidden_size + workspace.input_size + 1, workspace.units)
+    """Return the place of ``[W_hh | W_ih | b].T``, packed, the units of one gate after those of another.
+
+    A step of a single sequence uses every weight once, and takes as long as it takes to read them: the two panels that
+    `product` then multiplies with side by side lie in one run of memory.
+    """
+    width = PANEL_BYTES // workspace.panels.itemsize
+    if workspace.batch_size == 1 and workspace.steps == 1:
+        width *= 2
+    depth = workspace.hidden_size + workspace.input_size + 1
+    return _part(borrowed(workspace.panels), 0, (4 * workspace.units // width, depth, width))
 
 
 @inner_kernel
@@ -298,9 +306,10 @@ def pack_forward(weights, workspace):
     input_size, hidden_size, panels = workspace.input_size, workspace.hidden_size, forward_panels(workspace)
     for gate in range(4):
         units = slice(gate * hidden_size, (gate + 1) * hidden_size)
-        pack(weights.w_hh[units].T, panels[gate], 0)
-        pack(weights.w_ih[units].T, panels[gate], hidden_size)
-        pack(weights.bias[units].reshape(hidden_size, 1).T, panels[gate], hidden_size + input_size)
+        column = gate * workspace.units
+        pack(weights.w_hh[units].T, panels, 0, column)
+        pack(weights.w_ih[units].T, panels, hidden_size, column)
+        pack(weights.bias[units].reshape(hidden_size, 1).T, panels, hidden_size + input_size, column)
 
 
 @inner_kernel

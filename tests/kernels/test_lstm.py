@@ -187,14 +187,19 @@ def test_bits_do_not_depend_on_the_number_of_threads(rng):
         np.testing.assert_array_equal(one, many)
 
 
-def test_a_row_has_the_same_bits_in_any_batch(rng):
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("hidden_size", [1, 10, 50, 64, 100])
+def test_a_row_has_the_same_bits_in_any_batch_and_by_itself(rng, hidden_size, dtype):
     from kernels import get_backend
 
     ops = get_backend("cpu")
-    whole = Case(rng, (19, 4, 3, 10), "float32")
+    whole = Case(rng, (19, 4, 3, hidden_size), dtype)
     y, *_ = whole.forward(ops)
     for row in (0, 7, 18):
-        part = Case(rng, (1, 4, 3, 10), "float32")
+        part = Case(rng, (1, 4, 3, hidden_size), dtype)
         part.weights = whole.weights
         part.x, part.h_0, part.c_0 = (array[row : row + 1].copy() for array in (whole.x, whole.h_0, whole.c_0))
         np.testing.assert_array_equal(part.forward(ops)[0][0], y[row])
+        # Inference on one sequence has its weights laid out in another way.
+        inference = ops.lstm_workspace(*part.sizes, dtype, training=False)
+        np.testing.assert_array_equal(part.forward(ops, inference)[0][0], y[row])

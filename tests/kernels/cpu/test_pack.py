@@ -61,6 +61,15 @@ def test_blocks_packed_below_each_other_stand_where_they_belong(rng):
     np.testing.assert_array_equal(panels.transpose(1, 0, 2).reshape(5, -1)[:, :57], whole)
 
 
+def test_blocks_packed_beside_each_other_may_begin_within_a_panel(rng):
+    left, right = rng.normal(size=(3, 21)), rng.normal(size=(3, 40))
+    panels = np.zeros(panels_shape(3, 61, "float64"))
+    pack(left, panels, 0)
+    pack(right, panels, 0, 21)
+    whole = np.concatenate([left, right], axis=1)
+    np.testing.assert_array_equal(panels.transpose(1, 0, 2).reshape(3, -1)[:, :61], whole)
+
+
 def test_nan_reaches_its_row_and_no_other(rng):
     a = rng.normal(size=(9, 4))
     a[3, 2] = np.nan
