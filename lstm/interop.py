@@ -16,7 +16,8 @@ import numpy as np
 
 from data.errors import InputError
 from data.store import atomic_file
-from lstm.recurrent import LSTM, with_both_biases
+from lstm.biases import with_both_biases
+from lstm.recurrent import LSTM
 
 if TYPE_CHECKING:
     from lstm.forecaster import Forecaster

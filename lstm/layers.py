@@ -54,6 +54,16 @@ class Embedding:
 
     def forward(self, indices: np.ndarray) -> Any:
         """Return the vectors (..., embedding_size) of indices (...), integers of any shape in NumPy."""
+        # A copy: the caller may write to its own array before the backward pass.
+        indices = self.checked(indices).copy()
+        self._shape = indices.shape
+        self._indices = self._ops.as_array(indices.ravel(), "int64")
+        y = self._ops.zeros((indices.size, self.embedding_size), self.dtype)
+        self._ops.embedding_forward(self.parameters["weight"], self._indices, y)
+        return y.reshape(*self._shape, self.embedding_size)
+
+    def checked(self, indices: np.ndarray) -> np.ndarray:
+        """Return indices as an array; a ValueError says which of them the vocabulary does not have."""
         indices = np.asarray(indices)
         if indices.dtype.kind not in "iu":
             raise ValueError(f"indices have dtype {indices.dtype}; they must be integers")
@@ -62,12 +72,7 @@ class Embedding:
                 f"indices run from {indices.min()} to {indices.max()}; they must lie between 0 and "
                 f"{self.vocabulary_size - 1}"
             )
-        self._shape = indices.shape
-        # A copy: the caller may write to its own array before the backward pass.
-        self._indices = self._ops.as_array(indices.flatten(), "int64")
-        y = self._ops.zeros((indices.size, self.embedding_size), self.dtype)
-        self._ops.embedding_forward(self.parameters["weight"], self._indices, y)
-        return y.reshape(*self._shape, self.embedding_size)
+        return indices
 
     def backward(self, dy: Any, accumulate: bool = False) -> None:
         """Write the gradient of `weight` from dy (..., embedding_size) of the last forward pass.

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from kernels import get_backend
+from kernels.lookup import Lookup
 from kernels.masks import Mask
+from lstm.biases import with_both_biases, with_one_bias
 from lstm.dropout import NO_MASKS, DropoutKind, DropoutRates, LayerMasks
 from lstm.initialisation import Initialisation, init_parameters
 from lstm.parameters import Parameters
 
-__all__ = ["LSTM", "with_both_biases", "with_one_bias"]
+__all__ = ["LSTM"]
 
 State = tuple[Any, Any]
 _NAMES = ("weight_ih", "weight_hh", "bias_ih")
@@ -24,7 +25,7 @@ _SUFFIXES = ("", "_reverse")  # of the names of the two directions, as in torch
 class _Pass(NamedTuple):
     """What a forward pass leaves for the backward pass."""
 
-    shape: tuple[int, int, int]  # B, T, I
+    x: Any | Lookup
     lengths: Any | None
     workspaces: list[Any]
     masks: list[LayerMasks]  # of each layer and direction
@@ -114,9 +115,9 @@ class LSTM:
             for layer in range(num_layers)
             for suffix in _SUFFIXES[: self._directions]
         ]
-        self._workspaces: dict[tuple[int, int, bool], list[Any]] = {}
+        self._workspaces: dict[tuple[int, int, bool, int], list[Any]] = {}
         self._between: dict[tuple[Any, ...], Any] = {}  # arrays from layer to layer, which no caller sees
-        self._versions: dict[tuple[int, int, bool], object] = {}  # of the parameters that each was last used with
+        self._versions: dict[tuple[int, int, bool, int], object] = {}  # of the parameters that each was last used with
         self._pass: _Pass | None = None
 
     def train(self) -> None:
@@ -141,7 +142,9 @@ class LSTM:
 
         Parameters
         ----------
-        x : (batch, seq, input_size) array
+        x : (batch, seq, input_size) array, or Lookup
+            A `kernels.lookup.Lookup` takes the place of the first layer's `weight_ih` and `bias_ih`, see
+            `lstm.gate_table`; it serves one direction, without dropout on inputs.
         state : (h_0, c_0), each (num_layers * directions, batch, hidden_size), optional
             State before the first step, zeros by default.
         lengths : (batch,) integers from 1 to seq, optional
@@ -162,15 +165,15 @@ class LSTM:
         (h_n, c_n) : (num_layers * directions, batch, hidden_size) arrays
             State after the last step.
         """
-        x = self._checked(x)
-        batch_size, seq_len, _ = x.shape
+        training = self.training if training is None else training
+        x = self._checked_lookup(x, training) if isinstance(x, Lookup) else self._checked(x)
+        batch_size, seq_len = _batch_and_steps(x)
         lengths = self._checked_lengths(lengths, batch_size, seq_len)
         h_0, c_0 = self._zero_state(batch_size) if state is None else self._checked_state(state, batch_size)
         h_n, c_n = self._empty_state(batch_size)
-        training = self.training if training is None else training
-        workspaces, weights_changed = self._workspaces_for(batch_size, seq_len, training)
+        workspaces, weights_changed = self._workspaces_for(x, training)
         masks = self._draw_masks(step) if training else [NO_MASKS] * len(workspaces)
-        self._pass = _Pass(x.shape, lengths, workspaces, masks) if training else None
+        self._pass = _Pass(x, lengths, workspaces, masks) if training else None
         y = x
         for layer in range(self.num_layers):
             is_wanted, outputs = every_step or layer < self.num_layers - 1, []
@@ -200,13 +203,15 @@ class LSTM:
         Returns
         -------
         dx : (batch, seq, input_size) array or None
+            Where `x` was a `Lookup`, one with the gradient of its table.
         (dh_0, dc_0) : (num_layers * directions, batch, hidden_size) arrays
 
-        The gradients of the parameters are written, ``=``, to `grads`.
+        The gradients of the parameters are written, ``=``, to `grads`; not those that a `Lookup` took the place of.
         """
         if self._pass is None:
             raise RuntimeError("backward needs a forward(training=True) before it, and each such pass serves once")
-        (batch_size, seq_len, _), lengths, workspaces, masks = self._pass
+        x, lengths, workspaces, masks = self._pass
+        batch_size, seq_len = _batch_and_steps(x)
         output_shape = (batch_size, seq_len, self._directions * self.hidden_size)
         dy = None if dy is None else self._checked_gradient(dy, output_shape)
         dh_n, dc_n = self._zero_state(batch_size) if dstate is None else self._checked_state(dstate, batch_size)
@@ -215,7 +220,7 @@ class LSTM:
         for layer in reversed(range(self.num_layers)):
             input_gradients = []
             for place, d_output in zip(self._places(layer), self._taken_apart(dy, lengths), strict=True):
-                dx = self._input_gradient(place, batch_size, seq_len) if layer or input_grad else None
+                dx = self._input_gradient(place, x) if layer or input_grad else None
                 gradients = self._gradients(place)
                 self._ops.lstm_backward(
                     self._weights(place, masks[place].weight), d_output, dh_n[place], dc_n[place], workspaces[place],
@@ -306,8 +311,10 @@ class LSTM:
         is_returned = place == self.num_layers - 1 and not self.bidirectional
         return self._empty(*shape) if is_returned else self._kept(f"output {place}", *shape)
 
-    def _input_gradient(self, place: int, batch_size: int, seq_len: int) -> Any:
-        shape = batch_size, seq_len, self._layer_input_size(place // self._directions)
+    def _input_gradient(self, place: int, x: Any | Lookup) -> Any:
+        if place == 0 and isinstance(x, Lookup):
+            return Lookup(self._empty(*x.table.shape), x.indices)
+        shape = *_batch_and_steps(x), self._layer_input_size(place // self._directions)
         return self._empty(*shape) if place == 0 else self._kept(f"input gradient {place}", *shape)
 
     def _side_by_side(self, layer: int, outputs: list[Any], lengths: Any | None) -> Any:
@@ -349,9 +356,10 @@ class LSTM:
             self._between[key] = self._ops.as_array(np.full(batch_size, seq_len), "int64")
         return self._between[key]
 
-    def _workspaces_for(self, batch_size: int, seq_len: int, training: bool) -> tuple[list[Any], bool]:
+    def _workspaces_for(self, x: Any | Lookup, training: bool) -> tuple[list[Any], bool]:
         """Return the layers' workspaces, and whether the parameters have changed since these were last used."""
-        sizes, version = (batch_size, seq_len, training), self.parameters.version
+        vocabulary_size = x.table.shape[0] if isinstance(x, Lookup) else 0
+        sizes, version = (*_batch_and_steps(x), training, vocabulary_size), self.parameters.version
         if sizes not in self._workspaces:
             # An epoch has batches of one size and a last, smaller one, and so has a validation; more sizes than that
             # are not worth their memory.
@@ -359,15 +367,14 @@ class LSTM:
                 self._workspaces.clear()
                 self._between.clear()
                 self._versions.clear()
+            where = self.dtype, training, self._precision
             self._workspaces[sizes] = [
                 self._ops.lstm_workspace(
-                    batch_size,
-                    seq_len,
+                    *_batch_and_steps(x),
                     self._layer_input_size(layer),
                     self.hidden_size,
-                    self.dtype,
-                    training,
-                    self._precision,
+                    *where,
+                    vocabulary_size=0 if layer else vocabulary_size,
                 )
                 for layer in range(self.num_layers)
                 for _ in self._places(layer)
@@ -400,6 +407,17 @@ class LSTM:
             raise ValueError(f"x has shape {x.shape}; it must be (batch, seq, {self.input_size}), none of them 0")
         return x
 
+    def _checked_lookup(self, lookup: Lookup, training: bool) -> Lookup:
+        if self.bidirectional or (training and self.dropout_rates.input):
+            raise ValueError("inputs are looked up in one direction and without dropout on inputs; give x itself")
+        width, shape = 4 * self.hidden_size, lookup.indices.shape
+        if lookup.table.ndim != 2 or lookup.table.shape[1] != width or len(shape) != 2 or 0 in shape:
+            raise ValueError(
+                f"table and indices have shapes {lookup.table.shape} and {shape}; they must be (vocabulary, {width}) "
+                "and (batch, seq), none of them 0"
+            )
+        return Lookup(self._ops.as_array(lookup.table, self.dtype), self._ops.as_array(lookup.indices, "int64"))
+
     def _checked_lengths(self, lengths: Any | None, batch_size: int, seq_len: int) -> Any | None:
         if lengths is None:
             return None
@@ -425,25 +443,6 @@ class LSTM:
         return self._ops.as_array(h, self.dtype), self._ops.as_array(c, self.dtype)
 
 
-def with_both_biases(arrays: dict[str, np.ndarray], make_other: Callable[..., np.ndarray]) -> dict[str, np.ndarray]:
-    """Add torch's second bias, made from the one that is trained."""
-    both = {}
-    for name, array in arrays.items():
-        both[name] = array
-        if "bias_ih" in name:
-            both[name.replace("bias_ih", "bias_hh")] = make_other(array)
-    return both
-
-
-def with_one_bias(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Add torch's second bias to the one that is trained."""
-    one = {name: array for name, array in arrays.items() if "bias_hh" not in name}
-    for name, array in arrays.items():
-        if "bias_hh" in name:
-            partner = name.replace("bias_hh", "bias_ih")
-            if partner not in arrays:
-                raise ValueError(f"parameters do not match: {name} without {partner}")
-            if arrays[partner].shape != array.shape:
-                raise ValueError(f"{name} has shape {array.shape}, but {partner} has {arrays[partner].shape}")
-            one[partner] = arrays[partner] + array
-    return one
+def _batch_and_steps(x: Any | Lookup) -> tuple[int, int]:
+    batch_size, seq_len = (x.indices if isinstance(x, Lookup) else x).shape[:2]
+    return batch_size, seq_len

@@ -8,6 +8,8 @@ import numpy as np
 
 from data.text import Piece
 from kernels import get_backend
+from kernels.lookup import Lookup
+from lstm.gate_table import GateTable
 from lstm.initialisation import Initialisation
 from lstm.layers import Dropout, Embedding, Linear
 from lstm.parameters import Parameters
@@ -60,6 +62,7 @@ class TextNetwork:
             embedding_size, hidden_size, num_layers, dropout=dropout, recurrent_dropout=recurrent_dropout,
             input_dropout=embedding_dropout, initialisation=Initialisation(forget_bias=1.0), **options,
         )  # fmt: skip
+        self._gate_table = GateTable(self.embedding, self.lstm, self.ops)
         self.dropout = Dropout(dropout, dtype=dtype, backend=backend, seed=seed)
         head = Linear(hidden_size, vocabulary_size, **options).parameters
         if tie_weights:
@@ -75,12 +78,13 @@ class TextNetwork:
         The state that came in counts as given: no gradient flows into the piece before (truncated back-propagation
         through time).
         """
-        y, state = self.lstm.forward(self.embedding.forward(piece.inputs), state, training=True, step=step)
+        y, state = self.lstm.forward(self._inputs(piece.inputs, training=True), state, training=True, step=step)
         hidden = self.dropout.forward(y, training=True, step=step).reshape(-1, y.shape[2])
         # The gradient takes the place of the hidden states, which nobody reads any more.
         loss, _, _ = self._softmax(hidden, piece, self._softmax_weights(gradient=True), hidden)
-        d_embedded, _ = self.lstm.backward(self.dropout.backward(hidden.reshape(y.shape)))
-        self.embedding.backward(d_embedded, accumulate=self.tie_weights)
+        d_inputs, _ = self.lstm.backward(self.dropout.backward(hidden.reshape(y.shape)))
+        reader = self._gate_table if isinstance(d_inputs, Lookup) else self.embedding
+        reader.backward(d_inputs, accumulate=self.tie_weights)
         return loss, state
 
     def score(self, piece: Piece, state: State | None) -> tuple[np.ndarray, np.ndarray, State]:
@@ -94,7 +98,7 @@ class TextNetwork:
             The most probable token at each step.
         state : (h_n, c_n)
         """
-        y, state = self.lstm.forward(self.embedding.forward(piece.inputs), state, training=False)
+        y, state = self.lstm.forward(self._inputs(piece.inputs, training=False), state, training=False)
         losses, predictions = np.zeros(piece.targets.shape, self.dtype), np.zeros(piece.targets.shape, np.int64)
         if piece.counts.any():
             _, *results = self._softmax(y.reshape(-1, y.shape[2]), piece)
@@ -106,8 +110,7 @@ class TextNetwork:
         shape = (self.lstm.num_layers, self.lstm.hidden_size)
         if len(tokens) == 0:
             return self.ops.zeros(shape, self.dtype), self.ops.zeros(shape, self.dtype)
-        embedded = self.embedding.forward(tokens[None])
-        _, (h, c) = self.lstm.forward(embedded, training=False, every_step=False)
+        _, (h, c) = self.lstm.forward(self._inputs(tokens[None], training=False), training=False, every_step=False)
         return h.reshape(shape), c.reshape(shape)
 
     def make_writer(self) -> Any:
@@ -122,6 +125,12 @@ class TextNetwork:
         ]
         head = ops.LinearWeights(head.weight, ops.as_array(bias, self.dtype))
         return ops.generation_workspace(self.embedding.parameters["weight"], layers, head)
+
+    def _inputs(self, tokens: np.ndarray, training: bool) -> Any | Lookup:
+        """Return what the LSTM reads: embeddings, or what they add to its gates where the vocabulary is small."""
+        is_dropped = training and self.lstm.dropout_rates.input > 0
+        reader = self.embedding if is_dropped or not self._gate_table.is_worth(tokens.size) else self._gate_table
+        return reader.forward(tokens)
 
     def _softmax(
         self, hidden: Any, piece: Piece, gradients: Any | None = None, d_hidden: Any | None = None

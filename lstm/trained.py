@@ -12,7 +12,7 @@ import numpy as np
 
 from data.errors import InputError
 from lstm import checkpoint, epochs
-from lstm.recurrent import with_both_biases, with_one_bias
+from lstm.biases import with_both_biases, with_one_bias
 from lstm.train import Batches, EpochRecord, Snapshot, Trainable, fit
 
 __all__ = ["Arrays", "TrainedModel", "require_checkpoint_options"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from kernels.cpu.compilation import kernel
+from kernels.cpu.compilation import inner_kernel, kernel
 
-__all__ = ["embedding_backward", "embedding_forward"]
+__all__ = ["add_to_table", "embedding_backward", "embedding_forward", "look_up"]
 
 
 def embedding_forward(weight: np.ndarray, indices: np.ndarray, y: np.ndarray) -> None:
@@ -56,3 +56,26 @@ def _backward(indices, dy, d_weight, accumulate):
         source, target = dy[n], d_weight[indices[n]]
         for j in range(target.shape[0]):
             target[j] += source[j]
+
+
+@inner_kernel
+def look_up(table, indices, first, t, gates, now):
+    """Begin the pre-activations of step t, rows from `first` on, with what the `Lookup` has for each row's entry."""
+    hidden_size = table.shape[1] // 4
+    for gate in range(4):
+        for r in range(gates.shape[2]):
+            source, target = table[indices[first + r, t]], gates[gate, now, r]
+            for j in range(hidden_size):
+                target[j] = source[gate * hidden_size + j]
+            for j in range(hidden_size, target.shape[0]):
+                target[j] = 0
+
+
+@inner_kernel
+def add_to_table(d_gates, indices, first, t, d_table):
+    """``d_table[indices[first + r, t]] += d_gates[:, t, r]``, row after row."""
+    for r in range(d_gates.shape[2]):
+        target = d_table[indices[first + r, t]]
+        for gate in range(4):
+            for j in range(target.shape[1]):
+                target[gate, j] += d_gates[gate, t, r, j]

@@ -21,6 +21,7 @@ import numpy as np
 from kernels.cpu.borrow import borrowed
 from kernels.cpu.compilation import inner_kernel, kernel, parallel_kernel
 from kernels.cpu.dropout import draw_mask
+from kernels.cpu.embedding import add_to_table, look_up
 from kernels.cpu.pack import PANEL_BYTES, copy, product
 from kernels.cpu.workspace import (
     LSTMWeights,
@@ -34,9 +35,11 @@ from kernels.cpu.workspace import (
     rows_of,
     shard_gradients,
     shard_lines,
+    shard_table_gradient,
     shard_views,
     unpack_gradients,
 )
+from kernels.lookup import Lookup
 from kernels.masks import NO_MASK, Mask
 from kernels.scalar import (
     candidate_gradient,
@@ -61,7 +64,7 @@ NO_LENGTHS = np.empty(0, np.int64)
 
 def lstm_forward(
     weights: LSTMWeights,
-    x: np.ndarray,
+    x: np.ndarray | Lookup,
     h_0: np.ndarray,
     c_0: np.ndarray,
     workspace: Workspace,
@@ -78,7 +81,8 @@ def lstm_forward(
     Parameters
     ----------
     weights : LSTMWeights
-    x : (B, T, I) array
+    x : (B, T, I) array or Lookup
+        A lookup's table takes the place of `w_ih` and `bias`, which are then not looked at.
     h_0, c_0 : (B, H) arrays
         State before the first step.
     workspace : from `lstm_workspace`
@@ -94,14 +98,14 @@ def lstm_forward(
     input_mask, recurrent_mask : Mask
         Dropout on x_t, and on h_{t-1} where it enters the gates; each the same for all gates.
     """
-    y, lengths = _nothing(x) if y is None else y, NO_LENGTHS if lengths is None else lengths
-    if workspace.shards.shape[0] > 1:
-        forward_shards(
-            weights, x, h_0, c_0, workspace, y, h_n, c_n, weights_changed, lengths, input_mask, recurrent_mask
-        )
-        return
+    y, lengths = _nothing(h_0) if y is None else y, NO_LENGTHS if lengths is None else lengths
+    lookup = x if isinstance(x, Lookup) else None
+    x = np.empty((*x.indices.shape, 0), h_0.dtype) if isinstance(x, Lookup) else x
     # A single shard needs no second thread, and waking one would take longer than a short sequence.
-    _forward_alone(weights, x, h_0, c_0, workspace, y, h_n, c_n, weights_changed, lengths, input_mask, recurrent_mask)
+    forward = forward_shards if workspace.shards.shape[0] > 1 else _forward_alone
+    forward(
+        weights, x, lookup, h_0, c_0, workspace, y, h_n, c_n, weights_changed, lengths, input_mask, recurrent_mask
+    )  # fmt: skip
 
 
 def lstm_backward(
@@ -111,7 +115,7 @@ def lstm_backward(
     dc_n: np.ndarray,
     workspace: Workspace,
     gradients: LSTMWeights,
-    dx: np.ndarray | None,
+    dx: np.ndarray | Lookup | None,
     dh_0: np.ndarray,
     dc_0: np.ndarray,
     lengths: np.ndarray | None = None,
@@ -131,9 +135,9 @@ def lstm_backward(
     workspace : from `lstm_workspace`
         The activations in it are overwritten.
     gradients : LSTMWeights
-        ``=``
-    dx : (B, T, I) array or None
-        ``=``; None where it is not wanted, which saves its product.
+        ``=``, but `w_ih` and `bias` are left as they are where the inputs are looked up.
+    dx : (B, T, I) array, Lookup or None
+        ``=``; of a lookup, its table. None where it is not wanted, which saves its product.
     dh_0, dc_0 : (B, H) arrays
         ``=``
     lengths : (B,) int64 array or None
@@ -141,14 +145,13 @@ def lstm_backward(
     input_mask, recurrent_mask : Mask
         Those of the forward pass.
     """
-    dy, dx = _nothing(dh_n) if dy is None else dy, _nothing(dh_n) if dx is None else dx
-    lengths = NO_LENGTHS if lengths is None else lengths
-    if workspace.shards.shape[0] > 1:
-        backward_shards(
-            weights, dy, dh_n, dc_n, workspace, gradients, dx, dh_0, dc_0, lengths, input_mask, recurrent_mask
-        )
-        return
-    _backward_alone(weights, dy, dh_n, dc_n, workspace, gradients, dx, dh_0, dc_0, lengths, input_mask, recurrent_mask)
+    dy, lengths = _nothing(dh_n) if dy is None else dy, NO_LENGTHS if lengths is None else lengths
+    dx, lookup = (None, dx) if isinstance(dx, Lookup) else (dx, None)
+    dx = _nothing(dh_n) if dx is None else dx
+    backward = backward_shards if workspace.shards.shape[0] > 1 else _backward_alone
+    backward(
+        weights, dy, dh_n, dc_n, workspace, gradients, dx, lookup, dh_0, dc_0, lengths, input_mask, recurrent_mask
+    )  # fmt: skip
 
 
 def _nothing(like: np.ndarray) -> np.ndarray:
@@ -157,23 +160,32 @@ def _nothing(like: np.ndarray) -> np.ndarray:
 
 
 @parallel_kernel
-def forward_shards(weights, x, h_0, c_0, workspace, y, h_n, c_n, weights_changed, lengths, input_mask, recurrent_mask):
-    """`lstm_forward`, compiled: a thread for each shard; absent arrays are empty."""
+def forward_shards(
+    weights, x, lookup, h_0, c_0, workspace, y, h_n, c_n, weights_changed, lengths, input_mask, recurrent_mask
+):  # fmt: skip
+    """`lstm_forward`, compiled: a thread for each shard; absent arrays are empty.
+
+    An absent lookup is None, and compiled apart: where there is none, its code is not there.
+    """
     if weights_changed:
         pack_forward(weights, workspace)
     for shard in numba.prange(workspace.shards.shape[0]):
-        _forward_shard(x, h_0, c_0, workspace, np.int64(shard), y, h_n, c_n, lengths, input_mask, recurrent_mask)
+        _forward_shard(
+            x, lookup, h_0, c_0, workspace, np.int64(shard), y, h_n, c_n, lengths, input_mask, recurrent_mask
+        )
 
 
 @kernel
-def _forward_alone(weights, x, h_0, c_0, workspace, y, h_n, c_n, weights_changed, lengths, input_mask, recurrent_mask):
+def _forward_alone(
+    weights, x, lookup, h_0, c_0, workspace, y, h_n, c_n, weights_changed, lengths, input_mask, recurrent_mask
+):  # fmt: skip
     if weights_changed:
         pack_forward(weights, workspace)
-    _forward_shard(x, h_0, c_0, workspace, 0, y, h_n, c_n, lengths, input_mask, recurrent_mask)
+    _forward_shard(x, lookup, h_0, c_0, workspace, 0, y, h_n, c_n, lengths, input_mask, recurrent_mask)
 
 
 @inner_kernel
-def _forward_shard(x, h_0, c_0, workspace, shard, y, h_n, c_n, lengths, input_mask, recurrent_mask):
+def _forward_shard(x, lookup, h_0, c_0, workspace, shard, y, h_n, c_n, lengths, input_mask, recurrent_mask):
     first, last = rows_of(workspace, shard)
     seq_len, hidden_size, is_ragged = x.shape[1], workspace.hidden_size, lengths.size > 0
     views, lines, panels = shard_views(workspace, shard), shard_lines(workspace, shard), forward_panels(workspace)
@@ -192,7 +204,11 @@ def _forward_shard(x, h_0, c_0, workspace, shard, y, h_n, c_n, lengths, input_ma
             _apply(input_mask, views.input_mask, views.operand[now, :, hidden_size:])
         if is_ragged:
             copy(views.hidden, views.held)
-        _multiply(views.operand[now], panels, views.gates, now, t)
+        if lookup is not None:
+            look_up(borrowed(lookup.table), borrowed(lookup.indices), first, t, views.gates, now)
+            _multiply(views.operand[now], panels, views.gates, now, t, True)
+        else:
+            _multiply(views.operand[now], panels, views.gates, now, t, False)
         _activate(lines.gates, now, lines.cell[before], lines.cell[after], lines.tanh_cell[now], lines.hidden)
         if is_ragged:
             _hold_ended(lengths, first, t, views, now, before, after)
@@ -235,18 +251,18 @@ def _apply(mask, factors, values):
 
 
 @inner_kernel
-def _multiply(operand, panels, gates, now, t):
+def _multiply(operand, panels, gates, now, t, accumulate):
     """Pre-activations of step t."""
     runs, _, width = panels.shape
     if width * panels.itemsize == PANEL_BYTES:
         for gate in range(4):
-            product(operand, panels[gate * runs // 4 : (gate + 1) * runs // 4], gates[gate, now], False)
+            product(operand, panels[gate * runs // 4 : (gate + 1) * runs // 4], gates[gate, now], accumulate)
         return
     line = gates.reshape(1, runs * width)
     for n in range(runs):
         # Every other step begins where the last one ended: those weights are still in the nearest cache.
         run = n if t % 2 == 0 else runs - 1 - n
-        product(operand, panels[run], line[:, run * width : (run + 1) * width], False)
+        product(operand, panels[run], line[:, run * width : (run + 1) * width], accumulate)
 
 
 @inner_kernel
@@ -291,25 +307,37 @@ def _leave(hidden, lengths, first, t, y):
 
 
 @parallel_kernel
-def backward_shards(weights, dy, dh_n, dc_n, workspace, gradients, dx, dh_0, dc_0, lengths, input_mask, recurrent_mask):
-    """`lstm_backward`, compiled: a thread for each shard; absent arrays are empty."""
+def backward_shards(
+    weights, dy, dh_n, dc_n, workspace, gradients, dx, lookup, dh_0, dc_0, lengths, input_mask, recurrent_mask
+):  # fmt: skip
+    """`lstm_backward`, compiled: a thread for each shard; absent arrays are empty.
+
+    An absent lookup is None, and compiled apart: where there is none, its code is not there.
+    """
     pack_backward(weights, workspace, dx.size > 0)
     for shard in numba.prange(workspace.shards.shape[0]):
-        _backward_shard(dy, dh_n, dc_n, workspace, np.int64(shard), dx, dh_0, dc_0, lengths, input_mask, recurrent_mask)
+        _backward_shard(
+            dy, dh_n, dc_n, workspace, np.int64(shard), dx, lookup, dh_0, dc_0, lengths, input_mask,
+            recurrent_mask,
+        )  # fmt: skip
     for part in numba.prange(gradient_parts(workspace)):
-        unpack_gradients(workspace, gradients, np.int64(part))
+        unpack_gradients(workspace, gradients, lookup, np.int64(part))
 
 
 @kernel
-def _backward_alone(weights, dy, dh_n, dc_n, workspace, gradients, dx, dh_0, dc_0, lengths, input_mask, recurrent_mask):
+def _backward_alone(
+    weights, dy, dh_n, dc_n, workspace, gradients, dx, lookup, dh_0, dc_0, lengths, input_mask, recurrent_mask
+):  # fmt: skip
     pack_backward(weights, workspace, dx.size > 0)
-    _backward_shard(dy, dh_n, dc_n, workspace, 0, dx, dh_0, dc_0, lengths, input_mask, recurrent_mask)
+    _backward_shard(dy, dh_n, dc_n, workspace, 0, dx, lookup, dh_0, dc_0, lengths, input_mask, recurrent_mask)
     for part in range(gradient_parts(workspace)):
-        unpack_gradients(workspace, gradients, part)
+        unpack_gradients(workspace, gradients, lookup, part)
 
 
 @inner_kernel
-def _backward_shard(dy, dh_n, dc_n, workspace, shard, dx, dh_0, dc_0, lengths, input_mask, recurrent_mask):
+def _backward_shard(
+    dy, dh_n, dc_n, workspace, shard, dx, lookup, dh_0, dc_0, lengths, input_mask, recurrent_mask
+):  # fmt: skip
     first, last = rows_of(workspace, shard)
     seq_len, hidden_size, rows, is_ragged = workspace.steps, workspace.hidden_size, last - first, lengths.size > 0
     wanted = shard_gradients(workspace, shard)
@@ -320,6 +348,8 @@ def _backward_shard(dy, dh_n, dc_n, workspace, shard, dx, dh_0, dc_0, lengths, i
     copy(dh_n[first:last], d_hidden)
     copy(dc_n[first:last], d_cell)
     d_cell_line = d_cell.reshape(-1)
+    if lookup is not None:
+        shard_table_gradient(workspace, shard)[:] = 0
     chunk_end, steps = seq_len, max(1, _CHUNK_ROWS // rows)
     for t in range(seq_len - 1, -1, -1):
         if dy.size > 0:
@@ -337,6 +367,8 @@ def _backward_shard(dy, dh_n, dc_n, workspace, shard, dx, dh_0, dc_0, lengths, i
             _propagate(views.gates, t, hidden_size, input_panels(workspace), wanted.d_input)
             _apply(input_mask, views.input_mask, wanted.d_input)
             copy(wanted.d_input[:, : workspace.input_size], dx[first:last, t])
+        if lookup is not None:
+            add_to_table(views.gates, borrowed(lookup.indices), first, t, shard_table_gradient(workspace, shard))
         if chunk_end - t == steps or t == 0:
             _accumulate(views.gates, views.operand, t, chunk_end, wanted.d_weights, chunk_end < seq_len)
             chunk_end = t

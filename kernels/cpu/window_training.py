@@ -71,7 +71,7 @@ def _train_windows(
         for n in range(last + 1):
             layer = arrays.layers[n]
             forward_shards(
-                layer.weights, layer.x, zeros, zeros, layer.workspace, layer.y, arrays.h_n, unused, packs,
+                layer.weights, layer.x, None, zeros, zeros, layer.workspace, layer.y, arrays.h_n, unused, packs,
                 no_lengths, no_mask, no_mask,
             )  # fmt: skip
         forward_alone(arrays.head_weights, arrays.h_n, arrays.head_workspace, arrays.y_hat)
@@ -81,8 +81,8 @@ def _train_windows(
             layer = arrays.layers[n]
             dh_n = arrays.dh_n if n == last else zeros
             backward_shards(
-                layer.weights, layer.dy, dh_n, zeros, layer.workspace, layer.gradients, layer.dx, unused, unused,
-                no_lengths, no_mask, no_mask,
+                layer.weights, layer.dy, dh_n, zeros, layer.workspace, layer.gradients, layer.dx, None, unused,
+                unused, no_lengths, no_mask, no_mask,
             )  # fmt: skip
         norms[step] = clip(optimizer.gradients, constants.gradient_clip)
         update(

@@ -30,6 +30,7 @@ __all__ = [
     "rows_of",
     "shard_gradients",
     "shard_lines",
+    "shard_table_gradient",
     "shard_views",
     "unpack_gradients",
 ]
@@ -64,6 +65,7 @@ class Layout(NamedTuple):
     d_cell: int  # rows * P; this and what follows for training only
     d_input: int  # rows * padded(I): dx_t
     d_weights: int  # 4 * (H + I + 1) * P: rows [W_hh | W_ih | b].T
+    d_table: int  # V * 4 * P
     end: int
 
 
@@ -76,8 +78,9 @@ class Workspace(NamedTuple):
 
     batch_size: int
     steps: int  # T for training, 1 for inference
-    input_size: int
+    input_size: int  # 0 where inputs are looked up
     hidden_size: int
+    vocabulary_size: int  # V, or 0
     shard_rows: int  # of all shards but perhaps the last
     units: int  # P
     input_units: int  # padded(I)
@@ -130,10 +133,12 @@ def lstm_workspace(
     dtype: str,
     training: bool = True,
     precision: str = "float32",
+    vocabulary_size: int = 0,
 ) -> Workspace:
     """Allocate what the passes need for these sizes; reused from call to call.
 
-    With `training` False it serves `lstm_forward` alone, for sequences of any length.
+    With `training` False it serves `lstm_forward` alone, for sequences of any length. With a `vocabulary_size` the
+    inputs are a `kernels.lookup.Lookup` of so many entries, and `input_size` is not looked at.
 
     Raises
     ------
@@ -142,6 +147,7 @@ def lstm_workspace(
     """
     if precision == "tf32":
         raise ValueError("precision tf32 needs the tensor cores of backend cuda; the CPU computes in float32")
+    input_size = 0 if vocabulary_size else input_size
     rows = min(_shard_rows(batch_size), batch_size)
     shards = -(-batch_size // rows)
     depth = hidden_size + input_size + 1
@@ -152,6 +158,7 @@ def lstm_workspace(
         steps=seq_len if training else 1,
         input_size=input_size,
         hidden_size=hidden_size,
+        vocabulary_size=vocabulary_size,
         shard_rows=rows,
         units=units,
         input_units=input_units,
@@ -179,9 +186,10 @@ def layout_of(workspace):
     d_cell = input_mask + _whole_lines(rows * input_size)
     d_input = d_cell + run
     d_weights = d_input + rows * workspace.input_units
-    end = d_weights + 4 * depth * units
+    d_table = d_weights + 4 * depth * units
+    end = d_table + workspace.vocabulary_size * 4 * units
     return Layout(
-        0, gates, cell, tanh_cell, hidden, held, hidden_mask, input_mask, d_cell, d_input, d_weights, end
+        0, gates, cell, tanh_cell, hidden, held, hidden_mask, input_mask, d_cell, d_input, d_weights, d_table, end
     )  # fmt: skip
 
 
@@ -259,6 +267,13 @@ def shard_gradients(workspace, shard):
 
 
 @inner_kernel
+def shard_table_gradient(workspace, shard):
+    """Return a shard's gradient of the table that inputs are looked up in, (V, 4, P)."""
+    line, at = borrowed(workspace.shards)[shard], layout_of(workspace)
+    return _part(line, at.d_table, (workspace.vocabulary_size, 4, workspace.units))
+
+
+@inner_kernel
 def _part(line, start, shape):
     size = 1
     for n in shape:
@@ -302,14 +317,15 @@ def _panels(workspace, start, depth, columns):
 
 @inner_kernel
 def pack_forward(weights, workspace):
-    """Pack ``[W_hh | W_ih | b].T`` of each gate."""
+    """Pack ``[W_hh | W_ih | b].T`` of each gate; of inputs that are looked up, W_hh alone."""
     input_size, hidden_size, panels = workspace.input_size, workspace.hidden_size, forward_panels(workspace)
     for gate in range(4):
         units = slice(gate * hidden_size, (gate + 1) * hidden_size)
         column = gate * workspace.units
         pack(weights.w_hh[units].T, panels, 0, column)
-        pack(weights.w_ih[units].T, panels, hidden_size, column)
-        pack(weights.bias[units].reshape(hidden_size, 1).T, panels, hidden_size + input_size, column)
+        if workspace.vocabulary_size == 0:
+            pack(weights.w_ih[units].T, panels, hidden_size, column)
+            pack(weights.bias[units].reshape(hidden_size, 1).T, panels, hidden_size + input_size, column)
 
 
 @inner_kernel
@@ -334,7 +350,7 @@ def gradient_parts(workspace):
 
 
 @inner_kernel
-def unpack_gradients(workspace, gradients, part):
+def unpack_gradients(workspace, gradients, lookup, part):
     """Add the shards' gradients of ``[W_hh | W_ih | b].T``, in the order of the shards, and take them apart.
 
     `part` says for which units of which gate; parts touch different memory.
@@ -353,6 +369,22 @@ def unpack_gradients(workspace, gradients, part):
     for j in range(first, last):
         for k in range(hidden_size):
             w_hh[place + j, k] = total[k, j]
+    if lookup is not None:
+        _unpack_table(workspace, borrowed(lookup.table), gate, first, last)
+        return
+    for j in range(first, last):
         for k in range(input_size):
             w_ih[place + j, k] = total[hidden_size + k, j]
         gradients.bias[place + j] = total[hidden_size + input_size, j]
+
+
+@inner_kernel
+def _unpack_table(workspace, d_table, gate, first, last):
+    """Add the shards' gradients of the table, likewise."""
+    place = gate * workspace.hidden_size
+    for shard in range(workspace.shards.shape[0]):
+        part = shard_table_gradient(workspace, shard)
+        for entry in range(d_table.shape[0]):
+            for j in range(first, last):
+                before = d_table[entry, place + j] if shard > 0 else d_table.dtype.type(0)
+                d_table[entry, place + j] = before + part[entry, gate, j]

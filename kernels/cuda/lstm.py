@@ -15,6 +15,7 @@ import numpy as np
 
 from kernels.cuda.call import as_device_array, new_array
 from kernels.cuda.dropout import dropout, of_dtype
+from kernels.cuda.embedding import embedding_backward, embedding_forward
 from kernels.cuda.launch import SequencePlan, device, launch_sequence, plan_sequence
 from kernels.cuda.product import affine, column_sums, partial_sums, row_product, transposed_product
 from kernels.cuda.sequence import (
@@ -27,6 +28,7 @@ from kernels.cuda.sequence import (
 )
 from kernels.cuda.spread import Spread, backward_spread, forward_spread, make_spread
 from kernels.cuda.stepwise import backward_steps, forward_steps
+from kernels.lookup import Lookup
 from kernels.masks import NO_MASK, Mask
 
 __all__ = ["LSTMWeights", "lstm_backward", "lstm_forward", "lstm_gates", "lstm_workspace"]
@@ -46,7 +48,7 @@ class LSTMWeights(NamedTuple):
 class _Workspace(NamedTuple):
     """Arrays of M models; an `LSTM` is one."""
 
-    x: Any  # (M, B, T, I): a copy, so that the caller may reuse its own; masked where there is dropout
+    x: Any | None  # (M, B, T, I): a copy, so that the caller may reuse its own; None where inputs are looked up
     entering: Any  # (M, B, T, H): h_{t-1} as it enters the gates, masked
     cell: Any  # (M, B, T + 1, H)
     tanh_cell: Any  # (M, B, T, H)
@@ -69,11 +71,13 @@ def lstm_workspace(
     dtype: str,
     training: bool = True,
     precision: str = "float32",
+    vocabulary_size: int = 0,
 ) -> _Workspace:
     """Allocate what the passes need for these sizes; reused from call to call.
 
     Without `training` a pass that runs in one launch leaves out what only the backward pass reads. With `precision`
-    "tf32" all products but the recurrent ones run on the tensor cores, see `kernels.cuda.tensor`.
+    "tf32" all products but the recurrent ones run on the tensor cores, see `kernels.cuda.tensor`. With a
+    `vocabulary_size` the inputs are a `kernels.lookup.Lookup`, and `input_size` is not looked at.
 
     Raises
     ------
@@ -82,6 +86,7 @@ def lstm_workspace(
     """
     if precision == "tf32" and dtype != "float32":
         raise ValueError(f"precision tf32 rounds float32 numbers, and dtype is {dtype}; choose float32 for both")
+    input_size = 0 if vocabulary_size else input_size
     return allocate(1, batch_size, seq_len, input_size, hidden_size, dtype, training, precision == "tf32")
 
 
@@ -95,10 +100,11 @@ def allocate(
     training: bool,
     tf32: bool,
 ) -> _Workspace:
-    """Allocate the workspace of some models of one size."""
+    """Allocate the workspace of some models of one size; without an `input_size` their inputs are looked up."""
     steps, packed = (models, batch_size, seq_len), (models, packed_size(hidden_size))
+    widths = [size for size in (input_size, hidden_size) if size]
     return _Workspace(
-        x=new_array((*steps, input_size), dtype),
+        x=new_array((*steps, input_size), dtype) if input_size else None,
         entering=new_array((*steps, hidden_size), dtype),
         cell=new_array((models, batch_size, seq_len + 1, hidden_size), dtype),
         tanh_cell=new_array((*steps, hidden_size), dtype),
@@ -106,7 +112,7 @@ def allocate(
         lengths=as_device_array(np.full((models, batch_size), seq_len)),
         forward_weights=new_array(packed, dtype),
         backward_weights=new_array(packed, dtype),
-        partial=partial_sums(models, batch_size * seq_len, 4 * hidden_size, (input_size, hidden_size), dtype),
+        partial=partial_sums(models, batch_size * seq_len, 4 * hidden_size, widths, dtype),
         d_next=new_array((models, batch_size, hidden_size), dtype),
         spread=_spread(models, batch_size, hidden_size, np.dtype(dtype), training),
         training=training,
@@ -129,7 +135,10 @@ def lstm_forward(
     recurrent_mask: Mask = NO_MASK,
 ) -> None:
     """Run the layer over a batch of sequences; arguments as `kernels.cpu.lstm.lstm_forward`."""
-    dropout(x, workspace.x[0], input_mask)
+    if workspace.x is None:
+        embedding_forward(x.table, x.indices.reshape(-1), workspace.gates.reshape(-1, x.table.shape[1]))
+    else:
+        dropout(x, workspace.x[0], input_mask)
     forward(
         _of_one_model(weights), _one(h_0), _one(c_0), workspace, None if y is None else _one(y), _one(h_n), _one(c_n),
         weights_changed, None if lengths is None else _one(lengths), recurrent_mask,
@@ -151,6 +160,7 @@ def lstm_backward(
     recurrent_mask: Mask = NO_MASK,
 ) -> None:
     """Back-propagate through time; arguments as `kernels.cpu.lstm.lstm_backward`."""
+    dx, lookup = (None, dx) if isinstance(dx, Lookup) else (dx, None)
     backward(
         _of_one_model(weights), None if dy is None else _one(dy), _one(dh_n), _one(dc_n), workspace,
         _of_one_model(gradients), None if dx is None else _one(dx), _one(dh_0), _one(dc_0),
@@ -158,6 +168,9 @@ def lstm_backward(
     )  # fmt: skip
     if dx is not None and input_mask.threshold:
         dropout(dx, dx, input_mask)
+    if lookup is not None:
+        d_gates = workspace.gates.reshape(-1, lookup.table.shape[1])
+        embedding_backward(lookup.indices.reshape(-1), d_gates, lookup.table, accumulate=False)
 
 
 def lstm_gates(workspace: _Workspace) -> np.ndarray:
@@ -177,13 +190,17 @@ def forward(
     lengths: Any | None,
     recurrent_mask: Mask,
 ) -> None:
-    """Run models over what stands in ``workspace.x``; arrays as in `lstm_forward`, with the model first."""
+    """Run models over what stands in ``workspace.x``; arrays as in `lstm_forward`, with the model first.
+
+    Where inputs are looked up, their part of z stands in ``workspace.gates``.
+    """
     models, batch_size, seq_len, width = workspace.gates.shape
     hidden_size, rows = width // 4, (models, batch_size * seq_len)
     lengths = workspace.lengths if lengths is None else lengths
     mask = of_dtype(recurrent_mask, workspace.gates.dtype)
     output, tf32 = (False, workspace.entering) if y is None else (True, y), workspace.tf32
-    affine(workspace.x.reshape(*rows, -1), weights.w_ih, weights.bias, workspace.gates.reshape(*rows, width), tf32)
+    if workspace.x is not None:
+        affine(workspace.x.reshape(*rows, -1), weights.w_ih, weights.bias, workspace.gates.reshape(*rows, width), tf32)
     state = workspace.gates, workspace.entering, workspace.cell, workspace.tanh_cell, *output, h_n, c_n
     plan = _plan(workspace, FORWARD_BUFFERS)
     if workspace.spread is not None:
@@ -235,8 +252,9 @@ def backward(
         )  # fmt: skip
     d_gates, partial, tf32 = workspace.gates.reshape(*rows, width), workspace.partial, workspace.tf32
     transposed_product(d_gates, workspace.entering.reshape(*rows, hidden_size), partial, gradients.w_hh, tf32=tf32)
-    transposed_product(d_gates, workspace.x.reshape(*rows, -1), partial, gradients.w_ih, tf32=tf32)
-    column_sums(d_gates, partial, gradients.bias)
+    if workspace.x is not None:
+        transposed_product(d_gates, workspace.x.reshape(*rows, -1), partial, gradients.w_ih, tf32=tf32)
+        column_sums(d_gates, partial, gradients.bias)
     if dx is not None:
         row_product(d_gates, weights.w_ih, dx.reshape(*rows, -1), tf32)
 

@@ -4,6 +4,7 @@ import numba
 import numpy as np
 import pytest
 
+from kernels.lookup import Lookup
 from tests import reference
 from tests.conftest import SIMULATED, on_device
 from tests.gradcheck import central_difference
@@ -101,6 +102,74 @@ def test_sequences_of_different_lengths_are_each_as_if_alone(ops, rng):
             assert not dx[b, length:].any()
         for ours, expected in zip(weights, total, strict=True):
             assert relative_error(ours, expected) < 1e-9, sizes
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_inputs_that_are_looked_up_give_what_their_embeddings_give(ops, rng, dtype):
+    for batch_size, seq_len, input_size, hidden_size in sizes_for(ops):
+        case = Case(rng, (batch_size, seq_len, input_size, hidden_size), dtype)
+        embedding = rng.normal(size=(5, input_size)).astype(dtype)
+        indices = rng.integers(5, size=(batch_size, seq_len))
+        indices[indices == 3] = 4  # an entry that does not occur
+        case.x, lengths = embedding[indices], rng.integers(1, seq_len + 1, size=batch_size)
+        results = case.forward(ops, lengths=lengths)
+        d_w_ih, d_w_hh, d_bias, dx, *d_first = case.backward(ops, lengths=lengths)
+
+        w_ih, _, bias = case.weights
+        workspace = ops.lstm_workspace(*case.sizes, dtype, vocabulary_size=5)
+        on_backend = [on_device(ops, array) for array in (embedding @ w_ih.T + bias, indices)]
+        looked_up = LookedUp(case, Lookup(*on_backend), workspace)
+        tolerance = TOLERANCE[dtype]
+        for ours, theirs in zip(looked_up.forward(ops, lengths), results, strict=True):
+            assert relative_error(ours, theirs) < tolerance
+        d_table, ours_w_hh, *ours_first = looked_up.backward(ops, lengths)
+        assert relative_error(ours_w_hh, d_w_hh) < tolerance
+        assert relative_error(d_table.T @ embedding, d_w_ih) < tolerance
+        assert relative_error(d_table.sum(axis=0), d_bias) < tolerance
+        d_embedding = np.zeros_like(embedding)
+        np.add.at(d_embedding, indices, dx)
+        assert relative_error(d_table @ w_ih, d_embedding) < tolerance
+        assert not d_table[3].any()
+        for ours, theirs in zip(ours_first, d_first, strict=True):
+            assert relative_error(ours, theirs) < tolerance
+
+        # Without the steps that only the backward pass needs; for one sequence the weights lie in another way.
+        inference = ops.lstm_workspace(*case.sizes, dtype, training=False, vocabulary_size=5)
+        again = LookedUp(case, Lookup(*on_backend), inference).forward(ops, lengths)
+        for ours, theirs in zip(again, results, strict=True):
+            assert relative_error(ours, theirs) < tolerance
+
+
+class LookedUp:
+    """A case whose inputs are looked up; what a lookup leaves alone is checked to be left alone."""
+
+    def __init__(self, case, lookup, workspace):
+        self.case, self.lookup, self.workspace = case, lookup, workspace
+        self.weights = [np.full_like(array, np.nan) for array in case.weights]
+        self.weights[1] = case.weights[1]
+
+    def forward(self, ops, lengths):
+        y = ops.zeros(self.case.dy.shape, self.case.dtype)
+        h_n, c_n = (ops.zeros(self.case.h_0.shape, self.case.dtype) for _ in range(2))
+        weights = ops.LSTMWeights(*(on_device(ops, array) for array in self.weights))
+        state = (on_device(ops, array) for array in (self.case.h_0, self.case.c_0))
+        ops.lstm_forward(weights, self.lookup, *state, self.workspace, y, h_n, c_n, True, on_device(ops, lengths))
+        return [ops.to_host(array) for array in (y, h_n, c_n)]
+
+    def backward(self, ops, lengths):
+        weights = ops.LSTMWeights(*(on_device(ops, array) for array in self.weights))
+        gradients = ops.LSTMWeights(*(on_device(ops, np.full_like(array, 7)) for array in self.weights))
+        d_table = on_device(ops, np.full(self.lookup.table.shape, 7, self.case.dtype))
+        d_first = [ops.zeros(self.case.h_0.shape, self.case.dtype) for _ in range(2)]
+        d_state = (on_device(ops, array) for array in (self.case.dy, self.case.dh_n, self.case.dc_n))
+        ops.lstm_backward(
+            weights, *d_state, self.workspace, gradients, Lookup(d_table, self.lookup.indices), *d_first,
+            on_device(ops, lengths),
+        )  # fmt: skip
+        d_w_ih, d_w_hh, d_bias = (ops.to_host(array) for array in gradients)
+        assert (d_w_ih == 7).all()
+        assert (d_bias == 7).all()
+        return [ops.to_host(d_table), d_w_hh, *(ops.to_host(array) for array in d_first)]
 
 
 def test_the_oracle_itself_agrees_with_central_differences(rng):

@@ -8,6 +8,7 @@ import pytest
 import lstm
 from data.errors import InputError
 from data.text import TextStreams
+from kernels.lookup import Lookup
 from lstm import CharLM, CheckpointError
 from lstm.text_network import TextNetwork
 from lstm.train import TrainingError
@@ -34,13 +35,14 @@ def fitted() -> CharLM:
 
 @pytest.mark.parametrize("changes", [{}, {"num_layers": 2}, {"tie_weights": True, "num_layers": 2}])
 @pytest.mark.parametrize("dropped", [False, True])
-def test_gradients_of_all_parameters_agree_with_central_differences(rng, changes, dropped):
+@pytest.mark.parametrize("seq_len", [4, 8])  # of 3 streams and 5 characters: 8 are enough for a table of the gates
+def test_gradients_of_all_parameters_agree_with_central_differences(rng, changes, dropped, seq_len):
     size = 3 if changes.get("tie_weights") else 2
     options = {"num_layers": 1, **changes}
     if dropped:
         options |= {"dropout": 0.4, "recurrent_dropout": 0.3, "embedding_dropout": 0.2}
     network = TextNetwork(5, size, 3, **options, dtype="float64", seed=1)
-    piece = next(TextStreams(rng.integers(0, 5, 60), 3, 4, 0).epoch(1))
+    piece = next(TextStreams(rng.integers(0, 5, 60), 3, seq_len, 0).epoch(1))
     piece = piece._replace(counts=rng.random(piece.counts.shape) < 0.8)
     state = tuple(rng.normal(size=(options["num_layers"], 3, 3)) for _ in range(2))
     network.backpropagate(piece, state, 7)
@@ -55,10 +57,11 @@ def test_gradients_of_all_parameters_agree_with_central_differences(rng, changes
 
 
 @pytest.mark.parametrize("tie_weights", [False, True])
-def test_loss_and_state_are_those_of_the_equations(rng, tie_weights):
+@pytest.mark.parametrize("seq_len", [5, 9])
+def test_loss_and_state_are_those_of_the_equations(rng, tie_weights, seq_len):
     network = TextNetwork(6, 4, 4, 2, tie_weights=tie_weights, dtype="float64", seed=1)
     arrays = network.parameters.to_host()
-    piece = next(TextStreams(rng.integers(0, 6, 80), 3, 5, 0).epoch(1))
+    piece = next(TextStreams(rng.integers(0, 6, 80), 3, seq_len, 0).epoch(1))
     state = tuple(rng.normal(size=(2, 3, 4)) for _ in range(2))
     loss, (h, c) = network.backpropagate(piece, state, 0)
     y = arrays["embedding.weight"][piece.inputs]
@@ -74,6 +77,21 @@ def test_loss_and_state_are_those_of_the_equations(rng, tie_weights):
     losses, predictions, _ = network.score(piece, state)
     assert losses.mean() == pytest.approx(expected, rel=1e-12)
     np.testing.assert_array_equal(predictions.ravel(), logits.argmax(axis=1))
+
+
+@pytest.mark.parametrize(("dropout", "vocabulary_size", "is_looked_up"), [(0, 6, True), (0.1, 6, False), (0, 7, False)])
+def test_characters_are_looked_up_in_a_table_where_they_recur(rng, dropout, vocabulary_size, is_looked_up):
+    network = TextNetwork(vocabulary_size, 4, 4, 1, embedding_dropout=dropout)
+    tokens = rng.integers(0, vocabulary_size, (3, 8))
+    assert isinstance(network._inputs(tokens, training=True), Lookup) == is_looked_up
+    assert isinstance(network._inputs(tokens, training=False), Lookup) == (vocabulary_size == 6)
+
+
+def test_a_character_outside_the_vocabulary_is_refused(rng):
+    network = TextNetwork(2, 4, 4, 1)
+    piece = next(TextStreams(rng.integers(0, 3, 60), 3, 8, 0).epoch(1))
+    with pytest.raises(ValueError, match="from 0 to 2; they must lie between 0 and 1"):
+        network.backpropagate(piece, None, 0)
 
 
 def test_tied_weights_are_stored_once():
@@ -371,13 +389,14 @@ def test_another_text_is_not_gone_on_with(tmp_path):
 
 
 @pytest.mark.parametrize("tie_weights", [False, True])
-def test_the_gpu_learns_as_the_cpu_does(rng, tie_weights):
+@pytest.mark.parametrize("seq_len", [3, 10])
+def test_the_gpu_learns_as_the_cpu_does(rng, tie_weights, seq_len):
     from tests.conftest import get_ops
 
     get_ops("cuda")
     options = {"tie_weights": tie_weights, "dropout": 0.3, "recurrent_dropout": 0.3, "dtype": "float64", "seed": 1}
     networks = [TextNetwork(5, 3, 3, 2, **options, backend=backend) for backend in ("cpu", "cuda")]
-    piece = next(TextStreams(rng.integers(0, 5, 40), 2, 3, 0).epoch(1))
+    piece = next(TextStreams(rng.integers(0, 5, 40), 2, seq_len, 0).epoch(1))
     losses = [float(network.backpropagate(piece, None, 4)[0]) for network in networks]
     assert losses[1] == pytest.approx(losses[0], rel=1e-12)
     cpu, cuda = (network.parameters.gradients_to_host() for network in networks)

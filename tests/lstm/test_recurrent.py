@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from kernels import get_backend
+from kernels.lookup import Lookup
 from lstm.optim import Adam
 from lstm.parameters import Parameters
 from lstm.recurrent import LSTM
@@ -298,6 +299,25 @@ def test_many_sizes_in_turn_give_the_same_as_each_alone(rng):
     together = [layer.forward(x)[0] for x in inputs]
     for x, y in zip(inputs, together, strict=True):
         assert np.array_equal(LSTM(3, 4, 2, dtype="float64").forward(x)[0], y)
+
+
+LOOKUP = Lookup(np.zeros((3, 8), "float32"), np.array([[0, 2, 1]]))
+
+
+@pytest.mark.parametrize(
+    ("options", "lookup", "message"),
+    [
+        ({"bidirectional": True}, LOOKUP, "in one direction"),
+        ({"input_dropout": 0.1}, LOOKUP, "without dropout on inputs"),
+        ({}, LOOKUP._replace(table=np.zeros((3, 7), "float32")), r"\(vocabulary, 8\)"),
+        ({}, LOOKUP._replace(indices=np.zeros((2, 0), int)), "none of them 0"),
+        ({}, LOOKUP._replace(indices=np.zeros(2, int)), r"\(batch, seq\)"),
+    ],
+)
+def test_a_lookup_that_does_not_fit_is_refused(options, lookup, message):
+    layer = LSTM(3, 2, **options)
+    with pytest.raises(ValueError, match=message):
+        layer.forward(lookup, training=True)
 
 
 @pytest.mark.parametrize("shape", [(2, 5, 4), (5, 3), (2, 5, 3, 1), (0, 5, 3), (2, 0, 3)])
