@@ -64,9 +64,9 @@ def look_up(table, indices, first, t, gates, now):
     hidden_size = table.shape[1] // 4
     for gate in range(4):
         for r in range(gates.shape[2]):
-            source, target = table[indices[first + r, t]], gates[gate, now, r]
+            source, target = table[indices[first + r, t], gate * hidden_size :], gates[gate, now, r]
             for j in range(hidden_size):
-                target[j] = source[gate * hidden_size + j]
+                target[j] = source[j]
             for j in range(hidden_size, target.shape[0]):
                 target[j] = 0
 

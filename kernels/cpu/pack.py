@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from kernels.cpu.borrow import borrowed
 from kernels.cpu.compilation import inner_kernel, kernel
 from kernels.cpu.tile import HEIGHT, VECTOR_BYTES, tile
 
-__all__ = ["PANEL_BYTES", "copy", "pack", "padded", "panels_shape", "product", "sum_shards"]
+__all__ = ["PANEL_BYTES", "add", "copy", "pack", "padded", "panels_shape", "product", "sum_shards"]
 
 PANEL_BYTES = 2 * VECTOR_BYTES
 """Width of a panel: two vectors."""
@@ -50,20 +51,29 @@ def pack(matrix, panels, first_row, first_column=0):
     width, end = panels.shape[2], first_column + columns
     for p in range(first_column // width, -(-end // width)):
         first, last = max(p * width, first_column), min((p + 1) * width, end)
-        for k in range(rows):
-            for column in range(first, last):
-                panels[p, first_row + k, column - p * width] = matrix[k, column - first_column]
+        source = borrowed(matrix)[:, first - first_column : last - first_column]
+        copy(source, borrowed(panels)[p, first_row : first_row + rows, first - p * width : last - p * width])
 
 
 @inner_kernel
 def copy(source, destination):
     """``destination = source`` for two-dimensional arrays of one shape.
 
-    Slice assignment does the same, but each place where it stands costs most of a second of compilation.
+    Slice assignment does the same, but each place where it stands costs most of a second of compilation. Indices are
+    the loops' own numbers: of a sum of them Numba asks each time whether it is negative, and the loop takes twice as
+    long.
     """
     for m in range(source.shape[0]):
         for n in range(source.shape[1]):
             destination[m, n] = source[m, n]
+
+
+@inner_kernel
+def add(source, destination):
+    """``destination += source`` for two-dimensional arrays of one shape."""
+    for m in range(source.shape[0]):
+        for n in range(source.shape[1]):
+            destination[m, n] += source[m, n]
 
 
 @kernel

@@ -14,7 +14,7 @@ from numba.extending import register_jitable
 from kernels.cpu.borrow import borrowed
 from kernels.cpu.compilation import inner_kernel
 from kernels.cpu.memory import aligned_zeros
-from kernels.cpu.pack import PANEL_BYTES, pack, padded
+from kernels.cpu.pack import PANEL_BYTES, add, copy, pack, padded
 
 __all__ = [
     "LSTMWeights",
@@ -356,35 +356,19 @@ def unpack_gradients(workspace, gradients, lookup, part):
     `part` says for which units of which gate; parts touch different memory.
     """
     gate, block = part % 4, part // 4
-    w_hh, w_ih = borrowed(gradients.w_hh), borrowed(gradients.w_ih)
+    hidden_size, depth = workspace.hidden_size, workspace.hidden_size + workspace.input_size
     first = block * _UNPACKED_UNITS
-    last = min(first + _UNPACKED_UNITS, workspace.hidden_size)
-    place, input_size, hidden_size = gate * workspace.hidden_size, workspace.input_size, workspace.hidden_size
-    total = shard_gradients(workspace, 0).d_weights[gate]
+    last = min(first + _UNPACKED_UNITS, hidden_size)
+    units = slice(gate * hidden_size + first, gate * hidden_size + last)
+    total = shard_gradients(workspace, 0).d_weights[gate, :, first:last]
     for shard in range(1, workspace.shards.shape[0]):
-        d_weights = shard_gradients(workspace, shard).d_weights[gate]
-        for row in range(total.shape[0]):
-            for j in range(first, last):
-                total[row, j] += d_weights[row, j]
-    for j in range(first, last):
-        for k in range(hidden_size):
-            w_hh[place + j, k] = total[k, j]
-    if lookup is not None:
-        _unpack_table(workspace, borrowed(lookup.table), gate, first, last)
+        add(shard_gradients(workspace, shard).d_weights[gate, :, first:last], total)
+    copy(total[:hidden_size].T, borrowed(gradients.w_hh)[units])
+    if lookup is None:
+        copy(total[hidden_size:depth].T, borrowed(gradients.w_ih)[units])
+        copy(total[depth:].T, borrowed(gradients.bias)[units].reshape(last - first, 1))
         return
-    for j in range(first, last):
-        for k in range(input_size):
-            w_ih[place + j, k] = total[hidden_size + k, j]
-        gradients.bias[place + j] = total[hidden_size + input_size, j]
-
-
-@inner_kernel
-def _unpack_table(workspace, d_table, gate, first, last):
-    """Add the shards' gradients of the table, likewise."""
-    place = gate * workspace.hidden_size
-    for shard in range(workspace.shards.shape[0]):
-        part = shard_table_gradient(workspace, shard)
-        for entry in range(d_table.shape[0]):
-            for j in range(first, last):
-                before = d_table[entry, place + j] if shard > 0 else d_table.dtype.type(0)
-                d_table[entry, place + j] = before + part[entry, gate, j]
+    d_table = borrowed(lookup.table)[:, units]
+    copy(shard_table_gradient(workspace, 0)[:, gate, first:last], d_table)
+    for shard in range(1, workspace.shards.shape[0]):
+        add(shard_table_gradient(workspace, shard)[:, gate, first:last], d_table)
