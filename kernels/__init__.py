@@ -16,8 +16,9 @@ keeps what its backward needs in a workspace, which is opaque and reused.
 
 Inside ``kernels.cpu`` the batch is cut into *shards* of rows; each shard runs the whole sequence on one thread, with no
 barrier between time steps. A shard's layout is time-major: ``operand`` (T + 1, rows, H + I + 1) holds at step t the row
-``[h_{t-1} | x_t | 1]``, so that recurrent product, input product and bias are one product; ``gates`` (4, T, rows, P)
-holds the activations, and after the backward pass their gradients, with the units padded to P, whole register tiles.
+``[h_{t-1} | x_t | 1]``, so that recurrent product, input product and bias are one product (inputs that are looked up,
+`kernels.lookup`, come from a table instead); ``gates`` (4, T, rows, P) holds the activations, and after the backward
+pass their gradients, with the units padded to P, whole register tiles.
 
 Sums are formed in an order that depends on shapes alone, never on the number of threads: the same input gives the same
 bits. (On a GPU the order in which a large layer's are formed, `kernels.cuda.spread`, depends on the GPU as well.)

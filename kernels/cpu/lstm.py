@@ -234,11 +234,13 @@ def _enter(hidden, x, operand):
     rows, input_size = x.shape
     hidden_size = operand.shape[1] - input_size - 1
     for r in range(rows):
+        line = operand[r]
+        inputs = line[hidden_size:]
         for j in range(hidden_size):
-            operand[r, j] = hidden[r, j]
+            line[j] = hidden[r, j]
         for j in range(input_size):
-            operand[r, hidden_size + j] = x[r, j]
-        operand[r, hidden_size + input_size] = 1
+            inputs[j] = x[r, j]
+        inputs[input_size] = 1
 
 
 @inner_kernel
