@@ -88,30 +88,29 @@ def product(a, b, c, accumulate):
         ``=`` or ``+=`` in the columns of the panels.
     accumulate : bool
     """
-    rows = a.shape[0]
     panels = b.shape[0] if b.ndim == 3 else b.shape[1] * b.itemsize // PANEL_BYTES
-    first_panel = 0
-    if rows == 1:
-        # One row has one number per vector of b to wait for: more panels at once keep the multiply-adds apart.
-        while first_panel + 4 <= panels:
-            tile(1, 4, a, 0, b, first_panel, c, accumulate)
-            first_panel += 4
-        if first_panel + 2 <= panels:
-            tile(1, 2, a, 0, b, first_panel, c, accumulate)
-            first_panel += 2
-    for panel in range(first_panel, panels):
+    paired = a.shape[0] // 2 * 2
+    for panel in range(panels):
         row = 0
-        while row + HEIGHT <= rows:
+        while row + HEIGHT <= paired:
             tile(HEIGHT, 1, a, row, b, panel, c, accumulate)
             row += HEIGHT
-        if HEIGHT > 4 and row + 4 <= rows:
+        if HEIGHT > 4 and row + 4 <= paired:
             tile(4, 1, a, row, b, panel, c, accumulate)
             row += 4
-        if row + 2 <= rows:
+        if row < paired:
             tile(2, 1, a, row, b, panel, c, accumulate)
-            row += 2
-        if row < rows:
-            tile(1, 1, a, row, b, panel, c, accumulate)
+    if paired < a.shape[0]:
+        # One row has one number per vector of b to wait for: more panels at once keep the multiply-adds apart.
+        panel = 0
+        while panel + 4 <= panels:
+            tile(1, 4, a, paired, b, panel, c, accumulate)
+            panel += 4
+        if panel + 2 <= panels:
+            tile(1, 2, a, paired, b, panel, c, accumulate)
+            panel += 2
+        if panel < panels:
+            tile(1, 1, a, paired, b, panel, c, accumulate)
 
 
 @inner_kernel
