@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import ModuleType
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,13 +13,9 @@ from lstm.recurrent import LSTM
 
 __all__ = ["GateTable"]
 
-# Steps that each entry of the vocabulary must be read on average for its row of the table to be worth its making, and
-# the memory of its gradient.
-_WORTH_STEPS = 4
-
 
 class GateTable:
-    """An embedding and the first layer's input product in one: a row of ``weight_ih @ embedding + bias_ih`` each.
+    """An embedding and the first layer's input product in one: ``weight_ih @ embedding + bias_ih`` of each entry.
 
     An LSTM over a text spends up to a third of its arithmetic on products of the same few vectors with the same
     weights. Here there is one product for each entry of the vocabulary, and its gradient is one product again:
@@ -26,6 +23,8 @@ class GateTable:
     ::
 
         table = embedding @ weight_ih.T + bias_ih
+
+    All entries take part in it, those that are not read with a gradient of zero.
 
     Parameters
     ----------
@@ -37,38 +36,50 @@ class GateTable:
     """
 
     def __init__(self, embedding: Embedding, lstm: LSTM, ops: ModuleType):
-        self._ops, self._embedding, self._lstm = ops, embedding, lstm
-        vocabulary_size, embedding_size, width = (
-            embedding.vocabulary_size,
-            embedding.embedding_size,
-            4 * lstm.hidden_size,
-        )
-        self._workspace = ops.linear_workspace(vocabulary_size, embedding_size, width, lstm.dtype)
-        self._entries = ops.as_array(np.arange(vocabulary_size), "int64")
-        self._table = ops.zeros((vocabulary_size, width), lstm.dtype)
-        self._d_embedding = ops.zeros((vocabulary_size, embedding_size), lstm.dtype)
+        self._embedding, self._lstm, self._ops = embedding, lstm, ops
+        self._memory: _Memory | None = None
 
-    def is_worth(self, steps: int) -> bool:
-        """Whether reading so many steps, of all sequences, takes less this way than as vectors."""
-        return steps >= _WORTH_STEPS * self._embedding.vocabulary_size
+    def is_worth(self, batch_size: int, seq_len: int) -> bool:
+        """Whether reading so many sequences and steps takes less this way than as vectors."""
+        return self._ops.lookup_is_worth(batch_size, seq_len, self._embedding.vocabulary_size)
 
     def forward(self, indices: np.ndarray) -> Lookup:
         """Return what the LSTM reads for indices (batch, seq); the table serves until the next call."""
-        parameters = self._lstm.parameters
+        memory, parameters = self._allocated(), self._lstm.parameters
         weights = self._ops.LinearWeights(parameters["weight_ih_l0"], parameters["bias_ih_l0"])
-        self._ops.linear_forward(weights, self._embedding.parameters["weight"], self._workspace, self._table)
-        return Lookup(self._table, self._ops.as_array(self._embedding.checked(indices), "int64"))
+        self._ops.linear_forward(weights, self._embedding.parameters["weight"], memory.workspace, memory.table)
+        return Lookup(memory.table, indices)
 
     def backward(self, gradient: Lookup, accumulate: bool = False) -> None:
         """Write the gradients of embedding, ``weight_ih_l0`` and ``bias_ih_l0`` from what the LSTM's backward returns.
 
-        They are ``=``; with `accumulate` the embedding's is ``+=``, see `Embedding.backward`.
+        They belong to the last `forward`, and are ``=``; with `accumulate` the embedding's is ``+=``, see
+        `Embedding.backward`.
         """
-        parameters = self._lstm.parameters
-        weights, gradients = (
-            self._ops.LinearWeights(of("weight_ih_l0"), of("bias_ih_l0"))
-            for of in (parameters.__getitem__, parameters.gradient)
-        )
-        self._ops.linear_backward(weights, gradient.table, self._workspace, gradients, self._d_embedding)
+        memory, parameters = self._allocated(), self._lstm.parameters
+        weights = self._ops.LinearWeights(parameters["weight_ih_l0"], parameters["bias_ih_l0"])
+        gradients = self._ops.LinearWeights(parameters.gradient("weight_ih_l0"), parameters.gradient("bias_ih_l0"))
+        self._ops.linear_backward(weights, gradient.table, memory.workspace, gradients, memory.d_embedding)
         d_weight = self._embedding.parameters.gradient("weight")
-        self._ops.embedding_backward(self._entries, self._d_embedding, d_weight, accumulate)
+        self._ops.embedding_backward(memory.entries, memory.d_embedding, d_weight, accumulate)
+
+    def _allocated(self) -> _Memory:
+        """Return the memory, which a large vocabulary never asks for."""
+        if self._memory is None:
+            ops, dtype = self._ops, self._lstm.dtype
+            vocabulary_size, size = self._embedding.vocabulary_size, self._embedding.embedding_size
+            width = 4 * self._lstm.hidden_size
+            self._memory = _Memory(
+                ops.linear_workspace(vocabulary_size, size, width, dtype),
+                ops.zeros((vocabulary_size, width), dtype),
+                ops.zeros((vocabulary_size, size), dtype),
+                ops.as_array(np.arange(vocabulary_size), "int64"),
+            )
+        return self._memory
+
+
+class _Memory(NamedTuple):
+    workspace: Any
+    table: Any
+    d_embedding: Any
+    entries: Any  # 0, 1, ...: every entry of the embedding once

@@ -13,7 +13,25 @@ from lstm.dropout import DropoutKind, checked_rate
 from lstm.initialisation import init_embedding, init_linear
 from lstm.parameters import Parameters
 
-__all__ = ["Dropout", "Embedding", "Linear"]
+__all__ = ["Dropout", "Embedding", "Linear", "checked_indices"]
+
+
+def checked_indices(indices: np.ndarray, vocabulary_size: int) -> np.ndarray:
+    """Return a copy, int64: the caller may write to its own array before the backward pass.
+
+    Raises
+    ------
+    ValueError
+        When they are no integers, or the vocabulary does not have them all.
+    """
+    indices = np.asarray(indices)
+    if indices.dtype.kind not in "iu":
+        raise ValueError(f"indices have dtype {indices.dtype}; they must be integers")
+    if indices.size and (indices.min() < 0 or indices.max() >= vocabulary_size):
+        raise ValueError(
+            f"indices run from {indices.min()} to {indices.max()}; they must lie between 0 and {vocabulary_size - 1}"
+        )
+    return np.array(indices, "int64", order="C")
 
 
 class Embedding:
@@ -54,25 +72,12 @@ class Embedding:
 
     def forward(self, indices: np.ndarray) -> Any:
         """Return the vectors (..., embedding_size) of indices (...), integers of any shape in NumPy."""
-        # A copy: the caller may write to its own array before the backward pass.
-        indices = self.checked(indices).copy()
+        indices = checked_indices(indices, self.vocabulary_size)
         self._shape = indices.shape
         self._indices = self._ops.as_array(indices.ravel(), "int64")
         y = self._ops.zeros((indices.size, self.embedding_size), self.dtype)
         self._ops.embedding_forward(self.parameters["weight"], self._indices, y)
         return y.reshape(*self._shape, self.embedding_size)
-
-    def checked(self, indices: np.ndarray) -> np.ndarray:
-        """Return indices as an array; a ValueError says which of them the vocabulary does not have."""
-        indices = np.asarray(indices)
-        if indices.dtype.kind not in "iu":
-            raise ValueError(f"indices have dtype {indices.dtype}; they must be integers")
-        if indices.size and (indices.min() < 0 or indices.max() >= self.vocabulary_size):
-            raise ValueError(
-                f"indices run from {indices.min()} to {indices.max()}; they must lie between 0 and "
-                f"{self.vocabulary_size - 1}"
-            )
-        return indices
 
     def backward(self, dy: Any, accumulate: bool = False) -> None:
         """Write the gradient of `weight` from dy (..., embedding_size) of the last forward pass.

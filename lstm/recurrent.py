@@ -13,6 +13,7 @@ from kernels.masks import Mask
 from lstm.biases import with_both_biases, with_one_bias
 from lstm.dropout import NO_MASKS, DropoutKind, DropoutRates, LayerMasks
 from lstm.initialisation import Initialisation, init_parameters
+from lstm.layers import checked_indices
 from lstm.parameters import Parameters
 
 __all__ = ["LSTM"]
@@ -25,7 +26,9 @@ _SUFFIXES = ("", "_reverse")  # of the names of the two directions, as in torch
 class _Pass(NamedTuple):
     """What a forward pass leaves for the backward pass."""
 
-    x: Any | Lookup
+    batch_size: int
+    seq_len: int
+    lookup: Lookup | None  # what was read, where it was one
     lengths: Any | None
     workspaces: list[Any]
     masks: list[LayerMasks]  # of each layer and direction
@@ -144,7 +147,7 @@ class LSTM:
         ----------
         x : (batch, seq, input_size) array, or Lookup
             A `kernels.lookup.Lookup` takes the place of the first layer's `weight_ih` and `bias_ih`, see
-            `lstm.gate_table`; it serves one direction, without dropout on inputs.
+            `lstm.gate_table`; it serves one direction, without dropout on inputs, and its indices are in NumPy.
         state : (h_0, c_0), each (num_layers * directions, batch, hidden_size), optional
             State before the first step, zeros by default.
         lengths : (batch,) integers from 1 to seq, optional
@@ -167,13 +170,15 @@ class LSTM:
         """
         training = self.training if training is None else training
         x = self._checked_lookup(x, training) if isinstance(x, Lookup) else self._checked(x)
-        batch_size, seq_len = _batch_and_steps(x)
+        lookup = x if isinstance(x, Lookup) else None
+        batch_size, seq_len = (x if lookup is None else lookup.indices).shape[:2]
         lengths = self._checked_lengths(lengths, batch_size, seq_len)
         h_0, c_0 = self._zero_state(batch_size) if state is None else self._checked_state(state, batch_size)
         h_n, c_n = self._empty_state(batch_size)
-        workspaces, weights_changed = self._workspaces_for(x, training)
+        vocabulary_size = 0 if lookup is None else lookup.table.shape[0]
+        workspaces, weights_changed = self._workspaces_for(batch_size, seq_len, training, vocabulary_size)
         masks = self._draw_masks(step) if training else [NO_MASKS] * len(workspaces)
-        self._pass = _Pass(x, lengths, workspaces, masks) if training else None
+        self._pass = _Pass(batch_size, seq_len, lookup, lengths, workspaces, masks) if training else None
         y = x
         for layer in range(self.num_layers):
             is_wanted, outputs = every_step or layer < self.num_layers - 1, []
@@ -210,8 +215,7 @@ class LSTM:
         """
         if self._pass is None:
             raise RuntimeError("backward needs a forward(training=True) before it, and each such pass serves once")
-        x, lengths, workspaces, masks = self._pass
-        batch_size, seq_len = _batch_and_steps(x)
+        batch_size, seq_len, lookup, lengths, workspaces, masks = self._pass
         output_shape = (batch_size, seq_len, self._directions * self.hidden_size)
         dy = None if dy is None else self._checked_gradient(dy, output_shape)
         dh_n, dc_n = self._zero_state(batch_size) if dstate is None else self._checked_state(dstate, batch_size)
@@ -220,7 +224,7 @@ class LSTM:
         for layer in reversed(range(self.num_layers)):
             input_gradients = []
             for place, d_output in zip(self._places(layer), self._taken_apart(dy, lengths), strict=True):
-                dx = self._input_gradient(place, x) if layer or input_grad else None
+                dx = self._input_gradient(place, batch_size, seq_len, lookup) if layer or input_grad else None
                 gradients = self._gradients(place)
                 self._ops.lstm_backward(
                     self._weights(place, masks[place].weight), d_output, dh_n[place], dc_n[place], workspaces[place],
@@ -311,10 +315,10 @@ class LSTM:
         is_returned = place == self.num_layers - 1 and not self.bidirectional
         return self._empty(*shape) if is_returned else self._kept(f"output {place}", *shape)
 
-    def _input_gradient(self, place: int, x: Any | Lookup) -> Any:
-        if place == 0 and isinstance(x, Lookup):
-            return Lookup(self._empty(*x.table.shape), x.indices)
-        shape = *_batch_and_steps(x), self._layer_input_size(place // self._directions)
+    def _input_gradient(self, place: int, batch_size: int, seq_len: int, lookup: Lookup | None) -> Any:
+        if place == 0 and lookup is not None:
+            return Lookup(self._empty(*lookup.table.shape), lookup.indices)
+        shape = batch_size, seq_len, self._layer_input_size(place // self._directions)
         return self._empty(*shape) if place == 0 else self._kept(f"input gradient {place}", *shape)
 
     def _side_by_side(self, layer: int, outputs: list[Any], lengths: Any | None) -> Any:
@@ -356,10 +360,11 @@ class LSTM:
             self._between[key] = self._ops.as_array(np.full(batch_size, seq_len), "int64")
         return self._between[key]
 
-    def _workspaces_for(self, x: Any | Lookup, training: bool) -> tuple[list[Any], bool]:
+    def _workspaces_for(
+        self, batch_size: int, seq_len: int, training: bool, vocabulary_size: int
+    ) -> tuple[list[Any], bool]:
         """Return the layers' workspaces, and whether the parameters have changed since these were last used."""
-        vocabulary_size = x.table.shape[0] if isinstance(x, Lookup) else 0
-        sizes, version = (*_batch_and_steps(x), training, vocabulary_size), self.parameters.version
+        sizes, version = (batch_size, seq_len, training, vocabulary_size), self.parameters.version
         if sizes not in self._workspaces:
             # An epoch has batches of one size and a last, smaller one, and so has a validation; more sizes than that
             # are not worth their memory.
@@ -367,14 +372,16 @@ class LSTM:
                 self._workspaces.clear()
                 self._between.clear()
                 self._versions.clear()
-            where = self.dtype, training, self._precision
             self._workspaces[sizes] = [
                 self._ops.lstm_workspace(
-                    *_batch_and_steps(x),
+                    batch_size,
+                    seq_len,
                     self._layer_input_size(layer),
                     self.hidden_size,
-                    *where,
-                    vocabulary_size=0 if layer else vocabulary_size,
+                    self.dtype,
+                    training,
+                    self._precision,
+                    0 if layer else vocabulary_size,
                 )
                 for layer in range(self.num_layers)
                 for _ in self._places(layer)
@@ -410,13 +417,14 @@ class LSTM:
     def _checked_lookup(self, lookup: Lookup, training: bool) -> Lookup:
         if self.bidirectional or (training and self.dropout_rates.input):
             raise ValueError("inputs are looked up in one direction and without dropout on inputs; give x itself")
-        width, shape = 4 * self.hidden_size, lookup.indices.shape
-        if lookup.table.ndim != 2 or lookup.table.shape[1] != width or len(shape) != 2 or 0 in shape:
+        table = self._ops.as_array(lookup.table, self.dtype)
+        width, shape = 4 * self.hidden_size, np.shape(lookup.indices)
+        if table.ndim != 2 or table.shape[1] != width or len(shape) != 2 or 0 in (*table.shape, *shape):
             raise ValueError(
-                f"table and indices have shapes {lookup.table.shape} and {shape}; they must be (vocabulary, {width}) "
-                "and (batch, seq), none of them 0"
+                f"table and indices have shapes {table.shape} and {shape}; they must be (vocabulary, {width}) and "
+                "(batch, seq), none of them 0"
             )
-        return Lookup(self._ops.as_array(lookup.table, self.dtype), self._ops.as_array(lookup.indices, "int64"))
+        return Lookup(table, self._ops.as_array(checked_indices(lookup.indices, table.shape[0]), "int64"))
 
     def _checked_lengths(self, lengths: Any | None, batch_size: int, seq_len: int) -> Any | None:
         if lengths is None:
@@ -441,8 +449,3 @@ class LSTM:
                 raise ValueError(f"state {name} has shape {array.shape}; it must be {shape}")
         h, c = state
         return self._ops.as_array(h, self.dtype), self._ops.as_array(c, self.dtype)
-
-
-def _batch_and_steps(x: Any | Lookup) -> tuple[int, int]:
-    batch_size, seq_len = (x.indices if isinstance(x, Lookup) else x).shape[:2]
-    return batch_size, seq_len

@@ -129,8 +129,9 @@ class TextNetwork:
     def _inputs(self, tokens: np.ndarray, training: bool) -> Any | Lookup:
         """Return what the LSTM reads: embeddings, or what they add to its gates where the vocabulary is small."""
         is_dropped = training and self.lstm.dropout_rates.input > 0
-        reader = self.embedding if is_dropped or not self._gate_table.is_worth(tokens.size) else self._gate_table
-        return reader.forward(tokens)
+        if is_dropped or not self._gate_table.is_worth(*tokens.shape):
+            return self.embedding.forward(tokens)
+        return self._gate_table.forward(tokens)
 
     def _softmax(
         self, hidden: Any, piece: Piece, gradients: Any | None = None, d_hidden: Any | None = None

@@ -32,7 +32,7 @@ from kernels.cpu.optim import adam_step, clip_gradient_norm
 from kernels.cpu.softmax import softmax_cross_entropy, softmax_workspace
 from kernels.cpu.steps import copy_columns, copy_steps
 from kernels.cpu.window_training import window_training
-from kernels.cpu.workspace import LSTMWeights, lstm_gates, lstm_workspace
+from kernels.cpu.workspace import LSTMWeights, lookup_is_worth, lstm_gates, lstm_workspace
 
 __all__ = [
     "CRFWeights",
@@ -69,6 +69,7 @@ __all__ = [
     "linear_backward",
     "linear_forward",
     "linear_workspace",
+    "lookup_is_worth",
     "lstm_backward",
     "lstm_forward",
     "lstm_gates",

@@ -22,7 +22,7 @@ from kernels.cpu.borrow import borrowed
 from kernels.cpu.compilation import inner_kernel, kernel, parallel_kernel
 from kernels.cpu.dropout import draw_mask
 from kernels.cpu.embedding import add_to_table, look_up
-from kernels.cpu.pack import PANEL_BYTES, copy, product
+from kernels.cpu.pack import copy, product
 from kernels.cpu.workspace import (
     LSTMWeights,
     Workspace,
@@ -30,6 +30,7 @@ from kernels.cpu.workspace import (
     gradient_parts,
     hidden_panels,
     input_panels,
+    is_lone_step,
     pack_backward,
     pack_forward,
     rows_of,
@@ -99,8 +100,7 @@ def lstm_forward(
         Dropout on x_t, and on h_{t-1} where it enters the gates; each the same for all gates.
     """
     y, lengths = _nothing(h_0) if y is None else y, NO_LENGTHS if lengths is None else lengths
-    lookup = x if isinstance(x, Lookup) else None
-    x = np.empty((*x.indices.shape, 0), h_0.dtype) if isinstance(x, Lookup) else x
+    x, lookup = (np.empty((*x.indices.shape, 0), h_0.dtype), x) if isinstance(x, Lookup) else (x, None)
     # A single shard needs no second thread, and waking one would take longer than a short sequence.
     forward = forward_shards if workspace.shards.shape[0] > 1 else _forward_alone
     forward(
@@ -146,11 +146,11 @@ def lstm_backward(
         Those of the forward pass.
     """
     dy, lengths = _nothing(dh_n) if dy is None else dy, NO_LENGTHS if lengths is None else lengths
-    dx, lookup = (None, dx) if isinstance(dx, Lookup) else (dx, None)
+    dx, d_lookup = (None, dx) if isinstance(dx, Lookup) else (dx, None)
     dx = _nothing(dh_n) if dx is None else dx
     backward = backward_shards if workspace.shards.shape[0] > 1 else _backward_alone
     backward(
-        weights, dy, dh_n, dc_n, workspace, gradients, dx, lookup, dh_0, dc_0, lengths, input_mask, recurrent_mask
+        weights, dy, dh_n, dc_n, workspace, gradients, dx, d_lookup, dh_0, dc_0, lengths, input_mask, recurrent_mask
     )  # fmt: skip
 
 
@@ -188,7 +188,8 @@ def _forward_alone(
 def _forward_shard(x, lookup, h_0, c_0, workspace, shard, y, h_n, c_n, lengths, input_mask, recurrent_mask):
     first, last = rows_of(workspace, shard)
     seq_len, hidden_size, is_ragged = x.shape[1], workspace.hidden_size, lengths.size > 0
-    views, lines, panels = shard_views(workspace, shard), shard_lines(workspace, shard), forward_panels(workspace)
+    views, lines = shard_views(workspace, shard), shard_lines(workspace, shard)
+    panels, is_lone = forward_panels(workspace), is_lone_step(workspace)
     x, y = borrowed(x), borrowed(y)
     is_masked = input_mask.threshold > 0 or recurrent_mask.threshold > 0
     copy(h_0[first:last], views.hidden)
@@ -206,9 +207,9 @@ def _forward_shard(x, lookup, h_0, c_0, workspace, shard, y, h_n, c_n, lengths, 
             copy(views.hidden, views.held)
         if lookup is not None:
             look_up(borrowed(lookup.table), borrowed(lookup.indices), first, t, views.gates, now)
-            _multiply(views.operand[now], panels, views.gates, now, t, True)
-        else:
-            _multiply(views.operand[now], panels, views.gates, now, t, False)
+            _multiply(views.operand[now], panels, is_lone, views.gates, now, t, True)
+        else:  # a literal either way: products that may do both take longer to compile
+            _multiply(views.operand[now], panels, is_lone, views.gates, now, t, False)
         _activate(lines.gates, now, lines.cell[before], lines.cell[after], lines.tanh_cell[now], lines.hidden)
         if is_ragged:
             _hold_ended(lengths, first, t, views, now, before, after)
@@ -253,10 +254,10 @@ def _apply(mask, factors, values):
 
 
 @inner_kernel
-def _multiply(operand, panels, gates, now, t, accumulate):
-    """Pre-activations of step t."""
+def _multiply(operand, panels, is_lone, gates, now, t, accumulate):
+    """Pre-activations of step t; see `forward_panels` for a lone one."""
     runs, _, width = panels.shape
-    if width * panels.itemsize == PANEL_BYTES:
+    if not is_lone:
         for gate in range(4):
             product(operand, panels[gate * runs // 4 : (gate + 1) * runs // 4], gates[gate, now], accumulate)
         return
@@ -310,7 +311,7 @@ def _leave(hidden, lengths, first, t, y):
 
 @parallel_kernel
 def backward_shards(
-    weights, dy, dh_n, dc_n, workspace, gradients, dx, lookup, dh_0, dc_0, lengths, input_mask, recurrent_mask
+    weights, dy, dh_n, dc_n, workspace, gradients, dx, d_lookup, dh_0, dc_0, lengths, input_mask, recurrent_mask
 ):  # fmt: skip
     """`lstm_backward`, compiled: a thread for each shard; absent arrays are empty.
 
@@ -319,26 +320,26 @@ def backward_shards(
     pack_backward(weights, workspace, dx.size > 0)
     for shard in numba.prange(workspace.shards.shape[0]):
         _backward_shard(
-            dy, dh_n, dc_n, workspace, np.int64(shard), dx, lookup, dh_0, dc_0, lengths, input_mask,
+            dy, dh_n, dc_n, workspace, np.int64(shard), dx, d_lookup, dh_0, dc_0, lengths, input_mask,
             recurrent_mask,
         )  # fmt: skip
     for part in numba.prange(gradient_parts(workspace)):
-        unpack_gradients(workspace, gradients, lookup, np.int64(part))
+        unpack_gradients(workspace, gradients, d_lookup, np.int64(part))
 
 
 @kernel
 def _backward_alone(
-    weights, dy, dh_n, dc_n, workspace, gradients, dx, lookup, dh_0, dc_0, lengths, input_mask, recurrent_mask
+    weights, dy, dh_n, dc_n, workspace, gradients, dx, d_lookup, dh_0, dc_0, lengths, input_mask, recurrent_mask
 ):  # fmt: skip
     pack_backward(weights, workspace, dx.size > 0)
-    _backward_shard(dy, dh_n, dc_n, workspace, 0, dx, lookup, dh_0, dc_0, lengths, input_mask, recurrent_mask)
+    _backward_shard(dy, dh_n, dc_n, workspace, 0, dx, d_lookup, dh_0, dc_0, lengths, input_mask, recurrent_mask)
     for part in range(gradient_parts(workspace)):
-        unpack_gradients(workspace, gradients, lookup, part)
+        unpack_gradients(workspace, gradients, d_lookup, part)
 
 
 @inner_kernel
 def _backward_shard(
-    dy, dh_n, dc_n, workspace, shard, dx, lookup, dh_0, dc_0, lengths, input_mask, recurrent_mask
+    dy, dh_n, dc_n, workspace, shard, dx, d_lookup, dh_0, dc_0, lengths, input_mask, recurrent_mask
 ):  # fmt: skip
     first, last = rows_of(workspace, shard)
     seq_len, hidden_size, rows, is_ragged = workspace.steps, workspace.hidden_size, last - first, lengths.size > 0
@@ -350,7 +351,7 @@ def _backward_shard(
     copy(dh_n[first:last], d_hidden)
     copy(dc_n[first:last], d_cell)
     d_cell_line = d_cell.reshape(-1)
-    if lookup is not None:
+    if d_lookup is not None:
         shard_table_gradient(workspace, shard)[:] = 0
     chunk_end, steps = seq_len, max(1, _CHUNK_ROWS // rows)
     for t in range(seq_len - 1, -1, -1):
@@ -369,8 +370,8 @@ def _backward_shard(
             _propagate(views.gates, t, hidden_size, input_panels(workspace), wanted.d_input)
             _apply(input_mask, views.input_mask, wanted.d_input)
             copy(wanted.d_input[:, : workspace.input_size], dx[first:last, t])
-        if lookup is not None:
-            add_to_table(views.gates, borrowed(lookup.indices), first, t, shard_table_gradient(workspace, shard))
+        if d_lookup is not None:
+            add_to_table(views.gates, borrowed(d_lookup.indices), first, t, shard_table_gradient(workspace, shard))
         if chunk_end - t == steps or t == 0:
             _accumulate(views.gates, views.operand, t, chunk_end, wanted.d_weights, chunk_end < seq_len)
             chunk_end = t

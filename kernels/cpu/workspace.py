@@ -23,6 +23,8 @@ __all__ = [
     "gradient_parts",
     "hidden_panels",
     "input_panels",
+    "is_lone_step",
+    "lookup_is_worth",
     "lstm_gates",
     "lstm_workspace",
     "pack_backward",
@@ -123,6 +125,16 @@ _LINE = 16  # numbers in a cache line of float32
 
 def _shard_rows(batch_size: int) -> int:
     return 16 if batch_size >= 64 else 8
+
+
+# Steps of a shard for each entry of a vocabulary from which on a table takes less than the input products: each shard
+# clears a gradient of the whole table, and all of them are added up.
+_STEPS_OF_AN_ENTRY = 2
+
+
+def lookup_is_worth(batch_size: int, seq_len: int, vocabulary_size: int) -> bool:
+    """Whether inputs from a vocabulary take less time looked up in a `kernels.lookup.Lookup` than as vectors."""
+    return seq_len * min(_shard_rows(batch_size), batch_size) >= _STEPS_OF_AN_ENTRY * vocabulary_size
 
 
 def lstm_workspace(
@@ -282,14 +294,20 @@ def _part(line, start, shape):
 
 
 @inner_kernel
+def is_lone_step(workspace):
+    """Whether there is one sequence and the memory of one step, as in a forecast of one series."""
+    return workspace.batch_size == 1 and workspace.steps == 1
+
+
+@inner_kernel
 def forward_panels(workspace):
     """Return the place of ``[W_hh | W_ih | b].T``, packed, the units of one gate after those of another.
 
-    A step of a single sequence uses every weight once, and takes as long as it takes to read them: the two panels that
-    `product` then multiplies with side by side lie in one run of memory.
+    A lone step uses every weight once, and takes as long as it takes to read them: the two panels that `product` then
+    multiplies with side by side lie in one run of memory.
     """
     width = PANEL_BYTES // workspace.panels.itemsize
-    if workspace.batch_size == 1 and workspace.steps == 1:
+    if is_lone_step(workspace):
         width *= 2
     depth = workspace.hidden_size + workspace.input_size + 1
     return _part(borrowed(workspace.panels), 0, (4 * workspace.units // width, depth, width))
@@ -350,7 +368,7 @@ def gradient_parts(workspace):
 
 
 @inner_kernel
-def unpack_gradients(workspace, gradients, lookup, part):
+def unpack_gradients(workspace, gradients, d_lookup, part):
     """Add the shards' gradients of ``[W_hh | W_ih | b].T``, in the order of the shards, and take them apart.
 
     `part` says for which units of which gate; parts touch different memory.
@@ -364,11 +382,11 @@ def unpack_gradients(workspace, gradients, lookup, part):
     for shard in range(1, workspace.shards.shape[0]):
         add(shard_gradients(workspace, shard).d_weights[gate, :, first:last], total)
     copy(total[:hidden_size].T, borrowed(gradients.w_hh)[units])
-    if lookup is None:
+    if workspace.vocabulary_size == 0:
         copy(total[hidden_size:depth].T, borrowed(gradients.w_ih)[units])
         copy(total[depth:].T, borrowed(gradients.bias)[units].reshape(last - first, 1))
-        return
-    d_table = borrowed(lookup.table)[:, units]
-    copy(shard_table_gradient(workspace, 0)[:, gate, first:last], d_table)
-    for shard in range(1, workspace.shards.shape[0]):
-        add(shard_table_gradient(workspace, shard)[:, gate, first:last], d_table)
+    if d_lookup is not None:
+        d_table = borrowed(d_lookup.table)[:, units]
+        copy(shard_table_gradient(workspace, 0)[:, gate, first:last], d_table)
+        for shard in range(1, workspace.shards.shape[0]):
+            add(shard_table_gradient(workspace, shard)[:, gate, first:last], d_table)

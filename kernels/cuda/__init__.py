@@ -27,7 +27,7 @@ from kernels.cuda.layer_norm import (
 )
 from kernels.cuda.linear import LinearWeights, linear_backward, linear_forward, linear_workspace
 from kernels.cuda.loss import cross_entropy_loss, mse_loss
-from kernels.cuda.lstm import LSTMWeights, lstm_backward, lstm_forward, lstm_gates, lstm_workspace
+from kernels.cuda.lstm import LSTMWeights, lookup_is_worth, lstm_backward, lstm_forward, lstm_gates, lstm_workspace
 from kernels.cuda.optim import adam_step, clip_gradient_norm
 from kernels.cuda.reduction import to_floats
 from kernels.cuda.softmax import softmax_cross_entropy, softmax_workspace
@@ -69,6 +69,7 @@ __all__ = [
     "linear_backward",
     "linear_forward",
     "linear_workspace",
+    "lookup_is_worth",
     "lstm_backward",
     "lstm_forward",
     "lstm_gates",

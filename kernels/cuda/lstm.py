@@ -31,7 +31,7 @@ from kernels.cuda.stepwise import backward_steps, forward_steps
 from kernels.lookup import Lookup
 from kernels.masks import NO_MASK, Mask
 
-__all__ = ["LSTMWeights", "lstm_backward", "lstm_forward", "lstm_gates", "lstm_workspace"]
+__all__ = ["LSTMWeights", "lookup_is_worth", "lstm_backward", "lstm_forward", "lstm_gates", "lstm_workspace"]
 
 
 class LSTMWeights(NamedTuple):
@@ -61,6 +61,11 @@ class _Workspace(NamedTuple):
     spread: Spread | None  # where the sequence is spread over the GPU
     training: bool
     tf32: bool
+
+
+def lookup_is_worth(batch_size: int, seq_len: int, vocabulary_size: int) -> bool:
+    """As `kernels.cpu.workspace.lookup_is_worth`; here no more is asked than that the table is the smaller product."""
+    return batch_size * seq_len >= 2 * vocabulary_size
 
 
 def lstm_workspace(
@@ -160,7 +165,7 @@ def lstm_backward(
     recurrent_mask: Mask = NO_MASK,
 ) -> None:
     """Back-propagate through time; arguments as `kernels.cpu.lstm.lstm_backward`."""
-    dx, lookup = (None, dx) if isinstance(dx, Lookup) else (dx, None)
+    dx, d_lookup = (None, dx) if isinstance(dx, Lookup) else (dx, None)
     backward(
         _of_one_model(weights), None if dy is None else _one(dy), _one(dh_n), _one(dc_n), workspace,
         _of_one_model(gradients), None if dx is None else _one(dx), _one(dh_0), _one(dc_0),
@@ -168,9 +173,9 @@ def lstm_backward(
     )  # fmt: skip
     if dx is not None and input_mask.threshold:
         dropout(dx, dx, input_mask)
-    if lookup is not None:
-        d_gates = workspace.gates.reshape(-1, lookup.table.shape[1])
-        embedding_backward(lookup.indices.reshape(-1), d_gates, lookup.table, accumulate=False)
+    if d_lookup is not None:
+        d_gates = workspace.gates.reshape(-1, d_lookup.table.shape[1])
+        embedding_backward(d_lookup.indices.reshape(-1), d_gates, d_lookup.table, accumulate=False)
 
 
 def lstm_gates(workspace: _Workspace) -> np.ndarray:

@@ -9,6 +9,7 @@ from lstm.gate_table import GateTable
 from lstm.layers import Embedding
 from lstm.parameters import Parameters
 from lstm.recurrent import LSTM
+from tests.conftest import get_ops
 from tests.reference import relative_error
 
 
@@ -50,6 +51,43 @@ def test_the_table_holds_what_each_entry_adds_to_the_gates(rng):
 
 
 def test_an_entry_that_the_vocabulary_does_not_have_is_refused():
-    table = GateTable(Embedding(4, 3), LSTM(3, 2), get_backend("cpu"))
+    lstm = LSTM(3, 2)
+    table = GateTable(Embedding(4, 3), lstm, get_backend("cpu"))
     with pytest.raises(ValueError, match="from 0 to 4; they must lie between 0 and 3"):
-        table.forward(np.array([[0, 4]]))
+        lstm.forward(table.forward(np.array([[0, 4]])))
+
+
+@pytest.mark.parametrize("backend", ["cpu", "cuda"])
+def test_without_its_gradient_what_the_table_stands_for_is_left_alone(backend):
+    ops = get_ops(backend)
+    lstm = LSTM(3, 2, backend=backend)
+    table = GateTable(Embedding(4, 3, backend=backend), lstm, ops)
+    ops.copy_into(np.full(len(lstm.parameters.gradients), 7, "float32"), lstm.parameters.gradients)
+    lstm.forward(table.forward(np.array([[0, 3], [1, 1]])), training=True)
+    assert lstm.backward(np.ones((2, 2, 2), "float32"), input_grad=False)[0] is None
+    gradients = lstm.parameters.gradients_to_host()
+    assert (gradients["weight_ih_l0"] == 7).all()
+    assert (gradients["bias_ih_l0"] == 7).all()
+    assert not (gradients["weight_hh_l0"] == 7).any()
+
+
+def test_indices_may_be_written_to_before_the_backward_pass(rng):
+    embedding, lstm = Embedding(4, 3, seed=rng), LSTM(3, 2, seed=rng)
+    table = GateTable(embedding, lstm, get_backend("cpu"))
+    gradients = []
+    for changes in (False, True):
+        indices = np.array([[0, 3, 1]])
+        lstm.forward(table.forward(indices), training=True)
+        if changes:
+            indices[:] = 2
+        table.backward(lstm.backward(np.ones((1, 3, 2), "float32"))[0])
+        gradients.append(embedding.parameters.gradients.copy())
+    np.testing.assert_array_equal(*gradients)
+
+
+def test_a_table_is_worth_it_where_each_shard_reads_every_entry_twice():
+    table = GateTable(Embedding(64, 3), LSTM(3, 2), get_backend("cpu"))
+    assert table.is_worth(8, 16)
+    assert not table.is_worth(8, 15)
+    assert table.is_worth(1024, 8)  # 64 shards of 16
+    assert not table.is_worth(1024, 7)

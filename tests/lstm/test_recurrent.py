@@ -312,6 +312,10 @@ LOOKUP = Lookup(np.zeros((3, 8), "float32"), np.array([[0, 2, 1]]))
         ({}, LOOKUP._replace(table=np.zeros((3, 7), "float32")), r"\(vocabulary, 8\)"),
         ({}, LOOKUP._replace(indices=np.zeros((2, 0), int)), "none of them 0"),
         ({}, LOOKUP._replace(indices=np.zeros(2, int)), r"\(batch, seq\)"),
+        ({}, LOOKUP._replace(table=np.zeros((0, 8), "float32")), "none of them 0"),
+        ({}, LOOKUP._replace(indices=[[0, 3]]), "from 0 to 3; they must lie between 0 and 2"),
+        ({}, LOOKUP._replace(indices=[[-1, 2]]), "from -1 to 2"),
+        ({}, LOOKUP._replace(indices=[[0.5, 1]]), "must be integers"),
     ],
 )
 def test_a_lookup_that_does_not_fit_is_refused(options, lookup, message):
