@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from kernels.cpu.borrow import borrowed
 from kernels.cpu.compilation import kernel
+from kernels.cpu.pack import copy
 
 __all__ = ["copy_windows", "gather_windows"]
 
@@ -28,7 +30,11 @@ def gather_windows(values: np.ndarray, starts: np.ndarray, windows: np.ndarray) 
 def copy_windows(values, starts, offset, windows):
     """`gather_windows` of the windows that start `offset` rows later."""
     count, steps, columns = windows.shape
+    values, windows = borrowed(values), borrowed(windows)
     for n in range(count):
-        for t in range(steps):
-            for j in range(columns):
-                windows[n, t, j] = values[starts[n] + offset + t, j]
+        first = starts[n] + offset
+        source, window = values[first : first + steps], windows[n]
+        if columns == values.shape[1]:
+            copy(source.reshape(1, -1), window.reshape(1, -1))  # rows without a gap between them
+        else:
+            copy(source[:, :columns], window)

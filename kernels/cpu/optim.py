@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from kernels.cpu.compilation import kernel
+from kernels.cpu.compilation import inner_kernel, kernel
 
 __all__ = ["adam_step", "clip", "clip_gradient_norm", "update"]
 
@@ -70,12 +70,22 @@ def update(values, gradients, first, second, step, learning_rate, beta_1, beta_2
 @kernel
 def clip(gradients, max_norm):
     """`clip_gradient_norm`, compiled."""
-    total = 0.0
-    for n in range(gradients.shape[0]):
-        total += np.float64(gradients[n]) * np.float64(gradients[n])
-    norm = math.sqrt(total)
+    norm = math.sqrt(_sum_of_squares(gradients))
     if norm > max_norm:
         scale = gradients.dtype.type(max_norm / norm)
         for n in range(gradients.shape[0]):
             gradients[n] *= scale
     return norm
+
+
+@inner_kernel
+def _sum_of_squares(numbers):
+    """Add up in float64, four sums side by side: one would wait for each of its additions."""
+    count = numbers.shape[0] - numbers.shape[0] % 4
+    a = b = c = d = 0.0
+    for n in range(0, count, 4):
+        a, b = a + np.float64(numbers[n]) ** 2, b + np.float64(numbers[n + 1]) ** 2
+        c, d = c + np.float64(numbers[n + 2]) ** 2, d + np.float64(numbers[n + 3]) ** 2
+    for n in range(count, numbers.shape[0]):
+        a += np.float64(numbers[n]) ** 2
+    return (a + b) + (c + d)

@@ -357,36 +357,51 @@ def pack_backward(weights, workspace, input_grad):
             pack(weights.w_ih[units], input_panels(workspace)[gate], 0)
 
 
-# Units whose gradients are taken apart together: few enough that what is read across the rows stays in cache.
-_UNPACKED_UNITS = 64
+# Rows of the gradients that are added up and taken apart together: few enough that they stay in cache in between.
+_UNPACKED_ROWS = 64
 
 
 @inner_kernel
 def gradient_parts(workspace):
     """Return into how many parts `unpack_gradients` cuts its work."""
-    return 4 * -(-workspace.hidden_size // _UNPACKED_UNITS)
+    return 4 * -(-(workspace.hidden_size + workspace.input_size + 1) // _UNPACKED_ROWS)
 
 
 @inner_kernel
 def unpack_gradients(workspace, gradients, d_lookup, part):
     """Add the shards' gradients of ``[W_hh | W_ih | b].T``, in the order of the shards, and take them apart.
 
-    `part` says for which units of which gate; parts touch different memory.
+    `part` says which rows of which gate; parts touch different memory.
     """
-    gate, block = part % 4, part // 4
-    hidden_size, depth = workspace.hidden_size, workspace.hidden_size + workspace.input_size
-    first = block * _UNPACKED_UNITS
-    last = min(first + _UNPACKED_UNITS, hidden_size)
-    units = slice(gate * hidden_size + first, gate * hidden_size + last)
-    total = shard_gradients(workspace, 0).d_weights[gate, :, first:last]
+    gate, first = part % 4, part // 4 * _UNPACKED_ROWS
+    hidden_size, inputs_end = workspace.hidden_size, workspace.hidden_size + workspace.input_size
+    last = min(first + _UNPACKED_ROWS, inputs_end + 1)
+    total = shard_gradients(workspace, 0).d_weights[gate, first:last]
     for shard in range(1, workspace.shards.shape[0]):
-        add(shard_gradients(workspace, shard).d_weights[gate, :, first:last], total)
-    copy(total[:hidden_size].T, borrowed(gradients.w_hh)[units])
-    if workspace.vocabulary_size == 0:
-        copy(total[hidden_size:depth].T, borrowed(gradients.w_ih)[units])
-        copy(total[depth:].T, borrowed(gradients.bias)[units].reshape(last - first, 1))
+        d_weights = shard_gradients(workspace, shard).d_weights[gate, first:last]
+        add(d_weights.reshape(1, -1), total.reshape(1, -1))
+    units, columns = slice(gate * hidden_size, (gate + 1) * hidden_size), total[:, :hidden_size].T
+    hidden_end = min(last, hidden_size)
+    if first < hidden_end:
+        copy(columns[:, : hidden_end - first], borrowed(gradients.w_hh)[units, first:hidden_end])
+    if last > hidden_size and workspace.vocabulary_size == 0:
+        start, end = max(first, hidden_size), min(last, inputs_end)
+        w_ih = borrowed(gradients.w_ih)[units, start - hidden_size : end - hidden_size]
+        copy(columns[:, start - first : end - first], w_ih)
+        if last > inputs_end:
+            copy(columns[:, inputs_end - first :], borrowed(gradients.bias)[units].reshape(hidden_size, 1))
     if d_lookup is not None:
-        d_table = borrowed(d_lookup.table)[:, units]
-        copy(shard_table_gradient(workspace, 0)[:, gate, first:last], d_table)
-        for shard in range(1, workspace.shards.shape[0]):
-            add(shard_table_gradient(workspace, shard)[:, gate, first:last], d_table)
+        _unpack_table(workspace, borrowed(d_lookup.table), part)
+
+
+@inner_kernel
+def _unpack_table(workspace, d_table, part):
+    """Do the same to a part of the entries of the table that inputs were looked up in."""
+    parts, hidden_size = gradient_parts(workspace), workspace.hidden_size
+    entries = slice(part * d_table.shape[0] // parts, (part + 1) * d_table.shape[0] // parts)
+    total = shard_table_gradient(workspace, 0)[entries]
+    for shard in range(1, workspace.shards.shape[0]):
+        add(shard_table_gradient(workspace, shard)[entries].reshape(1, -1), total.reshape(1, -1))
+    for gate in range(4):
+        units = slice(gate * hidden_size, (gate + 1) * hidden_size)
+        copy(total[:, gate, :hidden_size], d_table[entries, units])

@@ -65,7 +65,7 @@ class Case:
 def sizes_for(ops):
     if ops.name == "cuda" and SIMULATED:
         return [(1, 1, 1, 1), (3, 4, 2, 5)]
-    return [(1, 1, 1, 1), (3, 5, 2, 7), (8, 4, 1, 32), (17, 3, 33, 20), (70, 6, 5, 50)]
+    return [(1, 1, 1, 1), (3, 5, 2, 7), (8, 4, 1, 32), (17, 3, 33, 20), (70, 6, 5, 50), (2, 2, 1, 63), (9, 2, 70, 130)]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
