@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -11,8 +12,10 @@ from kernels import get_backend
 from kernels.lookup import Lookup
 from kernels.masks import Mask
 from lstm.biases import with_both_biases, with_one_bias
+from lstm.directions import Directions
 from lstm.dropout import NO_MASKS, DropoutKind, DropoutRates, LayerMasks
 from lstm.initialisation import Initialisation, init_parameters
+from lstm.kept_arrays import KeptArrays
 from lstm.layers import checked_indices
 from lstm.parameters import Parameters
 
@@ -119,7 +122,8 @@ class LSTM:
             for suffix in _SUFFIXES[: self._directions]
         ]
         self._workspaces: dict[tuple[int, int, bool, int], list[Any]] = {}
-        self._between: dict[tuple[Any, ...], Any] = {}  # arrays from layer to layer, which no caller sees
+        self._kept = KeptArrays(self._ops, dtype)  # from layer to layer, which no caller sees
+        self._ways = Directions(self._directions, hidden_size, self._ops, self._kept)
         self._versions: dict[tuple[int, int, bool, int], object] = {}  # of the parameters that each was last used with
         self._pass: _Pass | None = None
 
@@ -182,7 +186,7 @@ class LSTM:
         y = x
         for layer in range(self.num_layers):
             is_wanted, outputs = every_step or layer < self.num_layers - 1, []
-            for place, inputs in zip(self._places(layer), self._both_ways(y, lengths), strict=True):
+            for place, inputs in zip(self._places(layer), self._ways.read(y, lengths), strict=True):
                 output = self._output(place, batch_size, seq_len) if is_wanted else None
                 self._ops.lstm_forward(
                     self._weights(place, masks[place].weight), inputs, h_0[place], c_0[place], workspaces[place],
@@ -190,7 +194,7 @@ class LSTM:
                     masks[place].input, masks[place].recurrent,
                 )  # fmt: skip
                 outputs.append(output)
-            y = self._side_by_side(layer, outputs, lengths)
+            y = self._join(layer, outputs, lengths)
         return y, (h_n, c_n)
 
     def backward(self, dy: Any, dstate: State | None = None, input_grad: bool = True) -> tuple[Any, State]:
@@ -223,7 +227,7 @@ class LSTM:
         dh_0, dc_0 = self._empty_state(batch_size)
         for layer in reversed(range(self.num_layers)):
             input_gradients = []
-            for place, d_output in zip(self._places(layer), self._taken_apart(dy, lengths), strict=True):
+            for place, d_output in zip(self._places(layer), self._ways.split(dy, lengths), strict=True):
                 dx = self._input_gradient(place, batch_size, seq_len, lookup) if layer or input_grad else None
                 gradients = self._gradients(place)
                 self._ops.lstm_backward(
@@ -232,7 +236,7 @@ class LSTM:
                 )  # fmt: skip
                 self._drop_weights(gradients.w_hh, gradients.w_hh, masks[place].weight)
                 input_gradients.append(dx)
-            dy = self._added(input_gradients, lengths)
+            dy = self._ways.add(input_gradients, lengths)
         return dy, (dh_0, dc_0)
 
     def last_gates(self, layer: int = 0) -> dict[str, np.ndarray]:
@@ -290,7 +294,7 @@ class LSTM:
         weights = self._ops.LSTMWeights(*[self.parameters[name] for name in self._names[place]])
         if not mask.threshold:
             return weights
-        dropped = self._kept(f"recurrent weights {place}", *weights.w_hh.shape)
+        dropped = self._kept.get(f"recurrent weights {place}", *weights.w_hh.shape)
         self._drop_weights(weights.w_hh, dropped, mask)
         return weights._replace(w_hh=dropped)
 
@@ -302,63 +306,22 @@ class LSTM:
     def _gradients(self, place: int) -> Any:
         return self._ops.LSTMWeights(*[self.parameters.gradient(name) for name in self._names[place]])
 
-    def _both_ways(self, x: Any, lengths: Any | None) -> list[Any]:
-        """Return what each direction reads."""
-        if not self.bidirectional:
-            return [x]
-        turned = self._kept("turned", *x.shape)
-        self._ops.copy_steps(x, 0, turned, 0, x.shape[2], self._all_lengths(x, lengths), True, False)
-        return [x, turned]
-
     def _output(self, place: int, batch_size: int, seq_len: int) -> Any:
         shape = batch_size, seq_len, self.hidden_size
         is_returned = place == self.num_layers - 1 and not self.bidirectional
-        return self._empty(*shape) if is_returned else self._kept(f"output {place}", *shape)
+        return self._empty(*shape) if is_returned else self._kept.get(f"output {place}", *shape)
 
     def _input_gradient(self, place: int, batch_size: int, seq_len: int, lookup: Lookup | None) -> Any:
         if place == 0 and lookup is not None:
             return Lookup(self._empty(*lookup.table.shape), lookup.indices)
         shape = batch_size, seq_len, self._layer_input_size(place // self._directions)
-        return self._empty(*shape) if place == 0 else self._kept(f"input gradient {place}", *shape)
+        return self._empty(*shape) if place == 0 else self._kept.get(f"input gradient {place}", *shape)
 
-    def _side_by_side(self, layer: int, outputs: list[Any], lengths: Any | None) -> Any:
-        """Return the outputs of a layer's directions as one array, in the order of the steps."""
-        if not self.bidirectional or outputs[0] is None:
-            return outputs[0]
-        size, shape = self.hidden_size, (*outputs[0].shape[:2], 2 * self.hidden_size)
-        joined = self._empty(*shape) if layer == self.num_layers - 1 else self._kept(f"outputs {layer}", *shape)
-        lengths = self._all_lengths(joined, lengths)
-        for direction, output in enumerate(outputs):
-            self._ops.copy_steps(output, 0, joined, direction * size, size, lengths, direction == 1, False)
-        return joined
-
-    def _taken_apart(self, dy: Any | None, lengths: Any | None) -> list[Any]:
-        """Undo `_side_by_side` for gradients."""
-        if not self.bidirectional or dy is None:
-            return [dy] * self._directions
-        size = self.hidden_size
-        parts = [self._kept(f"output gradient {direction}", *dy.shape[:2], size) for direction in range(2)]
-        lengths = self._all_lengths(dy, lengths)
-        for direction, part in enumerate(parts):
-            self._ops.copy_steps(dy, direction * size, part, 0, size, lengths, direction == 1, False)
-        return parts
-
-    def _added(self, gradients: list[Any], lengths: Any | None) -> Any:
-        """Undo `_both_ways` for gradients: add them."""
-        total = gradients[0]
-        if self.bidirectional and total is not None:
-            lengths = self._all_lengths(total, lengths)
-            self._ops.copy_steps(gradients[1], 0, total, 0, total.shape[2], lengths, True, True)
-        return total
-
-    def _all_lengths(self, array: Any, lengths: Any | None) -> Any:
-        if lengths is not None:
-            return lengths
-        batch_size, seq_len = array.shape[:2]
-        key = ("lengths", batch_size, seq_len)
-        if key not in self._between:
-            self._between[key] = self._ops.as_array(np.full(batch_size, seq_len), "int64")
-        return self._between[key]
+    def _join(self, layer: int, outputs: list[Any], lengths: Any | None) -> Any:
+        is_returned = layer == self.num_layers - 1
+        return self._ways.join(
+            outputs, self._empty if is_returned else partial(self._kept.get, f"outputs {layer}"), lengths
+        )
 
     def _workspaces_for(
         self, batch_size: int, seq_len: int, training: bool, vocabulary_size: int
@@ -370,7 +333,7 @@ class LSTM:
             # are not worth their memory.
             if len(self._workspaces) == 4:
                 self._workspaces.clear()
-                self._between.clear()
+                self._kept.clear()
                 self._versions.clear()
             self._workspaces[sizes] = [
                 self._ops.lstm_workspace(
@@ -389,13 +352,6 @@ class LSTM:
         weights_changed = self._versions.get(sizes) is not version
         self._versions[sizes] = version
         return self._workspaces[sizes], weights_changed
-
-    def _kept(self, role: str, *shape: int) -> Any:
-        """Return an array that serves again in the next pass: new memory would cost as much as its contents."""
-        key = (role, *shape)
-        if key not in self._between:
-            self._between[key] = self._empty(*shape)
-        return self._between[key]
 
     def _empty(self, *shape: int) -> Any:
         return self._ops.empty(shape, self.dtype)
