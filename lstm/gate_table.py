@@ -24,7 +24,8 @@ class GateTable:
 
         table = embedding @ weight_ih.T + bias_ih
 
-    All entries take part in it, those that are not read with a gradient of zero.
+    All entries take part in it, those that are not read with a gradient of zero; so one that is NaN spoils the gradient
+    of ``weight_ih`` even where it is not read.
 
     Parameters
     ----------
