@@ -17,8 +17,9 @@ __all__ = ["GateTable"]
 class GateTable:
     """An embedding and the first layer's input product in one: ``weight_ih @ embedding + bias_ih`` of each entry.
 
-    An LSTM over a text spends up to a third of its arithmetic on products of the same few vectors with the same
-    weights. Here there is one product for each entry of the vocabulary, and its gradient is one product again:
+    An LSTM over a text spends E / (E + H) of its arithmetic, for embeddings of E numbers and H units, on products of
+    the same few vectors with the same weights. Here there is one product for each entry of the vocabulary, and its
+    gradient is one product again:
 
     ::
 

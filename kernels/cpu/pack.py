@@ -60,8 +60,7 @@ def copy(source, destination):
     """``destination = source`` for two-dimensional arrays of one shape.
 
     Slice assignment does the same, but each place where it stands costs most of a second of compilation. Indices are
-    the loops' own numbers: of a sum of them Numba asks each time whether it is negative, and the loop takes twice as
-    long.
+    the loops' own numbers: of a sum of them Numba asks each time whether it is negative.
     """
     for m in range(source.shape[0]):
         for n in range(source.shape[1]):
@@ -70,10 +69,9 @@ def copy(source, destination):
 
 @inner_kernel
 def add(source, destination):
-    """``destination += source`` for two-dimensional arrays of one shape."""
-    for m in range(source.shape[0]):
-        for n in range(source.shape[1]):
-            destination[m, n] += source[m, n]
+    """``destination += source`` for lines of one length."""
+    for n in range(source.shape[0]):
+        destination[n] += source[n]
 
 
 @kernel

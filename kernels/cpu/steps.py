@@ -7,6 +7,7 @@ import numpy as np
 
 from kernels.cpu.borrow import borrowed
 from kernels.cpu.compilation import kernel, parallel_kernel
+from kernels.cpu.pack import add
 
 __all__ = ["copy_columns", "copy_steps"]
 
@@ -88,7 +89,7 @@ def _copy_sequences(
             if t < length:
                 step = source[b, length - 1 - t if reverse else t, source_column : source_column + columns]
                 if accumulate:
-                    _add(step, target)
+                    add(step, target)
                 else:
                     _copy(step, target)
             elif not accumulate:
@@ -102,17 +103,11 @@ def _copy(source, destination):
 
 
 @kernel
-def _add(source, destination):
-    for j in range(source.shape[0]):
-        destination[j] += source[j]
-
-
-@kernel
 def _copy_columns(source, source_column, destination, destination_column, columns, accumulate):
     for row in range(source.shape[0]):
         given = source[row, source_column : source_column + columns]
         target = destination[row, destination_column : destination_column + columns]
         if accumulate:
-            _add(given, target)
+            add(given, target)
         else:
             _copy(given, target)

@@ -101,7 +101,7 @@ class _Tile:
         """Tell LLVM not to unroll the loop that ends with this block.
 
         A CPU reads ahead where one load instruction moves on by the same small step each time. In a loop unrolled by
-        four the steps are four times as long, and weights came from the second cache a third slower.
+        four the steps are four times as long, and weights come slower from the second cache.
         """
         module = self.builder.module
         loop = module.add_metadata([module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])] * 2)

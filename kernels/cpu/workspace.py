@@ -379,7 +379,7 @@ def unpack_gradients(workspace, gradients, d_lookup, part):
     total = shard_gradients(workspace, 0).d_weights[gate, first:last]
     for shard in range(1, workspace.shards.shape[0]):
         d_weights = shard_gradients(workspace, shard).d_weights[gate, first:last]
-        add(d_weights.reshape(1, -1), total.reshape(1, -1))
+        add(d_weights.reshape(-1), total.reshape(-1))
     units, columns = slice(gate * hidden_size, (gate + 1) * hidden_size), total[:, :hidden_size].T
     hidden_end = min(last, hidden_size)
     if first < hidden_end:
@@ -401,7 +401,7 @@ def _unpack_table(workspace, d_table, part):
     entries = slice(part * d_table.shape[0] // parts, (part + 1) * d_table.shape[0] // parts)
     total = shard_table_gradient(workspace, 0)[entries]
     for shard in range(1, workspace.shards.shape[0]):
-        add(shard_table_gradient(workspace, shard)[entries].reshape(1, -1), total.reshape(1, -1))
+        add(shard_table_gradient(workspace, shard)[entries].reshape(-1), total.reshape(-1))
     for gate in range(4):
         units = slice(gate * hidden_size, (gate + 1) * hidden_size)
         copy(total[:, gate, :hidden_size], d_table[entries, units])

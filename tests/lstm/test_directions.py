@@ -63,14 +63,3 @@ def test_what_is_not_wanted_stays_away(count):
     assert directions.join([None] * count, np.empty, None) is None
     assert directions.split(None, None) == [None] * count
     assert directions.add([None] * count, None) is None
-
-
-def test_a_kept_array_serves_again_until_all_are_let_go():
-    kept = KeptArrays(OPS, "float32")
-    array = kept.get("output", 2, 3)
-    assert (array.shape, array.dtype) == ((2, 3), "float32")
-    assert kept.get("output", 2, 3) is array
-    assert kept.get("output", 3, 2) is not array
-    assert kept.get("input", 2, 3) is not array
-    kept.clear()
-    assert kept.get("output", 2, 3) is not array
