@@ -123,12 +123,14 @@ class Attention:
         self._pass = _Pass(query, y, true_lengths, memory.workspace, weights, output)
         return output
 
-    def backward(self, d_output: Any) -> tuple[Any, Any]:
+    def backward(self, d_output: Any, *, in_place: bool = False) -> tuple[Any, Any]:
         """Back-propagate, once after each `forward`; the gradients of the parameters are written, ``=``.
 
         Parameters
         ----------
         d_output : (batch, size) array
+        in_place : bool
+            True writes `dy` over `y`, which is in cache then, where other memory would have to be fetched.
 
         Returns
         -------
@@ -144,9 +146,8 @@ class Attention:
         if d_output.shape != query.shape:
             raise ValueError(f"d_output has shape {d_output.shape}; it must be {query.shape}")
         d_tanh = ops.empty(query.shape, self.dtype)
-        copy_columns(ops, d_output, d_tanh)
-        ops.tanh_backward(output, d_tanh)
-        d_joined, dy = self._projection.backward(d_tanh), ops.empty(y.shape, self.dtype)
+        ops.tanh_backward(output, d_output, d_tanh)
+        d_joined, dy = self._projection.backward(d_tanh), y if in_place else ops.empty(y.shape, self.dtype)
         d_query = self._score.backward(query, y, lengths, weights, d_joined, workspace, dy)
         copy_columns(ops, d_joined, d_query, source_column=self.size, accumulate=True)
         return dy, d_query

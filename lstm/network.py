@@ -103,7 +103,7 @@ class Network:
             return
         dy, d_last = None, d_outputs.reshape(d_head.shape)
         if self.attention is not None:
-            dy, d_last = self.attention.backward(d_last)
+            dy, d_last = self.attention.backward(d_last, in_place=True)
         self.lstm.backward(dy, self._last_output_gradient(d_last), input_grad=False)
 
     def backpropagate(self, batch: Batch, state: State | None, step: int) -> tuple[float, State]:

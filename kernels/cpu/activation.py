@@ -1,4 +1,4 @@
-"""tanh of whole arrays, in place, with its gradient."""
+"""tanh of whole arrays, in place, and its gradient."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ def tanh_forward(x: np.ndarray) -> None:
     tanh_line(x.reshape(-1))
 
 
-def tanh_backward(y: np.ndarray, dy: np.ndarray) -> None:
-    """``dy = dy * (1 - y^2)``, from the values `y` of tanh; C-contiguous arrays of one shape."""
-    tanh_line_backward(y.reshape(-1), dy.reshape(-1))
+def tanh_backward(y: np.ndarray, dy: np.ndarray, dx: np.ndarray) -> None:
+    """``dx = dy * (1 - y^2)``, from the values `y` of tanh; C-contiguous arrays of one shape."""
+    tanh_line_backward(y.reshape(-1), dy.reshape(-1), dx.reshape(-1))
 
 
 @kernel
@@ -28,7 +28,7 @@ def tanh_line(x):
 
 
 @kernel
-def tanh_line_backward(y, dy):
+def tanh_line_backward(y, dy, dx):
     """`tanh_backward` over a line of memory."""
     for n in range(y.shape[0]):
-        dy[n] *= tanh_derivative(y[n])
+        dx[n] = dy[n] * tanh_derivative(y[n])

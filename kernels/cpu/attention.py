@@ -38,7 +38,7 @@ class _Workspace(NamedTuple):
     shard_rows: int
     steps: np.ndarray  # (shards, T, P): the values of a sequence, then their gradients
     coefficients: np.ndarray  # (shards, 2 * heads, T): weights, then gradients of the scores
-    rows: np.ndarray  # (shards, 2 * heads, P): d_context and query, each head's features in a row of its own
+    rows: np.ndarray  # (shards, heads, P): d_context, each head's features in a row of its own
     sums: np.ndarray  # (shards, heads, P)
     keys: np.ndarray  # (B, T, Q): tanh(query + key), then its gradient
     d_tanh: np.ndarray  # (shards, T, Q)
@@ -76,7 +76,7 @@ def attention_workspace(
         shard_rows=shard_rows,
         steps=zeros(shards, seq_len, width),
         coefficients=zeros(shards, 2 * heads, seq_len),
-        rows=zeros(shards, 2 * heads, width),
+        rows=zeros(shards, heads, width),
         sums=zeros(shards, heads, width),
         keys=zeros(batch_size, seq_len, key_width),
         d_tanh=zeros(shards, seq_len, key_width),
@@ -142,7 +142,7 @@ def dot_attention_backward(
     d_query : (B, D) array
         ``=``
     d_values : (B, T, D) array
-        ``=``, zero after the end of a sequence.
+        ``=``, zero after the end of a sequence; `values` itself, which is overwritten then, or other memory.
     """
     if workspace.steps.shape[0] > 1:
         _dot_backward(query, values, lengths, weights, d_context, workspace, d_query, d_values)
@@ -210,7 +210,7 @@ def additive_attention_backward(
     d_v : (A,) array
         ``=``
     d_values : (B, T, D) array
-        ``=``, zero after the end of a sequence.
+        ``=``, zero after the end of a sequence; `values` itself, which is overwritten then, or other memory.
     """
     _additive_backward(key_weight, v, values, lengths, weights, d_context, workspace, d_query, d_values)
     _sum_gradients(workspace, d_key_weight, d_v)
@@ -239,18 +239,14 @@ def _dot_backward(query, values, lengths, weights, d_context, workspace, d_query
 @kernel
 def _dot_backward_shard(query, values, lengths, weights, d_context, workspace, d_query, d_values, shard):
     size, heads = values.shape[2], weights.shape[1]
-    rows, sums = borrowed(workspace.rows)[shard], borrowed(workspace.sums)[shard]
+    sums = borrowed(workspace.sums)[shard]
     for b in range(*_sequences(workspace, shard, values)):
         length = lengths[b]
         steps, coefficients = borrowed(values)[b, :length], borrowed(workspace.coefficients)[shard, :, :length]
         _attend_backward(steps, borrowed(weights)[b], borrowed(d_context)[b, :size], coefficients)
         _multiply_steps(coefficients[heads:], steps, workspace, shard, sums, False)
         _gather_heads(sums, borrowed(d_query)[b])
-        _spread_heads(borrowed(d_context)[b, :size], rows[:heads])
-        _spread_heads(borrowed(query)[b], rows[heads:])
-        d_steps = borrowed(workspace.steps)[shard, :length]
-        product(coefficients.T, rows, d_steps, False)
-        _leave(d_steps, borrowed(d_values)[b])
+        _spread(coefficients, borrowed(d_context)[b, :size], borrowed(query)[b], borrowed(d_values)[b])
 
 
 @parallel_kernel
@@ -285,7 +281,7 @@ def _additive_backward(key_weight, v, values, lengths, weights, d_context, works
 @kernel
 def _additive_backward_shard(values, lengths, weights, d_context, workspace, d_query, d_values, shard):
     size, heads, attention_size = values.shape[2], weights.shape[1], d_query.shape[1]
-    rows, row = borrowed(workspace.rows)[shard, :heads], borrowed(workspace.key_rows)[shard]
+    rows, row = borrowed(workspace.rows)[shard], borrowed(workspace.key_rows)[shard]
     sums, d_v = borrowed(workspace.key_sums)[shard], borrowed(workspace.d_v)[shard, 0]
     d_v[:] = 0
     first, last = _sequences(workspace, shard, values)
@@ -399,9 +395,23 @@ def _leave(d_steps, d_values):
     A product writes its rows in pieces. Memory that is not in cache wants to be written from end to end, so a product
     writes to memory that is, and this is a copy.
     """
-    for t in range(d_steps.shape[0]):
-        _copy_line(d_steps[t], d_values[t])
+    copy(d_steps[:, : d_values.shape[1]], d_values[: d_steps.shape[0]])
     d_values[d_steps.shape[0] :] = 0
+
+
+@kernel
+def _spread(coefficients, d_context, query, d_values):
+    """Write the gradient of one sequence's values (T, D) where scores are dot products, zero after its end."""
+    heads, length = coefficients.shape[0] // 2, coefficients.shape[1]
+    size = query.shape[0] // heads
+    for head in range(heads):
+        features = slice(head * size, (head + 1) * size)
+        d_mean, asked = d_context[features], query[features]
+        for t in range(length):
+            weight, d_score, line = coefficients[head, t], coefficients[heads + head, t], d_values[t][features]
+            for j in range(size):
+                line[j] = multiply_add(d_score, asked[j], weight * d_mean[j])
+    d_values[length:] = 0
 
 
 @kernel

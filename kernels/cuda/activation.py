@@ -1,4 +1,4 @@
-"""tanh of whole arrays, in place, with its gradient."""
+"""tanh of whole arrays, in place, and its gradient."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def tanh_forward(x: Any) -> None:
     launch(_tanh_forward, x.size, x.reshape(-1))
 
 
-def tanh_backward(y: Any, dy: Any) -> None:
-    """``dy = dy * (1 - y^2)``, from the values `y` of tanh; C-contiguous arrays of one shape."""
-    launch(_tanh_backward, y.size, y.reshape(-1), dy.reshape(-1))
+def tanh_backward(y: Any, dy: Any, dx: Any) -> None:
+    """``dx = dy * (1 - y^2)``, from the values `y` of tanh; C-contiguous arrays of one shape."""
+    launch(_tanh_backward, y.size, y.reshape(-1), dy.reshape(-1), dx.reshape(-1))
 
 
 @kernel
@@ -31,7 +31,7 @@ def _tanh_forward(x):
 
 
 @kernel
-def _tanh_backward(y, dy):
+def _tanh_backward(y, dy, dx):
     n = cuda.grid(1)
     if n < y.shape[0]:
-        dy[n] *= tanh_derivative(y[n])
+        dx[n] = dy[n] * tanh_derivative(y[n])

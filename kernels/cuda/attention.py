@@ -59,8 +59,10 @@ def dot_attention_backward(
     d_values: Any,
 ) -> None:
     """Back-propagate; arguments as `kernels.cpu.attention.dot_attention_backward`."""
-    d_scores = _attend_backward(values, lengths, weights, d_context, d_values)
-    launch(_query_scores_backward, query.shape, query, values, lengths, d_scores, d_query, d_values)
+    d_scores = _attend_backward(values, lengths, weights, d_context)
+    launch(_query_scores_backward, query.shape, values, lengths, d_scores, d_query)
+    launch(_weighted_sum_backward, query.shape, weights, d_context, d_values)
+    launch(_add_query_gradient, query.shape, query, lengths, d_scores, d_values)
 
 
 def additive_attention_forward(
@@ -96,11 +98,12 @@ def additive_attention_backward(
 ) -> None:
     """Back-propagate; arguments as `kernels.cpu.attention.additive_attention_backward`."""
     keys = workspace.keys
-    d_scores = _attend_backward(values, lengths, weights, d_context, d_values)
+    d_scores = _attend_backward(values, lengths, weights, d_context)
     d_v_rows = new_array(d_query.shape, d_query.dtype)
     launch(_additive_scores_backward, d_query.shape, v, keys, lengths, d_scores, d_query, d_v_rows)
     launch(_sum_rows, d_v.shape[0], d_v_rows, d_v)
     launch(_key_weight_gradient, d_key_weight.shape, values, keys, lengths, d_key_weight)
+    launch(_weighted_sum_backward, (values.shape[0], values.shape[2]), weights, d_context, d_values)
     launch(_add_key_gradient, (values.shape[0] * values.shape[1], values.shape[2]), key_weight, keys, lengths, d_values)
 
 
@@ -117,11 +120,10 @@ def _attend(values: Any, lengths: Any, weights: Any, context: Any) -> None:
     launch(_weighted_sum, (values.shape[0], values.shape[2]), values, lengths, weights, context)
 
 
-def _attend_backward(values: Any, lengths: Any, weights: Any, d_context: Any, d_values: Any) -> Any:
+def _attend_backward(values: Any, lengths: Any, weights: Any, d_context: Any) -> Any:
     d_scores = new_array(weights.shape, weights.dtype)
     launch(_query_scores, _scores_shape(weights), d_context, values, lengths, d_scores)
     launch(_softmax_backward, weights.shape[0] * weights.shape[1], lengths, weights, d_scores)
-    launch(_weighted_sum_backward, (values.shape[0], values.shape[2]), weights, d_context, d_values)
     return d_scores
 
 
@@ -140,15 +142,23 @@ def _query_scores(query, values, lengths, scores):
 
 
 @kernel
-def _query_scores_backward(query, values, lengths, d_scores, d_query, d_values):
+def _query_scores_backward(values, lengths, d_scores, d_query):
     j, b = cuda.grid(2)
-    if b < query.shape[0] and j < query.shape[1]:
-        head = j // (query.shape[1] // d_scores.shape[1])
+    if b < d_query.shape[0] and j < d_query.shape[1]:
+        head = j // (d_query.shape[1] // d_scores.shape[1])
         total = d_query.dtype.type(0)
         for t in range(lengths[b]):
             total += d_scores[b, head, t] * values[b, t, j]
-            d_values[b, t, j] += d_scores[b, head, t] * query[b, j]
         d_query[b, j] = total
+
+
+@kernel
+def _add_query_gradient(query, lengths, d_scores, d_values):
+    j, b = cuda.grid(2)
+    if b < query.shape[0] and j < query.shape[1]:
+        head = j // (query.shape[1] // d_scores.shape[1])
+        for t in range(lengths[b]):
+            d_values[b, t, j] += d_scores[b, head, t] * query[b, j]
 
 
 @kernel

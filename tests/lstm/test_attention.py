@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from lstm.attention import Attention
+from tests.conftest import on_device
 from tests.gradcheck import central_difference
 from tests.reference import relative_error, softmax
 
@@ -78,6 +79,21 @@ def test_both_backends_agree(rng, score):
         results.append([*layer.backward(d_output), layer.parameters.gradients, layer.weights])
     for ours, theirs in zip(*results, strict=True):
         assert relative_error(np.asarray(ours), np.asarray(theirs)) <= 1e-12
+
+
+@pytest.mark.parametrize("backend", ["cpu", "cuda"])
+@pytest.mark.parametrize("score", SCORES)
+def test_a_gradient_in_place_is_the_same_to_the_bit(rng, score, backend):
+    layer = Attention(6, score, 2, backend=backend, seed=1)
+    y, query, d_output = (rng.normal(size=shape).astype("float32") for shape in ((3, 5, 6), (3, 6), (3, 6)))
+    lengths, results = np.array([5, 1, 3]), []
+    for in_place in (False, True):
+        steps = on_device(layer._ops, y.copy())
+        layer.forward(steps, query, lengths)
+        dy, d_query = layer.backward(d_output, in_place=in_place)
+        assert (dy is steps) is in_place
+        results.append([layer._ops.to_host(array) for array in (dy, d_query, layer.parameters.gradients)])
+    assert all(np.array_equal(apart, in_place) for apart, in_place in zip(*results, strict=True))
 
 
 def test_what_stands_beyond_a_length_changes_no_bit(rng):
