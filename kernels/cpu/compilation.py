@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import Any
 
 import numba
@@ -46,9 +48,27 @@ def _load_thread_pool() -> None:
     del os.environ["GOMP_SPINCOUNT"]
 
 
+@contextlib.contextmanager
+def _scipy_unloaded() -> Iterator[None]:
+    """Spare Numba a tenth of a second for finding out that SciPy has a BLAS, by loading scipy.linalg.
+
+    No kernel calls it, and wherever Numba compiles something that does, it asks again. That SciPy is there at all is
+    still seen here.
+    """
+    asked = "scipy.linalg.cython_blas"
+    if asked in sys.modules:
+        yield
+        return
+    sys.modules[asked] = ModuleType(asked)
+    try:
+        yield
+    finally:
+        del sys.modules[asked]
+
+
 def _load_tables() -> None:
     """Load the tables of what Numba can compile now, with the other imports, rather than at the first call."""
-    with collector_paused():
+    with collector_paused(), _scipy_unloaded():
         cpu_target.typing_context.refresh()
         cpu_target.target_context.refresh()
 

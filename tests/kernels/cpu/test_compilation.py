@@ -31,3 +31,21 @@ def test_the_process_that_compiles_and_those_that_load_the_cache_compute_the_sam
     ]
     assert list(tmp_path.rglob("*.nbc"))
     assert runs[0].stdout == runs[1].stdout != ""
+
+
+def test_scipy_is_loaded_where_a_users_own_function_multiplies_matrices():
+    program = """
+import sys
+import numpy as np
+import kernels.cpu
+assert "scipy" in sys.modules
+assert not [name for name in sys.modules if name.startswith("scipy.linalg")]
+import numba
+a, line = np.arange(6.0).reshape(2, 3), np.arange(5.0)
+np.testing.assert_array_equal(numba.njit(lambda a, b: np.dot(a, b))(a, a.T.copy()), a @ a.T)
+np.testing.assert_array_equal(numba.njit(lambda x: np.convolve(x, x))(line), np.convolve(line, line))
+import scipy.linalg
+assert scipy.linalg.cython_blas is sys.modules["scipy.linalg.cython_blas"]
+scipy.linalg.cython_blas.__pyx_capi__["dgemm"]
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
