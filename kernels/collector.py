@@ -1,8 +1,9 @@
 """Python's garbage collector while modules are imported.
 
 Most objects that Numba, pandas and what they bring make live as long as the process, and the collector would go through
-them again and again while they are made. They are not frozen (``gc.freeze``), which would save time at exit too: frozen
-objects are hidden from ``gc.get_referrers``, and that is for whoever owns the process to decide.
+them again and again while they are made, and once more as soon as it runs again: so they are handed to its oldest
+generation. They do not stay frozen (``gc.freeze``), which would save time at exit too: frozen objects are hidden from
+``gc.get_referrers``, and that is for whoever owns the process to decide.
 """
 
 from __future__ import annotations
@@ -16,11 +17,17 @@ __all__ = ["collector_paused"]
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """Let the collector rest for the length of a ``with`` block, if it was running."""
+    """Let the collector rest for the length of a ``with`` block, if it was running.
+
+    All objects there are after it belong to the oldest generation, unless the process has frozen some: those stay so.
+    """
     was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
+        if gc.get_freeze_count() == 0:
+            gc.freeze()  # the one way to move objects between generations without going through them
+            gc.unfreeze()
         if was_enabled:
             gc.enable()

@@ -35,6 +35,25 @@ def test_who_turned_the_collector_off_finds_it_off():
     assert not gc.isenabled()
 
 
+def test_what_is_made_inside_the_block_is_old_after_it_and_not_frozen():
+    with collector_paused():
+        made = [object()]
+    assert any(made is old for old in gc.get_objects(generation=2))
+    assert gc.get_freeze_count() == 0
+
+
+def test_what_the_process_froze_stays_frozen():
+    gc.freeze()
+    try:
+        frozen = gc.get_freeze_count()
+        with collector_paused():
+            made = [object()]
+        assert gc.get_freeze_count() > frozen / 2  # some die meanwhile
+        assert not any(made is old for old in gc.get_objects(generation=2))
+    finally:
+        gc.unfreeze()
+
+
 def test_importing_a_model_leaves_the_collector_running_and_freezes_nothing():
     program = "import gc; from lstm import LSTM; LSTM(1, 1); print(gc.isenabled(), gc.get_freeze_count())"
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
