@@ -1,21 +1,19 @@
-"""What has to hold of every row, as a schema, and what was found wrong with the rows that break it."""
+"""What has to hold of every row, and what was found wrong with the rows that break it."""
 
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from data.dates import format_date, parse_dates
 from data.errors import InputError
-
-if TYPE_CHECKING:
-    import pandera.pandas as pa
 
 KEYS = ("unique_id", "ds")
 PRICE_COLUMNS = ("open", "high", "low", "close")
@@ -27,26 +25,18 @@ ERROR, WARNING = "error", "warning"
 PROBLEM_COLUMNS = ("severity", "rule", "unique_id", "ds", "row", "column", "value", "problem")
 
 
-class Rule(NamedTuple):
-    """What is said of a row that breaks a rule; where the rule compares columns, one of them is named."""
-
-    problem: str
-    column: str | None = None
-
-
-RULES: Mapping[str, Rule] = MappingProxyType(
+# What is said of a row that breaks a rule, after its column and its value; the order is that of a row's problems.
+RULES: Mapping[str, str] = MappingProxyType(
     {
-        "name": Rule("but every row needs the name of its series; add it"),
-        "date": Rule(
-            "which is not a date; write dates as 2020-01-31 or 2020-01-31 15:30, all with a UTC offset or none"
-        ),
-        "number": Rule("which is not a finite number; correct or remove the row"),
-        "price": Rule("but a price is above 0; correct or remove the row"),
-        "volume": Rule("but a volume is 0 or more; correct or remove the row"),
-        "high": Rule("below another price of its bar; correct or remove the row", "high"),
-        "low": Rule("above another price of its bar; correct or remove the row", "low"),
-        "twice": Rule("the date of an earlier row as well; keep one row for each date", "ds"),
-        "order": Rule("earlier than the row before it in its series; sort the rows by date", "ds"),
+        "name": "but every row needs the name of its series; add it",
+        "date": "which is not a date; write dates as 2020-01-31 or 2020-01-31 15:30, all with a UTC offset or none",
+        "number": "which is not a finite number; correct or remove the row",
+        "price": "but a price is above 0; correct or remove the row",
+        "volume": "but a volume is 0 or more; correct or remove the row",
+        "high": "below another price of its bar; correct or remove the row",
+        "low": "above another price of its bar; correct or remove the row",
+        "twice": "the date of an earlier row as well; keep one row for each date",
+        "order": "earlier than the row before it in its series; sort the rows by date",
     }
 )
 
@@ -91,7 +81,7 @@ def check_rows(
     kind: Literal["bars", "series"],
     in_order: bool = True,
 ) -> Checked:
-    """Check every row of a frame against the schema of its kind.
+    """Check every row of a frame against the rules of its kind.
 
     Parameters
     ----------
@@ -111,8 +101,6 @@ def check_rows(
     InputError
         A column is missing or occurs twice, or there is no row: nothing can be checked then.
     """
-    import pandera.pandas as pa
-
     _require_columns(frame, columns, origin)
     original = frame[[*KEYS, *columns]].reset_index(drop=True)
     order = np.arange(len(original))
@@ -120,13 +108,7 @@ def check_rows(
         order = parse_dates(original["ds"]).sort_values(kind="stable").index.to_numpy()
         original = original.take(order).reset_index(drop=True)
     typed = _typed(original, columns)
-    schema = _schema(columns, kind)
-    try:
-        schema.validate(typed, lazy=True)
-        failures = pd.DataFrame({"rule": [], "column": [], "index": []})
-    except pa.errors.SchemaErrors as error:
-        failures = error.failure_cases.rename(columns={"check": "rule"})
-    problems = _problems(failures, original, typed, order + 1)
+    problems = _problems(_broken(typed, columns, kind), original, typed, order + 1)
     wrong = np.zeros(len(typed), dtype=bool)
     wrong[problems["position"].to_numpy(np.int64)] = True
     refused = original[wrong].assign(problem=problems.groupby("position")["text"].agg("; ".join).to_numpy())
@@ -177,67 +159,34 @@ def _numbers(column: pd.Series) -> np.ndarray:
     return numeric.to_numpy(np.float64, na_value=np.nan)
 
 
-def _schema(columns: Sequence[str], kind: str) -> pa.DataFrameSchema:
-    """Return the schema of a typed frame; each check is named after its rule in `RULES`."""
-    import pandera.pandas as pa
-
-    def number(*checks: pa.Check) -> pa.Column:
-        finite = pa.Check(np.isfinite, error="number", ignore_na=False)
-        return pa.Column(float, [finite, *checks], nullable=True)
-
-    keys = {
-        "unique_id": pa.Column(str, pa.Check(lambda names: names.str.strip() != "", error="name")),
-        "ds": pa.Column(None, pa.Check(lambda dates: dates.notna(), error="date", ignore_na=False), nullable=True),
-    }
-    of_frame = [
-        pa.Check(_is_first_of_its_date, error="twice", ignore_na=False),
-        pa.Check(_is_in_order, error="order", ignore_na=False),
-    ]
-    if kind == "series":
-        return pa.DataFrameSchema({**keys, **{column: number() for column in columns}}, checks=of_frame)
-    further = {column: [pa.Check.gt(0, error="price")] for column in PRICE_COLUMNS}
-    further["volume"] = [pa.Check.ge(0, error="volume")]
-    bars = {column: number(*further.get(column, [])) for column in columns}
-    of_bars = [
-        pa.Check(_holds_from_above, error="high", ignore_na=False),
-        pa.Check(_holds_from_below, error="low", ignore_na=False),
-    ]
-    return pa.DataFrameSchema({**keys, **bars}, checks=[*of_bars, *of_frame])
+def _broken(typed: pd.DataFrame, columns: Sequence[str], kind: str) -> Iterator[tuple[str, str, pd.Series]]:
+    """Give the rules of `RULES`, in their order, each with the column that it is about and whether a row breaks it."""
+    yield "name", "unique_id", typed["unique_id"].str.strip() == ""
+    yield "date", "ds", typed["ds"].isna()
+    for column in columns:
+        yield "number", column, ~np.isfinite(typed[column])
+    if kind == "bars":
+        for column in PRICE_COLUMNS:
+            yield "price", column, typed[column] <= 0
+        yield "volume", "volume", typed["volume"] < 0
+        # What is infinite breaks another rule already, and counts as missing here.
+        prices = typed[list(PRICE_COLUMNS)].replace([np.inf, -np.inf], np.nan)
+        yield "high", "high", prices["high"] < prices.max(axis=1, skipna=False) * (1 - ROUNDING)
+        yield "low", "low", prices["low"] > prices.min(axis=1, skipna=False) * (1 + ROUNDING)
+    yield "twice", "ds", typed[list(KEYS)].duplicated() & typed["ds"].notna()
+    yield "order", "ds", typed["ds"] < typed.groupby("unique_id", sort=False)["ds"].shift()
 
 
-def _is_first_of_its_date(frame: pd.DataFrame) -> pd.Series:
-    return ~frame[list(KEYS)].duplicated() | frame["ds"].isna()
-
-
-def _is_in_order(frame: pd.DataFrame) -> pd.Series:
-    former = frame.groupby("unique_id", sort=False)["ds"].shift()
-    return ~(frame["ds"] < former)
-
-
-def _holds_from_above(bars: pd.DataFrame) -> pd.Series:
-    return ~((bars["high"] < _prices(bars).max(axis=1) * (1 - ROUNDING)) & _prices(bars).notna().all(axis=1))
-
-
-def _holds_from_below(bars: pd.DataFrame) -> pd.Series:
-    return ~((bars["low"] > _prices(bars).min(axis=1) * (1 + ROUNDING)) & _prices(bars).notna().all(axis=1))
-
-
-def _prices(bars: pd.DataFrame) -> pd.DataFrame:
-    """Return the prices; what is infinite breaks another rule already, and counts as missing here."""
-    return bars[list(PRICE_COLUMNS)].replace([np.inf, -np.inf], np.nan)
-
-
-def _problems(failures: pd.DataFrame, original: pd.DataFrame, typed: pd.DataFrame, numbers: np.ndarray) -> pd.DataFrame:
-    """Turn pandera's failure cases, of which a frame's check gives one for each column, into problems by row.
+def _problems(
+    broken: Iterable[tuple[str, str, pd.Series]], original: pd.DataFrame, typed: pd.DataFrame, numbers: np.ndarray
+) -> pd.DataFrame:
+    """Return a line for each rule that a row breaks, row by row.
 
     `numbers` are those that the rows had where they came from.
     """
-    ranks = {rule: rank for rank, rule in enumerate(RULES)}
-    columns = [RULES[rule].column or column for rule, column in failures[["rule", "column"]].to_numpy()]
-    failures = failures.assign(column=columns, rank=failures["rule"].map(ranks), position=failures["index"].astype(int))
-    failures = failures.drop_duplicates(["position", "rule", "column"]).sort_values(["position", "rank"])
+    found = [(position, rule, column) for rule, column, rows in broken for position in np.flatnonzero(rows)]
     records = []
-    for position, rule, column in failures[["position", "rule", "column"]].itertuples(index=False):
+    for position, rule, column in sorted(found, key=itemgetter(0)):
         # Text that is no number is shown as it was written.
         shown = typed if rule in ("price", "volume", "high", "low", "twice", "order") else original
         value = _shown(shown[column].iloc[position])
@@ -251,8 +200,8 @@ def _problems(failures: pd.DataFrame, original: pd.DataFrame, typed: pd.DataFram
                 "position": position,
                 "column": column,
                 "value": value,
-                "problem": RULES[rule].problem,
-                "text": f"{column} is {value}, {RULES[rule].problem.split(';')[0]}",
+                "problem": RULES[rule],
+                "text": f"{column} is {value}, {RULES[rule].split(';')[0]}",
             }
         )
     return pd.DataFrame(records, columns=[*PROBLEM_COLUMNS, "position", "text"])

@@ -187,7 +187,7 @@ def test_a_missing_package_is_named_with_its_extra(url, extra):
 
 
 def test_reading_files_does_not_import_what_it_does_not_need():
-    heavy = ("pandera", "yfinance", "sqlalchemy", "curl_cffi", "exchange_calendars", "fsspec")
+    heavy = ("yfinance", "sqlalchemy", "curl_cffi", "exchange_calendars", "fsspec")
     code = f"import sys, data.sources; print([name for name in {heavy} if name in sys.modules])"
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
