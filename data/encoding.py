@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,10 +18,12 @@ from data.words import CASINGS, Lexicon, casing
 
 __all__ = ["EncodedText", "WordEncoder"]
 
-# Numbers of the words' features, in this order, in `EncodedText.features`.
-FEATURES = ("word", "casing", "prefix", "suffix")
-_AFFIX = 3
+# Letters at either end of a word, by how the features' names end: three were alone once, and their name is kept.
+_AFFIXES = {"1": 1, "2": 2, "": 3, "4": 4}
+_SHAPE = 8
 _DIGIT = re.compile(r"\d")
+_MERGED = {"link": "http:", "user": "@"}
+_RUN = re.compile(r"(.)\1+", re.DOTALL)
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +36,8 @@ class EncodedText:
         Tokens of sentence k are ``offsets[k]:offsets[k + 1]``.
     forms : int64, (n_tokens,)
         Row of each token in the arrays below.
-    features : int64, (n_forms, 4)
-        Numbers of word, casing, prefix and suffix.
+    features : int64, (n_forms, n_features)
+        Numbers of the features, in the encoder's order; the first is the word.
     characters : int64, (n_forms, longest)
         Numbers of the characters, padded with 0 on the right.
     character_lengths : int64, (n_forms,)
@@ -72,16 +74,19 @@ class WordEncoder:
 
     Attributes
     ----------
-    words, prefixes, suffixes, characters : Lexicon
+    features : tuple of (str, Lexicon)
+        Names of the features that a word has, from those in `FEATURES`, with the values that are known of each.
+    characters : Lexicon
     longest : int
         Of a longer word, its beginning and its end are spelt out.
+    merges : bool
+        Whether all links are one word, and all users; the first models that were saved took each for another.
     """
 
-    words: Lexicon
-    prefixes: Lexicon
-    suffixes: Lexicon
+    features: tuple[tuple[str, Lexicon], ...]
     characters: Lexicon
     longest: int
+    merges: bool = True
 
     @classmethod
     def of_sentences(
@@ -93,32 +98,49 @@ class WordEncoder:
         ----------
         sentences : iterable of sequence of str
         min_count : int
-            Rarer words, affixes and characters are left out.
+            Rarer words are left out; so are affixes, shapes and characters that are rarer, or occur once.
         longest : int
         more_words : iterable of str
             Words to know beside those of the text.
         """
         words = [word for sentence in sentences for word in sentence]
-        known = Lexicon.of(map(normal_form, words), min_count).entries
+        normal = list(map(normal_form, words))
+        known = Lexicon.of(normal, min_count).entries
         more = dict.fromkeys(map(normal_form, more_words))
+        lexicons = {
+            "word": Lexicon((*known, *(word for word in more if word not in set(known)))),
+            "casing": Lexicon(CASINGS[1:]),
+        }
+        often = max(2, min_count)
         return cls(
-            words=Lexicon((*known, *(word for word in more if word not in set(known)))),
-            prefixes=Lexicon.of((word[:_AFFIX] for word in map(normal_form, words)), max(2, min_count)),
-            suffixes=Lexicon.of((word[-_AFFIX:] for word in map(normal_form, words)), max(2, min_count)),
-            characters=Lexicon.of((letter for word in words for letter in word), max(2, min_count)),
+            features=tuple(
+                (name, lexicons.get(name) or Lexicon.of(map(value, words, normal), often))
+                for name, value in FEATURES.items()
+            ),
+            characters=Lexicon.of((letter for word in words for letter in word), often),
             longest=longest,
         )
 
     @property
-    def sizes(self) -> tuple[int, int, int, int]:
-        """Vectors that each feature's embedding needs, in the order of `EncodedText.features`."""
-        return len(self.words), len(CASINGS), len(self.prefixes), len(self.suffixes)
+    def words(self) -> Lexicon:
+        """The words in their normal form."""
+        return dict(self.features)["word"]
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Vectors that each feature's embedding needs."""
+        return {name: len(lexicon) for name, lexicon in self.features}
+
+    def normal_form(self, word: str) -> str:
+        """Return a word as it stands in the vocabulary."""
+        return normal_form(word, self.merges)
 
     def encode(self, sentences: Sequence[Sequence[str]]) -> EncodedText:
         """Look sentences up."""
         tokens = [word for sentence in sentences for word in sentence]
         forms = {word: number for number, word in enumerate(dict.fromkeys(tokens))}
-        counts = Counter(map(normal_form, tokens))
+        normal = [self.normal_form(word) for word in forms]
+        counts = Counter(map(self.normal_form, tokens))
         spelt = [self._spelling(word) or " " for word in forms]  # nothing at all cannot be read
         width = max((len(letters) for letters in spelt), default=1)
         characters = np.zeros((len(spelt), width), np.int64)
@@ -127,17 +149,13 @@ class WordEncoder:
         return EncodedText(
             offsets=np.cumsum([0, *map(len, sentences)]).astype(np.int64),
             forms=np.fromiter((forms[word] for word in tokens), np.int64, len(tokens)),
-            features=np.array(list(self._features(forms)), np.int64).reshape(-1, len(FEATURES)),
+            features=np.stack(
+                [lexicon.numbers(map(FEATURES[name], forms, normal)) for name, lexicon in self.features], axis=1
+            ),
             characters=characters,
             character_lengths=np.fromiter(map(len, spelt), np.int64, len(spelt)),
-            counts=np.fromiter((counts[normal_form(word)] for word in forms), np.int64, len(forms)),
+            counts=np.fromiter((counts[word] for word in normal), np.int64, len(forms)),
         )
-
-    def _features(self, forms: Iterable[str]) -> Iterator[tuple[int, int, int, int]]:
-        for word in forms:
-            known = normal_form(word)
-            prefix, suffix = self.prefixes.number(known[:_AFFIX]), self.suffixes.number(known[-_AFFIX:])
-            yield self.words.number(known), casing(word), prefix, suffix
 
     def _spelling(self, word: str) -> str:
         if len(word) <= self.longest:
@@ -147,16 +165,59 @@ class WordEncoder:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the vocabularies as JSON values."""
-        names = ("words", "prefixes", "suffixes", "characters")
-        return {**{name: list(getattr(self, name).entries) for name in names}, "longest": self.longest}
+        return {
+            "features": [[name, list(lexicon.entries)] for name, lexicon in self.features],
+            "characters": list(self.characters.entries),
+            "longest": self.longest,
+            "merges": self.merges,
+        }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> WordEncoder:
-        """Undo `to_dict`."""
-        names = ("words", "prefixes", "suffixes", "characters")
-        return cls(**{name: Lexicon(tuple(values[name])) for name in names}, longest=int(values["longest"]))
+        """Undo `to_dict`, and what it gave when words had four features."""
+        features = values.get("features") or [
+            ("word", values["words"]), ("casing", CASINGS[1:]),
+            ("prefix", values["prefixes"]), ("suffix", values["suffixes"]),
+        ]  # fmt: skip
+        return cls(
+            features=tuple((name, Lexicon(tuple(entries))) for name, entries in features),
+            characters=Lexicon(tuple(values["characters"])),
+            longest=int(values["longest"]),
+            merges=bool(values.get("merges", False)),
+        )
 
 
-def normal_form(word: str) -> str:
-    """Return a word as it stands in the vocabulary: in small letters, every digit a 0."""
-    return _DIGIT.sub("0", word.lower())
+def normal_form(word: str, merges: bool = True) -> str:
+    """Return a word in small letters, every digit a 0; where it `merges`, any link as ``http:``, any user as ``@``."""
+    merged = _MERGED.get(CASINGS[casing(word)]) if merges else None
+    return merged or _DIGIT.sub("0", word.lower())
+
+
+def shape(word: str) -> str:
+    """Return how a word looks: X for capitals, x for other letters, 0 for digits, no more than two of a kind in a row.
+
+    Of the whole, it is the first eight characters: ``McDonald`` is ``XxXxx``, and ``@anna_95`` is ``@xx_00``.
+    """
+    kinds = ("X" if sign.isupper() else "x" if sign.isalpha() else "0" if sign.isdigit() else sign for sign in word)
+    return _RUN.sub(r"\1\1", "".join(kinds))[:_SHAPE]
+
+
+def _prefix(length: int) -> Callable[[str, str], str]:
+    return lambda word, normal: normal[:length]
+
+
+def _suffix(length: int) -> Callable[[str, str], str]:
+    return lambda word, normal: normal[-length:]
+
+
+FEATURES: Mapping[str, Callable[[str, str], str]] = {
+    "word": lambda word, normal: normal,
+    "casing": lambda word, normal: CASINGS[casing(word)],
+    "shape": lambda word, normal: shape(word),
+    **{f"prefix{name}": _prefix(length) for name, length in _AFFIXES.items()},
+    **{f"suffix{name}": _suffix(length) for name, length in _AFFIXES.items()},
+}
+"""What a tagger sees of a word beside its letters, in this order, each a function of the word and its normal form.
+
+Affixes and shapes are among the features of Huang, Xu & Yu (2015, arXiv 1508.01991, §4.2.1).
+"""

@@ -162,7 +162,9 @@ class TaggerSettings(BaseModel):
     character_size: int = Field(25, gt=0, description="Numbers that stand for a character")
     character_hidden_size: int = Field(25, gt=0, description="Units of the LSTM that spells words, in each direction")
     casing_size: int = Field(8, gt=0, description="Numbers that stand for how a word is written: title, upper, ...")
-    affix_size: int = Field(16, gt=0, description="Numbers that stand for the first, or last, three letters of a word")
+    affix_size: int = Field(
+        16, gt=0, description="Numbers that stand for a word's shape, and for each of its beginnings and ends"
+    )
     hidden_size: int = Field(100, gt=0, description="Units of each LSTM layer, in each direction")
     num_layers: int = Field(1, gt=0, description="LSTM layers, one on top of the other")
     dropout: float = Field(0.5, ge=0, lt=1, description="Share of the LSTM's inputs and outputs dropped in training")

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from data.encoding import EncodedText, WordEncoder, normal_form
+from data.encoding import EncodedText, WordEncoder
 from data.errors import InputError
 from data.tagging import chunks, convert, has_chunks
 from data.words import WordVectors
+from lstm.checkpoint import CheckpointError
 from lstm.config import TaggerSettings
 from lstm.crf import Constraints
 from lstm.entities import score_chunks, token_accuracy
@@ -111,6 +112,10 @@ class Tagger(TrainedModel[TaggerNetwork]):
         network = self._adopt(sentences, tags, dev, vectors)
         stopped = self._stopped(checkpoints, resume, self.data_hash)
         encoder = self._require_encoder()
+        if stopped is not None and stopped._encoder != encoder:
+            raise CheckpointError(
+                f"What {checkpoints} holds was trained with other features of words; train anew without resume."
+            )
         numbers = {tag: number for number, tag in enumerate(self.tags)}
         labels = np.array([numbers[tag] for sentence in tags for tag in self._in_scheme(sentence)], np.int64)
         batches = SentenceBatches(
@@ -168,13 +173,14 @@ class Tagger(TrainedModel[TaggerNetwork]):
     def _put_vectors(self, network: TaggerNetwork, vectors: WordVectors) -> None:
         """Make the vectors the first values of the words' embedding, scaled as the others are."""
         encoder = self._require_encoder()
+        words = encoder.words
         values = network.parameters.to_host()
         weight = values["word.weight"]
         spread = float(vectors.values.std())
         scale = weight.std() / spread if spread > 0 else 1.0
         # In reverse: of the words that have one normal form, the first, which is the most frequent, has the last say.
         for word, vector in zip(reversed(vectors.words), vectors.values[::-1], strict=True):
-            weight[encoder.words.number(normal_form(word))] = scale * vector
+            weight[words.number(encoder.normal_form(word))] = scale * vector
         network.parameters.load(values)
 
     # ---------------------------------------------------------------- results
@@ -204,8 +210,9 @@ class Tagger(TrainedModel[TaggerNetwork]):
         """
         _require_tags(sentences, tags, "evaluation")
         predicted = self.predict(sentences)
-        words = self._require_encoder().words
-        known = [words.number(normal_form(word)) for sentence in sentences for word in sentence]
+        encoder = self._require_encoder()
+        words = encoder.words
+        known = [words.number(encoder.normal_form(word)) for sentence in sentences for word in sentence]
         if self.scheme == "none":
             chunked: dict[str, Any] = {}
             compared: Sentences = tags

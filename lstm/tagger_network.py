@@ -7,7 +7,7 @@ BI-LSTM, the LSTM-CRF and the LSTM of Huang's comparison.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,6 @@ from lstm.tagging_batches import Sentences
 
 __all__ = ["TaggerNetwork"]
 
-_FEATURES = ("word", "casing", "prefix", "suffix")
 _SCALE = 0.25  # of the embeddings' first values
 
 
@@ -31,8 +30,9 @@ class TaggerNetwork:
 
     Parameters
     ----------
-    feature_sizes : sequence of int
-        Vectors that word, casing, prefix and suffix need.
+    feature_sizes : mapping of str to int
+        Vectors that each feature of a word needs, in the order of `Sentences.features`; "word" and "casing" are of
+        sizes of their own, all others of that of affixes.
     characters : int
         Vectors that the characters need.
     num_tags : int
@@ -42,7 +42,7 @@ class TaggerNetwork:
 
     def __init__(
         self,
-        feature_sizes: Sequence[int],
+        feature_sizes: Mapping[str, int],
         characters: int,
         num_tags: int,
         settings: TaggerSettings,
@@ -51,15 +51,16 @@ class TaggerNetwork:
         self.ops, self.dtype, self.num_tags = get_backend(settings.backend), settings.dtype, num_tags
         generator = np.random.default_rng(settings.seed)
         where: dict[str, Any] = {"dtype": settings.dtype, "backend": settings.backend}
-        sizes = (settings.word_size, settings.casing_size, settings.affix_size, settings.affix_size)
-        self.features = [
-            Embedding(count, size, scale=_SCALE, seed=generator, **where)
-            for count, size in zip(feature_sizes, sizes, strict=True)
-        ]
+        own_sizes = {"word": settings.word_size, "casing": settings.casing_size}
+        self.features = {
+            name: Embedding(count, own_sizes.get(name, settings.affix_size), scale=_SCALE, seed=generator, **where)
+            for name, count in feature_sizes.items()
+        }
         self.character = Embedding(characters, settings.character_size, scale=_SCALE, seed=generator, **where)
         self.speller = LSTM(settings.character_size, settings.character_hidden_size, 1, True, seed=generator, **where)
         self.lstm = LSTM(
-            sum(sizes) + 2 * settings.character_hidden_size, settings.hidden_size, settings.num_layers,
+            sum(layer.embedding_size for layer in self.features.values()) + 2 * settings.character_hidden_size,
+            settings.hidden_size, settings.num_layers,
             settings.bidirectional, dropout=settings.dropout, input_dropout=settings.dropout, dropout_kind="per_step",
             seed=generator, **where,
         )  # fmt: skip
@@ -68,9 +69,7 @@ class TaggerNetwork:
         self.head = Linear(directions * settings.hidden_size, num_tags, seed=generator, **where)
         self.crf = CRF(num_tags, constraints if settings.crf else None, **where)
         parts = {
-            **dict(
-                zip(("word", "casing", "prefix", "suffix"), (layer.parameters for layer in self.features), strict=True)
-            ),
+            **{name: layer.parameters for name, layer in self.features.items()},
             "character": self.character.parameters,
             "speller": self.speller.parameters,
             "lstm": self.lstm.parameters,
@@ -105,7 +104,7 @@ class TaggerNetwork:
         """Return what is known of each word, (batch, seq, input_size): its features, and both ends of its spelling."""
         x = self.ops.zeros((*sentences.spelling.shape, self.lstm.input_size), self.dtype)
         column = 0
-        for feature, layer in enumerate(self.features):
+        for feature, layer in enumerate(self.features.values()):
             column = self._put(layer.forward(sentences.features[:, :, feature]), sentences, x, column)
         _, (h_n, _) = self.speller.forward(
             self.character.forward(sentences.characters), None, sentences.character_lengths, training, every_step=False
@@ -119,7 +118,7 @@ class TaggerNetwork:
 
     def _backpropagate_words(self, dx: Any, sentences: Sentences) -> None:
         column = 0
-        for layer in self.features:
+        for layer in self.features.values():
             part, column = self._take(dx, sentences, column, layer.embedding_size)
             layer.backward(part)
         size = self.speller.hidden_size

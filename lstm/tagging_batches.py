@@ -39,7 +39,7 @@ class Sentences(NamedTuple):
     """Some sentences, padded on the right to the longest."""
 
     features: np.ndarray
-    """(batch, seq, n_features): numbers of word, casing, prefix and suffix"""
+    """(batch, seq, n_features): numbers of the word and of its other features"""
     spelling: np.ndarray
     """(batch, seq): row of each word in `characters`"""
     characters: np.ndarray

@@ -3,10 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from data import encoding
 from data.errors import InputError
 from data.tagging import convert
 from data.words import WordVectors
-from lstm import Tagger, load
+from lstm import Tagger, checkpoint, load
 from lstm.checkpoint import CheckpointError
 from lstm.entities import score_chunks
 from lstm.tagger import _chunk_f1
@@ -95,10 +96,41 @@ def test_a_saved_tagger_tags_as_before(fitted, tmp_path):
     assert loaded.history == fitted.history
 
 
+@pytest.fixture
+def former(monkeypatch, tmp_path) -> tuple[Tagger, checkpoint.Checkpoint]:
+    """A tagger that sees four features of a word, and its checkpoint as it was when there were no others."""
+    names = ("word", "casing", "prefix", "suffix")
+    with monkeypatch.context() as patch:
+        patch.setattr(encoding, "FEATURES", {name: encoding.FEATURES[name] for name in names})
+        patch.setattr(encoding, "_MERGED", {})
+        model = Tagger(**{**SMALL, "max_epochs": 3}).fit(SENTENCES, TAGS)
+    contents = checkpoint.read(model.save(tmp_path / "former"))
+    vocabularies = contents.document["vocabularies"]
+    features = dict(vocabularies.pop("features"))
+    del vocabularies["merges"]
+    vocabularies |= {"words": features["word"], "prefixes": features["prefix"], "suffixes": features["suffix"]}
+    return model, contents
+
+
+def test_a_tagger_that_was_saved_with_four_features_tags_as_before(former, tmp_path):
+    model, contents = former
+    loaded = Tagger.from_checkpoint(contents, tmp_path)
+    assert set(loaded.network.features) == {"word", "casing", "prefix", "suffix"}
+    assert loaded.predict(SENTENCES) == model.predict(SENTENCES)
+    assert loaded.evaluate([["@mira"]], [["O"]])["unknown_words"] == 1
+    again = load(loaded.save(tmp_path / "again"))
+    assert again.predict(SENTENCES) == model.predict(SENTENCES)
+
+
+def test_a_training_with_other_features_is_not_gone_on_with(former, tmp_path):
+    _, contents = former
+    checkpoint.write(contents, tmp_path / "epochs" / "epoch-0003")
+    with pytest.raises(CheckpointError, match="other features of words"):
+        Tagger(**{**SMALL, "max_epochs": 3}).fit(SENTENCES, TAGS, checkpoints=tmp_path / "epochs", resume=True)
+
+
 @pytest.mark.parametrize("name", ["settings", "tags", "scheme", "vocabularies", "data_hash", "training"])
 def test_a_missing_part_of_the_document_is_named(fitted, tmp_path, name):
-    from lstm import checkpoint
-
     contents = checkpoint.read(fitted.save(tmp_path / "model"))
     del contents.document[name]
     with pytest.raises(CheckpointError, match=name):

@@ -10,6 +10,7 @@ from lstm.tagging_batches import Sentences
 from tests.conftest import get_ops
 from tests.gradcheck import central_difference
 
+FEATURE_SIZES = {"word": 6, "casing": 4, "shape": 2, "prefix": 3, "suffix": 3}
 TAGS = ("O", "B-a", "I-a")
 SIZES = {
     "word_size": 3, "character_size": 2, "character_hidden_size": 2, "casing_size": 1, "affix_size": 1,
@@ -19,12 +20,12 @@ SIZES = {
 
 def network(**settings) -> TaggerNetwork:
     settings = TaggerSettings(**{**SIZES, "dtype": "float64", "dropout": 0.0, **settings})
-    return TaggerNetwork((6, 4, 3, 3), 5, len(TAGS), settings, Constraints.of_scheme(TAGS, "BIO"))
+    return TaggerNetwork(FEATURE_SIZES, 5, len(TAGS), settings, Constraints.of_scheme(TAGS, "BIO"))
 
 
 @pytest.fixture
 def batch(rng) -> Sentences:
-    features = np.stack([rng.integers(0, size, (2, 4)) for size in (6, 4, 3, 3)], axis=2)
+    features = np.stack([rng.integers(0, size, (2, 4)) for size in FEATURE_SIZES.values()], axis=2)
     return Sentences(
         features=features,
         spelling=np.array([[0, 1, 0, 2], [2, 1, 0, 0]]),
