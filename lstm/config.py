@@ -167,7 +167,7 @@ class TaggerSettings(BaseModel):
     )
     hidden_size: int = Field(100, gt=0, description="Units of each LSTM layer, in each direction")
     num_layers: int = Field(1, gt=0, description="LSTM layers, one on top of the other")
-    dropout: float = Field(0.5, ge=0, lt=1, description="Share of the LSTM's inputs and outputs dropped in training")
+    dropout: float = Field(0.7, ge=0, lt=1, description="Share of the LSTM's inputs and outputs dropped in training")
     word_dropout: float = Field(
         1.0,
         ge=0,

@@ -127,7 +127,7 @@ class TrainOptions(ColumnOptions):
     ] = None
     dropout: Annotated[
         float | None,
-        typer.Option(help="Share of the LSTM's input and output to drop.", show_default="0.5", rich_help_panel=MODEL),
+        typer.Option(help="Share of the LSTM's input and output to drop.", show_default="0.7", rich_help_panel=MODEL),
     ] = None
     learning_rate: Annotated[
         float | None, typer.Option(help="Step size of Adam.", show_default="0.002", rich_help_panel=MODEL)
