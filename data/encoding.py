@@ -105,12 +105,8 @@ class WordEncoder:
         """
         words = [word for sentence in sentences for word in sentence]
         normal = list(map(normal_form, words))
-        known = Lexicon.of(normal, min_count).entries
-        more = dict.fromkeys(map(normal_form, more_words))
-        lexicons = {
-            "word": Lexicon((*known, *(word for word in more if word not in set(known)))),
-            "casing": Lexicon(CASINGS[1:]),
-        }
+        known = dict.fromkeys([*Lexicon.of(normal, min_count).entries, *map(normal_form, more_words)])
+        lexicons = {"word": Lexicon(tuple(known)), "casing": Lexicon(CASINGS[1:])}
         often = max(2, min_count)
         return cls(
             features=tuple(
