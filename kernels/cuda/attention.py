@@ -60,7 +60,7 @@ def dot_attention_backward(
 ) -> None:
     """Back-propagate; arguments as `kernels.cpu.attention.dot_attention_backward`."""
     d_scores = _attend_backward(values, lengths, weights, d_context)
-    launch(_query_scores_backward, query.shape, values, lengths, d_scores, d_query)
+    launch(_weighted_sum, query.shape, values, lengths, d_scores, d_query)
     launch(_weighted_sum_backward, query.shape, weights, d_context, d_values)
     launch(_add_query_gradient, query.shape, query, lengths, d_scores, d_values)
 
@@ -139,17 +139,6 @@ def _query_scores(query, values, lengths, scores):
         for j in range(head * size, (head + 1) * size):
             total += query[b, j] * values[b, t, j]
         scores[b, head, t] = total
-
-
-@kernel
-def _query_scores_backward(values, lengths, d_scores, d_query):
-    j, b = cuda.grid(2)
-    if b < d_query.shape[0] and j < d_query.shape[1]:
-        head = j // (d_query.shape[1] // d_scores.shape[1])
-        total = d_query.dtype.type(0)
-        for t in range(lengths[b]):
-            total += d_scores[b, head, t] * values[b, t, j]
-        d_query[b, j] = total
 
 
 @kernel

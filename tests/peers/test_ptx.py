@@ -63,7 +63,6 @@ signatures = {
     + (integers,),
     gather._gather: (two, integers, int64, three),
     attention._query_scores: (two, three, integers, three),
-    attention._query_scores_backward: (three, integers, three, two),
     attention._add_query_gradient: (two, integers, three, three),
     attention._add_query: (two, three, integers),
     attention._additive_scores: (one, three, integers, three),
