@@ -22,7 +22,7 @@ __all__ = ["EncodedText", "WordEncoder"]
 _AFFIXES = {"1": 1, "2": 2, "": 3, "4": 4}
 _SHAPE = 8
 _DIGIT = re.compile(r"\d")
-_MERGED = {"link": "http:", "user": "@"}
+_LINK, _USER = re.compile(r"https?:|www\.", re.IGNORECASE), re.compile(r"@\w")
 _RUN = re.compile(r"(.)\1+", re.DOTALL)
 
 
@@ -103,17 +103,23 @@ class WordEncoder:
         more_words : iterable of str
             Words to know beside those of the text.
         """
-        words = [word for sentence in sentences for word in sentence]
-        normal = list(map(normal_form, words))
-        known = dict.fromkeys([*Lexicon.of(normal, min_count).entries, *map(normal_form, more_words)])
-        lexicons = {"word": Lexicon(tuple(known)), "casing": Lexicon(CASINGS[1:])}
+        counts = Counter(word for sentence in sentences for word in sentence)
+        normal = list(map(normal_form, counts))
         often = max(2, min_count)
+        known = dict.fromkeys(
+            [*Lexicon.of(_total(normal, counts.values()), min_count).entries, *map(normal_form, more_words)]
+        )
+        lexicons = {"word": Lexicon(tuple(known)), "casing": Lexicon(CASINGS[1:])}
+        letters: Counter[str] = Counter()
+        for word, count in counts.items():
+            for letter in word:
+                letters[letter] += count
         return cls(
             features=tuple(
-                (name, lexicons.get(name) or Lexicon.of(map(value, words, normal), often))
+                (name, lexicons.get(name) or Lexicon.of(_total(map(value, counts, normal), counts.values()), often))
                 for name, value in FEATURES.items()
             ),
-            characters=Lexicon.of((letter for word in words for letter in word), often),
+            characters=Lexicon.of(letters, often),
             longest=longest,
         )
 
@@ -136,7 +142,8 @@ class WordEncoder:
         tokens = [word for sentence in sentences for word in sentence]
         forms = {word: number for number, word in enumerate(dict.fromkeys(tokens))}
         normal = [self.normal_form(word) for word in forms]
-        counts = Counter(map(self.normal_form, tokens))
+        rows = np.fromiter((forms[word] for word in tokens), np.int64, len(tokens))
+        counts = _total(normal, np.bincount(rows, minlength=len(forms)).tolist())
         spelt = [self._spelling(word) or " " for word in forms]  # nothing at all cannot be read
         width = max((len(letters) for letters in spelt), default=1)
         characters = np.zeros((len(spelt), width), np.int64)
@@ -144,7 +151,7 @@ class WordEncoder:
             row[: len(letters)] = self.characters.numbers(letters)
         return EncodedText(
             offsets=np.cumsum([0, *map(len, sentences)]).astype(np.int64),
-            forms=np.fromiter((forms[word] for word in tokens), np.int64, len(tokens)),
+            forms=rows,
             features=np.stack(
                 [lexicon.numbers(map(FEATURES[name], forms, normal)) for name, lexicon in self.features], axis=1
             ),
@@ -183,10 +190,24 @@ class WordEncoder:
         )
 
 
+def _total(values: Iterable[str], counts: Iterable[int]) -> Counter[str]:
+    """Add up the counts of equal values."""
+    total: Counter[str] = Counter()
+    for value, count in zip(values, counts, strict=True):
+        total[value] += count
+    return total
+
+
 def normal_form(word: str, merges: bool = True) -> str:
-    """Return a word in small letters, every digit a 0; where it `merges`, any link as ``http:``, any user as ``@``."""
-    merged = _MERGED.get(CASINGS[casing(word)]) if merges else None
-    return merged or _DIGIT.sub("0", word.lower())
+    """Return a word in small letters, every digit a 0; where it `merges`, any link as ``http:``, any user as ``@``.
+
+    The sign alone is a user too: that is what is left of one where names were taken out of a corpus.
+    """
+    if merges and _LINK.match(word):
+        return "http:"
+    if merges and _USER.match(word):
+        return "@"
+    return _DIGIT.sub("0", word.lower())
 
 
 def shape(word: str) -> str:

@@ -166,9 +166,11 @@ def _broken(typed: pd.DataFrame, columns: Sequence[str], kind: str) -> Iterator[
     for column in columns:
         yield "number", column, ~np.isfinite(typed[column])
     if kind == "bars":
-        for column in PRICE_COLUMNS:
-            yield "price", column, typed[column] <= 0
-        yield "volume", "volume", typed["volume"] < 0
+        for column in columns:
+            if column in PRICE_COLUMNS:
+                yield "price", column, typed[column] <= 0
+        if "volume" in columns:
+            yield "volume", "volume", typed["volume"] < 0
         # What is infinite breaks another rule already, and counts as missing here.
         prices = typed[list(PRICE_COLUMNS)].replace([np.inf, -np.inf], np.nan)
         yield "high", "high", prices["high"] < prices.max(axis=1, skipna=False) * (1 - ROUNDING)
@@ -184,7 +186,11 @@ def _problems(
 
     `numbers` are those that the rows had where they came from.
     """
-    found = [(position, rule, column) for rule, column, rows in broken for position in np.flatnonzero(rows)]
+    found = [
+        (position, rule, column)
+        for rule, column, rows in broken
+        for position in np.flatnonzero(rows.to_numpy(bool, na_value=False))
+    ]
     records = []
     for position, rule, column in sorted(found, key=itemgetter(0)):
         # Text that is no number is shown as it was written.

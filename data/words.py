@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,8 +35,11 @@ class Lexicon:
         object.__setattr__(self, "_numbers", {entry: number for number, entry in enumerate(self.entries, 1)})
 
     @classmethod
-    def of(cls, values: Iterable[str], min_count: int = 1) -> Lexicon:
-        """Take what occurs at least `min_count` times, the most frequent first, equals in the order of the alphabet."""
+    def of(cls, values: Iterable[str] | Mapping[str, int], min_count: int = 1) -> Lexicon:
+        """Take what occurs at least `min_count` times, the most frequent first, equals in the order of the alphabet.
+
+        `values` are all that occur, or how often each does.
+        """
         counts = Counter(values)
         kept = [value for value, count in counts.items() if count >= min_count]
         return cls(tuple(sorted(kept, key=lambda value: (-counts[value], value))))

@@ -17,9 +17,10 @@ __all__ = ["collector_paused"]
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """Let the collector rest for the length of a ``with`` block, if it was running.
+    """Let the collector rest for the length of a ``with`` block that imports, if it was running.
 
-    All objects there are after it belong to the oldest generation, unless the process has frozen some: those stay so.
+    All objects there are after it belong to the oldest generation, garbage in cycles too: not for a block that runs
+    again and again. Where the process has frozen some, they stay frozen, and the others where they are.
     """
     was_enabled = gc.isenabled()
     gc.disable()

@@ -9,6 +9,8 @@ Names are imported when they are first used, so that ``import lstm`` costs nothi
 
 from __future__ import annotations
 
+import sys
+from contextlib import nullcontext
 from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -78,8 +80,9 @@ __all__ = sorted(_MODULES)
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    with collector_paused():
-        return getattr(import_module(_MODULES[name]), name)
+    module = _MODULES[name]
+    with nullcontext() if module in sys.modules else collector_paused():
+        return getattr(import_module(module), name)
 
 
 def __dir__() -> list[str]:

@@ -4,9 +4,9 @@ A score for each step and head, softmax over the true steps, and the mean of the
 query, keys and values are cut into `heads` equal parts, each with scores and weights of its own.
 
 The sequences are cut into shards, one thread each, and all that a sequence needs is done while its steps are in cache.
-What goes over its steps is a product with as many rows as there are heads: the mean, for instance, is ``weights (heads,
-T) @ values (T, D)``, of whose row of a head only the columns of that head are wanted. The other way about, a row of a
-head that is zero in the columns of other heads lets one product spread all of them over the steps.
+What sums over its steps is a product with as many rows as there are heads: the mean, for instance, is ``weights (heads,
+T) @ values (T, D)``, of whose row of a head only the columns of that head are wanted. The other way about, where more
+products follow, a row of a head that is zero in the columns of other heads lets one spread all of them over the steps.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class _Workspace(NamedTuple):
     """Features are padded to whole panels: P of a value, Q of a key; what lies beyond the true ones stays zero."""
 
     shard_rows: int
-    steps: np.ndarray  # (shards, T, P): the values of a sequence, then their gradients
+    steps: np.ndarray  # (shards, T, P): the values of a sequence; with additive scores, then their gradients
     coefficients: np.ndarray  # (shards, 2 * heads, T): weights, then gradients of the scores
-    rows: np.ndarray  # (shards, heads, P): d_context, each head's features in a row of its own
+    rows: np.ndarray  # (shards, heads, P): d_context, each head's features in a row; for additive scores
     sums: np.ndarray  # (shards, heads, P)
     keys: np.ndarray  # (B, T, Q): tanh(query + key), then its gradient
     d_tanh: np.ndarray  # (shards, T, Q)

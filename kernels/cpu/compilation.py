@@ -9,14 +9,13 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
-import sys
-from collections.abc import Callable, Iterator
-from types import ModuleType
+from collections.abc import Callable
 from typing import Any
 
 import numba
 from numba import config
 from numba.core.registry import cpu_target
+from numba.np import linalg
 
 from kernels import cache_folder
 from kernels.collector import collector_paused
@@ -48,27 +47,25 @@ def _load_thread_pool() -> None:
     del os.environ["GOMP_SPINCOUNT"]
 
 
-@contextlib.contextmanager
-def _scipy_unloaded() -> Iterator[None]:
-    """Spare Numba a tenth of a second for finding out that SciPy has a BLAS, by loading scipy.linalg.
+def _load_array_mathematics() -> None:
+    """Load one of the tables without the tenth of a second in which it finds out, by loading it, that SciPy has a BLAS.
 
-    No kernel calls it, and wherever Numba compiles something that does, it asks again. That SciPy is there at all is
-    still seen here.
+    No kernel calls that, and wherever Numba compiles something that does, it asks again. That SciPy is there at all is
+    seen here too.
     """
-    asked = "scipy.linalg.cython_blas"
-    if asked in sys.modules:
-        yield
-        return
-    sys.modules[asked] = ModuleType(asked)
+    ensure_blas = linalg.ensure_blas
+    linalg.ensure_blas = lambda: importlib.import_module("scipy")
     try:
-        yield
+        arraymath: Any = importlib.import_module("numba.np.arraymath")
     finally:
-        del sys.modules[asked]
+        linalg.ensure_blas = ensure_blas
+    arraymath.ensure_blas = ensure_blas
 
 
 def _load_tables() -> None:
     """Load the tables of what Numba can compile now, with the other imports, rather than at the first call."""
-    with collector_paused(), _scipy_unloaded():
+    with collector_paused():
+        _load_array_mathematics()
         cpu_target.typing_context.refresh()
         cpu_target.target_context.refresh()
 

@@ -28,8 +28,11 @@ def test_small_letters_and_zeros_are_the_normal_form():
 
 
 def test_all_links_are_one_word_and_all_users():
-    assert normal_form("https://a.b/C") == normal_form("www.d.e") == "http:"
-    assert normal_form("@Anna") == normal_form("@bert_7") == "@"
+    for link in ("https://a.b/C", "www.d.e", "HTTP://T.CO"):
+        assert normal_form(link) == "http:"
+    assert normal_form("@Anna") == normal_form("@bert_7") == normal_form("@") == "@"
+    for mark in ("@-@", "@,@"):
+        assert normal_form(mark) == mark
     assert normal_form("@Anna", merges=False) == "@anna"
     assert normal_form("#Anna") == "#anna"
 

@@ -61,6 +61,17 @@ def test_times_with_a_zone_and_rows_without_one_are_sorted():
     assert len(checked.refused) == 1
 
 
+def test_columns_of_arrow_are_checked_like_others():
+    types = {"unique_id": "string[pyarrow]", "ds": "timestamp[ns][pyarrow]", "y": "double[pyarrow]"}
+    series = make_series({"a": 5, "b": 4}, covariates=0).astype(types)
+    assert len(check_series(series, "f").rows) == 9
+    series.loc[1, "ds"] = None
+    series.loc[7, "ds"] = series.loc[5, "ds"]
+    assert check_series(series, "f").problems[["row", "rule"]].to_numpy().tolist() == [
+        [2, "date"], [8, "twice"], [8, "order"],
+    ]  # fmt: skip
+
+
 @settings(REPRODUCIBLE, max_examples=30)
 @given(st.lists(st.floats(allow_nan=True, allow_infinity=True), min_size=1, max_size=30))
 def test_no_row_is_lost_and_every_kept_number_is_finite(values):

@@ -37,8 +37,8 @@ def test_who_turned_the_collector_off_finds_it_off():
 
 def test_what_is_made_inside_the_block_is_old_after_it_and_not_frozen():
     with collector_paused():
-        made = [object()]
-    assert any(made is old for old in gc.get_objects(generation=2))
+        made = [[]]
+    assert any(made[0] is old for old in gc.get_objects(generation=2))
     assert gc.get_freeze_count() == 0
 
 
@@ -47,9 +47,9 @@ def test_what_the_process_froze_stays_frozen():
     try:
         frozen = gc.get_freeze_count()
         with collector_paused():
-            made = [object()]
+            made = [[]]
         assert gc.get_freeze_count() > frozen / 2  # some die meanwhile
-        assert not any(made is old for old in gc.get_objects(generation=2))
+        assert not any(made[0] is old for old in gc.get_objects(generation=2))
     finally:
         gc.unfreeze()
 
@@ -58,3 +58,15 @@ def test_importing_a_model_leaves_the_collector_running_and_freezes_nothing():
     program = "import gc; from lstm import LSTM; LSTM(1, 1); print(gc.isenabled(), gc.get_freeze_count())"
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert answer.split() == ["True", "0"]
+
+
+def test_using_a_model_again_leaves_young_objects_young():
+    program = """
+import gc
+from lstm import LSTM
+young = [[]]
+from lstm import LSTM
+print(any(young[0] is some for some in gc.get_objects(generation=0)))
+"""
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert answer.strip() == "True"

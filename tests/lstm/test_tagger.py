@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -102,7 +104,8 @@ def former(monkeypatch, tmp_path) -> tuple[Tagger, checkpoint.Checkpoint]:
     names = ("word", "casing", "prefix", "suffix")
     with monkeypatch.context() as patch:
         patch.setattr(encoding, "FEATURES", {name: encoding.FEATURES[name] for name in names})
-        patch.setattr(encoding, "_MERGED", {})
+        for merged in ("_LINK", "_USER"):
+            patch.setattr(encoding, merged, re.compile("(?!)"))
         model = Tagger(**{**SMALL, "max_epochs": 3}).fit(SENTENCES, TAGS)
     contents = checkpoint.read(model.save(tmp_path / "former"))
     vocabularies = contents.document["vocabularies"]

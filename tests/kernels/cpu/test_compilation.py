@@ -41,6 +41,9 @@ import kernels.cpu
 assert "scipy" in sys.modules
 assert not [name for name in sys.modules if name.startswith("scipy.linalg")]
 import numba
+import numba.np.arraymath
+assert numba.np.arraymath.ensure_blas is numba.np.linalg.ensure_blas
+assert numba.np.linalg.ensure_blas.__name__ == "ensure_blas"
 a, line = np.arange(6.0).reshape(2, 3), np.arange(5.0)
 np.testing.assert_array_equal(numba.njit(lambda a, b: np.dot(a, b))(a, a.T.copy()), a @ a.T)
 np.testing.assert_array_equal(numba.njit(lambda x: np.convolve(x, x))(line), np.convolve(line, line))
