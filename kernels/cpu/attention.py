@@ -395,7 +395,10 @@ def _leave(d_steps, d_values):
     A product writes its rows in pieces. Memory that is not in cache wants to be written from end to end, so a product
     writes to memory that is, and this is a copy.
     """
-    copy(d_steps[:, : d_values.shape[1]], d_values[: d_steps.shape[0]])
+    for t in range(d_steps.shape[0]):
+        line = d_values[t]
+        for j in range(line.shape[0]):
+            line[j] = d_steps[t, j]
     d_values[d_steps.shape[0] :] = 0
 
 
