@@ -236,5 +236,5 @@ FEATURES: Mapping[str, Callable[[str, str], str]] = {
 }
 """What a tagger sees of a word beside its letters, in this order, each a function of the word and its normal form.
 
-Affixes and shapes are among the features of Huang, Xu & Yu (2015, arXiv 1508.01991, §4.2.1).
+Affixes and shapes are among the features of Huang, Xu & Yu (2015, arXiv 1508.01991).
 """

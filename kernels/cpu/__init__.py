@@ -7,13 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from kernels.cpu.activation import tanh_backward, tanh_forward
-from kernels.cpu.attention import (
-    additive_attention_backward,
-    additive_attention_forward,
-    attention_workspace,
-    dot_attention_backward,
-    dot_attention_forward,
-)
+from kernels.cpu.additive_attention import additive_attention_backward, additive_attention_forward
+from kernels.cpu.attention import attention_workspace, dot_attention_backward, dot_attention_forward
 from kernels.cpu.crf import CRFWeights, crf_log_partition, crf_loss, crf_marginals, crf_viterbi, crf_workspace
 from kernels.cpu.dropout import dropout
 from kernels.cpu.embedding import embedding_backward, embedding_forward

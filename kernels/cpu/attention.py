@@ -16,23 +16,28 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from kernels.cpu.activation import tanh_line
 from kernels.cpu.borrow import borrowed
 from kernels.cpu.compilation import kernel, parallel_kernel
 from kernels.cpu.dot import dot_rows
-from kernels.cpu.pack import copy, pack, padded, panels_shape, product, sum_shards
-from kernels.scalar import exponential, multiply_add, tanh_derivative
+from kernels.cpu.pack import padded, panels_shape, product
+from kernels.scalar import exponential, multiply_add
 
 __all__ = [
-    "additive_attention_backward",
-    "additive_attention_forward",
+    "AttentionWorkspace",
+    "attend",
+    "attend_backward",
     "attention_workspace",
+    "copy_line",
     "dot_attention_backward",
     "dot_attention_forward",
+    "multiply_steps",
+    "score",
+    "sequences_of",
+    "spread_heads",
 ]
 
 
-class _Workspace(NamedTuple):
+class AttentionWorkspace(NamedTuple):
     """Features are padded to whole panels: P of a value, Q of a key; what lies beyond the true ones stays zero."""
 
     shard_rows: int
@@ -60,7 +65,7 @@ _MOST_SHARDS = 16
 
 def attention_workspace(
     batch_size: int, seq_len: int, size: int, heads: int, dtype: str, attention_size: int = 0
-) -> _Workspace:
+) -> AttentionWorkspace:
     """Allocate what attention over values (B, T, size) needs; reused from call to call.
 
     Additive scores have keys of `attention_size` features; without them it is 0.
@@ -72,7 +77,7 @@ def attention_workspace(
     def zeros(*shape: int) -> np.ndarray:
         return np.zeros(shape, dtype)
 
-    return _Workspace(
+    return AttentionWorkspace(
         shard_rows=shard_rows,
         steps=zeros(shards, seq_len, width),
         coefficients=zeros(shards, 2 * heads, seq_len),
@@ -95,7 +100,7 @@ def dot_attention_forward(
     query: np.ndarray,
     values: np.ndarray,
     lengths: np.ndarray,
-    workspace: _Workspace,
+    workspace: AttentionWorkspace,
     weights: np.ndarray,
     context: np.ndarray,
 ) -> None:
@@ -126,7 +131,7 @@ def dot_attention_backward(
     lengths: np.ndarray,
     weights: np.ndarray,
     d_context: np.ndarray,
-    workspace: _Workspace,
+    workspace: AttentionWorkspace,
     d_query: np.ndarray,
     d_values: np.ndarray,
 ) -> None:
@@ -150,72 +155,6 @@ def dot_attention_backward(
         _dot_backward_shard(query, values, lengths, weights, d_context, workspace, d_query, d_values, 0)
 
 
-def additive_attention_forward(
-    query: np.ndarray,
-    key_weight: np.ndarray,
-    v: np.ndarray,
-    values: np.ndarray,
-    lengths: np.ndarray,
-    workspace: _Workspace,
-    weights: np.ndarray,
-    context: np.ndarray,
-) -> None:
-    """Attend with ``v . tanh(query + key_weight @ value)`` (Bahdanau, Cho & Bengio 2015, arXiv 1409.0473, A.1.2).
-
-    Parameters
-    ----------
-    query : (B, A) array
-    key_weight : (A, D) array
-    v : (A,) array
-        heads divides A.
-    values, lengths, weights, context
-        As in `dot_attention_forward`.
-    workspace : from `attention_workspace`
-        ``=``: keeps the tanh, which the backward pass needs.
-    """
-    if workspace.steps.shape[0] > 1:
-        _additive_forward(query, key_weight, v, values, lengths, workspace, weights, context)
-    else:
-        pack(key_weight.T, workspace.forward_panels, 0)
-        _additive_forward_shard(query, v, values, lengths, workspace, weights, context, 0)
-
-
-def additive_attention_backward(
-    key_weight: np.ndarray,
-    v: np.ndarray,
-    values: np.ndarray,
-    lengths: np.ndarray,
-    weights: np.ndarray,
-    d_context: np.ndarray,
-    workspace: _Workspace,
-    d_query: np.ndarray,
-    d_key_weight: np.ndarray,
-    d_v: np.ndarray,
-    d_values: np.ndarray,
-) -> None:
-    """Back-propagate through `additive_attention_forward`, whose arguments and weights these are, once.
-
-    Parameters
-    ----------
-    key_weight, v, values, lengths, weights
-        As in the forward pass, unchanged since.
-    d_context : (B, D or more) array
-        Gradient of the context in the first D columns.
-    workspace : from `attention_workspace`
-        As the forward pass left it; the tanh in it is overwritten.
-    d_query : (B, A) array
-        ``=``
-    d_key_weight : (A, D) array
-        ``=``
-    d_v : (A,) array
-        ``=``
-    d_values : (B, T, D) array
-        ``=``, zero after the end of a sequence; `values` itself, which is overwritten then, or other memory.
-    """
-    _additive_backward(key_weight, v, values, lengths, weights, d_context, workspace, d_query, d_values)
-    _sum_gradients(workspace, d_key_weight, d_v)
-
-
 @parallel_kernel
 def _dot_forward(query, values, lengths, workspace, weights, context):
     for shard in numba.prange(workspace.steps.shape[0]):
@@ -224,10 +163,10 @@ def _dot_forward(query, values, lengths, workspace, weights, context):
 
 @kernel
 def _dot_forward_shard(query, values, lengths, workspace, weights, context, shard):
-    for b in range(*_sequences(workspace, shard, values)):
+    for b in range(*sequences_of(workspace, shard, values)):
         steps, alphas = borrowed(values)[b, : lengths[b]], borrowed(weights)[b]
-        _score(steps, borrowed(query)[b], alphas)
-        _attend(steps, workspace, shard, alphas, borrowed(context)[b])
+        score(steps, borrowed(query)[b], alphas)
+        attend(steps, workspace, shard, alphas, borrowed(context)[b])
 
 
 @parallel_kernel
@@ -240,92 +179,24 @@ def _dot_backward(query, values, lengths, weights, d_context, workspace, d_query
 def _dot_backward_shard(query, values, lengths, weights, d_context, workspace, d_query, d_values, shard):
     size, heads = values.shape[2], weights.shape[1]
     sums = borrowed(workspace.sums)[shard]
-    for b in range(*_sequences(workspace, shard, values)):
+    for b in range(*sequences_of(workspace, shard, values)):
         length = lengths[b]
         steps, coefficients = borrowed(values)[b, :length], borrowed(workspace.coefficients)[shard, :, :length]
-        _attend_backward(steps, borrowed(weights)[b], borrowed(d_context)[b, :size], coefficients)
-        _multiply_steps(coefficients[heads:], steps, workspace, shard, sums, False)
+        attend_backward(steps, borrowed(weights)[b], borrowed(d_context)[b, :size], coefficients)
+        multiply_steps(coefficients[heads:], steps, workspace, shard, sums, False)
         _gather_heads(sums, borrowed(d_query)[b])
         _spread(coefficients, borrowed(d_context)[b, :size], borrowed(query)[b], borrowed(d_values)[b])
 
 
-@parallel_kernel
-def _additive_forward(query, key_weight, v, values, lengths, workspace, weights, context):
-    pack(key_weight.T, workspace.forward_panels, 0)
-    for shard in numba.prange(workspace.steps.shape[0]):
-        _additive_forward_shard(query, v, values, lengths, workspace, weights, context, np.int64(shard))
-
-
 @kernel
-def _additive_forward_shard(query, v, values, lengths, workspace, weights, context, shard):
-    row = borrowed(workspace.key_rows)[shard]
-    for b in range(*_sequences(workspace, shard, values)):
-        length = lengths[b]
-        steps, keys, alphas = borrowed(values)[b, :length], borrowed(workspace.keys)[b, :length], borrowed(weights)[b]
-        _copy_line(borrowed(query)[b], row[0])
-        product(borrowed(workspace.ones)[:, :length].T, row, keys, False)
-        product(steps[:, : steps.shape[1]], borrowed(workspace.forward_panels), keys, True)
-        tanh_line(keys.reshape(-1))
-        _score(keys[:, : v.shape[0]], borrowed(v), alphas)
-        _attend(steps, workspace, shard, alphas, borrowed(context)[b])
-
-
-@parallel_kernel
-def _additive_backward(key_weight, v, values, lengths, weights, d_context, workspace, d_query, d_values):
-    pack(key_weight, workspace.backward_panels, 0)
-    _spread_heads(v, workspace.v_rows)
-    for shard in numba.prange(workspace.steps.shape[0]):
-        _additive_backward_shard(values, lengths, weights, d_context, workspace, d_query, d_values, np.int64(shard))
-
-
-@kernel
-def _additive_backward_shard(values, lengths, weights, d_context, workspace, d_query, d_values, shard):
-    size, heads, attention_size = values.shape[2], weights.shape[1], d_query.shape[1]
-    rows, row = borrowed(workspace.rows)[shard], borrowed(workspace.key_rows)[shard]
-    sums, d_v = borrowed(workspace.key_sums)[shard], borrowed(workspace.d_v)[shard, 0]
-    d_v[:] = 0
-    first, last = _sequences(workspace, shard, values)
-    for b in range(first, last):
-        length = lengths[b]
-        steps, keys = borrowed(values)[b, :length], borrowed(workspace.keys)[b, :length]
-        d_tanh = borrowed(workspace.d_tanh)[shard, :length]
-        coefficients = borrowed(workspace.coefficients)[shard, :, :length]
-        _attend_backward(steps, borrowed(weights)[b], borrowed(d_context)[b, :size], coefficients)
-        d_scores = coefficients[heads:]
-        product(d_scores, keys, sums, False)
-        _add_heads(sums, d_v[:attention_size])
-        product(d_scores.T, borrowed(workspace.v_rows), d_tanh, False)
-        _differentiate_tanh(d_tanh.reshape(-1), keys.reshape(-1))
-        product(borrowed(workspace.ones)[:, :length], keys, row, False)
-        _copy_line(row[0], borrowed(d_query)[b])
-        d_keys = keys[:, :attention_size]
-        d_key_weight = borrowed(workspace.d_key_weight)[shard]
-        _multiply_steps(d_keys.T, steps, workspace, shard, d_key_weight, b > first)
-        _spread_heads(borrowed(d_context)[b, :size], rows)
-        d_steps = borrowed(workspace.steps)[shard, :length]
-        product(coefficients[:heads].T, rows, d_steps, False)
-        product(d_keys, borrowed(workspace.backward_panels), d_steps, True)
-        _leave(d_steps, borrowed(d_values)[b])
-
-
-@kernel
-def _sum_gradients(workspace, d_key_weight, d_v):
-    for row in range(workspace.d_key_weight.shape[1]):
-        sum_shards(workspace.d_key_weight, row)
-    sum_shards(workspace.d_v, 0)
-    copy(workspace.d_key_weight[0, :, : d_key_weight.shape[1]], d_key_weight)
-    _copy_line(workspace.d_v[0, 0], d_v)
-
-
-@kernel
-def _sequences(workspace, shard, values):
+def sequences_of(workspace, shard, values):
     """Return the sequences of a shard: the first, and the one after the last."""
     first = shard * workspace.shard_rows
     return first, min(first + workspace.shard_rows, values.shape[0])
 
 
 @kernel
-def _score(steps, vector, scores):
+def score(steps, vector, scores):
     """``scores[head, t] = vector . steps[t]`` over the features of a head."""
     heads = scores.shape[0]
     size = vector.shape[0] // heads
@@ -335,12 +206,12 @@ def _score(steps, vector, scores):
 
 
 @kernel
-def _attend(steps, workspace, shard, weights, context):
+def attend(steps, workspace, shard, weights, context):
     """Turn the scores (heads, T) of one sequence into weights, and add up its steps (length, D) with them."""
     length, sums = steps.shape[0], borrowed(workspace.sums)[shard]
     for head in range(weights.shape[0]):
         _softmax(weights[head], length)
-    _multiply_steps(weights[:, :length], steps, workspace, shard, sums, False)
+    multiply_steps(weights[:, :length], steps, workspace, shard, sums, False)
     _gather_heads(sums, context[: steps.shape[1]])
 
 
@@ -361,11 +232,11 @@ def _softmax(scores, length):
 
 
 @kernel
-def _attend_backward(steps, weights, d_context, coefficients):
+def attend_backward(steps, weights, d_context, coefficients):
     """Write the weights, then the gradients of the scores, of the true steps, (2 * heads, length)."""
     heads, length = weights.shape[0], steps.shape[0]
     d_scores = coefficients[heads:]
-    _score(steps, d_context, d_scores)
+    score(steps, d_context, d_scores)
     for head in range(heads):
         mean = weights.dtype.type(0)
         for t in range(length):
@@ -376,30 +247,16 @@ def _attend_backward(steps, weights, d_context, coefficients):
 
 
 @kernel
-def _multiply_steps(a, steps, workspace, shard, c, accumulate):
+def multiply_steps(a, steps, workspace, shard, c, accumulate):
     """``c = a @ steps``, or ``+=``, for steps (length, D) that become whole panels first, where they are not."""
     wide = borrowed(workspace.steps)[shard, : steps.shape[0]]
     if steps.shape[1] == wide.shape[1]:
         product(a, steps, c, accumulate)
         return
     for t in range(wide.shape[0]):
-        _copy_line(steps[t], wide[t])
+        copy_line(steps[t], wide[t])
         wide[t, steps.shape[1] :] = 0
     product(a, wide, c, accumulate)
-
-
-@kernel
-def _leave(d_steps, d_values):
-    """Write the gradient of one sequence's values (T, D), zero after its end.
-
-    A product writes its rows in pieces. Memory that is not in cache wants to be written from end to end, so a product
-    writes to memory that is, and this is a copy.
-    """
-    for t in range(d_steps.shape[0]):
-        line = d_values[t]
-        for j in range(line.shape[0]):
-            line[j] = d_steps[t, j]
-    d_values[d_steps.shape[0] :] = 0
 
 
 @kernel
@@ -418,7 +275,7 @@ def _spread(coefficients, d_context, query, d_values):
 
 
 @kernel
-def _spread_heads(vector, rows):
+def spread_heads(vector, rows):
     """Put each head's features of `vector` into a row of its own, zeros in the columns of other heads."""
     heads = rows.shape[0]
     size = vector.shape[0] // heads
@@ -430,7 +287,7 @@ def _spread_heads(vector, rows):
 
 @kernel
 def _gather_heads(rows, vector):
-    """Undo `_spread_heads`: of each row, take the columns of its head."""
+    """Undo `spread_heads`: of each row, take the columns of its head."""
     size = vector.shape[0] // rows.shape[0]
     for head in range(rows.shape[0]):
         for j in range(head * size, (head + 1) * size):
@@ -438,23 +295,7 @@ def _gather_heads(rows, vector):
 
 
 @kernel
-def _add_heads(rows, vector):
-    """Like `_gather_heads`, ``+=``."""
-    size = vector.shape[0] // rows.shape[0]
-    for head in range(rows.shape[0]):
-        for j in range(head * size, (head + 1) * size):
-            vector[j] += rows[head, j]
-
-
-@kernel
-def _copy_line(source, destination):
+def copy_line(source, destination):
     """``destination = source`` as far as both go."""
     for j in range(min(source.shape[0], destination.shape[0])):
         destination[j] = source[j]
-
-
-@kernel
-def _differentiate_tanh(gradient, line):
-    """Turn tanh's values into the gradients of what it was taken of, in place."""
-    for n in range(line.shape[0]):
-        line[n] = gradient[n] * tanh_derivative(line[n])

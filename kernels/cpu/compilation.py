@@ -48,7 +48,7 @@ def _load_thread_pool() -> None:
 
 
 def _load_array_mathematics() -> None:
-    """Load one of the tables without the tenth of a second in which it finds out, by loading it, that SciPy has a BLAS.
+    """Load one of the tables, but not scipy.linalg with it, by which it finds out that SciPy has a BLAS.
 
     No kernel calls that, and wherever Numba compiles something that does, it asks again. That SciPy is there at all is
     seen here too.

@@ -75,7 +75,7 @@ def additive_attention_forward(
     weights: Any,
     context: Any,
 ) -> None:
-    """Attend with ``v . tanh(query + key)``; as `kernels.cpu.attention.additive_attention_forward`."""
+    """Attend with ``v . tanh(query + key)``; as `kernels.cpu.additive_attention.additive_attention_forward`."""
     layer = LinearWeights(key_weight, workspace.no_bias)
     linear_forward(layer, _as_rows(values), workspace.key_layer, _as_rows(workspace.keys))
     launch(_add_query, query.shape, query, workspace.keys, lengths)
@@ -96,7 +96,7 @@ def additive_attention_backward(
     d_v: Any,
     d_values: Any,
 ) -> None:
-    """Back-propagate; arguments as `kernels.cpu.attention.additive_attention_backward`."""
+    """Back-propagate; arguments as `kernels.cpu.additive_attention.additive_attention_backward`."""
     keys = workspace.keys
     d_scores = _attend_backward(values, lengths, weights, d_context)
     d_v_rows = new_array(d_query.shape, d_query.dtype)
