@@ -216,7 +216,7 @@ def _exponential_of_dtype(x):
 @register_jitable
 def sigmoid(x):
     """Logistic function, 1 / (1 + exp(-x)), through tanh: it neither overflows nor needs a branch."""
-    return _HALF * tanh(_HALF * x) + _HALF
+    return multiply_add(tanh(_HALF * x), _HALF, _HALF)
 
 
 @register_jitable
@@ -228,7 +228,7 @@ def sigmoid_derivative(y):
 @register_jitable
 def tanh_derivative(y):
     """Derivative of the hyperbolic tangent, from its value y."""
-    return _ONE - y * y
+    return multiply_add(-y, y, _ONE)
 
 
 @register_jitable

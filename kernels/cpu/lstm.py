@@ -5,7 +5,7 @@ so each runs all time steps on one thread while its activations stay in that cor
 parallel region. Within a step:
 
 forward     ``z_t = [h_{t-1} | x_t | 1] @ [W_hh | W_ih | b].T``, a product per gate with weights packed once per call;
-            then the gate maths, one loop over all rows and units of the step.
+            then the gate maths over all rows and units of the step, `kernels.cpu.gates`.
 backward    gate gradients overwrite the gates, then ``dh_{t-1} = dz_t @ W_hh`` and, if wanted, ``dx_t = dz_t @ W_ih``.
 weights     ``dW.T += [h | x | 1].T @ dz`` over a chunk of time steps while they are in cache; one accumulator per
             shard, and the accumulators are added in the order of the shards.
@@ -22,6 +22,7 @@ from kernels.cpu.borrow import borrowed
 from kernels.cpu.compilation import inner_kernel, kernel, parallel_kernel
 from kernels.cpu.dropout import draw_mask
 from kernels.cpu.embedding import add_to_table, look_up
+from kernels.cpu.gates import activate_cell, activate_output, differentiate
 from kernels.cpu.pack import copy, product
 from kernels.cpu.workspace import (
     LSTMWeights,
@@ -42,17 +43,6 @@ from kernels.cpu.workspace import (
 )
 from kernels.lookup import Lookup
 from kernels.masks import NO_MASK, Mask
-from kernels.scalar import (
-    candidate_gradient,
-    cell_state,
-    cell_state_gradient,
-    forget_gate_gradient,
-    hidden_state,
-    input_gate_gradient,
-    output_gate_gradient,
-    sigmoid,
-    tanh,
-)
 
 __all__ = ["NO_LENGTHS", "backward_shards", "forward_shards", "lstm_backward", "lstm_forward"]
 
@@ -210,7 +200,9 @@ def _forward_shard(x, lookup, h_0, c_0, workspace, shard, y, h_n, c_n, lengths, 
             _multiply(views.operand[now], panels, is_lone, views.gates, now, t, True)
         else:  # a literal either way: products that may do both take longer to compile
             _multiply(views.operand[now], panels, is_lone, views.gates, now, t, False)
-        _activate(lines.gates, now, lines.cell[before], lines.cell[after], lines.tanh_cell[now], lines.hidden)
+        i, f, g, o = lines.gates[0, now], lines.gates[1, now], lines.gates[2, now], lines.gates[3, now]
+        activate_cell(i, f, g, lines.cell[before], lines.cell[after])
+        activate_output(o, lines.cell[after], lines.tanh_cell[now], lines.hidden)
         if is_ragged:
             _hold_ended(lengths, first, t, views, now, before, after)
         if y.size > 0:
@@ -266,19 +258,6 @@ def _multiply(operand, panels, is_lone, gates, now, t, accumulate):
         # Every other step begins where the last one ended: those weights are still in the nearest cache.
         run = n if t % 2 == 0 else runs - 1 - n
         product(operand, panels[run], line[:, run * width : (run + 1) * width], accumulate)
-
-
-@inner_kernel
-def _activate(gates, t, c_prev, c, tanh_c, h):
-    """Turn a step's pre-activations into gates, and these into the next state."""
-    i, f, g, o = gates[0, t], gates[1, t], gates[2, t], gates[3, t]
-    for j in range(c.shape[0]):
-        i_j, f_j, g_j, o_j = sigmoid(i[j]), sigmoid(f[j]), tanh(g[j]), sigmoid(o[j])
-        c_j = cell_state(i_j, f_j, g_j, c_prev[j])
-        tanh_c_j = tanh(c_j)
-        i[j], f[j], g[j], o[j] = i_j, f_j, g_j, o_j
-        c[j], tanh_c[j] = c_j, tanh_c_j
-        h[j] = hidden_state(o_j, tanh_c_j)
 
 
 @inner_kernel
@@ -357,7 +336,8 @@ def _backward_shard(
     for t in range(seq_len - 1, -1, -1):
         if dy.size > 0:
             _add_step(dy, lengths, first, t, d_hidden)
-        _differentiate(lines.gates, t, lines.cell[t], lines.tanh_cell[t], lines.hidden, d_cell_line)
+        i, f, g, o = lines.gates[0, t], lines.gates[1, t], lines.gates[2, t], lines.gates[3, t]
+        differentiate(i, f, g, o, lines.cell[t], lines.tanh_cell[t], lines.hidden, d_cell_line)
         if is_ragged:
             copy(d_hidden, views.held)
         _propagate(views.gates, t, hidden_size, hidden_panels(workspace), d_hidden)
@@ -386,20 +366,6 @@ def _add_step(dy, lengths, first, t, d_hidden):
         if lengths.size == 0 or t < lengths[first + r]:
             for j in range(dy.shape[2]):
                 d_hidden[r, j] += dy[first + r, t, j]
-
-
-@inner_kernel
-def _differentiate(gates, t, c_prev, tanh_c, dh, dc):
-    """Turn a step's gates into the gradients of their pre-activations, and dc into that of the step before."""
-    i, f, g, o = gates[0, t], gates[1, t], gates[2, t], gates[3, t]
-    for j in range(dc.shape[0]):
-        i_j, f_j, g_j, o_j = i[j], f[j], g[j], o[j]
-        dc_j = cell_state_gradient(dc[j], dh[j], o_j, tanh_c[j])
-        i[j] = input_gate_gradient(dc_j, i_j, g_j)
-        f[j] = forget_gate_gradient(dc_j, f_j, c_prev[j])
-        g[j] = candidate_gradient(dc_j, i_j, g_j)
-        o[j] = output_gate_gradient(dh[j], o_j, tanh_c[j])
-        dc[j] = dc_j * f_j
 
 
 @inner_kernel
