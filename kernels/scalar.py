@@ -228,7 +228,7 @@ def sigmoid_derivative(y):
 @register_jitable
 def tanh_derivative(y):
     """Derivative of the hyperbolic tangent, from its value y."""
-    return multiply_add(-y, y, _ONE)
+    return _ONE - y * y
 
 
 @register_jitable
