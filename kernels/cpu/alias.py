@@ -17,10 +17,11 @@ __all__ = ["arrays_are_apart"]
 
 @intrinsic
 def arrays_are_apart(typing_context):
-    """Promise that no float array among the arguments of the function where this stands overlaps another.
+    """Promise that no array among the arguments of the function where this stands overlaps another.
 
-    Where one does, and is written, results are wrong without a word. Views that the function makes itself of one
-    argument are still asked about: give it the views.
+    It holds for the whole function, for arrays of float32 and float64. Where one that is written does overlap, results
+    are wrong without a word. Views that the function makes itself of one argument are still asked about: give it the
+    views.
     """
 
     def generate(context, builder, signature, arguments):

@@ -102,7 +102,8 @@ def inner_kernel(function: Callable[..., Any]) -> Any:
 def parallel_kernel(function: Callable[..., Any]) -> Any:
     """Like `kernel`, with ``numba.prange`` loops spread over the threads.
 
-    Such a function should do little but loop and call: what stands in it takes several times as long to compile.
+    Such a function should do little but loop and call: what stands in it takes several times as long to compile, and
+    what a loop writes to an array that it took out of a tuple Numba drops, as if nobody saw it.
     """
     return numba.njit(cache=True, nogil=True, error_model="numpy", no_cfunc_wrapper=True, parallel=_ONLY_PRANGE)(
         function

@@ -1,7 +1,8 @@
 """The gates and the state of one step, over all rows and units of a shard at once.
 
-Units are padded to whole vectors, so that a step's numbers of one kind are one line, whatever the hidden size. Each
-array is written in place of what it is computed from: gates over pre-activations, their gradients over the gates.
+Units are padded to whole vectors, so that a step's numbers of one kind are one line, whatever the hidden size. Gates
+are written over their pre-activations, and the gradients of these over the gates. All lines that a function is given
+are memory of their own, no two of them the same.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ __all__ = ["activate_cell", "activate_output", "differentiate"]
 
 @inner_kernel
 def activate_cell(i, f, g, c_prev, c):
-    """Turn a step's pre-activations into gates, and these into the next cell state.
+    """Turn a step's pre-activations into gates, and these and c_{t-1} into c_t.
 
     The output gate has a loop of its own: together they need more registers than there are.
     """
@@ -38,7 +39,7 @@ def activate_cell(i, f, g, c_prev, c):
 
 @inner_kernel
 def activate_output(o, c, tanh_c, h):
-    """Turn pre-activations into the output gate, and this and the cell state into the hidden state."""
+    """Turn pre-activations into the output gate, and this and c_t into h_t."""
     arrays_are_apart()
     for j in range(c.shape[0]):
         o_j, tanh_c_j = sigmoid(o[j]), tanh(c[j])
@@ -47,7 +48,7 @@ def activate_output(o, c, tanh_c, h):
 
 @inner_kernel
 def differentiate(i, f, g, o, c_prev, tanh_c, dh, dc):
-    """Turn a step's gates into the gradients of their pre-activations, and dc into that of the step before."""
+    """Turn a step's gates into the gradients of their pre-activations, and dc_t into dc_{t-1}."""
     arrays_are_apart()
     for j in range(dc.shape[0]):
         i_j, f_j, g_j, o_j = i[j], f[j], g[j], o[j]
