@@ -20,6 +20,7 @@ from benchmarks import (
     fleet,
     growth,
     inference,
+    layer_norm,
     learning,
     odd,
     orchestration,
@@ -38,8 +39,8 @@ from benchmarks.results import Bounded, Comparison, Growth, Learning, Quality, R
 
 # What can be stopped in the middle comes last, so that the quick form ends in time.
 _MODULES = (
-    training_step, training_loop, variants, attention, crf, char_lm, dropout, inference, odd, startup, growth,
-    sequences, fleet, orchestration, retrain, learning,
+    training_step, training_loop, variants, layer_norm, attention, crf, char_lm, dropout, inference, odd, startup,
+    growth, sequences, fleet, orchestration, retrain, learning,
 )  # fmt: skip
 _QUICK_SECONDS = 50.0
 _LAST_START_SECONDS = 6.0

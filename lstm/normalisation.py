@@ -48,7 +48,7 @@ class LayerNorm:
             if len(self._workspaces) == 2:  # as in LSTM: a full batch and the last one of an epoch
                 self._workspaces.clear()
             self._workspaces[self._rows] = self._ops.layer_norm_workspace(*x.shape, self.dtype)
-        y = self._ops.zeros(x.shape, self.dtype)
+        y = self._ops.empty(x.shape, self.dtype)
         self._ops.layer_norm_forward(self._weights(), x, self._workspaces[self._rows], y, self.epsilon)
         return y
 
@@ -59,7 +59,7 @@ class LayerNorm:
         dy = self._ops.as_array(dy, self.dtype)
         if dy.shape != (self._rows, self.size):
             raise ValueError(f"dy has shape {dy.shape}; it must be ({self._rows}, {self.size})")
-        dx = self._ops.zeros(dy.shape, self.dtype)
+        dx = self._ops.empty(dy.shape, self.dtype)
         gradients = self._ops.LayerNormWeights(self.parameters.gradient("weight"), self.parameters.gradient("bias"))
         self._ops.layer_norm_backward(self._weights(), dy, self._workspaces[self._rows], gradients, dx)
         return dx

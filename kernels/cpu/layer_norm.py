@@ -1,4 +1,8 @@
-"""Layer normalisation of rows of features (Ba, Kiros & Hinton 2016, arXiv 1607.06450), as ``torch.nn.LayerNorm``."""
+"""Layer normalisation of rows of features (Ba, Kiros & Hinton 2016, arXiv 1607.06450), as ``torch.nn.LayerNorm``.
+
+Sums over the features of a row are dot products of `kernels.cpu.dot`, which a vector unit can add up; a few rows at a
+time, so that what one loop over them leaves is in cache for the next.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,10 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from kernels.cpu.compilation import kernel, parallel_kernel
+from kernels.cpu.alias import arrays_are_apart
+from kernels.cpu.borrow import borrowed
+from kernels.cpu.compilation import inner_kernel, kernel, parallel_kernel
+from kernels.cpu.dot import dot_rows
 from kernels.cpu.pack import sum_shards
 from kernels.scalar import multiply_add
 
@@ -16,6 +23,8 @@ __all__ = ["LayerNormWeights", "layer_norm_backward", "layer_norm_forward", "lay
 
 # Rows that one partial sum of gradients covers; their number depends on the sizes alone, never on the threads.
 _SHARD_ROWS = 256
+# Rows that go from loop to loop together; a shard is whole blocks.
+_BLOCK_ROWS = 8
 
 
 class LayerNormWeights(NamedTuple):
@@ -30,6 +39,8 @@ class LayerNormWeights(NamedTuple):
 class _Workspace(NamedTuple):
     normalised: np.ndarray  # (rows, features)
     inverse_deviation: np.ndarray  # (rows,)
+    sums: np.ndarray  # (2, rows)
+    ones: np.ndarray  # (features,)
     d_weights: np.ndarray  # (shards, 2, features): of weight and bias
 
 
@@ -38,6 +49,8 @@ def layer_norm_workspace(rows: int, features: int, dtype: str) -> _Workspace:
     return _Workspace(
         normalised=np.zeros((rows, features), dtype),
         inverse_deviation=np.zeros(rows, dtype),
+        sums=np.zeros((2, rows), dtype),
+        ones=np.ones(features, dtype),
         d_weights=np.zeros((-(-rows // _SHARD_ROWS), 2, features), dtype),
     )
 
@@ -81,33 +94,49 @@ def layer_norm_backward(
 @parallel_kernel
 def _forward(weights, x, workspace, y, epsilon):
     for shard in numba.prange(workspace.d_weights.shape[0]):
-        first = np.int64(shard) * _SHARD_ROWS
-        for row in range(first, min(first + _SHARD_ROWS, x.shape[0])):
-            _forward_row(weights, x[row], workspace, row, y[row], epsilon)
+        _forward_shard(weights, x, workspace, np.int64(shard), y, epsilon)
 
 
 @kernel
-def _forward_row(weights, x, workspace, row, y, epsilon):
-    number = x.dtype.type
-    normalised = workspace.normalised[row]
-    mean, variance = number(0), number(0)
+def _forward_shard(weights, x, workspace, shard, y, epsilon):
+    first = shard * _SHARD_ROWS
+    for row in range(first, min(first + _SHARD_ROWS, x.shape[0]), _BLOCK_ROWS):
+        _forward_block(weights, borrowed(x)[row : row + _BLOCK_ROWS], workspace, row, borrowed(y), epsilon)
+
+
+@kernel
+def _forward_block(weights, x, workspace, first, y, epsilon):
+    rows = slice(first, first + x.shape[0])
+    normalised, inverse = borrowed(workspace.normalised)[rows], borrowed(workspace.inverse_deviation)[rows]
+    sums, squares = borrowed(workspace.sums)[0, rows], borrowed(workspace.sums)[1, rows]
+    weight, bias, features = borrowed(weights.weight), borrowed(weights.bias), x.dtype.type(x.shape[1])
+    dot_rows(x, borrowed(workspace.ones), sums)
+    for row in range(x.shape[0]):
+        _centre(x[row], sums[row] / features, normalised[row])
+        dot_rows(normalised[row : row + 1], normalised[row], squares[row:])
+        inverse[row] = x.dtype.type(1) / math.sqrt(squares[row] / features + epsilon)
+        _scale(normalised[row], inverse[row], weight, bias, y[first + row])
+
+
+@inner_kernel
+def _centre(x, mean, centred):
+    arrays_are_apart()
     for j in range(x.shape[0]):
-        mean += x[j]
-    mean /= number(x.shape[0])
-    for j in range(x.shape[0]):
-        normalised[j] = x[j] - mean
-        variance = multiply_add(normalised[j], normalised[j], variance)
-    inverse = number(1) / math.sqrt(variance / number(x.shape[0]) + epsilon)
-    workspace.inverse_deviation[row] = inverse
-    for j in range(x.shape[0]):
-        normalised[j] *= inverse
-        y[j] = multiply_add(normalised[j], weights.weight[j], weights.bias[j])
+        centred[j] = x[j] - mean
+
+
+@inner_kernel
+def _scale(normalised, inverse_deviation, weight, bias, y):
+    arrays_are_apart()
+    for j in range(y.shape[0]):
+        normalised_j = normalised[j] * inverse_deviation
+        normalised[j], y[j] = normalised_j, multiply_add(normalised_j, weight[j], bias[j])
 
 
 @parallel_kernel
 def _backward(weights, dy, workspace, gradients, dx):
     for shard in numba.prange(workspace.d_weights.shape[0]):
-        _backward_shard(weights, dy, workspace, np.int64(shard), dx)
+        _backward_shard(weights.weight, dy, workspace, np.int64(shard), dx)
     sum_shards(workspace.d_weights, 0)
     sum_shards(workspace.d_weights, 1)
     for j in range(dy.shape[1]):
@@ -116,27 +145,45 @@ def _backward(weights, dy, workspace, gradients, dx):
 
 
 @kernel
-def _backward_shard(weights, dy, workspace, shard, dx):
-    d_weight, d_bias = workspace.d_weights[shard, 0], workspace.d_weights[shard, 1]
-    for j in range(dy.shape[1]):
-        d_weight[j], d_bias[j] = 0, 0
-    first = shard * _SHARD_ROWS
-    for row in range(first, min(first + _SHARD_ROWS, dy.shape[0])):
-        for j in range(dy.shape[1]):
-            d_weight[j] = multiply_add(dy[row, j], workspace.normalised[row, j], d_weight[j])
-            d_bias[j] += dy[row, j]
-        _backward_row(weights.weight, dy[row], workspace.normalised[row], workspace.inverse_deviation[row], dx[row])
+def _backward_shard(weight, dy, workspace, shard, dx):
+    first, d_weights = shard * _SHARD_ROWS, borrowed(workspace.d_weights)[shard]
+    d_weights[:] = 0
+    for row in range(first, min(first + _SHARD_ROWS, dy.shape[0]), _BLOCK_ROWS):
+        _backward_block(weight, borrowed(dy)[row : row + _BLOCK_ROWS], workspace, row, d_weights, borrowed(dx))
 
 
 @kernel
-def _backward_row(weight, dy, normalised, inverse_deviation, dx):
-    number = dy.dtype.type
-    mean, slope = number(0), number(0)
+def _backward_block(weight, dy, workspace, first, d_weights, dx):
+    rows = slice(first, first + dy.shape[0])
+    normalised, inverse = borrowed(workspace.normalised)[rows], borrowed(workspace.inverse_deviation)[rows]
+    sums, slopes = borrowed(workspace.sums)[0, rows], borrowed(workspace.sums)[1, rows]
+    weight, dx, features = borrowed(weight), dx[rows], dy.dtype.type(dy.shape[1])
+    dot_rows(dy, weight, sums)
+    for row in range(dy.shape[0]):
+        _add_gradients(dy[row], normalised[row], d_weights[0], d_weights[1])
+        _multiply(dy[row], weight, dx[row])
+        dot_rows(dx[row : row + 1], normalised[row], slopes[row:])
+        _differentiate(dx[row], sums[row] / features, slopes[row] / features, normalised[row], inverse[row])
+
+
+@inner_kernel
+def _add_gradients(dy, normalised, d_weight, d_bias):
+    arrays_are_apart()
     for j in range(dy.shape[0]):
-        dx[j] = dy[j] * weight[j]
-        mean += dx[j]
-        slope = multiply_add(dx[j], normalised[j], slope)
-    mean /= number(dy.shape[0])
-    slope /= number(dy.shape[0])
+        d_weight[j] = multiply_add(dy[j], normalised[j], d_weight[j])
+        d_bias[j] += dy[j]
+
+
+@inner_kernel
+def _multiply(dy, weight, d_normalised):
+    arrays_are_apart()
     for j in range(dy.shape[0]):
-        dx[j] = inverse_deviation * (dx[j] - mean - normalised[j] * slope)
+        d_normalised[j] = dy[j] * weight[j]
+
+
+@inner_kernel
+def _differentiate(line, mean, slope, normalised, inverse_deviation):
+    """Turn the gradient of a normalised row into that of the row, in place."""
+    arrays_are_apart()
+    for j in range(line.shape[0]):
+        line[j] = inverse_deviation * (line[j] - mean - normalised[j] * slope)

@@ -8,7 +8,7 @@ from tests.reference import layer_norm, relative_error
 
 
 def sizes_for(ops):
-    return [(1, 1), (5, 7)] if ops.name == "cuda" else [(1, 1), (5, 7), (300, 33), (513, 2)]
+    return [(1, 1), (5, 7)] if ops.name == "cuda" else [(1, 1), (5, 7), (300, 33), (513, 2), (9, 70)]
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("float64", 1e-12)])
@@ -20,11 +20,12 @@ def test_forward_and_gradients_are_those_of_each_row_alone(ops, rng, dtype, tole
         gradients = ops.LayerNormWeights(*(ops.as_array(np.full(features, 9), dtype) for _ in range(2)))
         workspace = ops.layer_norm_workspace(rows, features, dtype)
         y, dx = ops.zeros(x.shape, dtype), ops.zeros(x.shape, dtype)
-        ops.layer_norm_forward(weights, on_device(ops, x), workspace, y, 1e-3)
-        ops.layer_norm_backward(weights, on_device(ops, dy), workspace, gradients, dx)
         expected = layer_norm(x, weight, bias, 1e-3, dy)
-        for ours, exact in zip([y, dx, *gradients], expected, strict=True):
-            assert relative_error(ops.to_host(ours), exact) < tolerance
+        for _ in range(2):  # the second pass finds what the first left
+            ops.layer_norm_forward(weights, on_device(ops, x), workspace, y, 1e-3)
+            ops.layer_norm_backward(weights, on_device(ops, dy), workspace, gradients, dx)
+            for ours, exact in zip([y, dx, *gradients], expected, strict=True):
+                assert relative_error(ops.to_host(ours), exact) < tolerance
 
 
 def test_a_missing_value_is_not_hidden(ops):
