@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kernels.cpu.compilation import inner_kernel, kernel
+from kernels.scalar import exponential
 
 __all__ = ["cross_entropy_loss", "cross_entropy_row", "mse_loss", "squared_error"]
 
@@ -68,37 +69,39 @@ def _cross_entropy_loss(logits, targets, weights, gradient):
         weight_sum += weights[row]
     scale = logits.dtype.type(1.0 / weight_sum)
     for row in range(logits.shape[0]):
-        loss = cross_entropy_row(logits[row], targets[row], weights[row], scale, gradient[row])
+        line = gradient[row]
+        for j in range(line.shape[0]):
+            line[j] = logits[row, j]
+        loss = cross_entropy_row(line, targets[row], weights[row], scale)
         loss_sum += weights[row] * np.float64(loss)
     return loss_sum / weight_sum
 
 
 @inner_kernel
-def cross_entropy_row(logits, target, weight, scale, gradient):
-    """Return ``-log softmax(logits)[target]`` and write ``gradient = scale * weight * (softmax - one-hot target)``.
+def cross_entropy_row(line, target, weight, scale):
+    """Return ``-log softmax(line)[target]``; turn the logits in `line` into their gradients.
 
     Parameters
     ----------
-    logits : (classes,) array
+    line : (classes,) array
+        Logits; ``=`` ``scale * weight * (softmax - one-hot target)``.
     target : int
-    weight, scale : numbers of the dtype of `logits`
+    weight, scale : numbers of the dtype of `line`
         Where `weight` is 0, loss and gradient are 0.
-    gradient : (classes,) array
-        ``=``; may be the same as `logits`.
     """
     if weight == 0:
-        for j in range(gradient.shape[0]):
-            gradient[j] = 0
-        return logits.dtype.type(0)
-    target_logit = logits[target]
-    top = _largest(logits)
-    for j in range(logits.shape[0]):
-        gradient[j] = np.exp(logits[j] - top)
-    total = _sum(gradient)
+        for j in range(line.shape[0]):
+            line[j] = 0
+        return line.dtype.type(0)
+    target_logit = line[target]
+    top = _largest(line)
+    for j in range(line.shape[0]):
+        line[j] = exponential(line[j] - top)
+    total = _sum(line)
     share = scale * weight / total
-    for j in range(gradient.shape[0]):
-        gradient[j] *= share
-    gradient[target] -= scale * weight
+    for j in range(line.shape[0]):
+        line[j] *= share
+    line[target] -= scale * weight
     return np.log(total) - (target_logit - top)
 
 

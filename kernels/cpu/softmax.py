@@ -132,7 +132,8 @@ def _softmax_shard(x, targets, row_weights, scale, workspace, shard, losses, pre
                 predictions[first + row] = _largest(vocabulary[row])
         for row in range(last - first):
             weight, target = row_weights[first + row], targets[first + row]
-            losses[first + row] = cross_entropy_row(vocabulary[row], target, weight, scale, vocabulary[row])
+            line = logits[row][: vocabulary.shape[1]]  # whose numbers Numba knows to be neighbours
+            losses[first + row] = cross_entropy_row(line, target, weight, scale)
         if is_training:
             d_input = workspace.d_input[shard, : last - first]
             product(vocabulary, workspace.backward_panels, d_input, False)
