@@ -330,11 +330,13 @@ class LSTM:
         sizes, version = (batch_size, seq_len, training, vocabulary_size), self.parameters.version
         if sizes not in self._workspaces:
             # An epoch has batches of one size and a last, smaller one, and so has a validation; more sizes than that
-            # are not worth their memory.
+            # are not worth their memory, which goes on to the next size.
+            former: list[Any] | None = None
             if len(self._workspaces) == 4:
-                self._workspaces.clear()
+                oldest = next(iter(self._workspaces))
+                former = self._workspaces.pop(oldest)
+                self._versions.pop(oldest)
                 self._kept.clear()
-                self._versions.clear()
             self._workspaces[sizes] = [
                 self._ops.lstm_workspace(
                     batch_size,
@@ -345,9 +347,10 @@ class LSTM:
                     training,
                     self._precision,
                     0 if layer else vocabulary_size,
+                    None if former is None else former[place],
                 )
                 for layer in range(self.num_layers)
-                for _ in self._places(layer)
+                for place in self._places(layer)
             ]
         weights_changed = self._versions.get(sizes) is not version
         self._versions[sizes] = version

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-__all__ = ["aligned_zeros"]
+__all__ = ["aligned_over", "aligned_zeros"]
 
 _LINE_BYTES = 64
 
@@ -19,6 +19,19 @@ def aligned_zeros(shape: tuple[int, ...], dtype: str) -> np.ndarray:
     """Return a C-contiguous array of zeros that begins at a cache line."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
     # Untouched pages of it cost nothing, as with np.zeros.
-    memory = np.zeros(size + _LINE_BYTES, np.uint8)
-    first = -memory.ctypes.data % _LINE_BYTES
+    return _aligned(np.zeros(size + _LINE_BYTES, np.uint8), shape, dtype)
+
+
+def aligned_over(former: np.ndarray, shape: tuple[int, ...], dtype: str) -> np.ndarray | None:
+    """Return an array in the memory of one that is no longer needed, or None where that is too small.
+
+    `former` comes from here, and what is in it stays.
+    """
+    memory, size = former.base, math.prod(shape) * np.dtype(dtype).itemsize
+    assert memory is not None
+    return _aligned(memory, shape, dtype) if size + _LINE_BYTES <= memory.size else None
+
+
+def _aligned(memory: np.ndarray, shape: tuple[int, ...], dtype: str) -> np.ndarray:
+    first, size = -memory.ctypes.data % _LINE_BYTES, math.prod(shape) * np.dtype(dtype).itemsize
     return memory[first : first + size].view(dtype).reshape(shape)

@@ -13,7 +13,7 @@ from numba.extending import register_jitable
 
 from kernels.cpu.borrow import borrowed
 from kernels.cpu.compilation import inner_kernel
-from kernels.cpu.memory import aligned_zeros
+from kernels.cpu.memory import aligned_over, aligned_zeros
 from kernels.cpu.pack import PANEL_BYTES, add, copy, pack, padded
 
 __all__ = [
@@ -146,11 +146,14 @@ def lstm_workspace(
     training: bool = True,
     precision: str = "float32",
     vocabulary_size: int = 0,
+    former: Workspace | None = None,
 ) -> Workspace:
     """Allocate what the passes need for these sizes; reused from call to call.
 
     With `training` False it serves `lstm_forward` alone, for sequences of any length. With a `vocabulary_size` the
-    inputs are a `kernels.lookup.Lookup` of so many entries, and `input_size` is not looked at.
+    inputs are a `kernels.lookup.Lookup` of so many entries, and `input_size` is not looked at. A `former` workspace,
+    which is of no use from then on, gives its memory where that is large enough: new memory costs a page fault for
+    every few kilobytes.
 
     Raises
     ------
@@ -178,8 +181,13 @@ def lstm_workspace(
         panels=aligned_zeros((panels,), dtype),
     )
     layout = layout_of(workspace)
-    size = layout.end if training else layout.d_cell
-    return workspace._replace(shards=aligned_zeros((shards, size), dtype))
+    shape = shards, layout.end if training else layout.d_cell
+    memory = None if former is None else aligned_over(former.shards, shape, dtype)
+    if memory is None:
+        memory = aligned_zeros(shape, dtype)
+    else:  # the one part of it that is read before it is written, where units are padded
+        memory[:, layout.cell : layout.cell + rows * units] = 0
+    return workspace._replace(shards=memory)
 
 
 @register_jitable

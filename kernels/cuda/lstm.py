@@ -77,12 +77,14 @@ def lstm_workspace(
     training: bool = True,
     precision: str = "float32",
     vocabulary_size: int = 0,
+    former: _Workspace | None = None,
 ) -> _Workspace:
     """Allocate what the passes need for these sizes; reused from call to call.
 
     Without `training` a pass that runs in one launch leaves out what only the backward pass reads. With `precision`
     "tf32" all products but the recurrent ones run on the tensor cores, see `kernels.cuda.tensor`. With a
-    `vocabulary_size` the inputs are a `kernels.lookup.Lookup`, and `input_size` is not looked at.
+    `vocabulary_size` the inputs are a `kernels.lookup.Lookup`, and `input_size` is not looked at. Nor is `former`: a
+    GPU's memory has no page faults.
 
     Raises
     ------

@@ -207,6 +207,22 @@ def test_a_workspace_serves_again_and_a_backward_leaves_no_trace(ops, rng):
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.parametrize("sizes", [(3, 4, 2, 5), (2, 3, 4, 33)])
+def test_a_workspace_in_the_memory_of_another_computes_the_same_bits(ops, rng, sizes):
+    case, lengths = Case(rng, sizes, "float32"), rng.integers(1, sizes[1] + 1, sizes[0])
+    expected = [*case.forward(ops, lengths=lengths), *case.backward(ops, lengths=lengths)]
+    former = ops.lstm_workspace(7, 6, 3, 70, "float32")
+    if ops.name == "cpu":
+        former.shards[:] = np.nan
+    workspace = ops.lstm_workspace(*sizes, "float32", former=former)
+    if ops.name == "cpu":
+        assert np.shares_memory(workspace.shards, former.shards)
+        assert workspace.shards.ctypes.data % 64 == 0
+        assert not np.shares_memory(ops.lstm_workspace(9, 9, 3, 70, "float32", former=former).shards, former.shards)
+    results = [*case.forward(ops, workspace, lengths=lengths), *case.backward(ops, lengths=lengths)]
+    assert all(map(np.array_equal, results, expected))
+
+
 def test_last_state_alone_and_no_input_gradient_change_nothing_else(ops, rng):
     case = Case(rng, (3, 3, 2, 4), "float32")
     case.dy[:] = 0
