@@ -13,7 +13,6 @@ from kernels.cpu.attention import (
     AttentionWorkspace,
     attend,
     attend_backward,
-    copy_line,
     multiply_steps,
     score,
     sequences_of,
@@ -21,7 +20,7 @@ from kernels.cpu.attention import (
 )
 from kernels.cpu.borrow import borrowed
 from kernels.cpu.compilation import kernel, parallel_kernel
-from kernels.cpu.pack import copy, pack, product, sum_shards
+from kernels.cpu.pack import copy, copy_line, pack, product, sum_shards
 from kernels.scalar import tanh_derivative
 
 __all__ = ["additive_attention_backward", "additive_attention_forward"]
@@ -157,7 +156,7 @@ def _sum_gradients(workspace, d_key_weight, d_v):
     for row in range(workspace.d_key_weight.shape[1]):
         sum_shards(workspace.d_key_weight, row)
     sum_shards(workspace.d_v, 0)
-    copy(workspace.d_key_weight[0, :, : d_key_weight.shape[1]], d_key_weight)
+    copy(workspace.d_key_weight[0], d_key_weight)
     copy_line(workspace.d_v[0, 0], d_v)
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from kernels.cpu.borrow import borrowed
 from kernels.cpu.compilation import kernel, parallel_kernel
 from kernels.cpu.dot import dot_rows
-from kernels.cpu.pack import padded, panels_shape, product
+from kernels.cpu.pack import copy_line, padded, panels_shape, product
 from kernels.scalar import exponential, multiply_add
 
 __all__ = [
@@ -27,7 +27,6 @@ __all__ = [
     "attend",
     "attend_backward",
     "attention_workspace",
-    "copy_line",
     "dot_attention_backward",
     "dot_attention_forward",
     "multiply_steps",
@@ -292,10 +291,3 @@ def _gather_heads(rows, vector):
     for head in range(rows.shape[0]):
         for j in range(head * size, (head + 1) * size):
             vector[j] = rows[head, j]
-
-
-@kernel
-def copy_line(source, destination):
-    """``destination = source`` as far as both go."""
-    for j in range(min(source.shape[0], destination.shape[0])):
-        destination[j] = source[j]

@@ -37,4 +37,4 @@ def copy_windows(values, starts, offset, windows):
         if columns == values.shape[1]:
             copy(source.reshape(1, -1), window.reshape(1, -1))  # rows without a gap between them
         else:
-            copy(source[:, :columns], window)
+            copy(source, window)

@@ -160,7 +160,7 @@ def _forward_shard(x, workspace, shard, y):
     for row in range(last - first):
         operand[row, input_size] = 1
     product(operand[:, : input_size + 1], workspace.forward_panels, output, False)
-    copy(output[:, : y.shape[1]], y[first:last])
+    copy(output, y[first:last])
 
 
 @parallel_kernel
@@ -179,9 +179,9 @@ def _backward_shard(dy, workspace, shard, dx):
     last = min(first + workspace.operand.shape[1], dx.shape[0])
     operand, d_input = workspace.operand[shard, : last - first], workspace.d_input[shard, : last - first]
     d_output = workspace.output[shard, : last - first, : dy.shape[1]]
-    copy(dy[first:last], d_output)
+    copy(dy[first:last], workspace.output[shard])
     product(d_output, workspace.backward_panels, d_input, False)
-    copy(d_input[:, : dx.shape[1]], dx[first:last])
+    copy(d_input, dx[first:last])
     product(d_output.T, operand, workspace.d_weights[shard], False)
 
 
@@ -189,6 +189,6 @@ def _backward_shard(dy, workspace, shard, dx):
 def unpack_gradients(total, gradients):
     """Take the gradients apart: the columns of `total` are ``[w | b]``."""
     input_size = gradients.weight.shape[1]
-    copy(total[:, :input_size], gradients.weight)
+    copy(total, gradients.weight)
     for row in range(total.shape[0]):
         gradients.bias[row] = total[row, input_size]

@@ -188,7 +188,7 @@ def _forward_shard(x, lookup, h_0, c_0, workspace, shard, y, h_n, c_n, lengths, 
     for t in range(seq_len):
         # Inference keeps one step, and the cell states before and after it, which change places.
         now, after = (t, t + 1) if workspace.steps == seq_len else (0, 1 - before)
-        _enter(views.hidden, x[first:last, t], views.operand[now])
+        _enter(views.hidden, x, first, t, views.operand[now])
         if is_masked:
             _draw_masks(input_mask, recurrent_mask, first, t, t == 0, views)
             _apply(recurrent_mask, views.hidden_mask, views.operand[now])
@@ -208,8 +208,8 @@ def _forward_shard(x, lookup, h_0, c_0, workspace, shard, y, h_n, c_n, lengths, 
         if y.size > 0:
             _leave(views.hidden, lengths, first, t, y)
         before = after
-    copy(views.hidden[:, :hidden_size], h_n[first:last])
-    copy(views.cell[before, :, :hidden_size], c_n[first:last])
+    copy(views.hidden, h_n[first:last])
+    copy(views.cell[before], c_n[first:last])
 
 
 @inner_kernel
@@ -222,17 +222,17 @@ def _draw_masks(input_mask, recurrent_mask, first, t, is_first, views):
 
 
 @inner_kernel
-def _enter(hidden, x, operand):
+def _enter(hidden, x, first, t, operand):
     """Lay out ``[h_{t-1} | x_t | 1]``."""
-    rows, input_size = x.shape
+    input_size = x.shape[2]
     hidden_size = operand.shape[1] - input_size - 1
-    for r in range(rows):
+    for r in range(operand.shape[0]):
         line = operand[r]
         inputs = line[hidden_size:]
         for j in range(hidden_size):
             line[j] = hidden[r, j]
         for j in range(input_size):
-            inputs[j] = x[r, j]
+            inputs[j] = x[first + r, t, j]
         inputs[input_size] = 1
 
 
@@ -349,14 +349,14 @@ def _backward_shard(
         if dx.size > 0:
             _propagate(views.gates, t, hidden_size, input_panels(workspace), wanted.d_input)
             _apply(input_mask, views.input_mask, wanted.d_input)
-            copy(wanted.d_input[:, : workspace.input_size], dx[first:last, t])
+            _leave_gradient(wanted.d_input, first, t, dx)
         if d_lookup is not None:
             add_to_table(views.gates, borrowed(d_lookup.indices), first, t, shard_table_gradient(workspace, shard))
         if chunk_end - t == steps or t == 0:
             _accumulate(views.gates, views.operand, t, chunk_end, wanted.d_weights, chunk_end < seq_len)
             chunk_end = t
-    copy(d_hidden[:, :hidden_size], dh_0[first:last])
-    copy(d_cell[:, :hidden_size], dc_0[first:last])
+    copy(d_hidden, dh_0[first:last])
+    copy(d_cell, dc_0[first:last])
 
 
 @inner_kernel
@@ -373,6 +373,14 @@ def _propagate(d_gates, t, hidden_size, panels, d_operand):
     """``d_operand = dz_t @ weights``, gate by gate."""
     for gate in range(4):
         product(d_gates[gate, t, :, :hidden_size], panels[gate], d_operand, gate > 0)
+
+
+@inner_kernel
+def _leave_gradient(d_input, first, t, dx):
+    """Write a step of dx."""
+    for r in range(d_input.shape[0]):
+        for j in range(dx.shape[2]):
+            dx[first + r, t, j] = d_input[r, j]
 
 
 @inner_kernel

@@ -17,7 +17,7 @@ from kernels.cpu.borrow import borrowed
 from kernels.cpu.compilation import inner_kernel, kernel
 from kernels.cpu.tile import HEIGHT, VECTOR_BYTES, tile
 
-__all__ = ["PANEL_BYTES", "add", "copy", "pack", "padded", "panels_shape", "product", "sum_shards"]
+__all__ = ["PANEL_BYTES", "add", "copy", "copy_line", "pack", "padded", "panels_shape", "product", "sum_shards"]
 
 PANEL_BYTES = 2 * VECTOR_BYTES
 """Width of a panel: two vectors."""
@@ -47,24 +47,35 @@ def pack(matrix, panels, first_row, first_column=0):
     first_row, first_column : int
         Where the matrix begins.
     """
+    matrix, panels = borrowed(matrix), borrowed(panels)
     rows, columns = matrix.shape
     width, end = panels.shape[2], first_column + columns
     for p in range(first_column // width, -(-end // width)):
         first, last = max(p * width, first_column), min((p + 1) * width, end)
-        source = borrowed(matrix)[:, first - first_column : last - first_column]
-        copy(source, borrowed(panels)[p, first_row : first_row + rows, first - p * width : last - p * width])
+        for m in range(rows):
+            line, target = matrix[m][first - first_column : last - first_column], panels[p, first_row + m]
+            copy_line(line, target[first - p * width :])
 
 
 @inner_kernel
 def copy(source, destination):
-    """``destination = source`` for two-dimensional arrays of one shape.
+    """``destination = source`` for two-dimensional arrays, as far as both go.
 
-    Slice assignment does the same, but each place where it stands costs most of a second of compilation. Indices are
-    the loops' own numbers: of a sum of them Numba asks each time whether it is negative.
+    Slice assignment does the same, but each place where it stands costs most of a second of compilation. Give whole
+    rows: of a slice of columns Numba does not know that its numbers are neighbours. Indices are the loops' own numbers:
+    of a sum of them it asks each time whether it is negative.
     """
-    for m in range(source.shape[0]):
-        for n in range(source.shape[1]):
+    columns = min(source.shape[1], destination.shape[1])
+    for m in range(min(source.shape[0], destination.shape[0])):
+        for n in range(columns):
             destination[m, n] = source[m, n]
+
+
+@inner_kernel
+def copy_line(source, destination):
+    """``destination = source`` for lines, as far as both go."""
+    for n in range(min(source.shape[0], destination.shape[0])):
+        destination[n] = source[n]
 
 
 @inner_kernel

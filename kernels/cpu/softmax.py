@@ -137,7 +137,7 @@ def _softmax_shard(x, targets, row_weights, scale, workspace, shard, losses, pre
         if is_training:
             d_input = workspace.d_input[shard, : last - first]
             product(vocabulary, workspace.backward_panels, d_input, False)
-            copy(d_input[:, :input_size], dx[first:last])
+            copy(d_input, dx[first:last])
             product(vocabulary.T, operand, workspace.d_weights[shard], first > shard_first)
 
 

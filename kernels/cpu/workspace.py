@@ -14,7 +14,7 @@ from numba.extending import register_jitable
 from kernels.cpu.borrow import borrowed
 from kernels.cpu.compilation import inner_kernel
 from kernels.cpu.memory import aligned_over, aligned_zeros
-from kernels.cpu.pack import PANEL_BYTES, add, copy, pack, padded
+from kernels.cpu.pack import PANEL_BYTES, add, copy, copy_line, pack, padded
 
 __all__ = [
     "LSTMWeights",
@@ -412,4 +412,5 @@ def _unpack_table(workspace, d_table, part):
         add(shard_table_gradient(workspace, shard)[entries].reshape(-1), total.reshape(-1))
     for gate in range(4):
         units = slice(gate * hidden_size, (gate + 1) * hidden_size)
-        copy(total[:, gate, :hidden_size], d_table[entries, units])
+        for entry in range(total.shape[0]):
+            copy_line(total[entry, gate], d_table[entries.start + entry][units])
