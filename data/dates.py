@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, tzinfo
+from datetime import date, timedelta, tzinfo
 
 import numpy as np
 import pandas as pd
@@ -61,6 +61,11 @@ def format_date(timestamp: pd.Timestamp) -> str:
 def start_of_day(day: date, timezone: tzinfo | str | None) -> pd.Timestamp:
     """Return the first instant of a day in a time zone (None: without one)."""
     return pd.Timestamp(day).tz_localize(timezone, ambiguous=True, nonexistent="shift_forward")
+
+
+def end_of_day(day: date, timezone: tzinfo | str | None) -> pd.Timestamp:
+    """Return the first instant after a day in a time zone, 23 to 25 hours after its start where clocks change."""
+    return start_of_day(day + timedelta(days=1), timezone)
 
 
 def spacing(ds: pd.DatetimeIndex) -> pd.Timedelta:

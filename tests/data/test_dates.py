@@ -3,7 +3,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from data.dates import format_date, next_dates, parse_dates, period_name, spacing, start_of_day
+from data.dates import end_of_day, format_date, next_dates, parse_dates, period_name, spacing, start_of_day
 from data.errors import InputError
 
 
@@ -55,6 +55,13 @@ def test_a_day_starts_at_midnight_in_its_zone():
     day = pd.Timestamp("2024-01-02").date()
     assert start_of_day(day, "America/New_York") == pd.Timestamp("2024-01-02 05:00", tz="UTC")
     assert start_of_day(day, None) == pd.Timestamp("2024-01-02")
+
+
+@pytest.mark.parametrize(("day", "hours"), [("2023-03-26", 23), ("2022-10-30", 25), ("2023-01-01", 24)])
+def test_a_day_on_which_clocks_change_ends_at_the_next_midnight(day, hours):
+    day = pd.Timestamp(day).date()
+    length = end_of_day(day, "Europe/Berlin") - start_of_day(day, "Europe/Berlin")
+    assert length == pd.Timedelta(hours=hours)
 
 
 def test_daily_data_without_weekends_go_on_over_business_days():
