@@ -1,4 +1,4 @@
-"""What is worth a look in valid data: gaps against a calendar, outliers against neighbours, days without volume."""
+"""What is worth a look in valid data: gaps, outliers against their neighbours, days without volume."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from data.calendar import sessions
-from data.dates import format_date
+from data.dates import DAY, format_date, period_name, spacing
 from data.validation import PRICE_COLUMNS, WARNING, as_problems
 
 _NEIGHBOURS = 2
@@ -21,6 +21,10 @@ _LEAST_SHARE = 0.25
 _MOST_OUTLIERS = 0.005
 """Where more rows than this stand out, that is how the series is"""
 _LEAST_ROWS = 2 * _NEIGHBOURS + 1
+_HOLE = 10
+"""Without a calendar, a gap is longer than this many usual steps"""
+_MOST_HOLES = 0.1
+"""Where there are more holes than this for each day with a row, as nights are, that is how the series is"""
 
 
 def inspect(frame: pd.DataFrame, calendar: str | None = None) -> pd.DataFrame:
@@ -31,7 +35,7 @@ def inspect(frame: pd.DataFrame, calendar: str | None = None) -> pd.DataFrame:
     frame : DataFrame
         As `data.bars.validate_bars` or `data.series.validate_series` return it.
     calendar : str, optional
-        The calendar that daily or finer rows should follow.
+        The calendar that daily or finer rows should follow. Without one, gaps are steps much longer than the usual.
 
     Returns
     -------
@@ -49,6 +53,8 @@ def inspect(frame: pd.DataFrame, calendar: str | None = None) -> pd.DataFrame:
 def _look(rows: pd.DataFrame, calendar: str | None) -> Iterator[tuple[str, pd.Timestamp, str, str, str]]:
     if calendar is not None:
         yield from _gaps(rows["ds"], calendar)
+    else:
+        yield from _holes(pd.DatetimeIndex(rows["ds"]))
     if "y" in rows.columns:
         yield from _outliers(rows, "y", rows["y"].to_numpy(), 0.0)
         return
@@ -81,6 +87,33 @@ def _gaps(ds: pd.Series, calendar: str) -> Iterator[tuple[str, pd.Timestamp, str
         within = days[(days >= expected[0]) & (days <= expected[-1])]
         for day in within.difference(expected):
             yield "no session", day, "ds", format_date(day), f"a day on which {calendar} does not trade"
+
+
+def _holes(ds: pd.DatetimeIndex) -> Iterator[tuple[str, pd.Timestamp, str, str, str]]:
+    """Look for steps much longer than the usual: between rows, or between days where rows pause every night."""
+    days = ds.tz_localize(None).normalize().unique()
+    if len(days) * _MOST_HOLES < 1:
+        return
+    for times in (ds if spacing(ds) < DAY else days, days):
+        before = np.flatnonzero(_usual_steps(times) > _HOLE)
+        if len(before) <= len(days) * _MOST_HOLES:
+            break
+    else:
+        return
+    unit = min(spacing(times), DAY)
+    what = "days" if unit == DAY else f"{period_name(times)} times"
+    for first, last in zip(times[before] + unit, times[before + 1] - unit, strict=True):
+        many = f"the first of {(last - first) // unit + 1:,} {what} without a row, until {format_date(last)}"
+        yield "gap", first, "ds", format_date(first), many
+
+
+def _usual_steps(times: pd.DatetimeIndex) -> np.ndarray:
+    """Return how many of the usual steps lie between neighbours: business days, where no day is on a weekend."""
+    usual = spacing(times)
+    if usual == DAY and (times.day_of_week < 5).all():
+        days = times.to_numpy().astype("datetime64[D]")
+        return np.busday_count(days[:-1], days[1:])
+    return ((times[1:] - times[:-1]) / usual).to_numpy()
 
 
 def _outliers(

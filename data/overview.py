@@ -32,7 +32,7 @@ def overview(
     Returns
     -------
     records : list of dict
-        For each series ``unique_id``, ``rows``, ``first``, ``last``, ``calendar``, ``gaps`` (sessions without a row),
+        For each series ``unique_id``, ``rows``, ``first``, ``last``, ``calendar``, ``gaps`` (without a row),
         ``problems`` (of all kinds) and ``sparkline``, JSON values.
     problems : DataFrame
         The warnings of `data.inspection.inspect`.
@@ -65,7 +65,8 @@ def problems_in_words(record: Mapping[str, Any]) -> str:
     parts = [f"source {record['cause']}: last good rows"] if record.get("cause") else []
     parts += [f"{record['refused']:,} refused"] if record.get("refused") else []
     gaps = record["gaps"]
-    parts += [f"{gaps:,} gap{'s' * (gaps > 1)} in {record['calendar']}"] if gaps else []
+    where = f" in {record['calendar']}" if record["calendar"] else ""
+    parts += [f"{gaps:,} gap{'s' * (gaps > 1)}{where}"] if gaps else []
     others = record["problems"] - record["gaps"]
     parts += [f"{others:,} to look at"] if others else []
     return ", ".join(parts) or "none"

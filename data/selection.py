@@ -9,7 +9,7 @@ from typing import Literal
 import pandas as pd
 
 from data.bars import INTERVALS, INTRADAY, resample_bars
-from data.dates import DAY, format_date, start_of_day
+from data.dates import end_of_day, format_date, start_of_day
 from data.errors import InputError
 
 
@@ -73,7 +73,7 @@ def select(frame: pd.DataFrame, selection: Selection, origin: str) -> pd.DataFra
     if selection.start is not None:
         frame = frame[frame["ds"] >= start_of_day(selection.start, timezone)]
     if selection.end is not None:
-        frame = frame[frame["ds"] < start_of_day(selection.end, timezone) + DAY]
+        frame = frame[frame["ds"] < end_of_day(selection.end, timezone)]
     if frame.empty:
         period = f"{format_date(first)} and {format_date(last)}"
         raise InputError(f"{origin} has no row in the period asked for; choose one between {period}.")

@@ -8,7 +8,7 @@ from typing import Self
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from data.dates import DAY, format_date, start_of_day
+from data.dates import end_of_day, format_date
 from data.errors import InputError
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
@@ -73,8 +73,7 @@ def split_boundaries(ds: pd.DatetimeIndex, settings: SplitSettings) -> tuple[pd.
         training = len(times) - validation - test
     else:
         training, until_test = (
-            int(times.searchsorted(start_of_day(day, ds.tz) + DAY))
-            for day in (settings.train_end, settings.validation_end)
+            int(times.searchsorted(end_of_day(day, ds.tz))) for day in (settings.train_end, settings.validation_end)
         )
         validation = until_test - training
     if training < 1 or validation < 1:

@@ -46,8 +46,9 @@ def check(options: CheckOptions) -> None:
     """Check data, and list everything that is wrong with them, not only the first thing.
 
     Errors are rows that a retrain would refuse: no number, no date, a date twice or out of order, impossible prices.
-    Warnings are worth a look: gaps against the exchange's calendar, outliers against their neighbours, days without
-    volume. Nothing is written to the workspace. Ends with exit status 2 where there are errors.
+    Warnings are worth a look: gaps against the exchange's calendar, or long ones where none is known, outliers against
+    their neighbours, days without volume. Nothing is written to the workspace. Ends with exit status 2 where there are
+    errors.
     """
     with explained(options.debug):
         options.prepare()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from data.inspection import inspect
 from data.overview import overview, problems_in_words, sparkline
@@ -34,6 +35,48 @@ def test_a_row_on_a_holiday_is_found():
     problems = inspect(bars, "XNYS")
     assert problems["rule"].tolist() == ["no session"]
     assert problems["ds"].tolist() == [pd.Timestamp("2020-01-20")]
+
+
+def at(ds: pd.DatetimeIndex) -> pd.DataFrame:
+    return pd.DataFrame({"unique_id": "A", "ds": ds, "y": np.arange(len(ds), dtype=float)})
+
+
+def test_a_hole_is_found_without_a_calendar():
+    days = pd.date_range("2020-01-01", periods=200)
+    problems = inspect(at(days.delete(slice(41, 91)).tz_localize("Europe/Berlin")))
+    assert problems["severity"].tolist() == ["warning"]
+    assert sentence(problems.iloc[0]) == "A: ds is 2020-02-11, the first of 50 days without a row, until 2020-03-31"
+
+
+def test_a_hole_between_hours_is_counted_in_hours():
+    hours = pd.date_range("2020-01-01", periods=500, freq="h")
+    assert sentence(inspect(at(hours.delete(slice(100, 130)))).iloc[0]) == (
+        "A: ds is 2020-01-05 04:00:00, the first of 30 hourly times without a row, until 2020-01-06 09:00:00"
+    )
+
+
+@pytest.mark.parametrize("minutes", [1, 15, 60])
+def test_nights_are_no_holes_but_weeks_are(minutes):
+    days = pd.bdate_range("2020-01-01", periods=60)
+    times = pd.timedelta_range("09:30:00", "16:00:00", freq=f"{minutes}min")
+    ds = pd.DatetimeIndex([day + time for day in days for time in times]).tz_localize("America/New_York")
+    assert inspect(at(ds)).empty
+    outside = (ds < pd.Timestamp("2020-02-03", tz=ds.tz)) | (ds >= pd.Timestamp("2020-02-24", tz=ds.tz))
+    assert inspect(at(ds[outside]))["problem"].tolist() == ["the first of 23 days without a row, until 2020-02-23"]
+
+
+@pytest.mark.parametrize(
+    "ds",
+    [
+        pd.bdate_range("2020-01-01", periods=100).delete(slice(16, 23)),  # the new year of China, two weekends with it
+        pd.date_range("2020-01-01", periods=100).delete(slice(50, 59)),
+        pd.date_range("2000-01-01", periods=100, freq="BME").delete(slice(50, 59)),
+        pd.DatetimeIndex(np.cumsum(np.resize([1, 1, 30], 90)).astype("datetime64[D]")),
+    ],
+    ids=["weekends", "nine days", "nine months", "pauses every month"],
+)
+def test_what_is_not_much_longer_than_the_usual_step_is_no_hole(ds):
+    assert inspect(at(ds)).empty
 
 
 def test_an_outlier_stands_against_both_neighbours_and_a_step_does_not():
@@ -76,6 +119,11 @@ def test_an_overview_has_a_record_for_each_series():
     assert len(problems) == 1
     assert problems_in_words(records[0]) == "1 gap in XNYS"
     assert records[1]["calendar"] == "XNYS"  # found by its holidays
+
+
+def test_an_overview_counts_holes_where_no_calendar_is_known():
+    records, _ = overview(at(pd.date_range("2020-01-01", periods=200).delete(slice(41, 91))))
+    assert problems_in_words(records[0]) == "1 gap"
 
 
 def test_a_sparkline_runs_from_the_lowest_to_the_highest():

@@ -22,6 +22,13 @@ def test_days_are_those_of_the_data_s_time_zone():
     assert split_boundaries(ds, settings)[0] == pd.Timestamp("2020-01-02 23:00", tz="Asia/Tokyo")
 
 
+@pytest.mark.parametrize(("day", "hours"), [(date(2023, 3, 26), 23), (date(2022, 10, 30), 25)])
+def test_days_on_which_clocks_change_count_whole(day, hours):
+    ds = pd.date_range(str(day), periods=100, freq="h", tz="Europe/Berlin")
+    settings = SplitSettings(train_end=day, validation_end=date(day.year, day.month, day.day + 1))
+    assert split_boundaries(ds, settings)[0] == ds[hours - 1]
+
+
 def test_fractions_are_of_the_distinct_timestamps():
     ds = pd.date_range("2020-01-01", periods=100)
     boundaries = split_boundaries(pd.DatetimeIndex([*ds, *ds[50:]]), SplitSettings())
