@@ -16,7 +16,7 @@ from flows.commands.backtest import BacktestOptions
 from flows.ingest import read_ingested
 from flows.settings import BacktestSettings, Workspace
 from lstm import Forecaster
-from tests.flows.conftest import small_settings
+from tests.flows.conftest import contents, small_settings
 
 OPTIONS = "--symbols sp500 --start 2010-01-01 --end 2015-06-30 --lookback 8 --hidden-size 4 --epochs 3".split()  # noqa: SIM905
 
@@ -126,6 +126,16 @@ def test_the_name_of_a_model_stands_for_its_settings(in_trained: tuple[Workspace
     typed = BacktestOptions(name="sample-range", lookback=9).settings()
     assert (typed.model.lookback, typed.model.hidden_size) == (9, 32)
     assert BacktestOptions().settings() == BacktestSettings()
+
+
+def test_a_name_alone_has_to_be_that_of_a_model(copied: Workspace) -> None:
+    before = contents(copied.root)
+    done = gatecast("--name", "sample-rnage", "--windows", "10")
+    assert done.exit_code == 2
+    assert "There is no trained model 'sample-rnage'; choose from sample-range." in done.output
+    assert contents(copied.root) == before
+    new = BacktestOptions(name="new", source="csv", path="x.csv").settings()
+    assert (new.name, new.data.source) == ("new", "csv")
 
 
 @pytest.mark.parametrize(
