@@ -246,7 +246,10 @@ class Registry:
             content = None
         version = content.get("version") if isinstance(content, dict) else None
         if not isinstance(version, str) or not VERSION.fullmatch(version):
-            raise InputError(f"{pointer} names no version; remove it and retrain to choose a champion anew.")
+            raise InputError(
+                f"{pointer} is damaged and names no version; remove it, then choose a champion with 'gatecast models"
+                f" promote {self.name} VERSION', or retrain."
+            )
         return version
 
     def without_comparison(self, version: str) -> Decision | None:
