@@ -151,7 +151,12 @@ def run(settings: ServeSettings, pool: str | None, workspace: Workspace, server:
 
 
 def interrupt(*signal_and_frame: object) -> None:
-    """Answer SIGTERM as Ctrl-C is answered; Prefect's own answer would stop nothing."""
+    """Answer SIGTERM as Ctrl-C is answered; Prefect's own answer would stop nothing.
+
+    What a shell without job control starts with ``&`` ignores Ctrl-C, and has to hear it once more for that.
+    """
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.raise_signal(signal.SIGINT)
 
 
