@@ -170,6 +170,7 @@ def test_forecast_prints_what_it_wrote(trained: tuple[Workspace, dict[str, Any]]
     done = gatecast("forecast", "--workspace", str(trained[0].root))
     assert done.exit_code == 0, done.output
     assert "sp500: expected daily volatility" in done.output
+    assert "On its test rows, 2014-01-03 to 2015-06-30: The model does not beat the naive forecast" in done.output
     assert trained[1]["forecast"]["path"] in done.output
 
 
