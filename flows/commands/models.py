@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +12,7 @@ from flows.commands.options import CommonOptions, takes
 from flows.terminal import (
     INPUT_IS_WRONG,
     console,
+    counted,
     explained,
     figure,
     print_error,
@@ -286,22 +286,18 @@ def prune(options: PruneOptions) -> None:
         registry = options.registry()
         doomed = registry.prunable(options.keep)
         if not doomed:
-            console().print(f"{registry.name} has {len(registry.versions())} versions, and none to remove.")
+            console().print(f"{registry.name} has {counted(len(registry.versions()), 'version')}, and none to remove.")
             return
         console().print(f"To be removed from {registry.directory}:", markup=False)
         for version in doomed:
             console().print(f"  {version}", markup=False)
-        if not options.yes and not typer.confirm(f"Remove {_count(doomed)} for good?"):
+        if not options.yes and not typer.confirm(f"Remove {counted(len(doomed), 'version')} for good?"):
             console().print("Nothing was removed.")
             return
         with registry.locked():
             removed = registry.prune(options.keep)
-        console().print(f"Removed {_count(removed)}; {len(registry.versions())} stay.")
+        console().print(f"Removed {counted(len(removed), 'version')}; {len(registry.versions())} stay.")
         print_next(f"models show {registry.name}")
-
-
-def _count(versions: Sequence[str]) -> str:
-    return f"{len(versions)} version{'s' if len(versions) != 1 else ''}"
 
 
 def _facts(registry: Registry, version: str | None) -> dict[str, str]:

@@ -141,7 +141,7 @@ def test_a_name_alone_has_to_be_that_of_a_model(copied: Workspace) -> None:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--windows", "0"], "--n-windows 0 is not allowed"),
+        (["--windows", "0"], "--windows 0 is not allowed"),
         (["--refit", "-1"], "--refit -1 is not allowed"),
         (["--source", "csv", "--path", "none.csv"], "does not exist"),
         ([*OPTIONS, "--windows", "9000"], "too few for 9000 windows"),
