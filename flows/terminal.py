@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import re
@@ -38,6 +39,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 INPUT_IS_WRONG = 2
 RUN_FAILED = 1
 INTERRUPTED = 130
+LEAST_FREE_BYTES = 1_000_000  # less is a full disk
 SERIES_IN_TABLE = 6
 OUR_PACKAGES = ("data", "flows", "kernels", "lstm")
 
@@ -120,11 +122,31 @@ def explain(error: Exception) -> tuple[str, int]:
         return explain_settings(error), INPUT_IS_WRONG
     if isinstance(error, InputError):
         return str(error), INPUT_IS_WRONG
+    full = full_disk(error)
+    if full is not None:
+        return f"The disk of {full} is full; free some space and run again.", RUN_FAILED
     if type(error).__module__.split(".")[0] in OUR_PACKAGES:
         return str(error), RUN_FAILED
     text = " ".join(str(error).split())
     text = text if len(text) <= 300 else f"{text[:299]}…"
     return f"The run failed with {type(error).__name__}: {text or 'no message'} (--debug shows where).", RUN_FAILED
+
+
+def full_disk(error: BaseException) -> Path | None:
+    """Return what lies on the full disk that is behind an error, None where none is.
+
+    Prefect's server, whose database is in the workspace, has other words for it: so the disk itself is asked as well.
+    """
+    from flows.settings import Workspace
+
+    root = Workspace.from_environment().root
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+            return Path(cause.filename) if cause.filename else root
+        cause = cause.__cause__ or cause.__context__
+    nearest = next(path for path in (root, *root.parents) if path.exists())
+    return root if shutil.disk_usage(nearest).free < LEAST_FREE_BYTES else None
 
 
 def explain_settings(error: ValidationError) -> str:

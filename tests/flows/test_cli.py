@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import errno
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +15,7 @@ from typer.testing import CliRunner, Result
 from flows.cli import app
 from flows.commands.retrain import RetrainOptions
 from flows.settings import RetrainSettings, Workspace
-from flows.terminal import counted
+from flows.terminal import counted, explain
 from tests.flows.conftest import contents
 
 SMALL = (
@@ -223,6 +226,28 @@ def test_a_failure_of_ours_is_one_sentence_and_status_1(
     assert done.exit_code == 1
     assert "OSError: No space left on device" in done.output
     assert "Traceback" not in done.output
+
+
+@pytest.mark.parametrize(
+    ("error", "free", "expected"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left on device"),
+            10**9,
+            "The disk of {root} is full; free some space and run",
+        ),
+        (OSError(errno.ENOSPC, "No space left on device", "/else/where"), 10**9, "The disk of /else/where is full;"),
+        (RuntimeError("Prefect's server ended while it started"), 0, "The disk of {root} is full; free some space and"),
+        (RuntimeError("Prefect's server ended while it started"), 10**9, "RuntimeError: Prefect's server ended"),
+    ],
+)
+def test_a_full_disk_is_named(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, error: Exception, free: int, expected: str
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
+    sentence, status = explain(error)
+    assert expected.format(root=workspace.root) in sentence
+    assert status == 1
 
 
 def test_doctor_finds_nothing_broken(workspace: Workspace) -> None:
