@@ -17,6 +17,7 @@ from data.scaling import ScalerKind
 
 VOLUME_DAYS = 20
 SMALLEST_VARIANCE = 1e-8
+MOST_DIGITS = 15  # that a float64 is sure to hold
 
 
 @dataclass(frozen=True)
@@ -163,21 +164,32 @@ def returns_to_closes(predictions: pd.DataFrame, bars: pd.DataFrame) -> pd.DataF
 
 
 def _range_sentence(unique_id: str, y_hat: float, last_y: float, period: str = "daily") -> str:
-    expected, last = (_significant(100 * math.exp(value / 2), 2) for value in (y_hat, last_y))
+    expected, last = told_apart(*(100 * math.exp(value / 2) for value in (y_hat, last_y)), digits=2)
     return f"{unique_id}: expected {period} volatility {expected} %, last {last} %"
 
 
 def _return_sentence(unique_id: str, y_hat: float, last_y: float, period: str = "daily") -> str:
-    expected, last = (_significant(100 * math.expm1(value), 2, "+") for value in (y_hat, last_y))
+    expected, last = told_apart(*(100 * math.expm1(value) for value in (y_hat, last_y)), digits=2, sign="+")
     return f"{unique_id}: expected {period} return {expected} %, last {last} %"
 
 
 def _close_sentence(unique_id: str, y_hat: float, last_y: float, period: str = "daily") -> str:
-    return f"{unique_id}: expected {period} close {_significant(y_hat, 5)}, last {_significant(last_y, 5)}"
+    expected, last = told_apart(y_hat, last_y, digits=5)
+    return f"{unique_id}: expected {period} close {expected}, last {last}"
+
+
+def told_apart(*values: float, digits: int, sign: str = "") -> tuple[str, ...]:
+    """Write numbers with so many significant digits, or more where two of their difference would not show otherwise."""
+    greatest, difference = max(map(abs, values)), max(values) - min(values)
+    if difference > 0:
+        digits = max(digits, min(MOST_DIGITS, math.floor(math.log10(greatest / difference)) + 2))
+    return tuple(_significant(value, digits, sign) for value in values)
 
 
 def _significant(value: float, digits: int, sign: str = "") -> str:
     magnitude = math.floor(math.log10(abs(value))) if value else 0
+    if magnitude >= MOST_DIGITS:
+        return format(value, f"{sign}.{digits}g")
     # `None` instead of 0 decimals makes round() return an int, which prints without ".0".
     return format(round(float(value), max(0, digits - 1 - magnitude) or None), f"{sign},")
 

@@ -37,7 +37,7 @@ from flows.publication import publish_scores
 from flows.registry import Registry
 from flows.settings import BacktestSettings, Workspace
 from flows.targets import DISPLAYS, series_frame, target_of
-from flows.terminal import console
+from flows.terminal import console, counted
 from lstm import baselines, load
 from lstm.backtest import cross_validation
 from lstm.forecaster import Forecaster
@@ -97,8 +97,8 @@ def roll(bars: str, settings: BacktestSettings, champion: str | None, directory:
     return {
         "predictions": str(path),
         "files": hashes(path),
-        "summary": f"{len(predictions):,} forecasts from {origins} origins, "
-        + (f"{trained} trainings" if trained else f"by {Path(str(champion)).name} as it is"),
+        "summary": f"{counted(len(predictions), 'forecast')} from {counted(origins, 'origin')}, "
+        + (counted(trained, "training") if trained else f"by {Path(str(champion)).name} as it is"),
     }
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from data.errors import InputError
 from data.sequences import Sequences, build_sequences, scale_frame
 from data.splits import TEST
 from flows.evaluation import MODEL, NAIVE, in_unit, sequence_settings
@@ -187,7 +188,14 @@ def check_errors(reference: Reference, live: pd.DataFrame, settings: MonitorSett
 def check_features(reference: Reference, frame: pd.DataFrame, settings: MonitorSettings) -> Iterator[Check]:
     """Tell for each column whether its latest rows are spread as its training rows were."""
     model, own = reference.model, reference.settings
-    series = series_frame(frame[frame["unique_id"].isin(model.scalers)], own.target, own.features)
+    known = frame[frame["unique_id"].isin(model.scalers)]
+    if known.empty:
+        others = ", ".join(map(repr, frame["unique_id"].unique()[:5]))
+        raise InputError(
+            f"The model was not trained on {others}, which is what the data holds; give data of"
+            f" {', '.join(map(repr, list(model.scalers)[:5]))}."
+        )
+    series = series_frame(known, own.target, own.features)
     latest = series.groupby("unique_id").tail(settings.window)
     values = scale_frame(latest, model.columns, model.scalers, 1).values.astype(np.float64)
     for number, column in enumerate(model.columns):

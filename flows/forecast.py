@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from data.dates import period_name
+from data.dates import format_date, period_name
 from data.errors import InputError
-from data.features import Target
+from data.features import Target, told_apart
 from data.store import write_parquet
 from flows.ingest import ingest, read_ingested
 from flows.orchestration import Output, Steps, flow, hashes, run_name, task
 from flows.registry import Registry, choose_champion
 from flows.settings import RetrainSettings, Workspace
-from flows.targets import DISPLAYS, series_frame, target_of
+from flows.targets import DISPLAYS, Display, series_frame, target_of
 from lstm import load
 from lstm.forecaster import Forecaster
 from lstm.uncertainty import interval_names, intervals
@@ -93,7 +93,7 @@ def forecast(
     Returns
     -------
     dict
-        ``path`` of the forecasts and ``sentences`` of the first series, for people.
+        ``path`` of the forecasts and ``sentences`` for people, see `shown`.
     """
     forecasts, sentences = predict_next(load(Path(version)), read_ingested(Path(bars)), settings, n_samples, seed)
     metadata = {"model": str(settings.name), "version": Path(version).name, "target": settings.target or "y"}
@@ -102,9 +102,15 @@ def forecast(
     return {
         "path": str(path),
         "files": hashes(path),
-        "sentences": sentences[:SENTENCES],
+        "sentences": shown(sentences),
         "summary": f"{steps} of {len(sentences)} series by {Path(version).name}",
     }
+
+
+def shown(sentences: list[str]) -> list[str]:
+    """Return the first sentences, and how many series are not among them."""
+    others = len(sentences) - SENTENCES
+    return [*sentences[:SENTENCES], f"and {others:,} more series, which are in the file"] if others > 0 else sentences
 
 
 def predict_next(
@@ -131,7 +137,7 @@ def predict_next(
         ``unique_id``, ``cutoff`` (the last row known), ``ds``, ``y_hat`` in the unit of y, and ``value`` and ``unit``
         as people read it; with samples also ``y_hat-lo-90``, ``y_hat-hi-90``, ``value-lo-90`` and ``value-hi-90``.
     sentences : list of str
-        The first step of each series beside its last value.
+        The first step of each series beside its last value, and its last step where there are several.
     """
     target = target_of(settings)
     display = DISPLAYS[settings.target or "y"]
@@ -153,18 +159,29 @@ def predict_next(
         names = zip(interval_names("value", LEVEL), interval_names("y_hat", LEVEL), strict=True)
         forecasts = forecasts.assign(**{name: bounds[of_y_hat] for name, of_y_hat in names})
     last_values = _last_values(series, frame, target)
-    first_step = in_unit[steps == 1]
+    periods = {unique_id: _period(series, unique_id) for unique_id in last_values}
+    by_series = forecasts.assign(in_unit=in_unit["y_hat"]).groupby("unique_id", sort=False)
     sentences = [
-        target.sentence(unique_id, y_hat, last_values[unique_id], _period(series, unique_id))
-        for unique_id, y_hat in zip(first_step["unique_id"].astype(str), first_step["y_hat"], strict=True)
+        _sentence(own, last_values[str(unique_id)], periods[str(unique_id)], target, display)
+        for unique_id, own in by_series
     ]
-    if rows is not None:
-        low, high = (forecasts.loc[steps == 1, name] for name in interval_names("value", LEVEL))
-        sentences = [
-            f"{sentence} ({LEVEL} % interval {a:.4g} to {b:.4g}{display.unit and ' ' + display.unit})"
-            for sentence, a, b in zip(sentences, low, high, strict=True)
-        ]
     return forecasts, sentences
+
+
+def _sentence(rows: pd.DataFrame, last_value: float, period: str, target: Target, display: Display) -> str:
+    """Say of one series what comes next and, some steps ahead, what comes last."""
+    first, last = rows.iloc[0], rows.iloc[-1]
+    unit = display.unit and f" {display.unit}"
+    sentence = target.sentence(str(first["unique_id"]), first["in_unit"], last_value, period)
+    low, high = interval_names("value", LEVEL)
+    if low in rows:
+        bounds = told_apart(first[low], first[high], digits=4)
+        sentence += f" ({LEVEL} % interval {bounds[0]} to {bounds[1]}{unit})"
+    if len(rows) > 1:
+        known = float(display.apply(np.array(last_value)))
+        value, _ = told_apart(last["value"], known, digits=display.digits, sign=display.sign)
+        sentence += f"; step {len(rows)}, {format_date(last['ds'])}: {value}{unit}"
+    return sentence
 
 
 def _last_values(series: pd.DataFrame, frame: pd.DataFrame, target: Target) -> dict[str, float]:

@@ -156,7 +156,8 @@ def promote(registry: Registry, version: str, reason: str = "chosen by hand") ->
         if champion == version:
             return Decision(version, champion, False, f"{version} is the champion already.", version, "manual")
         _require_whole(registry, version)
-        decision = Decision(version, champion, True, f"{version} replaces {champion}: {reason}.", version, "manual")
+        instead = f"replaces {champion}" if champion else "is the champion from now on"
+        decision = Decision(version, champion, True, f"{version} {instead}: {reason}.", version, "manual")
         registry.record(decision)
     return decision
 

@@ -33,6 +33,7 @@ from flows.report import embedded_picture, inline, score_table
 from flows.server import REPORTS
 from flows.settings import RetrainSettings, Workspace
 from flows.targets import DISPLAYS
+from flows.terminal import counted
 
 ROWS = 200
 """Rows of a table on the dashboard, which loads all of them for its list of artifacts."""
@@ -112,7 +113,7 @@ def publish(
         key=artifact_key(name, "report"),
         description="Scores, plots, forecasts, settings and lineage on one page",
     )
-    return {"report": str(report), "summary": f"{len(data)} series, {len(expected)} forecasts"}
+    return {"report": str(report), "summary": f"{len(data)} series, {counted(len(expected), 'forecast')}"}
 
 
 def publish_scores(name: str, scores: list[dict[str, Any]], sentence: str, picture: Path) -> None:

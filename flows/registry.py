@@ -14,7 +14,7 @@ import fcntl
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -246,7 +246,10 @@ class Registry:
             content = None
         version = content.get("version") if isinstance(content, dict) else None
         if not isinstance(version, str) or not VERSION.fullmatch(version):
-            raise InputError(f"{pointer} names no version; remove it and retrain to choose a champion anew.")
+            raise InputError(
+                f"{pointer} is damaged and names no version; remove it, then choose a champion with 'gatecast models"
+                f" promote {self.name} VERSION', or retrain."
+            )
         return version
 
     def without_comparison(self, version: str) -> Decision | None:
@@ -371,9 +374,9 @@ def choose_champion(workspace: Workspace, name: str | None, kind: str, called: s
             f"{workspace.root} holds no trained {called}; run '{command}' first or name another --workspace."
         )
     if name is None and len(known) > 1:
-        raise InputError(f"There are several {called}s; choose one with --name: {', '.join(known[:10])}.")
+        raise InputError(f"There are {len(known)} {called}s; choose one with --name: {_some(known)}.")
     if name is not None and name not in known:
-        raise InputError(f"There is no trained {called} {name!r}; choose from {', '.join(known[:10])}.")
+        raise InputError(f"There is no trained {called} {name!r}; choose from {_some(known)}.")
     return name or known[0]
 
 
@@ -397,7 +400,7 @@ def find_registry(workspace: Workspace, name: str) -> Registry:
     """
     registry = Registry(workspace.models / name)
     if Path(name).name != name or not registry.versions():
-        known = ", ".join(models(workspace)[:10])
+        known = _some(models(workspace))
         mend = f"choose from {known}" if known else "run 'gatecast retrain' first or name another --workspace"
         raise InputError(f"There is no model {name!r} in {workspace.root}; {mend}.")
     return registry
@@ -408,6 +411,12 @@ def models(workspace: Workspace) -> list[str]:
     if not workspace.models.is_dir():
         return []
     return sorted(path.name for path in workspace.models.iterdir() if Registry(path).versions())
+
+
+def _some(names: Sequence[str]) -> str:
+    """Name the first ten, and say how many more there are."""
+    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+    return f"{', '.join(names[:10])}{more}"
 
 
 def _now() -> str:

@@ -50,6 +50,7 @@ from flows.registry import Registry
 from flows.runs import WhenBusy
 from flows.settings import GateSettings, RetrainSettings, Workspace
 from flows.targets import DISPLAYS, series_frame, target_of
+from flows.terminal import counted
 from flows.versions import outcome
 from lstm import load
 from lstm.config import ForecasterSettings
@@ -171,7 +172,7 @@ def train(sequences: str, settings: ForecasterSettings, directory: str, resume: 
         "model": str(folder / "model"),
         "files": hashes(folder / "model"),
         "milliseconds_per_step": round(milliseconds, 3) if math.isfinite(milliseconds) else None,
-        "summary": f"{note}{len(model.history)} epochs, the best was {model.best_epoch}",
+        "summary": f"{note}{counted(len(model.history), 'epoch')}, the best was {model.best_epoch}",
     }
 
 

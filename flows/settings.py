@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path, PurePath
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from data.errors import InputError
 from data.files import is_url
@@ -25,6 +26,14 @@ if TYPE_CHECKING:
 BREACH = "gatecast.monitor.breach"
 """The Prefect event of a model that needs a retrain"""
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
+AGE_PATTERN = r"^\d+(d|h|min)$"
+IN_WORDS: Mapping[str, str] = MappingProxyType(
+    {
+        NAME_PATTERN: "letters, digits, dots, dashes and underscores, 80 at most, the first a letter or digit",
+        AGE_PATTERN: "a number and d, h or min, as 5d or 12h",
+    }
+)
+"""What a value that matches a pattern is."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +136,7 @@ class DataSettings(Settings):
     )
     max_stale: str | None = Field(
         None,
-        pattern=r"^\d+(d|h|min)$",
+        pattern=AGE_PATTERN,
         description="How old Yahoo's last good rows may be when it fails, as 5d or 12h; of any age if left empty",
     )
     adjustment: Literal["all", "splits", "none"] = Field("all", description="What Yahoo's prices are adjusted for")
@@ -144,6 +153,14 @@ class DataSettings(Settings):
     date_format: str | None = Field(
         None, description="Form of the dates in a CSV file, as %d/%m/%Y; found if left empty"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _source_of_path(cls, values: Any) -> Any:
+        """Find the source in the path where only that is given, wherever it is: options, a form or a file."""
+        if isinstance(values, Mapping) and values.get("path") and "source" not in values:
+            return {**values, "source": source_of(str(values["path"]))}
+        return values
 
     @field_validator("path")
     @classmethod
@@ -190,8 +207,7 @@ class DataSettings(Settings):
 
     def from_file(self, path: Path) -> DataSettings:
         """Return the settings that read the same symbols at the same interval from another file, whole."""
-        source: Literal["csv", "parquet"] = "parquet" if path.suffix.lower() in (".parquet", ".pq") else "csv"
-        return DataSettings(source=source, path=path, symbols=self.symbols, interval=self.interval)
+        return DataSettings(source=source_of(str(path)), path=path, symbols=self.symbols, interval=self.interval)
 
 
 class GateSettings(Settings):
@@ -339,6 +355,17 @@ class MonitorSettings(Settings):
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return path and path.expanduser().resolve()
+
+
+def source_of(path: str) -> Literal["csv", "parquet"]:
+    """Return the source that a path's ending tells: parquet or csv."""
+    return "parquet" if path.rstrip("/").lower().endswith((".parquet", ".pq")) else "csv"
+
+
+def expected(problem: Mapping[str, Any]) -> str:
+    """Return what a setting should be, in words that follow "it should be", from what pydantic says of a wrong one."""
+    pattern = problem.get("ctx", {}).get("pattern")
+    return IN_WORDS.get(pattern) or problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

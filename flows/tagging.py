@@ -22,6 +22,7 @@ from flows.registry import Decision, Registry, choose_champion
 from flows.runs import WhenBusy
 from flows.settings import Workspace
 from flows.tagging_settings import TaggingSettings
+from flows.terminal import counted
 from flows.versions import checkpoint, outcome, registry_of
 from lstm import Tagger, load
 from lstm.config import TaggerSettings
@@ -141,7 +142,7 @@ def train(
         "model": str(folder / "model"),
         "files": hashes(folder / "model"),
         "seconds_per_epoch": round(seconds, 3) if math.isfinite(seconds) else None,
-        "summary": f"{note}{len(model.history)} epochs, the best was {model.best_epoch}",
+        "summary": f"{note}{counted(len(model.history), 'epoch')}, the best was {model.best_epoch}",
     }
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from data.features import FEATURE_SETS, TARGETS, Target, build_series_frame
+from data.features import FEATURE_SETS, TARGETS, Target, build_series_frame, told_apart
 from flows.settings import RetrainSettings
 
 
@@ -25,25 +26,32 @@ class Display:
         ``%``, or nothing for a price and for the unit of a series of the user's own.
     apply : callable
         Values in the target's unit to what people read.
+    digits : int
+        Significant ones, as many as the target's sentence has.
+    sign : {"", "+"}
+        Whether positive values have a sign.
     """
 
     label: str
     unit: str
     apply: Callable[[np.ndarray], np.ndarray]
+    digits: int
+    sign: Literal["", "+"] = ""
 
 
 DISPLAYS: Mapping[str, Display] = MappingProxyType(
     {
-        "range": Display("volatility", "%", lambda log_variance: 100 * np.exp(log_variance / 2)),
-        "return": Display("return", "%", lambda log_return: 100 * np.expm1(log_return)),
-        "close": Display("close", "", np.asarray),
-        "y": Display("y", "", np.asarray),
+        "range": Display("volatility", "%", lambda log_variance: 100 * np.exp(log_variance / 2), 2),
+        "return": Display("return", "%", lambda log_return: 100 * np.expm1(log_return), 2, "+"),
+        "close": Display("close", "", np.asarray, 5),
+        "y": Display("y", "", np.asarray, 6),
     }
 )
 
 
 def _y_sentence(unique_id: str, y_hat: float, last_y: float, period: str = "next") -> str:
-    return f"{unique_id}: expected {period} value {y_hat:,.6g}, last {last_y:,.6g}"
+    expected, last = told_apart(y_hat, last_y, digits=6)
+    return f"{unique_id}: expected {period} value {expected}, last {last}"
 
 
 OWN_Y = Target("y", "y", "the y of the series, as it is", "last", lambda frame: frame["y"], _y_sentence)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
+import re
 import shlex
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TextIO
 
 import typer
@@ -21,9 +24,22 @@ from rich.table import Table
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
+OPTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "attention_heads": ("--attention-heads", "--heads"),
+        "gate.test": ("--gate-test",),
+        "max_epochs": ("--epochs", "--max-epochs"),
+        "max_minutes": ("--minutes", "--max-minutes"),
+        "n_windows": ("--windows", "--n-windows"),
+        "num_layers": ("--num-layers", "--layers"),
+        "step_size": ("--step", "--step-size"),
+    }
+)
+"""The options of settings that have another name on the command line, or several."""
 INPUT_IS_WRONG = 2
 RUN_FAILED = 1
 INTERRUPTED = 130
+LEAST_FREE_BYTES = 1_000_000  # less is a full disk
 SERIES_IN_TABLE = 6
 OUR_PACKAGES = ("data", "flows", "kernels", "lstm")
 
@@ -106,6 +122,9 @@ def explain(error: Exception) -> tuple[str, int]:
         return explain_settings(error), INPUT_IS_WRONG
     if isinstance(error, InputError):
         return str(error), INPUT_IS_WRONG
+    full = full_disk(error)
+    if full is not None:
+        return f"The disk of {full} is full; free some space and run again.", RUN_FAILED
     if type(error).__module__.split(".")[0] in OUR_PACKAGES:
         return str(error), RUN_FAILED
     text = " ".join(str(error).split())
@@ -113,17 +132,49 @@ def explain(error: Exception) -> tuple[str, int]:
     return f"The run failed with {type(error).__name__}: {text or 'no message'} (--debug shows where).", RUN_FAILED
 
 
+def full_disk(error: BaseException) -> Path | None:
+    """Return what lies on the full disk that is behind an error, None where none is.
+
+    Prefect's server, whose database is in the workspace, has other words for it: so the disk itself is asked as well.
+    """
+    from flows.settings import Workspace
+
+    root = Workspace.from_environment().root
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+            return Path(cause.filename) if cause.filename else root
+        cause = cause.__cause__ or cause.__context__
+    nearest = next(path for path in (root, *root.parents) if path.exists())
+    return root if shutil.disk_usage(nearest).free < LEAST_FREE_BYTES else None
+
+
 def explain_settings(error: ValidationError) -> str:
     """Return one sentence on the first wrong setting: the option, its value, and what is allowed."""
+    from flows.settings import expected
+
     problem = error.errors(include_url=False)[0]
-    allowed = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    allowed = expected(problem)
     names = [part for part in problem["loc"] if isinstance(part, str)]
     if not names or problem["type"] == "value_error":
+        allowed = re.sub(r"\b[a-z]+(_[a-z]+)+\b", lambda setting: option_of(setting[0]), allowed)
         return f"{allowed[:1].upper()}{allowed[1:]}."
-    option = "--" + names[-1].replace("_", "-")
+    option = option_of(*names)
     if problem["type"] == "extra_forbidden":
         return f"There is no setting {option}; leave it out."
     return f"{option} {problem['input']} is not allowed: it should be {allowed}."
+
+
+def option_of(*names: str) -> str:
+    """Return the option that stands for a setting, such as ``gate``, ``test``, spelt as it was typed."""
+    spellings = OPTIONS.get(".".join(names[-2:])) or OPTIONS.get(names[-1]) or ("--" + names[-1].replace("_", "-"),)
+    typed = {word.partition("=")[0] for word in sys.argv[1:]}
+    return next((spelling for spelling in spellings if spelling in typed), spellings[0])
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, as 1 epoch or 1,000 epochs."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def command_line(*added: str) -> str:

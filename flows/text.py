@@ -38,6 +38,7 @@ from flows.progress import StepProgress
 from flows.registry import Decision, Registry
 from flows.runs import WhenBusy
 from flows.settings import NAME_PATTERN, Settings, Workspace
+from flows.terminal import counted
 from flows.versions import checkpoint, outcome, registry_of
 from lstm import load
 from lstm.char_lm import CharLM
@@ -171,11 +172,12 @@ def train(text: str, settings: CharLMSettings, name: str, directory: str, resume
     timed = [record.seconds for record in model.history if math.isfinite(record.seconds)]
     per_step = 1000 * sum(timed) / (steps * len(timed) / len(model.history)) if timed else None
     note = "went on with the interrupted training, " if begun else "found nothing to resume, " if resume else ""
+    length = f"{counted(steps, 'step')}, {counted(len(model.history), 'epoch')}"
     return {
         "model": str(folder / "model"),
         "files": hashes(folder / "model"),
         "milliseconds_per_step": per_step and round(per_step, 3),
-        "summary": f"{note}{steps:,} steps, {len(model.history)} epochs, the best was {model.best_epoch}",
+        "summary": f"{note}{length}, the best was {model.best_epoch}",
     }
 
 

@@ -48,16 +48,24 @@ class BacktestOptions(TrainingOptions):
     ] = False
 
     def settings(self) -> BacktestSettings:
-        """Return the settings of the run; with only the name of a model, those its champion was trained with."""
-        from flows.registry import Registry, champions
+        """Return the settings of the run; with only the name of a model, those its champion was trained with.
+
+        Raises
+        ------
+        InputError
+            Only a name is given, and no trained model has it: the sample's scores would be filed under a typing error.
+        """
         from flows.settings import BacktestSettings, Workspace
 
         origins = given(n_windows=self.windows, step_size=self.step, refit=self.refit)
+        if self.name is None or not self._only_a_name():
+            return BacktestSettings.model_validate({**self.training(), **origins})
+        from flows.forecast import choose_model
+        from flows.registry import Registry
+
         workspace = Workspace.from_environment()
-        if self.name in champions(workspace) and self._only_a_name():
-            registry = Registry(workspace.models / str(self.name))
-            return BacktestSettings.model_validate({**dict(registry.settings(str(registry.champion()))), **origins})
-        return BacktestSettings.model_validate({**self.training(), **origins})
+        registry = Registry(workspace.models / choose_model(workspace, self.name))
+        return BacktestSettings.model_validate({**dict(registry.settings(str(registry.champion()))), **origins})
 
     def _only_a_name(self) -> bool:
         own = {field.name for field in fields(BacktestOptions)} - {field.name for field in fields(TrainingOptions)}
@@ -75,8 +83,8 @@ def backtest(options: BacktestOptions) -> None:
     started = time.perf_counter()
     with explained(options.debug):
         options.prepare()
-        settings = options.settings()
         with console(stderr=True).status("Starting Prefect"):
+            settings = options.settings()
             from flows.backtest import backtest as flow
             from flows.orchestration import start_embedded_server
 

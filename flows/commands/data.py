@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from flows.commands.data_options import DataOptions, source_of
+from flows.commands.data_options import DataOptions
 from flows.commands.options import takes
-from flows.terminal import INPUT_IS_WRONG, console, explained, print_next, print_paths
+from flows.terminal import INPUT_IS_WRONG, console, counted, explained, print_next, print_paths
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,7 +64,7 @@ def check(options: CheckOptions) -> None:
 
             print_paths({"problems": str(write_parquet(problems.astype({"ds": str}), options.output.resolve()))})
         if len(problems):
-            console().print(f"\n{errors:,} errors, {len(problems) - errors:,} warnings")
+            console().print(f"\n{counted(errors, 'error')}, {counted(len(problems) - errors, 'warning')}")
         else:
             console().print("\n[green]Nothing is wrong.[/green]")
         source = {"sample": "", "sql": "--source sql --url ... --query ..."}.get(
@@ -84,6 +84,7 @@ def settings_of(options: CheckOptions) -> DataSettings:
         Two files are named, or a source that cannot be checked so.
     """
     from data.errors import InputError
+    from flows.settings import source_of
 
     settings = options.data_settings()
     if options.file is not None:

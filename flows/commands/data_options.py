@@ -129,11 +129,4 @@ class DataOptions(CommonOptions):
 
         words = {field.name for field in fields(DataOptions)} - {field.name for field in fields(CommonOptions)}
         typed = given(**{word: getattr(self, word) for word in words - {"symbols", "start", "end"}})
-        if "source" not in typed and "path" in typed:
-            typed["source"] = source_of(typed["path"])
         return DataSettings(**typed, **given(symbols=names(self.symbols), start=day(self.start), end=day(self.end)))
-
-
-def source_of(path: str) -> str:
-    """Return the source that a path's ending tells: parquet or csv."""
-    return "parquet" if path.rstrip("/").lower().endswith((".parquet", ".pq")) else "csv"

@@ -117,8 +117,10 @@ def kernels() -> Iterator[Finding]:
 
 
 def workspace() -> Iterator[Finding]:
-    """Look whether the workspace can be written to."""
-    from flows.registry import champions
+    """Look whether the workspace can be written to, and whether the champion of each of its models is there."""
+    from data.errors import InputError
+    from data.store import read_json
+    from flows.registry import Registry, champions
     from flows.settings import Workspace
 
     here = Workspace.from_environment()
@@ -131,8 +133,15 @@ def workspace() -> Iterator[Finding]:
             "workspace", f"{here.root} ({error.strerror})", "Name a folder you may write to with --workspace."
         )
         return
-    models = champions(here)
-    yield Finding("workspace", f"{here.root}, " + (f"models: {', '.join(models)}" if models else "no model yet"))
+    names = champions(here)
+    yield Finding("workspace", f"{here.root}, " + (f"models: {', '.join(names)}" if names else "no model yet"))
+    for name in names:
+        registry = Registry(here.models / name)
+        try:
+            # The file that the hashes of all others are in; whether those agree is looked at when a model is loaded.
+            read_json(registry.path(str(registry.champion())) / "model.json")
+        except InputError as error:
+            yield Finding(name, "the champion cannot be read", str(error))
 
 
 def server() -> Iterator[Finding]:

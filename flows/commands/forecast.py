@@ -48,5 +48,15 @@ def forecast(options: ForecastOptions) -> None:
         console().print(f"\n[bold]Forecast by {result['name']} {result['version']}[/bold]")
         for sentence in result["forecast"]["sentences"]:
             console().print(f"  {sentence}", markup=False)
+        console().print(f"\n{skill(result['name'], result['version'])}", markup=False)
         print_paths({"forecast": result["forecast"]["path"]})
         print_next("retrain --help")
+
+
+def skill(name: str, version: str) -> str:
+    """Say how a version did on its test rows, so that nobody has to trust a forecast unseen."""
+    from flows.registry import Registry
+    from flows.settings import Workspace
+
+    evaluation = Registry(Workspace.from_environment().models / name).evaluation(version)
+    return f"On its test rows, {evaluation['first']} to {evaluation['last']}: {evaluation['verdict']}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flows.commands.options import CommonOptions, takes
-from flows.terminal import console, explained, figure, print_next, print_paths, print_table
+from flows.terminal import (
+    INPUT_IS_WRONG,
+    console,
+    counted,
+    explained,
+    figure,
+    print_error,
+    print_next,
+    print_paths,
+    print_table,
+)
 
 if TYPE_CHECKING:
     from flows.registry import Registry
@@ -18,6 +27,7 @@ if TYPE_CHECKING:
 NAME = typer.Argument(help="Name of the model; 'gatecast models list' shows them.", show_default=False)
 VERSION_HELP = "its name, its number or 'champion'"
 SHOWN_VERSIONS = 20
+NO_FACTS = dict.fromkeys(("version", "made", "data until", "parent", "RMSE", "vs naive"), "–")
 
 models = typer.Typer(
     name="models", help="See, compare, promote, roll back and prune the versions of models.", no_args_is_help=True
@@ -41,7 +51,10 @@ class ModelOptions(CommonOptions):
 @models.command("list")
 @takes(CommonOptions)
 def list_models(options: CommonOptions) -> None:
-    """List the models with their champions."""
+    """List the models with their champions.
+
+    Ends with exit status 2 where it is not on record which version is the champion.
+    """
     with explained(options.debug):
         options.prepare()
         from data.errors import InputError
@@ -54,15 +67,26 @@ def list_models(options: CommonOptions) -> None:
             raise InputError(
                 f"{workspace.root} holds no trained model; run 'gatecast retrain' first or name another --workspace."
             )
-        rows = []
-        for name in names:
-            versions = registry.Registry(workspace.models / name)
-            champion = versions.champion()
-            facts = {"champion" if key == "version" else key: text for key, text in _facts(versions, champion).items()}
-            del facts["parent"]
-            rows.append({"model": name, "versions": str(len(versions.versions())), **facts})
+        rows, damages = zip(*(_of_model(registry.Registry(workspace.models / name)) for name in names), strict=True)
         print_table(rows, f"Models in {workspace.root}", right=("versions", "RMSE", "vs naive"))
+        if any(damages):
+            for damage in filter(None, damages):
+                print_error(damage)
+            raise typer.Exit(INPUT_IS_WRONG)
         print_next(f"models show {names[0]}")
+
+
+def _of_model(registry: Registry) -> tuple[dict[str, str], str | None]:
+    """Return the row of a model in the list and, where its champion is not on record, a sentence on that."""
+    from data.errors import InputError
+
+    try:
+        facts, damage = _facts(registry, registry.champion()), None
+    except InputError as error:
+        facts, damage = {**NO_FACTS, "version": "damaged"}, str(error)
+    del facts["parent"]
+    champion = facts.pop("version")
+    return {"model": registry.name, "versions": str(len(registry.versions())), "champion": champion, **facts}, damage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,22 +286,18 @@ def prune(options: PruneOptions) -> None:
         registry = options.registry()
         doomed = registry.prunable(options.keep)
         if not doomed:
-            console().print(f"{registry.name} has {len(registry.versions())} versions, and none to remove.")
+            console().print(f"{registry.name} has {counted(len(registry.versions()), 'version')}, and none to remove.")
             return
         console().print(f"To be removed from {registry.directory}:", markup=False)
         for version in doomed:
             console().print(f"  {version}", markup=False)
-        if not options.yes and not typer.confirm(f"Remove {_count(doomed)} for good?"):
+        if not options.yes and not typer.confirm(f"Remove {counted(len(doomed), 'version')} for good?"):
             console().print("Nothing was removed.")
             return
         with registry.locked():
             removed = registry.prune(options.keep)
-        console().print(f"Removed {_count(removed)}; {len(registry.versions())} stay.")
+        console().print(f"Removed {counted(len(removed), 'version')}; {len(registry.versions())} stay.")
         print_next(f"models show {registry.name}")
-
-
-def _count(versions: Sequence[str]) -> str:
-    return f"{len(versions)} version{'s' if len(versions) != 1 else ''}"
 
 
 def _facts(registry: Registry, version: str | None) -> dict[str, str]:
@@ -285,13 +305,12 @@ def _facts(registry: Registry, version: str | None) -> dict[str, str]:
     from data.errors import InputError
     from flows.evaluation import MODEL, overall
 
-    empty = dict.fromkeys(("version", "made", "data until", "parent", "RMSE", "vs naive"), "–")
     if version is None:
-        return {**empty, "version": "none"}
+        return {**NO_FACTS, "version": "none"}
     try:
         lineage, scores = registry.lineage(version), overall(registry.evaluation(version)["scores"])
     except (InputError, KeyError) as error:
-        return {**empty, "version": version, "made": f"damaged: {error}"[:60]}
+        return {**NO_FACTS, "version": version, "made": f"damaged: {error}"[:60]}
     return {
         "version": version,
         "made": lineage["created_at"][:16].replace("T", " "),

@@ -153,7 +153,9 @@ def with_settings(deployment: Mapping[str, Any], assignments: list[str]) -> dict
             inner = _properties(described, schema)
             if name not in inner:
                 where = ".".join(names[:depth]) or deployment["name"]
-                raise InputError(f"There is no setting {key}; {where} has {', '.join(inner) or 'none'}.")
+                place = next(_places(described, schema, name), None)
+                meant = f"did you mean {'.'.join([*names[:depth], place])}? " if place else ""
+                raise InputError(f"There is no setting {key}; {meant}{where} has {', '.join(inner) or 'none'}.")
             described = inner[name]
         target = parameters
         for name in names[:-1]:
@@ -175,6 +177,14 @@ def _variants(described: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterat
 
 def _properties(described: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
     return {name: inner for form in _variants(described, schema) for name, inner in form.get("properties", {}).items()}
+
+
+def _places(described: Mapping[str, Any], schema: Mapping[str, Any], name: str) -> Iterator[str]:
+    """Give where a setting of this name is within what is described, as ``model.horizon``."""
+    for outer, inner in _properties(described, schema).items():
+        if outer == name:
+            yield name
+        yield from (f"{outer}.{place}" for place in _places(inner, schema, name))
 
 
 def _value(text: str, described: Mapping[str, Any], schema: Mapping[str, Any]) -> Any:

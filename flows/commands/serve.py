@@ -18,7 +18,7 @@ from rich.markup import escape
 
 from data.errors import InputError
 from flows.commands.options import CommonOptions, takes
-from flows.terminal import console, explained, print_next, warn
+from flows.terminal import console, counted, explained, print_next, warn
 
 if TYPE_CHECKING:
     from prefect.deployments.runner import RunnerDeployment
@@ -74,7 +74,7 @@ def serve(options: ServeOptions) -> None:
         file = options.file or (SETTINGS_FILE if SETTINGS_FILE.exists() else None)
         settings = read_settings(file)
         if options.check:
-            console().print(f"{file or 'The default'} is fine: {len(settings.deployments)} deployments.")
+            console().print(f"{file or 'The default'} is fine: {counted(len(settings.deployments), 'deployment')}.")
             print_next("serve")
             return
         with ExitStack() as stack:
@@ -151,7 +151,12 @@ def run(settings: ServeSettings, pool: str | None, workspace: Workspace, server:
 
 
 def interrupt(*signal_and_frame: object) -> None:
-    """Answer SIGTERM as Ctrl-C is answered; Prefect's own answer would stop nothing."""
+    """Answer SIGTERM as Ctrl-C is answered; Prefect's own answer would stop nothing.
+
+    What a shell without job control starts with ``&`` ignores Ctrl-C, and has to hear it once more for that.
+    """
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.raise_signal(signal.SIGINT)
 
 

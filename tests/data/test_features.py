@@ -153,6 +153,9 @@ def test_other_targets_stay_as_they_are(name):
         ("return", math.log(1.0005), math.log(0.998), "s: expected daily return +0.05 %, last -0.2 %"),
         ("close", 2510.31, 26891.44, "s: expected daily close 2,510.3, last 26,891"),
         ("close", 1.08321, 0.0, "s: expected daily close 1.0832, last 0.0"),
+        ("close", 1e12 + 1234, 1e12, "s: expected daily close 1,000,000,001,234, last 1,000,000,000,000"),
+        ("close", 1.0832144, 1.0832139, "s: expected daily close 1.0832144, last 1.0832139"),
+        ("range", 2 * math.log(0.00801), 2 * math.log(0.00809), "s: expected daily volatility 0.801 %, last 0.809 %"),
     ],
 )
 def test_forecasts_are_told_in_words(name, y_hat, last_y, sentence):

@@ -16,7 +16,7 @@ from flows.commands.backtest import BacktestOptions
 from flows.ingest import read_ingested
 from flows.settings import BacktestSettings, Workspace
 from lstm import Forecaster
-from tests.flows.conftest import small_settings
+from tests.flows.conftest import contents, small_settings
 
 OPTIONS = "--symbols sp500 --start 2010-01-01 --end 2015-06-30 --lookback 8 --hidden-size 4 --epochs 3".split()  # noqa: SIM905
 
@@ -128,10 +128,20 @@ def test_the_name_of_a_model_stands_for_its_settings(in_trained: tuple[Workspace
     assert BacktestOptions().settings() == BacktestSettings()
 
 
+def test_a_name_alone_has_to_be_that_of_a_model(copied: Workspace) -> None:
+    before = contents(copied.root)
+    done = gatecast("--name", "sample-rnage", "--windows", "10")
+    assert done.exit_code == 2
+    assert "There is no trained model 'sample-rnage'; choose from sample-range." in done.output
+    assert contents(copied.root) == before
+    new = BacktestOptions(name="new", source="csv", path="x.csv").settings()
+    assert (new.name, new.data.source) == ("new", "csv")
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--windows", "0"], "--n-windows 0 is not allowed"),
+        (["--windows", "0"], "--windows 0 is not allowed"),
         (["--refit", "-1"], "--refit -1 is not allowed"),
         (["--source", "csv", "--path", "none.csv"], "does not exist"),
         ([*OPTIONS, "--windows", "9000"], "too few for 9000 windows"),

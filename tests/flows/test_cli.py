@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import errno
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +15,7 @@ from typer.testing import CliRunner, Result
 from flows.cli import app
 from flows.commands.retrain import RetrainOptions
 from flows.settings import RetrainSettings, Workspace
+from flows.terminal import counted, explain
 from tests.flows.conftest import contents
 
 SMALL = (
@@ -91,18 +95,20 @@ def test_the_gate_is_set_by_options() -> None:
     [
         (["--lookback", "-5"], "--lookback -5 is not allowed: it should be greater than 0."),
         (["--stateful", "--bidirectional"], "bidirectional would show what follows; choose one"),
-        (["--residual"], "choose num_layers of at least 2"),
+        (["--residual"], "choose --num-layers of at least 2"),
         (["--attention", "cosine"], "--attention cosine is not allowed: it should be 'none', 'dot', 'general' or"),
         (["--dropout", "1"], "--dropout 1.0 is not allowed: it should be less than 1."),
         (["--dropout-kind", "locked"], "it should be 'variational' or 'per_step'."),
-        (["--heads", "4"], "ttention_heads needs an attention"),
-        (["--attention", "dot", "--heads", "5"], "choose a divisor of 32"),
+        (["--heads", "4"], "--attention-heads needs an attention"),
+        (["--attention", "dot", "--heads", "5"], "--attention-heads is 5; choose a divisor of 32"),
+        (["--epochs", "0"], "--epochs 0 is not allowed: it should be greater than 0."),
         (["--target", "volume"], "--target volume is not allowed: it should be 'range', 'return' or 'close'."),
         (["--source", "excel"], "--source excel is not allowed"),
-        (["--train-end", "2010-01-01"], "Give both train_end and validation_end, or neither."),
-        (["--name", "../up"], "--name ../up is not allowed"),
+        (["--train-end", "2010-01-01"], "Give both --train-end and --validation-end, or neither."),
+        (["--name", "../up"], "--name ../up is not allowed: it should be letters, digits, dots, dashes and"),
+        (["--max-stale", "5 days"], "--max-stale 5 days is not allowed: it should be a number and d, h or min, as 5d"),
         (["--minimum-gain", "2"], "--minimum-gain 2.0 is not allowed: it should be less than 1."),
-        (["--gate-test", "t"], "t is not allowed: it should be 'none', 'diebold-mariano' or 'bootstrap'."),
+        (["--gate-test", "t"], "--gate-test t is not allowed: it should be 'none', 'diebold-mariano' or 'bootstrap'."),
     ],
 )
 def test_a_wrong_option_is_one_sentence(workspace: Workspace, arguments: list[str], expected: str) -> None:
@@ -111,6 +117,24 @@ def test_a_wrong_option_is_one_sentence(workspace: Workspace, arguments: list[st
     assert expected in done.output
     assert "Traceback" not in done.output
     assert not workspace.root.exists()
+
+
+def test_an_option_of_several_spellings_is_named_as_it_was_typed(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for typed in (["--heads", "3"], ["--attention-heads=3"]):
+        arguments = ["retrain", "--attention", "dot", *typed]
+        monkeypatch.setattr(sys, "argv", ["gatecast", *arguments])
+        assert f"Error: {typed[0].partition('=')[0]} is 3; choose a divisor" in gatecast(*arguments).output
+
+
+def test_numbers_go_with_their_nouns() -> None:
+    assert [counted(number, "epoch") for number in (0, 1, 2, 1000)] == [
+        "0 epochs",
+        "1 epoch",
+        "2 epochs",
+        "1,000 epochs",
+    ]
 
 
 def test_an_unknown_option_is_a_usage_error() -> None:
@@ -170,6 +194,7 @@ def test_forecast_prints_what_it_wrote(trained: tuple[Workspace, dict[str, Any]]
     done = gatecast("forecast", "--workspace", str(trained[0].root))
     assert done.exit_code == 0, done.output
     assert "sp500: expected daily volatility" in done.output
+    assert "On its test rows, 2014-01-03 to 2015-06-30: The model does not beat the naive forecast" in done.output
     assert trained[1]["forecast"]["path"] in done.output
 
 
@@ -201,6 +226,28 @@ def test_a_failure_of_ours_is_one_sentence_and_status_1(
     assert done.exit_code == 1
     assert "OSError: No space left on device" in done.output
     assert "Traceback" not in done.output
+
+
+@pytest.mark.parametrize(
+    ("error", "free", "expected"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left on device"),
+            10**9,
+            "The disk of {root} is full; free some space and run",
+        ),
+        (OSError(errno.ENOSPC, "No space left on device", "/else/where"), 10**9, "The disk of /else/where is full;"),
+        (RuntimeError("Prefect's server ended while it started"), 0, "The disk of {root} is full; free some space and"),
+        (RuntimeError("Prefect's server ended while it started"), 10**9, "RuntimeError: Prefect's server ended"),
+    ],
+)
+def test_a_full_disk_is_named(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, error: Exception, free: int, expected: str
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
+    sentence, status = explain(error)
+    assert expected.format(root=workspace.root) in sentence
+    assert status == 1
 
 
 def test_doctor_finds_nothing_broken(workspace: Workspace) -> None:

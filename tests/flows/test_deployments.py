@@ -59,6 +59,18 @@ def test_the_example_shows_every_setting_of_the_file() -> None:
             r"deployments.a.settings.targt is no setting",
         ),
         (
+            "[deployments.a]\nflow = 'retrain'\n[deployments.a.settings]\nhorizon = 2",
+            r"deployments.a.settings.horizon is no setting; write deployments.a.settings.model.horizon\.",
+        ),
+        (
+            "[deployments.a]\nflow = 'retrain'\n[deployments.a.settings]\nname = 'b c'",
+            r"deployments.a.settings.name is wrong: it should be letters, digits",
+        ),
+        (
+            "[deployments.'bad name ü']\nflow = 'retrain'",
+            "gatecast.toml: 'bad name ü' is no name for a deployment; use",
+        ),
+        (
             "[deployments.a]\nflow = 'forecast'\n[deployments.a.settings]\ntarget = 'range'",
             r"deployments.a.settings: forecast takes name, path, n_samples, seed, not target",
         ),

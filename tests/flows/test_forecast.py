@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from data.errors import InputError
 from data.store import read_parquet
-from flows.forecast import choose_model, forecast_latest, predict_next
+from flows.forecast import choose_model, forecast_latest, predict_next, shown
 from flows.ingest import read_ingested
 from flows.registry import Registry
 from flows.settings import RetrainSettings, Workspace
@@ -59,6 +60,34 @@ def test_several_models_have_to_be_chosen_from(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no trained model 'c'"):
         choose_model(Workspace(tmp_path), "c")
     assert choose_model(Workspace(tmp_path), "b") == "b"
+
+
+def test_a_long_list_of_models_says_how_many_it_leaves_out(tmp_path: Path) -> None:
+    for number in range(24):
+        (tmp_path / "models" / f"m{number:02d}").mkdir(parents=True)
+        (tmp_path / "models" / f"m{number:02d}" / "champion.json").write_text("{}")
+    with pytest.raises(InputError, match=r"There are 24 models; .* --name: m00, .*m09 and 14 more\."):
+        choose_model(Workspace(tmp_path), None)
+
+
+def test_forecast_last_value_and_last_step_are_told_apart() -> None:
+    settings = small_settings(model={"lookback": 8, "hidden_size": 4, "max_epochs": 2, "horizon": 3})
+    settings = settings.model_copy(update={"target": None, "features": None})
+    walk = 1e12 + np.random.default_rng(0).normal(scale=1e3, size=80).cumsum()
+    frame = pd.DataFrame({"unique_id": "s", "ds": pd.date_range("2020-01-01", periods=80), "y": walk})
+    forecasts, (sentence,) = predict_next(Forecaster.from_settings(settings.model).fit(frame), frame, settings)
+    pattern = r"s: expected daily value ([\d,]+), last ([\d,]+); step 3, 2020-03-23: ([\d,]+)"
+    first, last, third = (float(text.replace(",", "")) for text in re.fullmatch(pattern, sentence).groups())  # type: ignore[union-attr]
+    assert first == pytest.approx(forecasts["value"].iloc[0], abs=100)
+    assert third == pytest.approx(forecasts["value"].iloc[2], abs=100)
+    assert last == pytest.approx(frame["y"].iloc[-1], abs=100)
+    assert first != last != third
+
+
+def test_series_that_are_not_shown_are_counted() -> None:
+    sentences = [f"s{number}" for number in range(24)]
+    assert shown(sentences) == [*sentences[:20], "and 4 more series, which are in the file"]
+    assert shown(sentences[:20]) == sentences[:20]
 
 
 def test_an_unfitted_model_cannot_forecast(trained: tuple[Workspace, dict[str, Any]]) -> None:

@@ -107,6 +107,28 @@ def test_a_damaged_version_is_shown_as_such(registry: Registry) -> None:
     assert "damaged" in shown.output
 
 
+def test_a_damaged_champion_keeps_no_other_model_from_being_listed(registry: Registry) -> None:
+    other = Registry(registry.directory.with_name("k2"))
+    shutil.copytree(registry.directory, other.directory)
+    pointer = other.directory / "champion.json"
+    pointer.write_text("{")
+    listed = gatecast("list")
+    assert listed.exit_code == 2
+    assert str(registry.champion()) in listed.output
+    assert f"{pointer} is damaged and names no version; remove it" in listed.output
+    assert "Traceback" not in listed.output
+    examined = CliRunner().invoke(app, ["doctor"])
+    assert examined.exit_code == 1
+    assert f"k2: {pointer} is damaged" in examined.output
+    # What the sentence says to do is enough.
+    pointer.unlink()
+    promoted = gatecast("promote", "k2", "2")
+    assert promoted.exit_code == 0, promoted.output
+    assert "is the champion from now on" in promoted.output
+    assert gatecast("list").exit_code == 0
+    assert CliRunner().invoke(app, ["doctor"]).exit_code == 0
+
+
 def test_an_empty_workspace_says_what_to_do(workspace: Workspace) -> None:
     done = gatecast("list")
     assert done.exit_code == 2

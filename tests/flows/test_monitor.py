@@ -17,6 +17,7 @@ from flows.checks import check_coverage, check_skill, read_reference
 from flows.cli import app
 from flows.ingest import read_ingested
 from flows.monitor import monitor
+from flows.registry import Registry
 from flows.settings import MonitorSettings, Workspace
 from flows.targets import series_frame
 from lstm import Forecaster
@@ -173,8 +174,6 @@ def test_a_skill_is_judged_by_limit_and_luck() -> None:
 
 
 def test_coverage_with_and_without_intervals(copied: Workspace) -> None:
-    from flows.registry import Registry
-
     registry = Registry(copied.models / NAME)
     reference = read_reference(registry, str(registry.champion()))
     settings = MonitorSettings()
@@ -190,8 +189,6 @@ def test_coverage_with_and_without_intervals(copied: Workspace) -> None:
 
 
 def test_the_test_errors_are_those_of_the_evaluation(copied: Workspace) -> None:
-    from flows.registry import Registry
-
     registry = Registry(copied.models / NAME)
     version = str(registry.champion())
     reference = read_reference(registry, version)
@@ -269,6 +266,19 @@ def test_wrong_input_is_one_sentence(copied: Workspace, server: str, arguments: 
     assert done.exit_code == 2, done.output
     assert expected in done.output
     assert "Traceback" not in done.output
+
+
+def test_data_of_other_series_are_named_as_such(
+    copied: Workspace, tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    life = live(copied, tmp_path)
+    own = life.registry.settings(str(life.registry.champion()))
+    whole = own.model_copy(update={"data": own.data.model_copy(update={"symbols": None})})
+    monkeypatch.setattr(Registry, "settings", lambda registry, version: whole)
+    life.bars.assign(unique_id="other").to_csv(tmp_path / "other.csv", index=False)
+    done = gatecast("--path", str(tmp_path / "other.csv"))
+    assert done.exit_code == 2
+    assert "The model was not trained on 'other', which is what the data holds; give data of 'sp500'." in done.output
 
 
 def test_a_version_whose_data_are_gone_is_named(copied: Workspace, tmp_path: Path, server: str) -> None:

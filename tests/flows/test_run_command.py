@@ -58,6 +58,7 @@ def test_text_stays_text(deployment: dict[str, Any], text: str, value: str | Non
     ("assignment", "message"),
     [
         ("model.max_epoch=5", "no setting model.max_epoch; settings.model has hidden_size, num_layers"),
+        ("horizon=5", "no setting horizon; did you mean settings.model.horizon?"),
         ("modle=5", "no setting modle; settings has name, data"),
         ("name.first=5", "no setting name.first; settings.name has none"),
         ("name", "no assignment"),

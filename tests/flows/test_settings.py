@@ -50,6 +50,14 @@ def test_a_series_frame_has_no_target_to_choose(tmp_path: Path) -> None:
         RetrainSettings(data=data, target="close").resolved("series")
 
 
+def test_a_path_tells_its_source_unless_one_is_given() -> None:
+    assert [DataSettings(path=path).source for path in ("a.csv", "s3://b/A.PARQUET", "folder")] == [
+        "csv", "parquet", "csv",
+    ]  # fmt: skip
+    assert DataSettings(path="a.csv", source="parquet").source == "parquet"
+    assert DataSettings().source == "sample"
+
+
 @pytest.mark.parametrize("name", ["../up", ".hidden", "", "a/b", "x" * 81])
 def test_a_name_that_is_no_folder_is_refused(name: str) -> None:
     with pytest.raises(ValidationError):

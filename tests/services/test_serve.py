@@ -114,6 +114,21 @@ def test_it_stops_cleanly_and_loses_nothing(served: Served, how: signal.Signals)
     wait_for(lambda: served.state(run) in ("Crashed", "Cancelled"))
 
 
+def test_sigterm_stops_what_a_script_has_started_in_the_background(served: Served) -> None:
+    served.stop(signal.SIGTERM)
+    former = signal.signal(signal.SIGINT, signal.SIG_IGN)  # a child inherits that, as from a shell's &
+    try:
+        served.start()
+    finally:
+        signal.signal(signal.SIGINT, former)
+    run = served.begin("nightly", *ENDLESS)
+    wait_for(lambda: served.training(run))
+    assert served.stop(signal.SIGTERM) == 0
+    assert served.children() == {}
+    served.start()
+    wait_for(lambda: served.state(run) in ("Crashed", "Cancelled"))
+
+
 def test_kill_9_of_everything_leaves_no_run_running_and_no_slot_held(served: Served) -> None:
     endless = served.begin("nightly", *ENDLESS)
     wait_for(lambda: served.training(endless))
