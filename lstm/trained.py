@@ -86,6 +86,15 @@ class TrainedModel(ABC, Generic[NetworkT]):
         extra_files : mapping of name to bytes, optional
             Files to keep with the model, covered by its hash.
         """
+        return checkpoint.write(self._contents(extra_files or {}), path, overwrite)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copy and pickle a fitted model as what `save` writes, since its network belongs to this process."""
+        if self._snapshot is None:
+            return self.from_settings, (self.settings,)
+        return self.from_checkpoint, (self._contents({}), f"the copy of a {self.kind}")
+
+    def _contents(self, extra_files: Mapping[str, bytes]) -> checkpoint.Checkpoint:
         snapshot = self._require_snapshot()
         document, more = self._to_checkpoint()
         # The batches of an epoch are a function of these two; nothing else random is carried along.
@@ -101,7 +110,7 @@ class TrainedModel(ABC, Generic[NetworkT]):
             "optimizer": snapshot.to_arrays(),
             **more,
         }
-        return checkpoint.write(checkpoint.Checkpoint(self.kind, document, arrays, extra_files or {}), path, overwrite)
+        return checkpoint.Checkpoint(self.kind, document, arrays, extra_files)
 
     @classmethod
     def from_checkpoint(cls, contents: checkpoint.Checkpoint, path: str | Path, backend: str | None = None) -> Self:

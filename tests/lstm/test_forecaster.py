@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import copy
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -72,6 +75,17 @@ def test_every_series_is_continued_from_its_last_row(any_kind, frame):
 
 def test_predict_with_the_training_data_says_the_same_as_without(any_kind, frame):
     pd.testing.assert_frame_equal(any_kind.predict(frame), any_kind.predict())
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_a_copy_of_a_model_predicts_the_same_bits(any_kind, copied):
+    again = copied(any_kind)
+    pd.testing.assert_frame_equal(again.predict(), any_kind.predict(), check_exact=True)
+    assert again.settings == any_kind.settings
+    assert again.network.parameters is not any_kind.network.parameters
+    unfitted = copied(Forecaster(lookback=7))
+    assert unfitted.settings.lookback == 7
+    assert unfitted.history == ()
 
 
 def test_a_saved_and_loaded_model_predicts_the_same_bits(any_kind, frame, tmp_path):
