@@ -162,12 +162,8 @@ class Forecaster(TrainedModel[Network]):
 
     @property
     def seconds_per_step(self) -> float:
-        """Mean wall-clock time of one optimiser step, validation included; NaN for a model that was loaded."""
-        timed = [record.seconds for record in self.history if not math.isnan(record.seconds)]
-        if not timed:
-            return math.nan
-        steps_per_epoch = self.history[-1].step / len(self.history)
-        return sum(timed) / (len(timed) * steps_per_epoch)
+        """Wall-clock time of one optimiser step in the median epoch, validation included; NaN for a loaded model."""
+        return self.seconds_per_epoch * len(self.history) / self.history[-1].step if self.history else math.nan
 
     def predict(
         self, df: pd.DataFrame | None = None, *, n_samples: int = 0, level: Sequence[int] = (90,), seed: int = 0

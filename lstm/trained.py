@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -58,9 +59,12 @@ class TrainedModel(ABC, Generic[NetworkT]):
 
     @property
     def seconds_per_epoch(self) -> float:
-        """Mean wall-clock time of an epoch, validation included; NaN for a model that was loaded."""
+        """Median wall-clock time of an epoch, validation included; NaN for a model that was loaded.
+
+        The mean would count what the first epoch ever compiles.
+        """
         timed = [record.seconds for record in self.history if not math.isnan(record.seconds)]
-        return sum(timed) / len(timed) if timed else math.nan
+        return statistics.median(timed) if timed else math.nan
 
     @property
     def network(self) -> NetworkT:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import pickle
 
 import numpy as np
@@ -75,6 +76,18 @@ def test_every_series_is_continued_from_its_last_row(any_kind, frame):
 
 def test_predict_with_the_training_data_says_the_same_as_without(any_kind, frame):
     pd.testing.assert_frame_equal(any_kind.predict(frame), any_kind.predict())
+
+
+def test_what_the_first_epoch_compiles_does_not_count_as_training_time(fitted):
+    again = copy.deepcopy(fitted)
+    assert np.isnan(again.seconds_per_step)
+    records = [dataclasses.replace(record, seconds=1.0) for record in again.history]
+    assert len(records) > 2
+    records[0] = dataclasses.replace(records[0], seconds=600.0)
+    again._snapshot = dataclasses.replace(again._snapshot, history=tuple(records))
+    assert again.seconds_per_epoch == 1
+    assert again.seconds_per_step == pytest.approx(len(records) / records[-1].step)
+    assert np.isnan(Forecaster().seconds_per_step)
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
