@@ -17,6 +17,7 @@ from flows.commands.options import CommonOptions, given, takes
 from flows.terminal import (
     command_line,
     console,
+    counted,
     explained,
     print_comparison,
     print_next,
@@ -227,7 +228,7 @@ def evaluate(options: EvaluateOptions) -> None:
     with explained(options.debug):
         options.prepare()
         from data.errors import InputError
-        from data.text import read_text
+        from data.text import read_text, tokenise
         from flows.settings import Workspace
 
         if not options.files:
@@ -236,23 +237,25 @@ def evaluate(options: EvaluateOptions) -> None:
         name, model = _champion(Workspace.from_environment(), options.name)
         with console(stderr=True).status(f"Reading {len(text):,} characters"):
             result = model.evaluate(text)
+        vocabulary = model.vocabulary
+        assert vocabulary is not None  # the model is fitted
+        is_scored = vocabulary.trained_unknown or not result["unknown"]
+        left_out = set() if is_scored else set(vocabulary.unknown(text))
+        # What the model is not scored on would only burden those it is compared with.
+        scored_text = "".join(token for token in tokenise(text, vocabulary.level) if token not in left_out)
         rows = [
             {"model": f"LSTM ({name})", "bits/char": f"{result['bits_per_char']:.4f}"},
-            *({"model": label, "bits/char": f"{bits:.4f}"} for label, bits in _compressors(text).items()),
+            *({"model": label, "bits/char": f"{bits:.4f}"} for label, bits in _compressors(scored_text).items()),
         ]
-        print_comparison(rows, f"{len(text):,} characters")
+        print_comparison(rows, f"{len(scored_text):,} characters" + (" that the model knows" if left_out else ""))
         unit = "character" if model.settings.level == "character" else "word"
         console().print(
             f"Cross-entropy {result['cross_entropy']:.4f} nats per {unit}, perplexity {result['perplexity']:,.3f}, "
             f"accuracy {result['accuracy']:.1%} over {result['tokens']:,} {unit}s."
         )
         if result["unknown"]:
-            scored = (
-                "scored as <unk>, without their spelling"
-                if model.vocabulary and model.vocabulary.trained_unknown
-                else "left out of the score"
-            )
-            warn(f"{result['unknown']:,} {unit}s of the text are unknown to the model; they are {scored}.")
+            scored = "scored as <unk>, without spelling" if is_scored else "left out of all scores"
+            warn(f"Unknown to the model, {scored}: {counted(int(result['unknown']), unit)} of the text.")
         print_next(f"text generate --name {name}")
 
 
