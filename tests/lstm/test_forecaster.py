@@ -254,8 +254,8 @@ def test_it_beats_the_naive_forecast_on_a_series_that_can_be_learnt(stateful):
 def test_history_and_speed_are_kept(fitted):
     assert [record.epoch for record in fitted.history] == [1, 2, 3]
     assert fitted.best_epoch == max(record.epoch for record in fitted.history if record.best)
-    total = sum(record.seconds for record in fitted.history)
-    assert fitted.seconds_per_step == pytest.approx(total / fitted.history[-1].step)
+    typical = np.median([record.seconds for record in fitted.history])
+    assert fitted.seconds_per_step == pytest.approx(3 * typical / fitted.history[-1].step)
 
 
 # ---------------------------------------------------------------- settings and bad input
