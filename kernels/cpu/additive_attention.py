@@ -167,10 +167,7 @@ def _leave(d_steps, d_values):
     A product writes its rows in pieces. Memory that is not in cache wants to be written from end to end, so a product
     writes to memory that is, and this is a copy.
     """
-    for t in range(d_steps.shape[0]):
-        line = d_values[t]
-        for j in range(line.shape[0]):
-            line[j] = d_steps[t, j]
+    copy(d_steps, d_values)
     d_values[d_steps.shape[0] :] = 0
 
 

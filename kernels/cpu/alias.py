@@ -2,8 +2,7 @@
 
 A loop that reads some arrays and writes others can only run in vectors where none that is written overlaps another.
 LLVM asks that each time the loop is entered, of every pair: 25 questions for the gradients of a step's gates, which
-take longer than the loop itself over 8 rows of 32 units. C has the word ``restrict`` for saying so beforehand, Numba
-has none.
+over few units take longer than the loop itself. C has the word ``restrict`` for saying so beforehand, Numba has none.
 """
 
 from __future__ import annotations

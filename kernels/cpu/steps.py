@@ -7,7 +7,7 @@ import numpy as np
 
 from kernels.cpu.borrow import borrowed
 from kernels.cpu.compilation import kernel, parallel_kernel
-from kernels.cpu.pack import add
+from kernels.cpu.pack import add, copy_line
 
 __all__ = ["copy_columns", "copy_steps"]
 
@@ -91,15 +91,9 @@ def _copy_sequences(
                 if accumulate:
                     add(step, target)
                 else:
-                    _copy(step, target)
+                    copy_line(step, target)
             elif not accumulate:
                 target[:] = 0
-
-
-@kernel
-def _copy(source, destination):
-    for j in range(source.shape[0]):
-        destination[j] = source[j]
 
 
 @kernel
@@ -110,4 +104,4 @@ def _copy_columns(source, source_column, destination, destination_column, column
         if accumulate:
             add(given, target)
         else:
-            _copy(given, target)
+            copy_line(given, target)
