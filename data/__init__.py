@@ -17,7 +17,7 @@ _MODULE_OF = MappingProxyType(
             "data.barstore": ("BarStore",),
             "data.calendar": ("infer_calendar", "sessions"),
             "data.csv_format": ("CsvFormat",),
-            "data.dates": ("next_dates", "period_name"),
+            "data.periods": ("next_dates", "period_name"),
             "data.errors": ("InputError", "SourceError"),
             "data.features": ("FEATURE_SETS", "TARGETS", "FeatureSet", "Target", "build_series_frame"),
             "data.inspection": ("inspect",),

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from data.calendar import sessions
-from data.dates import DAY, format_date, period_name, spacing
+from data.dates import DAY, format_date
+from data.periods import period_name, spacing
 from data.validation import PRICE_COLUMNS, WARNING, as_problems
 
 _NEIGHBOURS = 2

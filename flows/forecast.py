@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from data.dates import format_date, period_name
+from data.dates import format_date
 from data.errors import InputError
 from data.features import Target, told_apart
+from data.periods import period_name
 from data.store import write_parquet
 from flows.ingest import ingest, read_ingested
 from flows.orchestration import Output, Steps, flow, hashes, run_name, task

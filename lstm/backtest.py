@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -14,18 +14,50 @@ from data.errors import InputError
 from data.series import validate_series
 from data.splits import SplitSettings, split_boundaries
 
-if TYPE_CHECKING:
-    from lstm.forecaster import Forecaster
-
-__all__ = ["cross_validation"]
+__all__ = ["RollingModel", "cross_validation"]
 
 _LOGGER = logging.getLogger(__name__)
 # Enough dates to tell business days and months from a plain spacing.
 _DATES = 64
 
 
+class RollingModel(Protocol):
+    """What a backtest needs of a model; `lstm.forecaster.Forecaster` is one."""
+
+    settings: Any
+
+    @classmethod
+    def from_settings(cls, settings: Any) -> Self:
+        """Make a model from its settings."""
+
+    def fit(self, df: pd.DataFrame, split: SplitSettings) -> Self:
+        """Train on a long frame."""
+
+    def predict(self, df: pd.DataFrame) -> pd.DataFrame:
+        """Forecast what follows each series of a long frame."""
+
+    @property
+    def context_rows(self) -> int:
+        """Rows of a series that a forecast may depend on."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns that it was fitted on; empty before."""
+
+    @property
+    def boundaries(self) -> Mapping[str, str]:
+        """Last timestamps of training and validation."""
+
+    @property
+    def scalers(self) -> Mapping[str, Any]:
+        """Scaler of each series that it knows."""
+
+
+Model = TypeVar("Model", bound=RollingModel)
+
+
 def cross_validation(
-    model: Forecaster,
+    model: Model,
     df: pd.DataFrame,
     n_windows: int = 1,
     step_size: int = 1,
@@ -79,7 +111,7 @@ def _origins(frame: pd.DataFrame, lookback: int, horizon: int, n_windows: int, s
     return list(times[first : len(times) - horizon : step_size])
 
 
-def _fit(model: Forecaster, known: pd.DataFrame, origin: pd.Timestamp, split: SplitSettings | None) -> Forecaster:
+def _fit(model: Model, known: pd.DataFrame, origin: pd.Timestamp, split: SplitSettings | None) -> Model:
     """Train a model with the settings of `model` on what was known at an origin; `model` stays as it is."""
     settings = model.settings
     share = split.validation_fraction if split else SplitSettings().validation_fraction
@@ -96,7 +128,7 @@ def _fit(model: Forecaster, known: pd.DataFrame, origin: pd.Timestamp, split: Sp
     return type(model).from_settings(settings).fit(known[old_enough], split=shares)
 
 
-def _forecast_from(model: Forecaster, frame: pd.DataFrame, origin: pd.Timestamp) -> pd.DataFrame:
+def _forecast_from(model: RollingModel, frame: pd.DataFrame, origin: pd.Timestamp) -> pd.DataFrame:
     """Return the forecasts that `model` makes at an origin, beside what came."""
     lookback, horizon = model.settings.lookback, model.settings.horizon
     inputs, outcomes = [], []
@@ -119,7 +151,7 @@ def _forecast_from(model: Forecaster, frame: pd.DataFrame, origin: pd.Timestamp)
     return both[["unique_id", "ds", "cutoff", "y", *(name for name in steps if name not in ("unique_id", "step"))]]
 
 
-def _warn_of_seen_rows(model: Forecaster, origin: pd.Timestamp) -> None:
+def _warn_of_seen_rows(model: RollingModel, origin: pd.Timestamp) -> None:
     seen_until = pd.Timestamp(model.boundaries["validation_end"])
     if seen_until > origin:
         _LOGGER.warning(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from data.dates import next_dates
+from data.periods import next_dates
 from data.scaling import Scaler
 from data.sequences import Sequences, scale_frame
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -61,7 +61,7 @@ class Forecaster(TrainedModel[Network]):
 
     # ---------------------------------------------------------------- training
 
-    def fit(self, df: pd.DataFrame, split: SplitSettings | None = None, **options: Any) -> Forecaster:
+    def fit(self, df: pd.DataFrame, split: SplitSettings | None = None, **options: Any) -> Self:
         """Train on a long frame.
 
         Parameters
@@ -90,7 +90,7 @@ class Forecaster(TrainedModel[Network]):
         keep: int = 3,
         resume: bool = False,
         on_epoch: Callable[[EpochRecord], None] | None = None,
-    ) -> Forecaster:
+    ) -> Self:
         """Train on sequences that are scaled and split already.
 
         Parameters

@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 
 from data.calendar import final_at, infer_calendar, require_calendar, sessions
-from data.dates import next_dates
 from data.errors import InputError
+from data.periods import next_dates
 
 
 def days(first: str, last: str, *without: str) -> pd.DatetimeIndex:
