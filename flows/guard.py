@@ -129,7 +129,7 @@ class Guard:
                 )
         sites = {*headers.getlist("sec-fetch-site")} - {"same-origin", "none"}
         if sites and not _is_visit(scope, headers):
-            return 403, f"This server answers its own pages only, not {' or '.join(sorted(sites))} ones."
+            return 403, f"A {' or '.join(sorted(sites))} page may not use this server; its own pages may."
         return None
 
     def _is_served(self, host: Authority, scope: Scope) -> bool:

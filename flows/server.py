@@ -303,6 +303,28 @@ def has_password() -> bool:
     return bool(PREFECT_SERVER_API_AUTH_STRING.value())
 
 
+def check_password(host: str, *, insecure: bool) -> None:
+    """Refuse to listen without a password where other machines reach it, and with one that only the server knows.
+
+    Raises
+    ------
+    InputError
+        Either is so, or there is no such address; the message says what to set.
+    """
+    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_SERVER_API_AUTH_STRING
+
+    if not (is_loopback(host) or has_password() or insecure):
+        raise InputError(
+            f"--host {host} lets other machines run commands on this one; set PREFECT_SERVER_API_AUTH_STRING and"
+            " PREFECT_API_AUTH_STRING to user:password, or type --insecure."
+        )
+    if has_password() and PREFECT_API_AUTH_STRING.value() != PREFECT_SERVER_API_AUTH_STRING.value():
+        raise InputError(
+            "PREFECT_API_AUTH_STRING, with which commands and runs log in, is not PREFECT_SERVER_API_AUTH_STRING, which"
+            " the server asks for; set both to user:password."
+        )
+
+
 def make_app(host: str, reports: str, allowed_hosts: Sequence[str]) -> Guard:
     """Return what the server serves: Prefect's API and pages and the reports, guarded."""
     import prefect

@@ -107,7 +107,7 @@ def serve(options: ServeOptions) -> None:
 def connect(options: ServeOptions, workspace: Workspace, stack: ExitStack) -> Server | None:
     """Start the server and return it, or None where the environment names one that runs."""
     from flows.orchestration import use_server
-    from flows.server import Server, answers, dashboard_url, has_password, is_loopback
+    from flows.server import Server, answers, check_password, dashboard_url
 
     named = os.environ.get("PREFECT_API_URL")
     if named:
@@ -119,11 +119,7 @@ def connect(options: ServeOptions, workspace: Workspace, stack: ExitStack) -> Se
         raise InputError(
             f"A dashboard runs on {workspace.root} already, at {running.removesuffix('/api')}; stop it first."
         )
-    if not (is_loopback(options.host) or has_password() or options.insecure):
-        raise InputError(
-            f"--host {options.host} lets other machines run commands on this one; set PREFECT_SERVER_API_AUTH_STRING"
-            " and PREFECT_API_AUTH_STRING to user:password, or type --insecure."
-        )
+    check_password(options.host, insecure=options.insecure)
     allowed = options.allowed_host or ()
     server = stack.enter_context(Server(workspace, options.host, options.port, dashboard=True, allowed_hosts=allowed))
     use_server(server.url)

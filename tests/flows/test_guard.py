@@ -270,8 +270,8 @@ def test_an_allowed_host_is_a_name(name: str) -> None:
     [
         ([], "The Host header is missing"),
         ([("host", "evil.example")], "'gatecast serve --allowed-host evil.example' adds that name."),
-        ([("host", HOST), ("origin", "https://evil.example")], "not those of https://evil.example"),
-        ([("host", HOST), ("sec-fetch-site", "cross-site")], "not cross-site ones."),
+        ([("host", HOST), ("origin", "https://evil.example")], "Pages of https://evil.example may not use this server"),
+        ([("host", HOST), ("sec-fetch-site", "cross-site")], "A cross-site page may not use this server"),
     ],
 )
 def test_a_refusal_is_one_sentence_of_json(headers: Headers, says: str) -> None:
