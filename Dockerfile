@@ -28,5 +28,6 @@ EXPOSE 4200
 HEALTHCHECK --interval=30s --timeout=5s --start-period=90s \
     CMD ["python", "-c", "import httpx; httpx.get('http://127.0.0.1:4200/api/health').raise_for_status()"]
 STOPSIGNAL SIGINT
+# Starts only with a password, PREFECT_SERVER_API_AUTH_STRING and PREFECT_API_AUTH_STRING, as docs/deploying.md says.
 ENTRYPOINT ["gatecast"]
 CMD ["serve", "--host", "0.0.0.0"]

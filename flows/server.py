@@ -3,9 +3,9 @@
 Prefect reads its settings when it is first imported, so this module imports none of it: it sets the defaults of this
 project, and what the user has set stays.
 
-The child differs from ``prefect server start`` in three ways: it does not see Ctrl-C, so that an interrupted run is
-still recorded as such; it ends when the process that started it ends, however that ends, even by ``kill -9``; and it
-serves the model reports of the workspace beside Prefect's own pages.
+The child differs from ``prefect server start`` in four ways: it does not see Ctrl-C, so that an interrupted run is
+still recorded as such; it ends when the process that started it ends, however that ends, even by ``kill -9``; it serves
+the model reports of the workspace beside Prefect's own pages; and it answers no web page but its own (`flows.guard`).
 """
 
 from __future__ import annotations
@@ -21,13 +21,18 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
+from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from data.errors import InputError
 from data.store import write_json
 from flows.settings import Workspace
+
+if TYPE_CHECKING:
+    from flows.guard import Guard
 
 ENVIRONMENT = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -83,17 +88,37 @@ class Server:
     dashboard : bool
         Serve the pages and run the scheduler, and let the commands of this workspace find it (`dashboard_url`);
         otherwise the server is there for one command only.
+    allowed_hosts : sequence of str
+        Other names under which it is reached, ``NAME`` or ``NAME:PORT`` (see `flows.guard.Guard`).
+
+    Raises
+    ------
+    InputError
+        One of the names is none.
     """
 
-    def __init__(self, workspace: Workspace, host: str = LOCALHOST, port: int = 0, *, dashboard: bool = False) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        host: str = LOCALHOST,
+        port: int = 0,
+        *,
+        dashboard: bool = False,
+        allowed_hosts: Sequence[str] = (),
+    ) -> None:
+        from flows.guard import read_allowed
+
+        read_allowed(allowed_hosts)
         self.workspace, self.host, self.dashboard = workspace, host, dashboard
+        self.allowed_hosts = tuple(allowed_hosts)
         self.port = port or free_port(host)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def address(self) -> str:
         """Address of the pages, as a browser on this machine reaches them."""
-        return f"http://{LOCALHOST if self.host == '0.0.0.0' else self.host}:{self.port}"
+        name = {"0.0.0.0": LOCALHOST, "::": "::1"}.get(self.host, self.host)
+        return f"http://{f'[{name}]' if ':' in name else name}:{self.port}"
 
     @property
     def url(self) -> str:
@@ -125,14 +150,20 @@ class Server:
         logs = {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING", "PREFECT_API_LOG_RETRYABLE_ERRORS": "true"}
         embedded = {} if self.dashboard else {"PREFECT__SERVER_EPHEMERAL": "1", "PREFECT_UI_ENABLED": "0"}
         # Prefect's own place for its pages is beside its code, where this user may not write.
-        pages = {"PREFECT_UI_STATIC_DIRECTORY": str(self.workspace.prefect / "pages")}
+        pages = {
+            "PREFECT_UI_STATIC_DIRECTORY": str(self.workspace.prefect / "pages"),
+            # The pages ask the server that they came from, by whatever name the browser knows it.
+            "PREFECT_UI_API_URL": "/api",
+            "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": self.address,
+        }
         listens = {"PREFECT_SERVER_API_HOST": self.host, "PREFECT_SERVER_API_PORT": str(self.port)}
         unset = ("PREFECT_API_URL",)  # the server talks to itself
         environment = {name: value for name, value in os.environ.items() if name not in unset}
+        command = [sys.executable, "-m", "flows.server"]
         with self.log.open("ab") as log:
             # Its standard input is a pipe that nobody writes to: it closes with this process.
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "flows.server", self.host, str(self.port), str(self.workspace.reports)],
+                [*command, self.host, str(self.port), str(self.workspace.reports), *self.allowed_hosts],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
@@ -209,7 +240,7 @@ def _pointer(workspace: Workspace) -> Path:
 
 
 def _is_free(host: str, port: int) -> bool:
-    with socket.socket() as probe:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         with contextlib.suppress(OSError):
             probe.bind((host, port))
@@ -250,21 +281,74 @@ def _wait_in_line() -> None:
     AioSqliteConfiguration.begin_transaction = begin_transaction  # type: ignore[method-assign]
 
 
-def main(host: str, port: str, reports: str) -> None:
-    """Run the server; what `Server` starts."""
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine reaches what listens on an address or a name.
+
+    Raises
+    ------
+    InputError
+        There is no such address.
+    """
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise InputError(f"{host!r} is no address to listen on ({error}); 127.0.0.1 is one.") from error
+    return all(ip_address(str(entry[4][0])).is_loopback for entry in found)
+
+
+def has_password() -> bool:
+    """Tell whether the server asks for a password, by Prefect's settings."""
+    from prefect.settings import PREFECT_SERVER_API_AUTH_STRING
+
+    return bool(PREFECT_SERVER_API_AUTH_STRING.value())
+
+
+def check_password(host: str, *, insecure: bool) -> None:
+    """Refuse to listen without a password where other machines reach it, and with one that only the server knows.
+
+    Raises
+    ------
+    InputError
+        Either is so, or there is no such address; the message says what to set.
+    """
+    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_SERVER_API_AUTH_STRING
+
+    if not (is_loopback(host) or has_password() or insecure):
+        raise InputError(
+            f"--host {host} lets other machines run commands on this one; set PREFECT_SERVER_API_AUTH_STRING and"
+            " PREFECT_API_AUTH_STRING to user:password, or type --insecure."
+        )
+    if has_password() and PREFECT_API_AUTH_STRING.value() != PREFECT_SERVER_API_AUTH_STRING.value():
+        raise InputError(
+            "PREFECT_API_AUTH_STRING, with which commands and runs log in, is not PREFECT_SERVER_API_AUTH_STRING, which"
+            " the server asks for; set both to user:password."
+        )
+
+
+def make_app(host: str, reports: str, allowed_hosts: Sequence[str]) -> Guard:
+    """Return what the server serves: Prefect's API and pages and the reports, guarded."""
     import prefect
-    import uvicorn
     from prefect.server.api.server import create_app
     from starlette.routing import Mount
     from starlette.staticfiles import StaticFiles
 
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    _wait_in_line()
+    from flows.guard import Guard, read_allowed
+
     prefect.__ui_v2_static_path__ = Path(os.devnull) / "v2"  # those pages call an outside host, and are not offered
     app = create_app()
-    if not os.environ.get("PREFECT_SERVER_API_AUTH_STRING"):
+    if not has_password():
         # Where the API asks for a password, reports that do not are not served.
         app.router.routes.insert(0, Mount(REPORTS, StaticFiles(directory=reports, check_dir=False)))
+    return Guard(app, host, read_allowed(allowed_hosts))
+
+
+def main(host: str, port: str, reports: str, *allowed_hosts: str) -> None:
+    """Run the server; what `Server` starts."""
+    import uvicorn
+
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _wait_in_line()
+    app = make_app(host, reports, allowed_hosts)
     uvicorn.run(app, host=host, port=int(port), log_level="warning", timeout_graceful_shutdown=3)
 
 

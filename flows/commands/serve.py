@@ -41,10 +41,29 @@ class ServeOptions(CommonOptions):
     file: Annotated[
         Path | None, typer.Option(help="Settings: schedules, models, webhook.", show_default="gatecast.toml if there")
     ] = None
-    host: Annotated[str, typer.Option(help="Address that the dashboard listens on; 0.0.0.0 is every one.")] = (
-        "127.0.0.1"
-    )
+    host: Annotated[
+        str,
+        typer.Option(
+            help="Address that the dashboard listens on; 0.0.0.0 is every one, and needs a password"
+            " (PREFECT_SERVER_API_AUTH_STRING)."
+        ),
+    ] = "127.0.0.1"
     port: Annotated[int, typer.Option(help="Port of the dashboard.")] = 4200
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[:PORT]",
+            help="A further name of the dashboard, such as that of a proxy in front of it; repeatable. A browser is"
+            " answered under these names only, and only to the dashboard's own pages.",
+            show_default="localhost, --host, this machine's name",
+        ),
+    ] = None
+    insecure: Annotated[
+        bool,
+        typer.Option(
+            "--insecure", help="Do without a password on --host: whoever reaches it can run commands on this machine."
+        ),
+    ] = False
     pool: Annotated[
         str | None,
         typer.Option(
@@ -88,7 +107,7 @@ def serve(options: ServeOptions) -> None:
 def connect(options: ServeOptions, workspace: Workspace, stack: ExitStack) -> Server | None:
     """Start the server and return it, or None where the environment names one that runs."""
     from flows.orchestration import use_server
-    from flows.server import Server, answers, dashboard_url
+    from flows.server import Server, answers, check_password, dashboard_url
 
     named = os.environ.get("PREFECT_API_URL")
     if named:
@@ -100,7 +119,9 @@ def connect(options: ServeOptions, workspace: Workspace, stack: ExitStack) -> Se
         raise InputError(
             f"A dashboard runs on {workspace.root} already, at {running.removesuffix('/api')}; stop it first."
         )
-    server = stack.enter_context(Server(workspace, options.host, options.port, dashboard=True))
+    check_password(options.host, insecure=options.insecure)
+    allowed = options.allowed_host or ()
+    server = stack.enter_context(Server(workspace, options.host, options.port, dashboard=True, allowed_hosts=allowed))
     use_server(server.url)
     return server
 

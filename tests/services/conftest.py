@@ -20,6 +20,7 @@ from tests.services.processes import kill_all, of_workspace, wait_for
 from tests.webhook import listening
 
 GATECAST = str(Path(sys.executable).with_name("gatecast"))
+PREFECT = str(Path(sys.executable).with_name("prefect"))
 START_SECONDS = 120.0
 
 SETTINGS = """
@@ -158,6 +159,29 @@ class Served:
 
     def kill(self) -> None:
         """End the server, the runs and what serves them at once, as the loss of their machine does."""
+        kill_all(self.home)
+        self.process.wait()
+
+
+class Worker:
+    """A worker of the pool, with a workspace of its own, as if it were on another machine."""
+
+    def __init__(self, served: Served, name: str) -> None:
+        self.home = served.root / name
+        environment = {**served.environment, "PREFECT_API_URL": served.url, "GATECAST_HOME": str(self.home)}
+        environment |= {"PREFECT_HOME": str(self.home / "prefect"), "PREFECT_WORKER_QUERY_SECONDS": "1"}
+        self.home.mkdir()
+        with (served.root / f"{name}.log").open("w") as log:
+            self.process = subprocess.Popen(
+                [PREFECT, "worker", "start", "--pool", "gatecast", "--name", name, "--limit", "1"],
+                env=environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def kill(self) -> None:
+        """Do what the loss of its machine does."""
         kill_all(self.home)
         self.process.wait()
 

@@ -6,7 +6,6 @@ import os
 import pwd
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,11 +15,10 @@ import httpx
 import pytest
 
 from flows.server import free_port
-from tests.services.conftest import ENDLESS, GATECAST, Served
-from tests.services.processes import kill_all, wait_for
+from tests.services.conftest import ENDLESS, GATECAST, PREFECT, Served, Worker
+from tests.services.processes import wait_for
 
 BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-PREFECT = str(Path(sys.executable).with_name("prefect"))
 ROOT = Path(__file__).parent.parent.parent
 
 pytestmark = pytest.mark.skipif(not BINARIES, reason="Debian's postgresql is not installed")
@@ -46,29 +44,6 @@ def database() -> Iterator[str]:
     finally:
         call("pg_ctl", f"--pgdata={folder}/data", "--mode=immediate", "stop")
         shutil.rmtree(folder)
-
-
-class Worker:
-    """A worker of the pool, with a workspace of its own, as if it were on another machine."""
-
-    def __init__(self, served: Served, name: str) -> None:
-        self.home = served.root / name
-        environment = {**served.environment, "PREFECT_API_URL": served.url, "GATECAST_HOME": str(self.home)}
-        environment |= {"PREFECT_HOME": str(self.home / "prefect"), "PREFECT_WORKER_QUERY_SECONDS": "1"}
-        self.home.mkdir()
-        with (served.root / f"{name}.log").open("w") as log:
-            self.process = subprocess.Popen(
-                [PREFECT, "worker", "start", "--pool", "gatecast", "--name", name, "--limit", "1"],
-                env=environment,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-
-    def kill(self) -> None:
-        """Do what the loss of its machine does."""
-        kill_all(self.home)
-        self.process.wait()
 
 
 @pytest.fixture(scope="module")
