@@ -20,7 +20,7 @@ from data.scaling import Scaler, ScalerKind
 from data.sequence_files import Arrays, map_arrays, read_description, write_arrays
 from data.series import validate_series
 from data.splits import SPLIT_NAMES, TEST, SplitSettings, split_boundaries
-from data.store import atomic_directory, content_hash
+from data.store import atomic_directory, content_hash, settled
 from data.windows import Windows, assign_windows
 
 
@@ -355,6 +355,7 @@ def read_sequences(directory: Path) -> Sequences:
     InputError
         A file is missing, damaged or not of this format, or the content hash does not agree.
     """
+    directory = settled(directory).path
     try:
         description = read_description(directory)
         columns, stored_hash = tuple(description["columns"]), str(description["content_hash"])

@@ -3,7 +3,10 @@ from __future__ import annotations
 import signal
 
 import pytest
+from typer.testing import CliRunner
 
+from flows.cli import app
+from flows.commands import serve
 from flows.commands.serve import interrupt
 
 
@@ -15,3 +18,10 @@ def test_sigterm_is_answered_as_ctrl_c_even_where_that_is_ignored(disposition: s
             interrupt()
     finally:
         signal.signal(signal.SIGINT, former)
+
+
+def test_windows_is_told_that_serve_does_not_run_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "ON_WINDOWS", True)
+    result = CliRunner().invoke(app, ["serve"])
+    assert result.exit_code == 2
+    assert "needs Linux or macOS; run it in the Windows Subsystem for Linux." in result.stderr
