@@ -160,11 +160,6 @@ class Forecaster(TrainedModel[Network]):
 
     # ---------------------------------------------------------------- results
 
-    @property
-    def seconds_per_step(self) -> float:
-        """Wall-clock time of one optimiser step in the median epoch, validation included; NaN for a loaded model."""
-        return self.seconds_per_epoch * len(self.history) / self.history[-1].step if self.history else math.nan
-
     def predict(
         self, df: pd.DataFrame | None = None, *, n_samples: int = 0, level: Sequence[int] = (90,), seed: int = 0
     ) -> pd.DataFrame:

@@ -7,6 +7,8 @@ from typing import Literal
 
 import numpy as np
 
+from lstm.parameters import require_dtype, require_size
+
 __all__ = ["Initialisation", "init_embedding", "init_linear", "init_parameters", "layer_shapes"]
 
 
@@ -72,6 +74,9 @@ def init_parameters(
     dict
         weight_ih (4H, I), weight_hh (4H, H) and bias_ih (4H,), gates in the order i, f, g, o.
     """
+    require_size("input_size", input_size)
+    require_size("hidden_size", hidden_size)
+    require_dtype(dtype)
     initialisation = initialisation or Initialisation()
     generator = np.random.default_rng(seed)
     draw = _uniform if initialisation.weights == "uniform" else _orthogonal

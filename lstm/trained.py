@@ -67,6 +67,11 @@ class TrainedModel(ABC, Generic[NetworkT]):
         return statistics.median(timed) if timed else math.nan
 
     @property
+    def seconds_per_step(self) -> float:
+        """Wall-clock time of one optimiser step in the median epoch, validation included; NaN for a loaded model."""
+        return self.seconds_per_epoch * len(self.history) / self.history[-1].step if self.history else math.nan
+
+    @property
     def network(self) -> NetworkT:
         """The fitted network.
 
