@@ -29,9 +29,9 @@ class SequenceSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    lookback: int = Field(60, gt=0, description="Input rows of a window")
-    horizon: int = Field(1, gt=0, description="Rows ahead that are predicted")
-    scaling: ScalerKind = Field("standard", description="Scaler of each series, fitted on its training rows")
+    lookback: int = Field(default=60, gt=0, description="Input rows of a window")
+    horizon: int = Field(default=1, gt=0, description="Rows ahead that are predicted")
+    scaling: ScalerKind = Field(default="standard", description="Scaler of each series, fitted on its training rows")
     split: SplitSettings = Field(default_factory=SplitSettings, description="Training, validation and test period")
 
 

@@ -24,13 +24,20 @@ class SplitSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    train_end: date | None = Field(None, description="Last day of training; give validation_end with it")
-    validation_end: date | None = Field(None, description="Last day of validation; what follows is the test period")
-    validation_fraction: float = Field(0.1, gt=0, lt=1, description="Share of the timestamps, where no days are given")
-    test_fraction: float = Field(
-        0.2, ge=0, lt=1, description="Share of the timestamps, where no days are given; 0 holds nothing back for a test"
+    train_end: date | None = Field(default=None, description="Last day of training; give validation_end with it")
+    validation_end: date | None = Field(
+        default=None, description="Last day of validation; what follows is the test period"
     )
-    purge: int = Field(1, ge=0, description="Rows after a boundary that are targets of no split")
+    validation_fraction: float = Field(
+        default=0.1, gt=0, lt=1, description="Share of the timestamps, where no days are given"
+    )
+    test_fraction: float = Field(
+        default=0.2,
+        ge=0,
+        lt=1,
+        description="Share of the timestamps, where no days are given; 0 holds nothing back for a test",
+    )
+    purge: int = Field(default=1, ge=0, description="Rows after a boundary that are targets of no split")
 
     @property
     def has_test(self) -> bool:
