@@ -17,6 +17,7 @@ from data.errors import InputError
 from data.text import TextStreams, Vocabulary, scoring_pieces, split_text, tokenise
 from lstm.config import CharLMSettings
 from lstm.optim import Adam
+from lstm.signature import takes_settings
 from lstm.text_network import TextNetwork
 from lstm.train import EpochRecord
 from lstm.trained import Arrays, TrainedModel, require_checkpoint_options
@@ -51,7 +52,9 @@ class CharLM(TrainedModel[TextNetwork]):
     kind = "CharLM"
     settings: CharLMSettings
 
-    def __init__(self, **settings: Any):
+    @takes_settings(CharLMSettings)
+    def __init__(self, **settings: Any) -> None:
+        """Make a CharLM that is not fitted yet."""
         super().__init__()
         self.settings = CharLMSettings(**settings)
         self.vocabulary: Vocabulary | None = None

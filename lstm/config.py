@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
+
+from data.settings import Settings
 
 __all__ = ["CharLMSettings", "ForecasterSettings", "NetworkSettings", "TaggerSettings"]
 
 
-class NetworkSettings(BaseModel):
+class NetworkSettings(Settings):
     """What a network of LSTM layers and a linear head is made from."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(allow_inf_nan=False)
 
     hidden_size: int = Field(default=32, gt=0, description="Units of each LSTM layer")
     num_layers: int = Field(default=1, gt=0, description="LSTM layers, one on top of the other")
@@ -98,10 +100,10 @@ class ForecasterSettings(NetworkSettings):
         return self
 
 
-class CharLMSettings(BaseModel):
+class CharLMSettings(Settings):
     """What a `CharLM` is made from."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(allow_inf_nan=False)
 
     level: Literal["character", "word"] = Field(
         default="character", description="What the model reads and writes one by one"
@@ -162,10 +164,10 @@ class CharLMSettings(BaseModel):
         return self
 
 
-class TaggerSettings(BaseModel):
+class TaggerSettings(Settings):
     """What a `Tagger` is made from."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(allow_inf_nan=False)
 
     crf: bool = Field(
         default=True, description="Choose the tags of a sentence together, by a CRF, instead of one by one"

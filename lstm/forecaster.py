@@ -21,6 +21,7 @@ from lstm.config import ForecasterSettings
 from lstm.context import Context
 from lstm.network import Network
 from lstm.prediction import attention_of_windows, attention_weights, predict_next, predict_windows
+from lstm.signature import takes_settings
 from lstm.train import Batches, EpochRecord
 from lstm.trained import Arrays, TrainedModel, require_checkpoint_options
 from lstm.uncertainty import draw_samples, intervals
@@ -48,7 +49,9 @@ class Forecaster(TrainedModel[Network]):
     kind = "Forecaster"
     settings: ForecasterSettings
 
-    def __init__(self, **settings: Any):
+    @takes_settings(ForecasterSettings)
+    def __init__(self, **settings: Any) -> None:
+        """Make a Forecaster that is not fitted yet."""
         super().__init__()
         self.settings = ForecasterSettings(**settings)
         self.columns: tuple[str, ...] = ()

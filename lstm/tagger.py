@@ -18,6 +18,7 @@ from lstm.checkpoint import CheckpointError
 from lstm.config import TaggerSettings
 from lstm.crf import Constraints
 from lstm.entities import score_chunks, token_accuracy
+from lstm.signature import takes_settings
 from lstm.tagger_network import TaggerNetwork
 from lstm.tagging_batches import SentenceBatches, gather_sentences, in_order_of_length
 from lstm.train import EpochRecord
@@ -49,7 +50,9 @@ class Tagger(TrainedModel[TaggerNetwork]):
     kind = "Tagger"
     settings: TaggerSettings
 
-    def __init__(self, **settings: Any):
+    @takes_settings(TaggerSettings)
+    def __init__(self, **settings: Any) -> None:
+        """Make a Tagger that is not fitted yet."""
         super().__init__()
         self.settings = TaggerSettings(**settings)
         self.tags: tuple[str, ...] = ()

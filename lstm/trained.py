@@ -14,6 +14,7 @@ import numpy as np
 from data.errors import InputError
 from lstm import checkpoint, epochs
 from lstm.biases import with_both_biases, with_one_bias
+from lstm.signature import changed_settings
 from lstm.train import Batches, EpochRecord, Snapshot, Trainable, fit
 
 __all__ = ["Arrays", "TrainedModel", "require_checkpoint_options"]
@@ -39,6 +40,11 @@ class TrainedModel(ABC, Generic[NetworkT]):
         """Content hash of the data it was fitted on"""
         self._network: NetworkT | None = None
         self._snapshot: Snapshot | None = None
+
+    def __repr__(self) -> str:
+        """Show the settings that are not at their defaults, as scikit-learn does."""
+        chosen = ", ".join(f"{name}={value!r}" for name, value in changed_settings(self.settings).items())
+        return f"{type(self).__name__}({chosen})"
 
     @classmethod
     def from_settings(cls, settings: Any) -> Self:
