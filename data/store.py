@@ -309,7 +309,7 @@ def read_json(path: Path) -> Any:
     require_file(path)
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} cannot be read as JSON; it is damaged: write it anew or restore it.") from error
 
 

@@ -142,6 +142,8 @@ def _read_file(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read ({error.strerror}); name a complete checkpoint.") from error
+    except MemoryError as error:
+        raise CheckpointError(f"{path} is larger than the memory of this machine; name another checkpoint.") from error
 
 
 def _read_document(path: Path) -> dict[str, Any]:
@@ -149,7 +151,7 @@ def _read_document(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(content)
         complete = {"kind", "format", "files"} <= set(document) and isinstance(document["files"], dict)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{path / DOCUMENT} is not JSON ({error}); restore or retrain the model.") from error
     if not complete:
         raise CheckpointError(
@@ -164,5 +166,5 @@ def _tensors(content: bytes, path: Path) -> dict[str, np.ndarray]:
 
     try:
         return safetensors.numpy.load(content)
-    except safetensors.SafetensorError as error:
+    except (safetensors.SafetensorError, KeyError, ValueError, TypeError) as error:
         raise CheckpointError(f"{path} is not a safetensors file ({error}); restore or retrain the model.") from error

@@ -16,8 +16,8 @@ class NetworkSettings(Settings):
 
     model_config = ConfigDict(allow_inf_nan=False)
 
-    hidden_size: int = Field(default=32, gt=0, description="Units of each LSTM layer")
-    num_layers: int = Field(default=1, gt=0, description="LSTM layers, one on top of the other")
+    hidden_size: int = Field(default=32, gt=0, le=65_536, description="Units of each LSTM layer")
+    num_layers: int = Field(default=1, gt=0, le=1_000, description="LSTM layers, one on top of the other")
     bidirectional: bool = Field(default=False, description="Read each window from both ends; not with stateful")
     residual: bool = Field(
         default=False, description="Add to each layer's output what it read, from the second layer on"
@@ -115,10 +115,11 @@ class CharLMSettings(Settings):
     embedding_size: int | None = Field(
         default=None,
         gt=0,
+        le=65_536,
         description="Numbers that stand for a token; 64 by default, with tie_weights the hidden size",
     )
-    hidden_size: int = Field(default=384, gt=0, description="Units of each LSTM layer")
-    num_layers: int = Field(default=1, gt=0, description="LSTM layers, one on top of the other")
+    hidden_size: int = Field(default=384, gt=0, le=65_536, description="Units of each LSTM layer")
+    num_layers: int = Field(default=1, gt=0, le=1_000, description="LSTM layers, one on top of the other")
     tie_weights: bool = Field(default=False, description="Let embedding and softmax share their weights")
     dropout: float = Field(
         default=0.2,
@@ -178,19 +179,22 @@ class TaggerSettings(Settings):
         description="How the model marks chunks: BIO, or BIOES, whatever the file does; none for tags that mark no"
         " chunks, such as parts of speech; auto is BIO where there are tags of chunks",
     )
-    word_size: int = Field(default=100, gt=0, description="Numbers that stand for a word")
-    character_size: int = Field(default=25, gt=0, description="Numbers that stand for a character")
+    word_size: int = Field(default=100, gt=0, le=65_536, description="Numbers that stand for a word")
+    character_size: int = Field(default=25, gt=0, le=65_536, description="Numbers that stand for a character")
     character_hidden_size: int = Field(
-        default=25, gt=0, description="Units of the LSTM that spells words, in each direction"
+        default=25, gt=0, le=65_536, description="Units of the LSTM that spells words, in each direction"
     )
     casing_size: int = Field(
-        default=8, gt=0, description="Numbers that stand for how a word is written: title, upper, ..."
+        default=8, gt=0, le=65_536, description="Numbers that stand for how a word is written: title, upper, ..."
     )
     affix_size: int = Field(
-        default=16, gt=0, description="Numbers that stand for a word's shape, and for each of its beginnings and ends"
+        default=16,
+        gt=0,
+        le=65_536,
+        description="Numbers that stand for a word's shape, and for each of its beginnings and ends",
     )
-    hidden_size: int = Field(default=100, gt=0, description="Units of each LSTM layer, in each direction")
-    num_layers: int = Field(default=1, gt=0, description="LSTM layers, one on top of the other")
+    hidden_size: int = Field(default=100, gt=0, le=65_536, description="Units of each LSTM layer, in each direction")
+    num_layers: int = Field(default=1, gt=0, le=1_000, description="LSTM layers, one on top of the other")
     dropout: float = Field(
         default=0.7, ge=0, lt=1, description="Share of the LSTM's inputs and outputs dropped in training"
     )
