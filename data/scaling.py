@@ -69,6 +69,8 @@ class Scaler:
     def from_dict(cls, state: dict[str, Any]) -> Self:
         """Build the scaler that `to_dict` described."""
         center, scale = (np.array(state[name], dtype=np.float64) for name in ("center", "scale"))
+        if not center.shape == scale.shape == (len(state["columns"]),) or not np.isfinite([center, scale]).all():
+            raise ValueError("a scaler needs a finite center and scale of each column")
         return cls(state["kind"], tuple(state["columns"]), center, scale)
 
 

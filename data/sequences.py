@@ -12,26 +12,25 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from data.dates import format_date
 from data.errors import InputError
 from data.scaling import Scaler, ScalerKind
 from data.sequence_files import Arrays, map_arrays, read_description, write_arrays
 from data.series import validate_series
+from data.settings import Settings
 from data.splits import SPLIT_NAMES, TEST, SplitSettings, split_boundaries
-from data.store import atomic_directory, content_hash
+from data.store import atomic_directory, content_hash, settled
 from data.windows import Windows, assign_windows
 
 
-class SequenceSettings(BaseModel):
+class SequenceSettings(Settings):
     """How a series frame becomes training windows."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    lookback: int = Field(60, gt=0, description="Input rows of a window")
-    horizon: int = Field(1, gt=0, description="Rows ahead that are predicted")
-    scaling: ScalerKind = Field("standard", description="Scaler of each series, fitted on its training rows")
+    lookback: int = Field(default=60, gt=0, description="Input rows of a window")
+    horizon: int = Field(default=1, gt=0, description="Rows ahead that are predicted")
+    scaling: ScalerKind = Field(default="standard", description="Scaler of each series, fitted on its training rows")
     split: SplitSettings = Field(default_factory=SplitSettings, description="Training, validation and test period")
 
 
@@ -355,6 +354,7 @@ def read_sequences(directory: Path) -> Sequences:
     InputError
         A file is missing, damaged or not of this format, or the content hash does not agree.
     """
+    directory = settled(directory).path
     try:
         description = read_description(directory)
         columns, stored_hash = tuple(description["columns"]), str(description["content_hash"])

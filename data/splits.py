@@ -6,31 +6,37 @@ from datetime import date
 from typing import Self
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from data.dates import end_of_day, format_date
 from data.errors import InputError
+from data.settings import Settings
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 SPLIT_NAMES = ("training", "validation", "test")
 
 
-class SplitSettings(BaseModel):
+class SplitSettings(Settings):
     """Where training and validation end, by date or as fractions of the distinct timestamps.
 
     A window belongs to the split that holds all its target rows; its inputs may reach back over a boundary, since the
     past is known at that time. The first `purge` rows of a series after a boundary are targets of no split.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    train_end: date | None = Field(None, description="Last day of training; give validation_end with it")
-    validation_end: date | None = Field(None, description="Last day of validation; what follows is the test period")
-    validation_fraction: float = Field(0.1, gt=0, lt=1, description="Share of the timestamps, where no days are given")
-    test_fraction: float = Field(
-        0.2, ge=0, lt=1, description="Share of the timestamps, where no days are given; 0 holds nothing back for a test"
+    train_end: date | None = Field(default=None, description="Last day of training; give validation_end with it")
+    validation_end: date | None = Field(
+        default=None, description="Last day of validation; what follows is the test period"
     )
-    purge: int = Field(1, ge=0, description="Rows after a boundary that are targets of no split")
+    validation_fraction: float = Field(
+        default=0.1, gt=0, lt=1, description="Share of the timestamps, where no days are given"
+    )
+    test_fraction: float = Field(
+        default=0.2,
+        ge=0,
+        lt=1,
+        description="Share of the timestamps, where no days are given; 0 holds nothing back for a test",
+    )
+    purge: int = Field(default=1, ge=0, description="Rows after a boundary that are targets of no split")
 
     @property
     def has_test(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -11,14 +10,16 @@ import secrets
 import shutil
 import string
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from data.errors import InputError
+from data.exchange import exchange
+from data.locks import ON_WINDOWS, lock_file, open_lock_file, wait_for_lock
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -79,26 +80,90 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_directory(path: Path) -> Iterator[Path]:
-    """Give a temporary directory that takes the place of `path` when the block ends well; see `atomic_file`."""
+    """Give a temporary directory that takes the place of `path` when the block ends well; see `atomic_file`.
+
+    Whoever reads `path` by `settled` finds the former directory or the new one at every moment, also after a writer was
+    killed.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary, former = _temporary_beside(path), _temporary_beside(path)
+    temporary = _temporary_beside(path)
     temporary.mkdir()
     try:
         yield temporary
         for file in temporary.rglob("*"):
             sync(file)
         sync(temporary)
-        # A directory cannot be renamed onto one that holds files, so the former one steps aside first.
-        if path.exists():
-            path.rename(former)
-        temporary.rename(path)
+        _take_place(temporary, path)
         sync(path.parent)
     finally:
-        if former.exists() and not path.exists():
-            former.rename(path)
-        for leftover in (temporary, former):
-            if leftover.exists():
-                shutil.rmtree(leftover)
+        _remove(temporary)
+
+
+class Place(NamedTuple):
+    """Where a directory is at a moment.
+
+    Attributes
+    ----------
+    path : Path
+    identity : tuple or None
+        What tells it from a directory that takes its place later; None where there is no directory.
+    """
+
+    path: Path
+    identity: tuple[int, int] | None
+
+
+def settled(path: Path) -> Place:
+    """Return where a directory is: at `path` or, while it is being replaced on a system without an exchange, aside.
+
+    Do not call it while holding `locked(path)`.
+    """
+    place = _look(path)
+    if place.identity is None and path.name:
+        # Each look may have come at the wrong moment of a replacement, and none does while there is no replacement.
+        with suppress(FileNotFoundError, PermissionError), open_lock_file(_lock_of(path), create=False) as lock:
+            wait_for_lock(lock)
+            return _look(path)
+    return place
+
+
+def _look(path: Path) -> Place:
+    places = (path, _former(path)) if path.name else (path,)
+    for place in places:
+        with suppress(OSError):
+            status = place.stat()
+            return Place(place, (status.st_ino, status.st_ctime_ns))
+    return Place(path, None)
+
+
+def _take_place(temporary: Path, path: Path) -> None:
+    """Give a directory the name `path`; what had the name is at `temporary` afterwards, or removed."""
+    if settled(path).identity is None and _named(temporary, path):
+        return
+    if path.exists() and exchange(temporary, path):
+        return
+    # A directory cannot be renamed onto one that holds files, so the former one steps aside, to where `settled` looks.
+    former = _former(path)
+    with locked(path):
+        try:
+            while not _named(temporary, path):
+                _remove(former)
+                path.rename(former)
+        finally:
+            if former.exists() and not path.exists():
+                former.rename(path)
+        _remove(former)
+
+
+def _named(directory: Path, path: Path) -> bool:
+    """Rename a directory unless something has the new name already; return whether it was renamed."""
+    try:
+        directory.rename(path)
+    except OSError:
+        if not (directory.exists() and path.exists()):
+            raise
+        return False
+    return True
 
 
 @contextmanager
@@ -108,27 +173,41 @@ def locked(path: Path) -> Iterator[None]:
     The lock is held on the file ``.NAME.lock`` beside `path`, which stays.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_name(f".{path.name}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with lock_file(_lock_of(path)):
         yield
 
 
 def remove_leftovers(folder: Path, name: str = "*") -> None:
     """Remove the temporary files and directories that killed writers of `name` left; call it under their lock."""
     for leftover in folder.glob(f".{name}.*.tmp"):
-        if leftover.is_dir():
-            shutil.rmtree(leftover)
-        else:
-            leftover.unlink()
+        _remove(leftover)
+
+
+def _remove(path: Path) -> None:
+    """Remove a directory with all it holds, a file or a link; it may be missing."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _temporary_beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
 
 
+def _lock_of(path: Path) -> Path:
+    return path.with_name(f".{path.name}.lock")
+
+
+def _former(path: Path) -> Path:
+    return path.with_name(f".{path.name}.former")
+
+
 def sync(path: Path) -> None:
     """Return when a file or directory is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
+    if ON_WINDOWS and path.is_dir():
+        return  # where a directory cannot be opened, and its file system keeps a journal
+    descriptor = os.open(path, os.O_RDWR if ON_WINDOWS else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
@@ -230,7 +309,7 @@ def read_json(path: Path) -> Any:
     require_file(path)
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} cannot be read as JSON; it is damaged: write it anew or restore it.") from error
 
 

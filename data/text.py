@@ -114,6 +114,12 @@ class Vocabulary:
     tokens: tuple[str, ...]
     trained_unknown: bool
 
+    def __post_init__(self) -> None:
+        if not all(isinstance(token, str) for token in self.tokens):
+            raise ValueError("a token of a vocabulary is no text")
+        if self.level == "character" and any(len(token) != 1 for token in self.tokens[1:]):
+            raise ValueError("a token of a vocabulary of characters is longer than one")
+
     @classmethod
     def build(cls, text: str, level: str = "character", min_count: int | None = None, max_size: int = 20_000) -> Self:
         """Collect the tokens of a training text.

@@ -32,6 +32,8 @@ class Lexicon:
     _numbers: dict[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        if not all(isinstance(entry, str) for entry in self.entries):
+            raise ValueError("an entry of a lexicon is no text")
         object.__setattr__(self, "_numbers", {entry: number for number, entry in enumerate(self.entries, 1)})
 
     @classmethod

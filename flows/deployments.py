@@ -21,9 +21,10 @@ from zoneinfo import available_timezones
 from pydantic import BaseModel, Field, HttpUrl, TypeAdapter, ValidationError, field_validator, model_validator
 
 from data.errors import InputError
+from data.settings import expected
 from flows.runs import TIME_LIMIT, WEBHOOK
 from flows.server import ENVIRONMENT
-from flows.settings import NAME_PATTERN, Settings, expected
+from flows.settings import NAME_PATTERN, Settings
 
 if TYPE_CHECKING:
     from prefect import Flow

@@ -19,7 +19,16 @@ from data.errors import InputError
 from data.overview import overview, problems_in_words
 from data.selection import Selection, frame_kind, select
 from data.sources import open_source
-from data.store import atomic_directory, content_hash, locked, read_json, remove_leftovers, symbol_filename, write_json
+from data.store import (
+    atomic_directory,
+    content_hash,
+    locked,
+    read_json,
+    remove_leftovers,
+    settled,
+    symbol_filename,
+    write_json,
+)
 from data.validation import Checked, sentence
 from data.yahoo.client import Policy, YahooClient, utc_now
 from data.yahoo.source import Update, YahooSource, format_age
@@ -164,7 +173,7 @@ def ingested_files(directory: Path) -> list[Path]:
     InputError
         The folder is gone or empty.
     """
-    files = sorted(directory.glob("*.parquet"))
+    files = sorted(settled(directory).path.glob("*.parquet"))
     if not files:
         raise InputError(f"{directory} holds no Parquet file; retrain to read the data anew.")
     return files

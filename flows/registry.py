@@ -10,7 +10,6 @@ and its parent, the champion of the time.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import re
 import shutil
@@ -24,7 +23,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import ValidationError
 
 from data.errors import InputError
-from data.store import atomic_file, read_json, sha256_file, sync, write_json
+from data.locks import lock_file
+from data.store import atomic_file, read_json, remove_leftovers, sha256_file, sync, write_json
 from flows.settings import RetrainSettings, Workspace
 from lstm.checkpoint import fingerprint
 
@@ -84,8 +84,7 @@ class Registry:
     def locked(self) -> Iterator[None]:
         """Let one process at a time add a version or decide; another waits."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        with (self.directory / ".lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with lock_file(self.directory / ".lock"):
             yield
 
     def training_directory(self, key: str) -> Path:
@@ -167,6 +166,7 @@ class Registry:
         path = self.directory / ".candidate"
         if path.exists():
             shutil.rmtree(path)
+        remove_leftovers(self.directory, path.name)
         return path
 
     def add(self, candidate: Path, fingerprint: str, lineage: dict[str, Any]) -> str:

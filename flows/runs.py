@@ -7,10 +7,8 @@ watched by its heartbeats instead (`flows.watch`).
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
 from data.errors import InputError
+from data.locks import ON_WINDOWS, open_lock_file, try_lock, wait_for_lock
 from flows.settings import Workspace
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ TIME_LIMIT = "GATECAST_TIME_LIMIT_MINUTES"
 WEBHOOK_LIMIT_SECONDS = 10
 POLL_SECONDS = 0.5
 RECORD_SECONDS = 15
-ENDED = "ended"
+ENDED = b"ended"
 GONE = "The process of this run is gone; the next run goes on where it stopped."
 
 
@@ -52,13 +51,12 @@ def one_at_a_time(directory: Path, when_busy: WhenBusy) -> Iterator[bool]:
         Whether it is this run's turn: always after "wait".
     """
     directory.mkdir(parents=True, exist_ok=True)
-    with (directory / ".retrain.lock").open("w") as file:
-        mine = _locked(file.fileno())
+    with open_lock_file(directory / ".retrain.lock") as lock:
+        mine = try_lock(lock)
         if not mine and when_busy == "wait":
             _logger().warning("Another retrain of %s is under way; waiting for it to end.", directory.name)
-            # Polled, since a wait inside the system would see no time limit and no cancellation.
-            while not (mine := _locked(file.fileno())):
-                time.sleep(POLL_SECONDS)
+            wait_for_lock(lock, POLL_SECONDS)
+            mine = True
         yield mine
 
 
@@ -67,16 +65,21 @@ def alive(workspace: Workspace, run: str) -> Iterator[None]:
     """Show that the process of a flow run is there.
 
     The file stays behind, since the end of the run is recorded only later, and the process may be killed before that.
+    On Windows, which renames no open file, there is none: a killed run is noticed by its missing heartbeats alone.
     """
+    if ON_WINDOWS:
+        yield
+        return
     path = _running(workspace) / run
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=workspace.prefect, prefix="run-", delete=False) as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        Path(file.name).rename(path)  # so that nobody finds it unlocked before its end
+    unseen = workspace.prefect / f"run-{run}"
+    with open_lock_file(unseen) as lock:
+        wait_for_lock(lock)
+        unseen.rename(path)  # so that nobody finds it unlocked before its end
         try:
             yield
         finally:
-            file.write(ENDED)
+            os.write(lock, ENDED)
 
 
 def crash_dead_runs(workspace: Workspace) -> list[UUID]:
@@ -87,10 +90,10 @@ def crash_dead_runs(workspace: Workspace) -> list[UUID]:
     marked = []
     for path in sorted(_running(workspace).glob("*")):
         try:
-            with path.open("r+") as file:
-                if not _locked(file.fileno()):
+            with open_lock_file(path, create=False) as lock:
+                if not try_lock(lock):
                     continue
-                if file.read() == ENDED and time.time() - path.stat().st_mtime < RECORD_SECONDS:
+                if os.read(lock, len(ENDED)) == ENDED and time.time() - path.stat().st_mtime < RECORD_SECONDS:
                     continue  # its end is on the way to the server
                 if crash_run(UUID(path.name)):
                     marked.append(UUID(path.name))
@@ -190,14 +193,6 @@ def time_limit_seconds() -> float | None:
     if not minutes > 0:
         raise InputError(f"{TIME_LIMIT} is {text!r}; it should be a number of minutes above zero.")
     return 60 * minutes
-
-
-def _locked(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _running(workspace: Workspace) -> Path:

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path, PurePath
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from data.errors import InputError
 from data.files import is_url
+from data.settings import AGE_PATTERN, NAME_PATTERN, Settings
 from data.splits import SAMPLE_SPLIT, SplitSettings
 from lstm.config import ForecasterSettings
 
@@ -25,15 +25,6 @@ if TYPE_CHECKING:
 
 BREACH = "gatecast.monitor.breach"
 """The Prefect event of a model that needs a retrain"""
-NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
-AGE_PATTERN = r"^\d+(d|h|min)$"
-IN_WORDS: Mapping[str, str] = MappingProxyType(
-    {
-        NAME_PATTERN: "letters, digits, dots, dashes and underscores, 80 at most, the first a letter or digit",
-        AGE_PATTERN: "a number and d, h or min, as 5d or 12h",
-    }
-)
-"""What a value that matches a pattern is."""
 
 
 @dataclass(frozen=True)
@@ -105,12 +96,6 @@ class Workspace:
     def prefect(self) -> Path:
         """Folder of Prefect's database and results."""
         return self.root / "prefect"
-
-
-class Settings(BaseModel):
-    """Base of the settings: frozen, and an unknown name is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class DataSettings(Settings):
@@ -360,12 +345,6 @@ class MonitorSettings(Settings):
 def source_of(path: str) -> Literal["csv", "parquet"]:
     """Return the source that a path's ending tells: parquet or csv."""
     return "parquet" if path.rstrip("/").lower().endswith((".parquet", ".pq")) else "csv"
-
-
-def expected(problem: Mapping[str, Any]) -> str:
-    """Return what a setting should be, in words that follow "it should be", from what pydantic says of a wrong one."""
-    pattern = problem.get("ctx", {}).get("pattern")
-    return IN_WORDS.get(pattern) or problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

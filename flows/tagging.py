@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import InputError
-from data.store import atomic_directory, atomic_file, read_json, sha256_file, write_json
+from data.store import atomic_directory, atomic_file, read_json, settled, sha256_file, write_json
 from data.tagging import TaggedText, has_chunks, read_conll, write_conll
 from data.words import read_vectors
 from flows import tagging_report
@@ -152,7 +152,8 @@ def _describe(record: EpochRecord) -> str:
 
 def _read_texts(folder: Path) -> dict[str, TaggedText]:
     """Read what `read_sentences` wrote."""
-    return {part: read_conll(path) for part in PARTS if (path := folder / f"{part}.conll").exists()}
+    files = {part: settled(folder).path / f"{part}.conll" for part in PARTS}
+    return {part: read_conll(path) for part, path in files.items() if path.exists()}
 
 
 @task("evaluate {name}", cached=True)

@@ -13,16 +13,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
-
-if TYPE_CHECKING:
-    from pydantic import ValidationError
 
 OPTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -116,10 +113,12 @@ def explain(error: Exception) -> tuple[str, int]:
     """Return the sentence and the exit status of an exception."""
     from pydantic import ValidationError
 
-    from data.errors import InputError
+    from data.errors import InputError, SettingsError
 
+    if isinstance(error, SettingsError):
+        return explain_settings(error.problem), INPUT_IS_WRONG
     if isinstance(error, ValidationError):
-        return explain_settings(error), INPUT_IS_WRONG
+        return explain_settings(error.errors(include_url=False)[0]), INPUT_IS_WRONG
     if isinstance(error, InputError):
         return str(error), INPUT_IS_WRONG
     full = full_disk(error)
@@ -149,11 +148,10 @@ def full_disk(error: BaseException) -> Path | None:
     return root if shutil.disk_usage(nearest).free < LEAST_FREE_BYTES else None
 
 
-def explain_settings(error: ValidationError) -> str:
-    """Return one sentence on the first wrong setting: the option, its value, and what is allowed."""
-    from flows.settings import expected
+def explain_settings(problem: Mapping[str, Any]) -> str:
+    """Return one sentence on what pydantic says of a wrong setting: the option, its value, and what is allowed."""
+    from data.settings import expected
 
-    problem = error.errors(include_url=False)[0]
     allowed = expected(problem)
     names = [part for part in problem["loc"] if isinstance(part, str)]
     if not names or problem["type"] == "value_error":

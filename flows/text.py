@@ -169,14 +169,13 @@ def train(text: str, settings: CharLMSettings, name: str, directory: str, resume
         )
     model.save(folder / "model", overwrite=True)
     steps = model.history[-1].step
-    timed = [record.seconds for record in model.history if math.isfinite(record.seconds)]
-    per_step = 1000 * sum(timed) / (steps * len(timed) / len(model.history)) if timed else None
+    milliseconds = 1000 * model.seconds_per_step
     note = "went on with the interrupted training, " if begun else "found nothing to resume, " if resume else ""
     length = f"{counted(steps, 'step')}, {counted(len(model.history), 'epoch')}"
     return {
         "model": str(folder / "model"),
         "files": hashes(folder / "model"),
-        "milliseconds_per_step": per_step and round(per_step, 3),
+        "milliseconds_per_step": round(milliseconds, 3) if math.isfinite(milliseconds) else None,
         "summary": f"{note}{length}, the best was {model.best_epoch}",
     }
 

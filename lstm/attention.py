@@ -11,7 +11,7 @@ from kernels import get_backend
 from lstm.columns import copy_columns
 from lstm.initialisation import init_linear
 from lstm.layers import Linear
-from lstm.parameters import Parameters
+from lstm.parameters import Parameters, require_dtype, require_size
 
 __all__ = ["Attention", "Score"]
 
@@ -64,6 +64,8 @@ class Attention:
     ):
         if score not in get_args(Score):
             raise ValueError(f"score is {score!r}; choose dot, general or additive")
+        require_size("size", size)
+        require_dtype(dtype)
         if attention_size is None:
             attention_size = heads * max(1, -(-size // (4 * heads))) if heads > 0 else size
         for name, features in (("size", size), ("attention_size", attention_size)):

@@ -16,7 +16,9 @@ import numpy as np
 from data.errors import InputError
 from data.text import TextStreams, Vocabulary, scoring_pieces, split_text, tokenise
 from lstm.config import CharLMSettings
+from lstm.initialisation import count_weights
 from lstm.optim import Adam
+from lstm.signature import takes_settings
 from lstm.text_network import TextNetwork
 from lstm.train import EpochRecord
 from lstm.trained import Arrays, TrainedModel, require_checkpoint_options
@@ -51,7 +53,9 @@ class CharLM(TrainedModel[TextNetwork]):
     kind = "CharLM"
     settings: CharLMSettings
 
-    def __init__(self, **settings: Any):
+    @takes_settings(CharLMSettings)
+    def __init__(self, **settings: Any) -> None:
+        """Make a CharLM that is not fitted yet."""
         super().__init__()
         self.settings = CharLMSettings(**settings)
         self.vocabulary: Vocabulary | None = None
@@ -112,7 +116,7 @@ class CharLM(TrainedModel[TextNetwork]):
             )
         stopped = self._stopped(checkpoints, resume, data_hash)
         self.vocabulary, self.data_hash = vocabulary, data_hash
-        network = self._network = self._make_network()
+        network = self._network = self._new_network()
 
         def validate() -> float:
             return self._score(network, vocabulary, validation_tokens, settings.batch_size)["cross_entropy"]
@@ -134,6 +138,13 @@ class CharLM(TrainedModel[TextNetwork]):
             embedding_dropout=settings.embedding_dropout, dtype=settings.dtype, backend=settings.backend,
             seed=settings.seed,
         )  # fmt: skip
+
+    def _least_weights(self) -> int:
+        settings = self.settings
+        assert self.vocabulary is not None
+        outputs = 0 if settings.tie_weights else settings.hidden_size
+        lstm = count_weights(settings.embedding, settings.hidden_size, settings.num_layers)
+        return lstm + len(self.vocabulary) * (settings.embedding + outputs)
 
     def _plan(self, network: TextNetwork, streams: TextStreams, validate: Callable[[], float]) -> int:
         """Return the number of steps to train for: all epochs, or what the time budget has room for."""

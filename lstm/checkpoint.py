@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from data.errors import InputError
-from data.store import atomic_directory
+from data.store import atomic_directory, settled
 
 __all__ = ["Checkpoint", "CheckpointError", "fingerprint", "read", "write"]
 
@@ -63,9 +63,10 @@ def write(checkpoint: Checkpoint, path: str | Path, overwrite: bool = False) -> 
     import safetensors.numpy
 
     path = Path(path)
-    if path.exists() and not overwrite:
+    present = settled(path)
+    if present.identity is not None and not overwrite:
         raise CheckpointError(f"{path} exists already; choose another path or pass overwrite=True.")
-    if path.exists() and not (path / DOCUMENT).is_file():
+    if present.identity is not None and not (present.path / DOCUMENT).is_file():
         raise CheckpointError(f"{path} is not a checkpoint and will not be overwritten; choose another path.")
     contents = dict(checkpoint.extra_files)
     for name in contents:
@@ -93,35 +94,47 @@ def read(path: str | Path) -> Checkpoint:
         When it is missing, incomplete, damaged, renamed to another version's name, or of a newer format.
     """
     path = Path(path)
+    while True:
+        place = settled(path)
+        try:
+            return _read(place.path, path.name)
+        except CheckpointError:
+            # Its files may be of two checkpoints, where one took the place of the other meanwhile.
+            if settled(path).identity == place.identity:
+                raise
+
+
+def _read(path: Path, name: str) -> Checkpoint:
+    """Read the checkpoint that is at `path` under its name, or aside for a moment."""
     document = _read_document(path)
     hashes = document.pop("files")
     kind = document.pop("kind")
     if document.pop("format") != FORMAT:
         raise CheckpointError(f"{path} is of another format than this Gatecast reads ({FORMAT}); upgrade Gatecast.")
-    stated = _NAME_WITH_FINGERPRINT.search(path.name)
+    stated = _NAME_WITH_FINGERPRINT.search(name)
     if stated and stated[1] != fingerprint(path):
-        raise CheckpointError(
-            f"{path / DOCUMENT} is not the one that {path.name} was named for; restore or retrain it."
-        )
+        raise CheckpointError(f"{path / DOCUMENT} is not the one that {name} was named for; restore or retrain it.")
     arrays, extra_files = {}, {}
-    for name, expected in hashes.items():
-        if Path(name).name != name:
-            raise CheckpointError(f"{path / DOCUMENT} names {name!r}, a file outside the checkpoint; do not trust it.")
-        content = _read_file(path / name)
+    for file_name, expected in hashes.items():
+        if Path(file_name).name != file_name:
+            raise CheckpointError(
+                f"{path / DOCUMENT} names {file_name!r}, a file outside the checkpoint; do not trust it."
+            )
+        content = _read_file(path / file_name)
         if hashlib.sha256(content).hexdigest() != expected:
             raise CheckpointError(
-                f"{path / name} is damaged: its SHA-256 differs from {DOCUMENT}; restore or retrain it."
+                f"{path / file_name} is damaged: its SHA-256 differs from {DOCUMENT}; restore or retrain it."
             )
-        if name.endswith(".safetensors"):
-            arrays[name.removesuffix(".safetensors")] = _tensors(content, path / name)
+        if file_name.endswith(".safetensors"):
+            arrays[file_name.removesuffix(".safetensors")] = _tensors(content, path / file_name)
         else:
-            extra_files[name] = content
+            extra_files[file_name] = content
     return Checkpoint(kind, document, arrays, extra_files)
 
 
 def fingerprint(path: str | Path) -> str:
     """Return the first 12 hex digits of the SHA-256 of a checkpoint's ``model.json``, which names all its bytes."""
-    return hashlib.sha256(_read_file(Path(path) / DOCUMENT)).hexdigest()[:12]
+    return hashlib.sha256(_read_file(settled(Path(path)).path / DOCUMENT)).hexdigest()[:12]
 
 
 def _read_file(path: Path) -> bytes:
@@ -129,6 +142,8 @@ def _read_file(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read ({error.strerror}); name a complete checkpoint.") from error
+    except MemoryError as error:
+        raise CheckpointError(f"{path} is larger than the memory of this machine; name another checkpoint.") from error
 
 
 def _read_document(path: Path) -> dict[str, Any]:
@@ -136,7 +151,7 @@ def _read_document(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(content)
         complete = {"kind", "format", "files"} <= set(document) and isinstance(document["files"], dict)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{path / DOCUMENT} is not JSON ({error}); restore or retrain the model.") from error
     if not complete:
         raise CheckpointError(
@@ -151,5 +166,5 @@ def _tensors(content: bytes, path: Path) -> dict[str, np.ndarray]:
 
     try:
         return safetensors.numpy.load(content)
-    except safetensors.SafetensorError as error:
+    except (safetensors.SafetensorError, KeyError, ValueError, TypeError) as error:
         raise CheckpointError(f"{path} is not a safetensors file ({error}); restore or retrain the model.") from error

@@ -4,40 +4,47 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
+
+from data.settings import Settings
 
 __all__ = ["CharLMSettings", "ForecasterSettings", "NetworkSettings", "TaggerSettings"]
 
 
-class NetworkSettings(BaseModel):
+class NetworkSettings(Settings):
     """What a network of LSTM layers and a linear head is made from."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(allow_inf_nan=False)
 
-    hidden_size: int = Field(32, gt=0, description="Units of each LSTM layer")
-    num_layers: int = Field(1, gt=0, description="LSTM layers, one on top of the other")
-    bidirectional: bool = Field(False, description="Read each window from both ends; not with stateful")
-    residual: bool = Field(False, description="Add to each layer's output what it read, from the second layer on")
-    layer_norm: bool = Field(False, description="Normalise what each layer reads, from the second layer on")
-    attention: Literal["none", "dot", "general", "additive"] = Field(
-        "none", description="Score by which the last hidden state looks back over all of them; not with stateful"
+    hidden_size: int = Field(default=32, gt=0, le=65_536, description="Units of each LSTM layer")
+    num_layers: int = Field(default=1, gt=0, le=1_000, description="LSTM layers, one on top of the other")
+    bidirectional: bool = Field(default=False, description="Read each window from both ends; not with stateful")
+    residual: bool = Field(
+        default=False, description="Add to each layer's output what it read, from the second layer on"
     )
-    attention_heads: int = Field(1, gt=0, description="Parts of the hidden state that attend each on its own")
+    layer_norm: bool = Field(default=False, description="Normalise what each layer reads, from the second layer on")
+    attention: Literal["none", "dot", "general", "additive"] = Field(
+        default="none",
+        description="Score by which the last hidden state looks back over all of them; not with stateful",
+    )
+    attention_heads: int = Field(default=1, gt=0, description="Parts of the hidden state that attend each on its own")
     dropout: float = Field(
-        0.0,
+        default=0.0,
         ge=0,
         lt=1,
         description="Share of what a layer hands to the next, and the last to the head, that is dropped",
     )
-    recurrent_dropout: float = Field(0.0, ge=0, lt=1, description="Share of the hidden state dropped between steps")
-    input_dropout: float = Field(0.0, ge=0, lt=1, description="Share of the inputs that is dropped")
-    weight_dropout: float = Field(0.0, ge=0, lt=1, description="Share of the recurrent weights that is dropped")
-    dropout_kind: Literal["variational", "per_step"] = Field(
-        "variational", description="One mask for all steps of a window, or another at each step"
+    recurrent_dropout: float = Field(
+        default=0.0, ge=0, lt=1, description="Share of the hidden state dropped between steps"
     )
-    dtype: Literal["float32", "float64"] = Field("float32", description="Precision of the arithmetic")
-    backend: Literal["cpu", "cuda", "auto"] = Field("cpu", description="Where the arithmetic runs")
-    seed: int = Field(0, ge=0, description="Seed of everything random")
+    input_dropout: float = Field(default=0.0, ge=0, lt=1, description="Share of the inputs that is dropped")
+    weight_dropout: float = Field(default=0.0, ge=0, lt=1, description="Share of the recurrent weights that is dropped")
+    dropout_kind: Literal["variational", "per_step"] = Field(
+        default="variational", description="One mask for all steps of a window, or another at each step"
+    )
+    dtype: Literal["float32", "float64"] = Field(default="float32", description="Precision of the arithmetic")
+    backend: Literal["cpu", "cuda", "auto"] = Field(default="cpu", description="Where the arithmetic runs")
+    seed: int = Field(default=0, ge=0, description="Seed of everything random")
 
     @property
     def directions(self) -> int:
@@ -66,20 +73,22 @@ class NetworkSettings(BaseModel):
 class ForecasterSettings(NetworkSettings):
     """What a `Forecaster` is made from."""
 
-    lookback: int = Field(60, gt=0, description="Past rows that the model sees")
-    horizon: int = Field(1, gt=0, description="Rows ahead that it predicts, all at once")
-    learning_rate: float = Field(1e-3, gt=0, description="Step size of Adam; where stateful, 1e-2 suits better")
-    schedule: Literal["constant", "cosine"] = Field("cosine", description="Course of the learning rate over training")
-    weight_decay: float = Field(1e-2, ge=0, description="Decoupled weight decay of AdamW")
-    batch_size: int = Field(64, gt=0, description="Windows of one step; streams, where stateful")
-    max_epochs: int = Field(30, gt=0, description="Passes over the training windows, at most")
-    patience: int = Field(5, gt=0, description="Epochs without a better validation loss before training stops")
-    gradient_clip: float = Field(1.0, gt=0, description="Greatest norm of a gradient")
+    lookback: int = Field(default=60, gt=0, description="Past rows that the model sees")
+    horizon: int = Field(default=1, gt=0, description="Rows ahead that it predicts, all at once")
+    learning_rate: float = Field(default=1e-3, gt=0, description="Step size of Adam; where stateful, 1e-2 suits better")
+    schedule: Literal["constant", "cosine"] = Field(
+        default="cosine", description="Course of the learning rate over training"
+    )
+    weight_decay: float = Field(default=1e-2, ge=0, description="Decoupled weight decay of AdamW")
+    batch_size: int = Field(default=64, gt=0, description="Windows of one step; streams, where stateful")
+    max_epochs: int = Field(default=30, gt=0, description="Passes over the training windows, at most")
+    patience: int = Field(default=5, gt=0, description="Epochs without a better validation loss before training stops")
+    gradient_clip: float = Field(default=1.0, gt=0, description="Greatest norm of a gradient")
     scaling: Literal["standard", "minmax", "robust", "none"] = Field(
-        "standard", description="Scaler of each series, fitted on its training rows"
+        default="standard", description="Scaler of each series, fitted on its training rows"
     )
     stateful: bool = Field(
-        False, description="Carry the state from batch to batch along each series, and learn from every step"
+        default=False, description="Carry the state from batch to batch along each series, and learn from every step"
     )
 
     @model_validator(mode="after")
@@ -91,46 +100,56 @@ class ForecasterSettings(NetworkSettings):
         return self
 
 
-class CharLMSettings(BaseModel):
+class CharLMSettings(Settings):
     """What a `CharLM` is made from."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(allow_inf_nan=False)
 
-    level: Literal["character", "word"] = Field("character", description="What the model reads and writes one by one")
+    level: Literal["character", "word"] = Field(
+        default="character", description="What the model reads and writes one by one"
+    )
     min_count: int | None = Field(
-        None, gt=0, description="Rarer tokens become <unk>; 1 for characters and 2 for words by default"
+        default=None, gt=0, description="Rarer tokens become <unk>; 1 for characters and 2 for words by default"
     )
-    max_vocabulary: int = Field(20_000, gt=1, description="The most frequent tokens are kept, so many at most")
+    max_vocabulary: int = Field(default=20_000, gt=1, description="The most frequent tokens are kept, so many at most")
     embedding_size: int | None = Field(
-        None, gt=0, description="Numbers that stand for a token; 64 by default, with tie_weights the hidden size"
+        default=None,
+        gt=0,
+        le=65_536,
+        description="Numbers that stand for a token; 64 by default, with tie_weights the hidden size",
     )
-    hidden_size: int = Field(384, gt=0, description="Units of each LSTM layer")
-    num_layers: int = Field(1, gt=0, description="LSTM layers, one on top of the other")
-    tie_weights: bool = Field(False, description="Let embedding and softmax share their weights")
+    hidden_size: int = Field(default=384, gt=0, le=65_536, description="Units of each LSTM layer")
+    num_layers: int = Field(default=1, gt=0, le=1_000, description="LSTM layers, one on top of the other")
+    tie_weights: bool = Field(default=False, description="Let embedding and softmax share their weights")
     dropout: float = Field(
-        0.2, ge=0, lt=1, description="Share of the hidden states dropped on their way to the next layer or the softmax"
+        default=0.2,
+        ge=0,
+        lt=1,
+        description="Share of the hidden states dropped on their way to the next layer or the softmax",
     )
     recurrent_dropout: float = Field(
-        0.1, ge=0, lt=1, description="Share of the hidden states dropped on their way to a layer's next step"
+        default=0.1, ge=0, lt=1, description="Share of the hidden states dropped on their way to a layer's next step"
     )
-    embedding_dropout: float = Field(0.0, ge=0, lt=1, description="Share of the embeddings' numbers dropped")
-    seq_len: int = Field(64, gt=0, description="Steps that a gradient flows back through")
-    batch_size: int = Field(32, gt=0, description="Streams of the text that are read side by side")
-    learning_rate: float = Field(4e-3, gt=0, description="Greatest step size of Adam")
+    embedding_dropout: float = Field(default=0.0, ge=0, lt=1, description="Share of the embeddings' numbers dropped")
+    seq_len: int = Field(default=64, gt=0, description="Steps that a gradient flows back through")
+    batch_size: int = Field(default=32, gt=0, description="Streams of the text that are read side by side")
+    learning_rate: float = Field(default=4e-3, gt=0, description="Greatest step size of Adam")
     schedule: Literal["one_cycle", "cosine", "plateau", "constant"] = Field(
-        "one_cycle", description="Course of the learning rate over training"
+        default="one_cycle", description="Course of the learning rate over training"
     )
-    weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay of AdamW")
-    gradient_clip: float = Field(1.0, gt=0, description="Greatest norm of a gradient")
-    max_epochs: int = Field(20, gt=0, description="Passes over the training text, at most")
+    weight_decay: float = Field(default=0.0, ge=0, description="Decoupled weight decay of AdamW")
+    gradient_clip: float = Field(default=1.0, gt=0, description="Greatest norm of a gradient")
+    max_epochs: int = Field(default=20, gt=0, description="Passes over the training text, at most")
     max_minutes: float | None = Field(
-        None, gt=0, description="Time for training; it is turned into a number of steps, which is kept"
+        default=None, gt=0, description="Time for training; it is turned into a number of steps, which is kept"
     )
-    patience: int = Field(5, gt=0, description="Epochs without a better validation loss before training stops")
-    validation_fraction: float = Field(0.1, gt=0, lt=1, description="Share of the text, its end, that validates")
-    dtype: Literal["float32", "float64"] = Field("float32", description="Precision of the arithmetic")
-    backend: Literal["cpu", "cuda", "auto"] = Field("cpu", description="Where the arithmetic runs")
-    seed: int = Field(0, ge=0, description="Seed of everything random")
+    patience: int = Field(default=5, gt=0, description="Epochs without a better validation loss before training stops")
+    validation_fraction: float = Field(
+        default=0.1, gt=0, lt=1, description="Share of the text, its end, that validates"
+    )
+    dtype: Literal["float32", "float64"] = Field(default="float32", description="Precision of the arithmetic")
+    backend: Literal["cpu", "cuda", "auto"] = Field(default="cpu", description="Where the arithmetic runs")
+    seed: int = Field(default=0, ge=0, description="Seed of everything random")
 
     @property
     def embedding(self) -> int:
@@ -146,42 +165,57 @@ class CharLMSettings(BaseModel):
         return self
 
 
-class TaggerSettings(BaseModel):
+class TaggerSettings(Settings):
     """What a `Tagger` is made from."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(allow_inf_nan=False)
 
-    crf: bool = Field(True, description="Choose the tags of a sentence together, by a CRF, instead of one by one")
-    bidirectional: bool = Field(True, description="Read each sentence from both ends")
+    crf: bool = Field(
+        default=True, description="Choose the tags of a sentence together, by a CRF, instead of one by one"
+    )
+    bidirectional: bool = Field(default=True, description="Read each sentence from both ends")
     scheme: Literal["auto", "BIO", "BIOES", "none"] = Field(
-        "auto",
+        default="auto",
         description="How the model marks chunks: BIO, or BIOES, whatever the file does; none for tags that mark no"
         " chunks, such as parts of speech; auto is BIO where there are tags of chunks",
     )
-    word_size: int = Field(100, gt=0, description="Numbers that stand for a word")
-    character_size: int = Field(25, gt=0, description="Numbers that stand for a character")
-    character_hidden_size: int = Field(25, gt=0, description="Units of the LSTM that spells words, in each direction")
-    casing_size: int = Field(8, gt=0, description="Numbers that stand for how a word is written: title, upper, ...")
-    affix_size: int = Field(
-        16, gt=0, description="Numbers that stand for a word's shape, and for each of its beginnings and ends"
+    word_size: int = Field(default=100, gt=0, le=65_536, description="Numbers that stand for a word")
+    character_size: int = Field(default=25, gt=0, le=65_536, description="Numbers that stand for a character")
+    character_hidden_size: int = Field(
+        default=25, gt=0, le=65_536, description="Units of the LSTM that spells words, in each direction"
     )
-    hidden_size: int = Field(100, gt=0, description="Units of each LSTM layer, in each direction")
-    num_layers: int = Field(1, gt=0, description="LSTM layers, one on top of the other")
-    dropout: float = Field(0.7, ge=0, lt=1, description="Share of the LSTM's inputs and outputs dropped in training")
+    casing_size: int = Field(
+        default=8, gt=0, le=65_536, description="Numbers that stand for how a word is written: title, upper, ..."
+    )
+    affix_size: int = Field(
+        default=16,
+        gt=0,
+        le=65_536,
+        description="Numbers that stand for a word's shape, and for each of its beginnings and ends",
+    )
+    hidden_size: int = Field(default=100, gt=0, le=65_536, description="Units of each LSTM layer, in each direction")
+    num_layers: int = Field(default=1, gt=0, le=1_000, description="LSTM layers, one on top of the other")
+    dropout: float = Field(
+        default=0.7, ge=0, lt=1, description="Share of the LSTM's inputs and outputs dropped in training"
+    )
     word_dropout: float = Field(
-        1.0,
+        default=1.0,
         ge=0,
         description="Words seen n times in training are hidden at a rate of w / (w + n), w being this",
     )
-    min_count: int = Field(1, gt=0, description="Rarer words are unknown ones")
-    longest_word: int = Field(24, gt=0, description="Of a longer word, only beginning and end are spelt out")
-    learning_rate: float = Field(2e-3, gt=0, description="Step size of Adam")
-    schedule: Literal["constant", "cosine"] = Field("cosine", description="Course of the learning rate over training")
-    weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay of AdamW")
-    batch_size: int = Field(32, gt=0, description="Sentences of one step")
-    max_epochs: int = Field(30, gt=0, description="Passes over the training sentences, at most")
-    patience: int = Field(8, gt=0, description="Epochs without a better score on the dev sentences before it stops")
-    gradient_clip: float = Field(5.0, gt=0, description="Greatest norm of a gradient")
-    dtype: Literal["float32", "float64"] = Field("float32", description="Precision of the arithmetic")
-    backend: Literal["cpu", "cuda", "auto"] = Field("cpu", description="Where the arithmetic runs")
-    seed: int = Field(0, ge=0, description="Seed of everything random")
+    min_count: int = Field(default=1, gt=0, description="Rarer words are unknown ones")
+    longest_word: int = Field(default=24, gt=0, description="Of a longer word, only beginning and end are spelt out")
+    learning_rate: float = Field(default=2e-3, gt=0, description="Step size of Adam")
+    schedule: Literal["constant", "cosine"] = Field(
+        default="cosine", description="Course of the learning rate over training"
+    )
+    weight_decay: float = Field(default=0.0, ge=0, description="Decoupled weight decay of AdamW")
+    batch_size: int = Field(default=32, gt=0, description="Sentences of one step")
+    max_epochs: int = Field(default=30, gt=0, description="Passes over the training sentences, at most")
+    patience: int = Field(
+        default=8, gt=0, description="Epochs without a better score on the dev sentences before it stops"
+    )
+    gradient_clip: float = Field(default=5.0, gt=0, description="Greatest norm of a gradient")
+    dtype: Literal["float32", "float64"] = Field(default="float32", description="Precision of the arithmetic")
+    backend: Literal["cpu", "cuda", "auto"] = Field(default="cpu", description="Where the arithmetic runs")
+    seed: int = Field(default=0, ge=0, description="Seed of everything random")

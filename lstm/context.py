@@ -88,8 +88,16 @@ class Context:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray], unique_ids: Sequence[str], timezone: str | None) -> Context:
         """Undo `to_arrays`."""
-        ds = arrays["ds"].astype("datetime64[ns]")
-        return cls(tuple(unique_ids), arrays["offsets"], arrays["values"], ds, timezone)
+        ds, offsets, values = arrays["ds"], arrays["offsets"], arrays["values"]
+        fits = (
+            (ds.shape, offsets.shape, values.ndim) == ((len(values),), (len(unique_ids) + 1,), 2)
+            and (ds.dtype, offsets.dtype, values.dtype) == (np.int64, np.int64, np.float32)
+            and (offsets[0], offsets[-1]) == (0, len(values))
+            and bool((np.diff(offsets) > 0).all())
+        )
+        if not fits:
+            raise ValueError("its last rows do not fit together")
+        return cls(tuple(unique_ids), offsets, values, ds.astype("datetime64[ns]"), timezone)
 
     def _tail(self, rows: int) -> Context:
         spans = list(zip(self.offsets[:-1], self.offsets[1:], strict=True))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from kernels import get_backend
-from lstm.parameters import Parameters
+from lstm.parameters import Parameters, require_dtype, require_size
 
 __all__ = ["CRF", "Constraints"]
 
@@ -82,10 +82,8 @@ class CRF:
         dtype: str = "float32",
         backend: str = "cpu",
     ):
-        if num_tags < 1:
-            raise ValueError(f"num_tags is {num_tags}; it must be at least 1")
-        if dtype not in ("float32", "float64"):
-            raise ValueError(f"dtype is {dtype!r}; choose float32 or float64")
+        require_size("num_tags", num_tags)
+        require_dtype(dtype)
         self.num_tags, self.dtype = num_tags, dtype
         self._ops: ModuleType = get_backend(backend)
         shapes = (num_tags, num_tags), (num_tags,), (num_tags,)

@@ -19,8 +19,10 @@ from data.windows import Windows
 from lstm.batches import StreamBatches, WindowBatches
 from lstm.config import ForecasterSettings
 from lstm.context import Context
+from lstm.initialisation import count_weights
 from lstm.network import Network
 from lstm.prediction import attention_of_windows, attention_weights, predict_next, predict_windows
+from lstm.signature import takes_settings
 from lstm.train import Batches, EpochRecord
 from lstm.trained import Arrays, TrainedModel, require_checkpoint_options
 from lstm.uncertainty import draw_samples, intervals
@@ -48,7 +50,9 @@ class Forecaster(TrainedModel[Network]):
     kind = "Forecaster"
     settings: ForecasterSettings
 
-    def __init__(self, **settings: Any):
+    @takes_settings(ForecasterSettings)
+    def __init__(self, **settings: Any) -> None:
+        """Make a Forecaster that is not fitted yet."""
         super().__init__()
         self.settings = ForecasterSettings(**settings)
         self.columns: tuple[str, ...] = ()
@@ -138,7 +142,7 @@ class Forecaster(TrainedModel[Network]):
         self.scalers = dict(zip(sequences.unique_ids, sequences.scalers, strict=True))
         self.data_hash = sequences.content_hash
         self._context = Context.of_sequences(sequences, self.context_rows)
-        self._network, self._snapshot = self._make_network(), None
+        self._network, self._snapshot = self._new_network(), None
         return self._network
 
     def _require_sizes(self, sequences: Sequences) -> None:
@@ -150,6 +154,11 @@ class Forecaster(TrainedModel[Network]):
     def _make_network(self) -> Network:
         return Network(len(self.columns), self.settings.horizon, self.settings)
 
+    def _least_weights(self) -> int:
+        settings = self.settings
+        sizes = settings.hidden_size, settings.num_layers, settings.directions
+        return count_weights(len(self.columns), *sizes) + settings.horizon * settings.directions * settings.hidden_size
+
     def _batches(self, sequences: Sequences, ops: ModuleType) -> Batches:
         settings, training = self.settings, sequences.windows_of(TRAIN)
         values, sizes = sequences.values.astype(settings.dtype, copy=False), (settings.lookback, settings.horizon)
@@ -159,11 +168,6 @@ class Forecaster(TrainedModel[Network]):
         return WindowBatches(values, training.end, *sizes, settings.batch_size, settings.seed, ops)
 
     # ---------------------------------------------------------------- results
-
-    @property
-    def seconds_per_step(self) -> float:
-        """Wall-clock time of one optimiser step in the median epoch, validation included; NaN for a loaded model."""
-        return self.seconds_per_epoch * len(self.history) / self.history[-1].step if self.history else math.nan
 
     def predict(
         self, df: pd.DataFrame | None = None, *, n_samples: int = 0, level: Sequence[int] = (90,), seed: int = 0
@@ -384,6 +388,12 @@ class Forecaster(TrainedModel[Network]):
         self.columns, self.boundaries = tuple(document["columns"]), document["boundaries"]
         self.scalers = {name: Scaler.from_dict(state) for name, state in document["scalers"].items()}
         self._context = Context.from_arrays(arrays["context"], **document["context"])
+        if not set(self._context.unique_ids) <= set(self.scalers):
+            raise ValueError("a series has no scaler")
+        if any(scaler.columns != self.columns for scaler in self.scalers.values()):
+            raise ValueError("a scaler is of other columns")
+        if self._context.values.shape[1] != len(self.columns):
+            raise ValueError("its last rows have other columns")
 
 
 def _targets(sequences: Sequences, windows: Windows, horizon: int) -> np.ndarray:

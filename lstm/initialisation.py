@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-__all__ = ["Initialisation", "init_embedding", "init_linear", "init_parameters", "layer_shapes"]
+from lstm.parameters import require_dtype, require_size
+
+__all__ = ["Initialisation", "count_weights", "init_embedding", "init_linear", "init_parameters", "layer_shapes"]
 
 
 def layer_shapes(input_size: int, hidden_size: int) -> dict[str, tuple[int, ...]]:
@@ -17,6 +20,13 @@ def layer_shapes(input_size: int, hidden_size: int) -> dict[str, tuple[int, ...]
         "weight_hh": (4 * hidden_size, hidden_size),
         "bias_ih": (4 * hidden_size,),
     }
+
+
+def count_weights(input_size: int, hidden_size: int, num_layers: int = 1, directions: int = 1) -> int:
+    """Return how many parameters LSTM layers have, one on top of the other."""
+    sizes = [input_size, *[directions * hidden_size] * (num_layers - 1)]
+    shapes = (shape for size in sizes for shape in layer_shapes(size, hidden_size).values())
+    return directions * sum(map(math.prod, shapes))
 
 
 @dataclass(frozen=True)
@@ -72,6 +82,9 @@ def init_parameters(
     dict
         weight_ih (4H, I), weight_hh (4H, H) and bias_ih (4H,), gates in the order i, f, g, o.
     """
+    require_size("input_size", input_size)
+    require_size("hidden_size", hidden_size)
+    require_dtype(dtype)
     initialisation = initialisation or Initialisation()
     generator = np.random.default_rng(seed)
     draw = _uniform if initialisation.weights == "uniform" else _orthogonal

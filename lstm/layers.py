@@ -11,7 +11,7 @@ from kernels import get_backend
 from kernels.masks import mask
 from lstm.dropout import DropoutKind, checked_rate
 from lstm.initialisation import init_embedding, init_linear
-from lstm.parameters import Parameters
+from lstm.parameters import Parameters, require_dtype, require_size
 
 __all__ = ["Dropout", "Embedding", "Linear", "checked_indices"]
 
@@ -57,12 +57,9 @@ class Embedding:
         backend: str = "cpu",
         seed: int | np.random.Generator = 0,
     ):
-        if vocabulary_size < 1 or embedding_size < 1:
-            raise ValueError(
-                f"vocabulary_size is {vocabulary_size} and embedding_size {embedding_size}; both must be at least 1"
-            )
-        if dtype not in ("float32", "float64"):
-            raise ValueError(f"dtype is {dtype!r}; choose float32 or float64")
+        require_size("vocabulary_size", vocabulary_size)
+        require_size("embedding_size", embedding_size)
+        require_dtype(dtype)
         self.vocabulary_size, self.embedding_size, self.dtype = vocabulary_size, embedding_size, dtype
         self._ops: ModuleType = get_backend(backend)
         arrays = init_embedding(vocabulary_size, embedding_size, seed, dtype, scale)
@@ -116,10 +113,9 @@ class Linear:
         backend: str = "cpu",
         seed: int | np.random.Generator = 0,
     ):
-        if input_size < 1 or output_size < 1:
-            raise ValueError(f"input_size is {input_size} and output_size {output_size}; both must be at least 1")
-        if dtype not in ("float32", "float64"):
-            raise ValueError(f"dtype is {dtype!r}; choose float32 or float64")
+        require_size("input_size", input_size)
+        require_size("output_size", output_size)
+        require_dtype(dtype)
         self.input_size, self.output_size, self.dtype = input_size, output_size, dtype
         self._ops: ModuleType = get_backend(backend)
         arrays = init_linear(input_size, output_size, seed, dtype)
@@ -188,6 +184,7 @@ class Dropout:
     ):
         if kind not in ("variational", "per_step"):
             raise ValueError(f"kind is {kind!r}; choose variational or per_step")
+        require_dtype(dtype)
         self.rate, self.kind, self.dtype, self.training = checked_rate("a layer's", rate), kind, dtype, False
         self._ops: ModuleType = get_backend(backend)
         self._seed, self._training_passes = seed, 0

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kernels import get_backend
-from lstm.parameters import Parameters
+from lstm.parameters import Parameters, require_dtype, require_size
 
 __all__ = ["LayerNorm"]
 
@@ -30,8 +30,10 @@ class LayerNorm:
     """
 
     def __init__(self, size: int, *, epsilon: float = 1e-5, dtype: str = "float32", backend: str = "cpu"):
-        if size < 1 or epsilon <= 0:
-            raise ValueError(f"size is {size} and epsilon {epsilon}; both must be positive")
+        require_size("size", size)
+        if epsilon <= 0:
+            raise ValueError(f"epsilon is {epsilon}; it must be positive")
+        require_dtype(dtype)
         self.size, self.epsilon, self.dtype = size, epsilon, dtype
         self._ops: ModuleType = get_backend(backend)
         self.parameters = Parameters({"weight": np.ones(size, dtype), "bias": np.zeros(size, dtype)}, self._ops)

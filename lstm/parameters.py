@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Parameters"]
+__all__ = ["Parameters", "require_dtype", "require_size"]
 
 
 class _Version:
@@ -129,3 +129,15 @@ class Parameters:
             views[name] = vector[start:stop].reshape(shape)
             start = stop
         return views
+
+
+def require_dtype(dtype: object) -> None:
+    """Raise ValueError unless a layer can compute in this dtype."""
+    if dtype not in ("float32", "float64"):
+        raise ValueError(f"dtype is {dtype!r}; choose float32 or float64")
+
+
+def require_size(name: str, size: object) -> None:
+    """Raise ValueError unless a layer can have this size."""
+    if not isinstance(size, (int, np.integer)) or isinstance(size, bool) or size < 1:
+        raise ValueError(f"{name} is {size!r}; it must be a whole number of at least 1")

@@ -17,7 +17,7 @@ from lstm.dropout import NO_MASKS, DropoutKind, DropoutRates, LayerMasks
 from lstm.initialisation import Initialisation, init_parameters
 from lstm.kept_arrays import KeptArrays
 from lstm.layers import checked_indices
-from lstm.parameters import Parameters
+from lstm.parameters import Parameters, require_dtype, require_size
 
 __all__ = ["LSTM"]
 
@@ -92,10 +92,8 @@ class LSTM:
         seed: int | np.random.Generator = 0,
     ):
         for name, size in (("input_size", input_size), ("hidden_size", hidden_size), ("num_layers", num_layers)):
-            if size < 1:
-                raise ValueError(f"{name} is {size}; it must be at least 1")
-        if dtype not in ("float32", "float64"):
-            raise ValueError(f"dtype is {dtype!r}; choose float32 or float64")
+            require_size(name, size)
+        require_dtype(dtype)
         if precision not in ("float32", "tf32"):
             raise ValueError(f"precision is {precision!r}; choose float32 or tf32")
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers

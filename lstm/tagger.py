@@ -18,7 +18,9 @@ from lstm.checkpoint import CheckpointError
 from lstm.config import TaggerSettings
 from lstm.crf import Constraints
 from lstm.entities import score_chunks, token_accuracy
-from lstm.tagger_network import TaggerNetwork
+from lstm.initialisation import count_weights
+from lstm.signature import takes_settings
+from lstm.tagger_network import TaggerNetwork, feature_widths
 from lstm.tagging_batches import SentenceBatches, gather_sentences, in_order_of_length
 from lstm.train import EpochRecord
 from lstm.trained import Arrays, TrainedModel, require_checkpoint_options
@@ -49,7 +51,9 @@ class Tagger(TrainedModel[TaggerNetwork]):
     kind = "Tagger"
     settings: TaggerSettings
 
-    def __init__(self, **settings: Any):
+    @takes_settings(TaggerSettings)
+    def __init__(self, **settings: Any) -> None:
+        """Make a Tagger that is not fitted yet."""
         super().__init__()
         self.settings = TaggerSettings(**settings)
         self.tags: tuple[str, ...] = ()
@@ -157,13 +161,24 @@ class Tagger(TrainedModel[TaggerNetwork]):
             more_words=vectors.words if vectors is not None else (),
         )  # fmt: skip
         self.data_hash = _hash((sentences, tags, *dev), vectors)
-        self._network, self._snapshot = self._make_network(), None
+        self._network, self._snapshot = self._new_network(), None
         if vectors is not None:
             self._put_vectors(self._network, vectors)
         return self._network
 
     def _in_scheme(self, tags: Sequence[str]) -> Sequence[str]:
         return tags if self.scheme == "none" else convert(tags, self.scheme)
+
+    def _least_weights(self) -> int:
+        settings, encoder = self.settings, self._require_encoder()
+        directions = 2 if settings.bidirectional else 1
+        widths = feature_widths(encoder.sizes, settings)
+        features = sum(count * widths[name] for name, count in encoder.sizes.items())
+        characters = len(encoder.characters) * settings.character_size
+        speller = count_weights(settings.character_size, settings.character_hidden_size, directions=2)
+        read = sum(widths.values()) + 2 * settings.character_hidden_size
+        lstm = count_weights(read, settings.hidden_size, settings.num_layers, directions)
+        return features + characters + speller + lstm + len(self.tags) * (directions * settings.hidden_size + len(self.tags))
 
     def _make_network(self) -> TaggerNetwork:
         encoder = self._require_encoder()

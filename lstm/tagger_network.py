@@ -7,7 +7,7 @@ BI-LSTM, the LSTM-CRF and the LSTM of Huang's comparison.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from lstm.parameters import Parameters
 from lstm.recurrent import LSTM
 from lstm.tagging_batches import Sentences
 
-__all__ = ["TaggerNetwork"]
+__all__ = ["TaggerNetwork", "feature_widths"]
 
 _SCALE = 0.25  # of the embeddings' first values
 
@@ -51,15 +51,15 @@ class TaggerNetwork:
         self.ops, self.dtype, self.num_tags = get_backend(settings.backend), settings.dtype, num_tags
         generator = np.random.default_rng(settings.seed)
         where: dict[str, Any] = {"dtype": settings.dtype, "backend": settings.backend}
-        own_sizes = {"word": settings.word_size, "casing": settings.casing_size}
+        widths = feature_widths(feature_sizes, settings)
         self.features = {
-            name: Embedding(count, own_sizes.get(name, settings.affix_size), scale=_SCALE, seed=generator, **where)
+            name: Embedding(count, widths[name], scale=_SCALE, seed=generator, **where)
             for name, count in feature_sizes.items()
         }
         self.character = Embedding(characters, settings.character_size, scale=_SCALE, seed=generator, **where)
         self.speller = LSTM(settings.character_size, settings.character_hidden_size, 1, True, seed=generator, **where)
         self.lstm = LSTM(
-            sum(layer.embedding_size for layer in self.features.values()) + 2 * settings.character_hidden_size,
+            sum(widths.values()) + 2 * settings.character_hidden_size,
             settings.hidden_size, settings.num_layers,
             settings.bidirectional, dropout=settings.dropout, input_dropout=settings.dropout, dropout_kind="per_step",
             seed=generator, **where,
@@ -145,3 +145,9 @@ class TaggerNetwork:
         lengths = self.ops.as_array(sentences.lengths, "int64")
         self.ops.copy_steps(dx, column, part, 0, size, lengths, False, False)
         return part, column + size
+
+
+def feature_widths(names: Iterable[str], settings: TaggerSettings) -> dict[str, int]:
+    """Return how many numbers stand for each feature of a word."""
+    own = {"word": settings.word_size, "casing": settings.casing_size}
+    return {name: own.get(name, settings.affix_size) for name in names}

@@ -157,6 +157,11 @@ class Snapshot:
         optimizer = dict(arrays)
         best_values = optimizer.pop("best_values")
         history = tuple(EpochRecord(**record) for record in document["history"])
+        if not any(record.best for record in history):
+            raise ValueError("no epoch of its training is the best")
+        for name, array in {**optimizer, "best_values": best_values}.items():
+            if array.shape != values.shape:
+                raise ValueError(f"{name} has shape {array.shape}, but the weights {values.shape}")
         return cls(values, optimizer, document["optimizer_steps"], best_values, history)
 
 

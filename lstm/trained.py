@@ -14,12 +14,15 @@ import numpy as np
 from data.errors import InputError
 from lstm import checkpoint, epochs
 from lstm.biases import with_both_biases, with_one_bias
+from lstm.signature import changed_settings
 from lstm.train import Batches, EpochRecord, Snapshot, Trainable, fit
 
 __all__ = ["Arrays", "TrainedModel", "require_checkpoint_options"]
 
 NetworkT = TypeVar("NetworkT", bound=Trainable)
 Arrays = dict[str, dict[str, np.ndarray]]
+MOST_WEIGHTS = 2**31
+"""Of a network; with their gradients and the optimiser's moments, that is 32 GiB in float32"""
 
 
 class TrainedModel(ABC, Generic[NetworkT]):
@@ -39,6 +42,11 @@ class TrainedModel(ABC, Generic[NetworkT]):
         """Content hash of the data it was fitted on"""
         self._network: NetworkT | None = None
         self._snapshot: Snapshot | None = None
+
+    def __repr__(self) -> str:
+        """Show the settings that are not at their defaults, as scikit-learn does."""
+        chosen = ", ".join(f"{name}={value!r}" for name, value in changed_settings(self.settings).items())
+        return f"{type(self).__name__}({chosen})"
 
     @classmethod
     def from_settings(cls, settings: Any) -> Self:
@@ -65,6 +73,11 @@ class TrainedModel(ABC, Generic[NetworkT]):
         """
         timed = [record.seconds for record in self.history if not math.isnan(record.seconds)]
         return statistics.median(timed) if timed else math.nan
+
+    @property
+    def seconds_per_step(self) -> float:
+        """Wall-clock time of one optimiser step in the median epoch, validation included; NaN for a loaded model."""
+        return self.seconds_per_epoch * len(self.history) / self.history[-1].step if self.history else math.nan
 
     @property
     def network(self) -> NetworkT:
@@ -128,20 +141,42 @@ class TrainedModel(ABC, Generic[NetworkT]):
             model = cls(**(settings if backend is None else {**settings, "backend": backend}))
             model.data_hash = document["data_hash"]
             model._restore(document, arrays)
+            stored = with_one_bias(arrays["model"])
+            _require_weights(model._least_weights(), sum(array.size for array in stored.values()))
             network = model._network = model._make_network()
-            network.parameters.load(with_one_bias(arrays["model"]))
+            network.parameters.load(stored)
             values = network.ops.to_host(network.parameters.values)
             model._snapshot = Snapshot.restore(values, arrays["optimizer"], document["training"])
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        except (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             problem = " ".join(str(error).split())  # pydantic's has several lines
             raise checkpoint.CheckpointError(
                 f"{path} does not hold a complete {cls.kind} ({problem}); retrain the model."
             ) from error
         return model
 
+    def _new_network(self) -> NetworkT:
+        """Return `_make_network`, unless it would be too large for any machine.
+
+        Raises
+        ------
+        InputError
+            It would have more than `MOST_WEIGHTS` weights.
+        """
+        weights = self._least_weights()
+        if weights > MOST_WEIGHTS:
+            raise InputError(
+                f"These settings make a {self.kind} of {weights:,} weights, and {MOST_WEIGHTS:,} are the most; choose"
+                " smaller sizes or fewer layers."
+            )
+        return self._make_network()
+
     @abstractmethod
     def _make_network(self) -> NetworkT:
         """Return a network of the model's settings and sizes, its parameters drawn from the seed."""
+
+    @abstractmethod
+    def _least_weights(self) -> int:
+        """Return how many weights that network has, nearly: those of its large parts, counted before it is made."""
 
     @abstractmethod
     def _to_checkpoint(self) -> tuple[dict[str, Any], Arrays]:
@@ -206,6 +241,12 @@ class TrainedModel(ABC, Generic[NetworkT]):
         if self._snapshot is None:
             raise InputError("The model has not been fitted; call fit first.")
         return self._snapshot
+
+
+def _require_weights(needed: int, stored: int) -> None:
+    """Raise ValueError where a document tells of more weights than are stored, before memory is given to them."""
+    if needed > stored:
+        raise ValueError(f"its sizes make {needed:,} weights or more, but {stored:,} are stored")
 
 
 def require_checkpoint_options(checkpoints: Path | None, keep: int, resume: bool) -> None:

@@ -17,6 +17,7 @@ import typer
 from rich.markup import escape
 
 from data.errors import InputError
+from data.locks import ON_WINDOWS
 from flows.commands.options import CommonOptions, takes
 from flows.terminal import console, counted, explained, print_next, warn
 
@@ -82,6 +83,8 @@ def serve(options: ServeOptions) -> None:
     gatecast.toml, and runs them on their schedules and on demand, until Ctrl-C.
     """
     with explained(options.debug):
+        if ON_WINDOWS:
+            raise InputError("gatecast serve needs Linux or macOS; run it in the Windows Subsystem for Linux.")
         options.prepare()
         from flows.deployments import read_settings
         from flows.server import set_environment

@@ -5,9 +5,8 @@ from datetime import date
 import numpy as np
 import pandas as pd
 import pytest
-from pydantic import ValidationError
 
-from data.errors import InputError
+from data.errors import InputError, SettingsError
 from data.features import FEATURE_SETS, TARGETS, build_series_frame
 from data.scaling import Scaler
 from data.sequences import SequenceSettings, build_sequences, read_sequences, write_sequences
@@ -153,7 +152,7 @@ def test_a_series_that_starts_after_training_is_named():
     "settings", [{"lookback": -1}, {"lookback": 0}, {"horizon": 0}, {"scaling": "max"}, {"look_back": 1}]
 )
 def test_settings_that_make_no_sense_are_refused(settings):
-    with pytest.raises(ValidationError):
+    with pytest.raises(SettingsError):
         SequenceSettings(**settings)
 
 

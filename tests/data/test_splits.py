@@ -4,9 +4,8 @@ from datetime import date
 
 import pandas as pd
 import pytest
-from pydantic import ValidationError
 
-from data.errors import InputError
+from data.errors import InputError, SettingsError
 from data.splits import SplitSettings, split_boundaries
 
 
@@ -45,17 +44,17 @@ def test_without_a_test_fraction_validation_lasts_to_the_end():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"train_end": "2020-01-01"}, "give both"),
-        ({"validation_end": "2020-01-01"}, "give both"),
+        ({"train_end": "2020-01-01"}, "Give both"),
+        ({"validation_end": "2020-01-01"}, "Give both"),
         ({"train_end": "2020-01-02", "validation_end": "2020-01-02"}, "must come before"),
         ({"validation_fraction": 0.5, "test_fraction": 0.5}, "leave nothing to train on"),
         ({"test_fraction": -0.1}, "greater than or equal to 0"),
         ({"purge": -1}, "greater than or equal to 0"),
-        ({"gap": 1}, "Extra inputs"),
+        ({"gap": 1}, "Split has no setting 'gap'"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(settings, message):
-    with pytest.raises(ValidationError, match=message):
+    with pytest.raises(SettingsError, match=message):
         SplitSettings(**settings)
 
 

@@ -47,9 +47,22 @@ def test_what_a_killed_run_left_of_a_version_is_not_in_the_way(registry: Registr
     left = registry.candidate()
     left.mkdir(parents=True)
     (left / "optimizer.safetensors").write_bytes(b"half")
+    half = registry.directory / "..candidate.0123abcd.tmp"
+    half.mkdir()
     assert registry.candidate() == left
     assert not left.exists()
+    assert not half.exists()
     assert registry.versions() == []
+
+
+def test_the_lock_of_a_model_follows_no_link_and_truncates_nothing(registry: Registry, tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("kept")
+    registry.directory.mkdir(parents=True)
+    (registry.directory / ".lock").symlink_to(precious)
+    with pytest.raises(InputError, match="is a link"), registry.locked():
+        pass
+    assert precious.read_text() == "kept"
 
 
 def test_there_is_no_champion_before_a_promotion(registry: Registry) -> None:

@@ -57,6 +57,24 @@ def test_a_model_is_retrained_by_one_run_at_a_time(tmp_path: Path) -> None:
         assert again
 
 
+def test_the_locks_of_runs_follow_no_link_and_truncate_nothing(workspace: Workspace, tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("kept")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / ".retrain.lock").symlink_to(precious)
+    with pytest.raises(InputError, match="is a link"), runs.one_at_a_time(tmp_path / "model", "cancel"):
+        pass
+    run = str(uuid4())
+    workspace.prefect.mkdir(parents=True)
+    (workspace.prefect / f"run-{run}").symlink_to(precious)
+    with pytest.raises(InputError, match="is a link"), runs.alive(workspace, run):
+        pass
+    (workspace.prefect / "running" / run).symlink_to(precious)
+    with pytest.raises(InputError, match="is a link"):
+        runs.crash_dead_runs(workspace)
+    assert precious.read_text() == "kept"
+
+
 def test_a_run_that_waits_gets_its_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs, "POLL_SECONDS", 0.01)
     order = []

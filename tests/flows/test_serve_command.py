@@ -13,8 +13,11 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 from prefect.settings import PREFECT_SERVER_API_AUTH_STRING, temporary_settings
+from typer.testing import CliRunner
 
 from data.errors import InputError
+from flows.cli import app
+from flows.commands import serve
 from flows.commands.serve import ServeOptions, connect, interrupt
 from flows.guard import Guard, read_allowed
 from flows.settings import Workspace
@@ -85,3 +88,10 @@ def test_compose_lets_its_workers_in_and_asks_for_a_password() -> None:
     assert guard.refusal({"type": "http", "headers": [(b"host", asked.encode())]}) is None
     assert services["dashboard"]["environment"]["PREFECT_SERVER_API_AUTH_STRING"].startswith("${DASHBOARD_LOGIN:?")
     assert "--insecure" not in [*dashboard, *(ROOT / "Dockerfile").read_text().split()]
+
+
+def test_windows_is_told_that_serve_does_not_run_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "ON_WINDOWS", True)
+    result = CliRunner().invoke(app, ["serve"])
+    assert result.exit_code == 2
+    assert "needs Linux or macOS; run it in the Windows Subsystem for Linux." in result.stderr

@@ -3,9 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
 
-from data.errors import InputError
+from data.errors import InputError, SettingsError
 from data.splits import SAMPLE_SPLIT, SplitSettings
 from flows.settings import DataSettings, RetrainSettings, Workspace
 from lstm.config import ForecasterSettings
@@ -60,7 +59,7 @@ def test_a_path_tells_its_source_unless_one_is_given() -> None:
 
 @pytest.mark.parametrize("name", ["../up", ".hidden", "", "a/b", "x" * 81])
 def test_a_name_that_is_no_folder_is_refused(name: str) -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(SettingsError):
         RetrainSettings(name=name)
 
 

@@ -10,7 +10,7 @@ from flows import text as text_flow
 from flows.registry import Registry, champions
 from flows.runs import one_at_a_time
 from flows.text import TextSettings, train_text
-from lstm import load
+from lstm import CharLM, load
 from lstm.config import CharLMSettings
 from tests.flows.conftest import contents
 
@@ -49,6 +49,11 @@ def test_training_ends_with_a_champion_that_writes(server, workspace, novel):
     again = train_text(small(novel))
     assert {step["name"] for step in again["steps"] if step["cached"]} >= {"train", "evaluate"}
     assert again["promote"]["summary"].endswith("is the champion already.")
+
+
+def test_training_tells_the_time_of_a_step_as_the_model_does(server, workspace, novel, monkeypatch):
+    monkeypatch.setattr(CharLM, "seconds_per_step", 0.0125)
+    assert train_text(small(novel))["train"]["milliseconds_per_step"] == 12.5
 
 
 def test_one_training_of_a_model_at_a_time(server, workspace, novel):

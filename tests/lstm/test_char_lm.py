@@ -190,6 +190,11 @@ def test_a_training_that_diverges_says_so():
         small_model(learning_rate=1e30, gradient_clip=1e30).fit(TEXT)
 
 
+def test_the_time_of_a_step_is_that_of_the_median_epoch(fitted):
+    typical = np.median([record.seconds for record in fitted.history])
+    assert fitted.seconds_per_step == pytest.approx(len(fitted.history) * typical / fitted.history[-1].step)
+
+
 def test_every_step_is_reported():
     seen = []
     model = small_model(max_epochs=1).fit(TEXT, on_step=lambda step, loss: seen.append((step, loss)))

@@ -4,7 +4,33 @@ import numpy as np
 import pytest
 
 from kernels import get_backend
+from lstm import CRF, LSTM, Attention, Dropout, Embedding, LayerNorm, Linear, LSTMCell, Stack, init_parameters
 from lstm.parameters import Parameters
+
+LAYERS = {
+    "LSTM": lambda **options: LSTM(3, 2, **options),
+    "LSTMCell": lambda **options: LSTMCell(3, 2, **options),
+    "Stack": lambda **options: Stack(3, 2, 2, layer_norm=True, **options),
+    "Attention": lambda **options: Attention(4, **options),
+    "CRF": lambda **options: CRF(3, **options),
+    "Dropout": lambda **options: Dropout(0.5, **options),
+    "Embedding": lambda **options: Embedding(3, 2, **options),
+    "LayerNorm": lambda **options: LayerNorm(3, **options),
+    "Linear": lambda **options: Linear(3, 2, **options),
+    "init_parameters": lambda **options: init_parameters(3, 2, **options),
+}
+SIZES = {
+    "LSTM": lambda size: LSTM(3, size),
+    "LSTM's input": lambda size: LSTM(size, 3),
+    "LSTM's layers": lambda size: LSTM(3, 3, size),
+    "LSTMCell": lambda size: LSTMCell(3, size),
+    "Attention": lambda size: Attention(size),
+    "CRF": lambda size: CRF(size),
+    "Embedding": lambda size: Embedding(3, size),
+    "LayerNorm": lambda size: LayerNorm(size),
+    "Linear": lambda size: Linear(3, size),
+    "init_parameters": lambda size: init_parameters(3, size),
+}
 
 
 @pytest.fixture
@@ -82,3 +108,17 @@ def test_a_load_that_does_not_fit_changes_nothing(ops, arrays, named):
     with pytest.raises(ValueError, match=named):
         parameters.load(arrays)
     assert np.array_equal(parameters.values, before)
+
+
+@pytest.mark.parametrize("layer", LAYERS.values(), ids=LAYERS)
+@pytest.mark.parametrize("dtype", ["float16", "int32", "five", None, 32])
+def test_every_layer_refuses_another_dtype_in_the_same_words(layer, dtype):
+    with pytest.raises(ValueError, match=f"^dtype is {dtype!r}; choose float32 or float64$"):
+        layer(dtype=dtype)
+
+
+@pytest.mark.parametrize("layer", SIZES.values(), ids=SIZES)
+@pytest.mark.parametrize("size", [0, -1, "five", 2.0, None, True])
+def test_every_layer_refuses_a_size_that_is_none_in_the_same_words(layer, size):
+    with pytest.raises(ValueError, match=rf"^\w+ is {size!r}; it must be a whole number of at least 1$"):
+        layer(size)

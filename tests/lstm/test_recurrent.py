@@ -353,7 +353,7 @@ def test_a_gradient_of_another_shape_is_refused_and_backward_can_be_called_again
 
 @pytest.mark.parametrize("sizes", [(0, 4, 1), (3, 0, 1), (3, 4, 0), (3, -4, 1)])
 def test_sizes_below_one_are_refused(sizes):
-    with pytest.raises(ValueError, match="must be at least 1"):
+    with pytest.raises(ValueError, match="must be a whole number of at least 1"):
         LSTM(*sizes)
 
 

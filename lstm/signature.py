@@ -1,0 +1,51 @@
+"""The signature of a model that is made from settings: their names, types and defaults, for type checkers and help."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from textwrap import indent
+from typing import Any, Concatenate, ParamSpec, get_type_hints
+
+from pydantic import BaseModel
+
+__all__ = ["changed_settings", "takes_settings"]
+
+Wanted = ParamSpec("Wanted")
+
+
+def takes_settings(
+    settings: Callable[Wanted, BaseModel],
+) -> Callable[[Callable[..., None]], Callable[Concatenate[Any, Wanted], None]]:
+    """Give an ``__init__(self, **settings)`` the signature of the class of settings, which says each of them once.
+
+    A type checker takes the parameters from the annotation of this function, ``inspect`` and ``help`` from what it
+    leaves on the decorated one.
+    """
+
+    def decorate(init: Callable[..., None]) -> Callable[Concatenate[Any, Wanted], None]:
+        types = get_type_hints(settings)  # without the bounds, which make a signature hard to read
+        keywords = [
+            keyword.replace(annotation=types[name]) for name, keyword in inspect.signature(settings).parameters.items()
+        ]
+        first = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        init.__signature__ = inspect.Signature([first, *keywords])  # type: ignore[attr-defined]
+        init.__doc__ = f"{init.__doc__ or ''}\n\nParameters\n----------\n{_described(settings)}"
+        return init
+
+    return decorate
+
+
+def changed_settings(settings: BaseModel) -> dict[str, Any]:
+    """Return the settings that are not at their defaults."""
+    fields = type(settings).model_fields
+    return {name: value for name, value in settings if value != fields[name].get_default(call_default_factory=True)}
+
+
+def _described(settings: Any) -> str:
+    """Return the settings of a class as numpydoc has parameters."""
+    lines = []
+    for name, field in settings.model_fields.items():
+        default = field.get_default(call_default_factory=True)
+        lines += [f"{name} : default {default!r}", indent(field.description or "", "    ")]
+    return "\n".join(lines)
