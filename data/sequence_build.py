@@ -2,12 +2,15 @@
 
 What a model learns from a series (its target and features) is computed once for each content of its file and kept, as
 an uncompressed Arrow file that is mapped; a thousand series of which three have changed cost three computations. The
-scaling and the windows, which depend on all series together, are cheap and made anew.
+scaling and the windows, which depend on all series together, are cheap and made each time.
+
+The name of a kept file ends in the hash of its bytes: one that has been damaged since is computed again.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +27,9 @@ from data.series import validate_series
 from data.splits import split_boundaries
 from data.store import atomic_file, locked, read_parquet_metadata, sha256_file
 from data.windows import Windows, assign_windows
+
+_LOGGER = logging.getLogger(__name__)
+_HASH_DIGITS = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +62,8 @@ def build_from_files(
         Changes whenever `series_frame_of` would give something else.
     settings : SequenceSettings
     cache : Path
-        Folder of the series frames that were computed before; those of other files and keys are removed.
+        Folder of the series frames that were computed before; those of other files and keys are removed, and damaged
+        ones are computed again.
 
     Raises
     ------
@@ -66,11 +73,15 @@ def build_from_files(
     if not files:
         raise InputError("There is no file to build sequences from; read the data anew.")
     with locked(cache):
-        paths = {file: cache / f"{_digest(file, key)}.arrow" for file in files}
-        for file, path in paths.items():
-            if not path.exists():
-                _write_learnt(series_frame_of(read_rows(file).rows), path)
-        ordered = sorted(paths.values(), key=lambda path: _read_learnt(path).unique_id)
+        kept = {path.name.partition("-")[0]: path for path in cache.glob("*.arrow")}
+        paths = []
+        for file in files:
+            digest = _digest(file, key)
+            path = kept.get(digest)
+            if path is None or not _is_whole(path):
+                path = _write_learnt(series_frame_of(read_rows(file).rows), cache, digest)
+            paths.append(path)
+        ordered = sorted(paths, key=lambda path: _read_learnt(path).unique_id)
         sequences = _assemble(ordered, settings)
         for other in set(cache.glob("*.arrow")) - set(ordered):
             other.unlink()
@@ -82,7 +93,16 @@ def _digest(file: Path, key: str) -> str:
     return hashlib.sha256(f"{content} {key}".encode()).hexdigest()[:32]
 
 
-def _write_learnt(frame: pd.DataFrame, path: Path) -> None:
+def _is_whole(path: Path) -> bool:
+    """Tell whether a kept file holds what was written there."""
+    if sha256_file(path)[:_HASH_DIGITS] == path.stem.partition("-")[2]:
+        return True
+    _LOGGER.warning("%s is damaged; its series is computed again.", path)
+    return False
+
+
+def _write_learnt(frame: pd.DataFrame, cache: Path, digest: str) -> Path:
+    """Keep a series frame as ``DIGEST-HASH.arrow``, where the hash is that of the file's bytes."""
     import pyarrow as pa
 
     numbers = frame.drop(columns=["unique_id", "ds"])
@@ -92,8 +112,14 @@ def _write_learnt(frame: pd.DataFrame, path: Path) -> None:
     columns = {"ds": pa.array(frame["ds"]), **{name: pa.array(numbers[name].astype(float)) for name in numbers}}
     metadata = {"unique_id": str(frame["unique_id"].iloc[0])}
     batch = pa.RecordBatch.from_pydict(columns).replace_schema_metadata(metadata)
-    with atomic_file(path) as temporary, pa.ipc.new_file(temporary, batch.schema) as writer:
+    content = pa.BufferOutputStream()
+    with pa.ipc.new_file(content, batch.schema) as writer:
         writer.write_batch(batch)
+    written = memoryview(content.getvalue())
+    path = cache / f"{digest}-{hashlib.sha256(written).hexdigest()[:_HASH_DIGITS]}.arrow"
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(written)
+    return path
 
 
 def _read_learnt(path: Path) -> _Learnt:

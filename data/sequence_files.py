@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from data.errors import InputError
-from data.store import atomic_file, require_file
+from data.errors import DamagedFileError
+from data.store import atomic_file, require_file, unreadable_parquet
 from data.windows import Windows
 
 if TYPE_CHECKING:
@@ -83,8 +83,37 @@ def read_description(directory: Path) -> dict[str, Any]:
     return json.loads(metadata[METADATA_KEY.encode()])
 
 
-def map_arrays(directory: Path, columns: Sequence[str], key: str) -> Arrays:
-    """Return the arrays, mapped from Arrow files beside the Parquet ones, which are made the first time.
+def map_arrays(directory: Path, columns: Sequence[str], key: str) -> Arrays | None:
+    """Return the arrays, mapped from the Arrow files that `decode_arrays` left; None where they are not there.
+
+    What they hold is not checked, only that they can be mapped.
+
+    Parameters
+    ----------
+    directory : Path
+        Where `write_arrays` wrote.
+    columns : sequence of str
+    key : str
+        Names the content: the files of another one are not used.
+
+    Raises
+    ------
+    DamagedFileError
+        A file cannot be mapped.
+    """
+    import pyarrow as pa
+
+    series_path, windows_path = _mapped_paths(directory, key)
+    if not (series_path.exists() and windows_path.exists()):
+        return None
+    try:
+        return _map(series_path, windows_path, len(columns))
+    except (pa.ArrowException, OSError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise DamagedFileError(f"{series_path} or {windows_path.name} cannot be mapped; decode them again.") from error
+
+
+def decode_arrays(directory: Path, columns: Sequence[str], key: str) -> Arrays:
+    """Return the arrays of the Parquet files, mapped from Arrow files that are written beside them.
 
     Parameters
     ----------
@@ -92,7 +121,7 @@ def map_arrays(directory: Path, columns: Sequence[str], key: str) -> Arrays:
         Where `write_arrays` wrote. If nothing can be written there, the arrays are held in memory.
     columns : sequence of str
     key : str
-        Names the content: the files of another one are not used.
+        Names the content.
 
     Raises
     ------
@@ -101,14 +130,17 @@ def map_arrays(directory: Path, columns: Sequence[str], key: str) -> Arrays:
     KeyError, TypeError, ValueError
         A file is not of this form.
     """
-    series_path, windows_path = (directory / f"{name}-{key[:16]}.arrow" for name in ("series", "windows"))
-    if not (series_path.exists() and windows_path.exists()):
-        arrays = _decode(directory, columns)
-        try:
-            _write_mapped(arrays, series_path, windows_path)
-        except OSError:
-            return arrays
-    return _map(series_path, windows_path, len(columns))
+    arrays = _decode(directory, columns)
+    paths = _mapped_paths(directory, key)
+    try:
+        _write_mapped(arrays, *paths)
+    except OSError:
+        return arrays
+    return _map(*paths, len(columns))
+
+
+def _mapped_paths(directory: Path, key: str) -> tuple[Path, Path]:
+    return directory / f"series-{key[:16]}.arrow", directory / f"windows-{key[:16]}.arrow"
 
 
 # ---------------------------------------------------------------- Parquet
@@ -125,7 +157,9 @@ def _write_parquet(pieces: Iterator[dict[str, pa.Array]], path: Path, metadata: 
 
     first = pa.table(next(pieces)).replace_schema_metadata(metadata)
     # Scaled numbers hardly repeat, so a dictionary of them would only cost time.
-    options: dict[str, Any] = {"compression": "zstd", "use_dictionary": ["unique_id"]}
+    options: dict[str, Any] = {
+        "compression": "zstd", "use_dictionary": ["unique_id"], "write_page_checksum": True,
+    }  # fmt: skip
     with atomic_file(path) as temporary, pq.ParquetWriter(temporary, first.schema, **options) as writer:
         writer.write_table(first)
         for piece in pieces:
@@ -139,7 +173,7 @@ def _decode(directory: Path, columns: Sequence[str]) -> Arrays:
     series_path, windows_path = directory / SERIES_FILE, directory / WINDOWS_FILE
     require_file(windows_path)
     runs: list[tuple[str, int]] = []
-    with _Named(series_path), pq.ParquetFile(series_path) as file:
+    with _Named(series_path), pq.ParquetFile(series_path, page_checksum_verification=True) as file:
         rows = file.metadata.num_rows
         ds, values = np.empty(rows, "datetime64[ns]"), np.empty((rows, len(columns)), np.float32)
         first = 0
@@ -160,7 +194,7 @@ def _decode(directory: Path, columns: Sequence[str]) -> Arrays:
 def _decode_windows(path: Path, unique_ids: tuple[str, ...]) -> Windows:
     import pyarrow.parquet as pq
 
-    with _Named(path), pq.ParquetFile(path) as file:
+    with _Named(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
         table = file.read()
     numbers = {name: number for number, name in enumerate(unique_ids)}
     parts = [_encoded(chunk) for chunk in table.column("unique_id").chunks]
@@ -201,9 +235,7 @@ class _Named:
         import pyarrow as pa
 
         if isinstance(error, (pa.ArrowException, OSError)):
-            raise InputError(
-                f"{self.path} cannot be read as Parquet; it is damaged or of another format: write it anew."
-            ) from error
+            raise unreadable_parquet(self.path) from error
 
 
 # ---------------------------------------------------------------- mapped Arrow
@@ -232,9 +264,9 @@ def _map(series_path: Path, windows_path: Path, columns: int) -> Arrays:
     metadata, series = _mapped_columns(series_path, {"ds": "datetime64[ns]", "values": "float32"})
     _, windows = _mapped_columns(windows_path, {"series": "int32", "start": "int64", "end": "int64", "split": "int8"})
     names = json.loads(metadata[METADATA_KEY.encode()])
-    offsets = np.array(names["offsets"], np.int64)
+    unique_ids, offsets = tuple(map(str, names["unique_ids"])), np.array(names["offsets"], np.int64)
     values = series["values"].reshape(-1, columns)
-    return Arrays(tuple(names["unique_ids"]), offsets, series["ds"], values, Windows(**windows))
+    return Arrays(unique_ids, offsets, series["ds"], values, Windows(**windows))
 
 
 def _mapped_columns(path: Path, dtypes: dict[str, str]) -> tuple[dict[bytes, bytes], dict[str, np.ndarray]]:

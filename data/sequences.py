@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from pydantic import Field
 
 from data.dates import format_date
-from data.errors import InputError
+from data.errors import DamagedFileError, InputError
 from data.scaling import Scaler, ScalerKind
-from data.sequence_files import Arrays, map_arrays, read_description, write_arrays
+from data.sequence_files import Arrays, decode_arrays, map_arrays, read_description, write_arrays
 from data.series import validate_series
 from data.settings import Settings
 from data.splits import SPLIT_NAMES, TEST, SplitSettings, split_boundaries
 from data.store import atomic_directory, content_hash, settled
 from data.windows import Windows, assign_windows
+
+_LOGGER = logging.getLogger(__name__)
 
 
 class SequenceSettings(Settings):
@@ -347,7 +350,8 @@ def write_sequences(sequences: Sequences, directory: Path) -> Path:
 def read_sequences(directory: Path) -> Sequences:
     """Read what `write_sequences` wrote; every bit is the same.
 
-    The arrays are mapped from Arrow files, which are made beside the Parquet ones the first time.
+    The arrays are mapped from Arrow files, which are made from the Parquet ones the first time, and again where they
+    have been damaged since.
 
     Raises
     ------
@@ -357,21 +361,46 @@ def read_sequences(directory: Path) -> Sequences:
     directory = settled(directory).path
     try:
         description = read_description(directory)
-        columns, stored_hash = tuple(description["columns"]), str(description["content_hash"])
-        sequences = Sequences(
-            columns=columns,
-            timezone=description["timezone"],
-            scalers=tuple(Scaler.from_dict(state) for state in description["scalers"]),
-            settings=SequenceSettings.model_validate(description["settings"]),
-            boundaries=description["boundaries"],
-            **map_arrays(directory, columns, stored_hash)._asdict(),
-        )
+        return _mapped(directory, description) or _decoded(directory, description)
     except InputError:
         raise
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{directory} does not hold sequences of this version of Gatecast; build them anew."
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise DamagedFileError(
+            f"{directory} does not hold sequences of this version of Gatecast; build them again."
         ) from error
-    if sequences.content_hash != stored_hash:
-        raise InputError(f"{directory} does not hold what was written there, its content hash differs; build it anew.")
+
+
+def _mapped(directory: Path, description: Mapping[str, Any]) -> Sequences | None:
+    """Return sequences from their Arrow files; None where those are missing or, with a warning, damaged."""
+    try:
+        arrays = map_arrays(directory, description["columns"], description["content_hash"])
+        if arrays is None:
+            return None
+        sequences = _described(arrays, description)
+        if sequences.content_hash == description["content_hash"]:
+            return sequences
+    except DamagedFileError:
+        pass
+    _LOGGER.warning("The Arrow files in %s are damaged; they are made again from the Parquet files.", directory)
+    return None
+
+
+def _decoded(directory: Path, description: Mapping[str, Any]) -> Sequences:
+    """Return sequences from their Parquet files, mapped from Arrow files that are made of them."""
+    sequences = _described(decode_arrays(directory, description["columns"], description["content_hash"]), description)
+    if sequences.content_hash != description["content_hash"]:
+        raise DamagedFileError(
+            f"{directory} does not hold what was written there, its content hash differs; build it again."
+        )
     return sequences
+
+
+def _described(arrays: Arrays, description: Mapping[str, Any]) -> Sequences:
+    return Sequences(
+        columns=tuple(description["columns"]),
+        timezone=description["timezone"],
+        scalers=tuple(Scaler.from_dict(state) for state in description["scalers"]),
+        settings=SequenceSettings.model_validate(description["settings"]),
+        boundaries=description["boundaries"],
+        **arrays._asdict(),
+    )

@@ -11,18 +11,21 @@ import shutil
 import string
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from data.errors import InputError
+from data.errors import DamagedFileError, InputError
 from data.exchange import exchange
 from data.locks import ON_WINDOWS, lock_file, open_lock_file, wait_for_lock
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pydantic import TypeAdapter
 
 LONGEST_FILENAME = 150
 RESERVED_ON_WINDOWS = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
@@ -191,6 +194,33 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def set_aside(path: Path) -> Path:
+    """Rename a damaged file to ``NAME.damaged``, or to ``NAME.damaged-2`` and so on where there is one already.
+
+    Where the file is replaced by others, call it under the lock that they take.
+
+    Returns
+    -------
+    Path
+        Where the file is now.
+    """
+    for number in count(1):
+        aside = path.with_name(f"{path.name}.damaged{f'-{number}' if number > 1 else ''}")
+        try:
+            # Taking the name first keeps two processes from the same one, on every file system.
+            aside.touch(exist_ok=False)
+            break
+        except FileExistsError:
+            continue
+    try:
+        path.replace(aside)
+    except BaseException:
+        aside.unlink()
+        raise
+    sync(path.parent)
+    return aside
+
+
 def _temporary_beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
 
@@ -233,19 +263,21 @@ def write_parquet(table: pa.Table | pd.DataFrame, path: Path, metadata: Mapping[
         table = pa.Table.from_pandas(table, preserve_index=False)
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), **(metadata or {})})
     with atomic_file(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+        pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
     return path
 
 
 def read_parquet(path: Path) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Read a Parquet file and its metadata.
+    """Read a Parquet file and its metadata; the checksums of its pages are checked, where it has any.
 
     A pandas index comes as columns; what Arrow and pandas keep in the metadata for themselves is left out.
 
     Raises
     ------
     InputError
-        The file is missing, unreadable or truncated.
+        The file is missing.
+    DamagedFileError
+        It is damaged, or no Parquet.
     """
     require_file(path)
     return parquet_to_frame(path, str(path))
@@ -257,16 +289,23 @@ def read_parquet_metadata(path: Path) -> dict[str, str]:
     Raises
     ------
     InputError
-        The file is missing, unreadable or truncated.
+        The file is missing.
+    DamagedFileError
+        It is damaged, or no Parquet.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     require_file(path)
     try:
-        stored = pq.read_schema(path).metadata or {}
+        return _own_metadata(pq.read_schema(path))
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as Parquet; it is damaged or of another format.") from error
+        raise unreadable_parquet(path) from error
+
+
+def _own_metadata(schema: pa.Schema) -> dict[str, str]:
+    """Return the metadata without what Arrow and pandas keep there for themselves."""
+    stored = schema.metadata or {}
     return {key.decode(): value.decode() for key, value in stored.items() if key not in (b"pandas", b"ARROW:schema")}
 
 
@@ -277,17 +316,16 @@ def parquet_to_frame(file: Path | BinaryIO, origin: str) -> tuple[pd.DataFrame, 
 
     try:
         # ParquetFile, since read_table would make columns of folders named like key=value.
-        with pq.ParquetFile(file) as opened:
+        with pq.ParquetFile(file, page_checksum_verification=True) as opened:
             table = opened.read()
-        frame = table.to_pandas(ignore_metadata=True)
+        return table.to_pandas(ignore_metadata=True), _own_metadata(table.schema)
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise InputError(
-            f"{origin} cannot be read as Parquet; it is damaged or of another format: write it anew."
-        ) from error
-    stored = table.schema.metadata or {}
-    return frame, {
-        key.decode(): value.decode() for key, value in stored.items() if key not in (b"pandas", b"ARROW:schema")
-    }
+        raise unreadable_parquet(origin) from error
+
+
+def unreadable_parquet(origin: str | Path) -> DamagedFileError:
+    """Return the error of a file that cannot be read as Parquet."""
+    return DamagedFileError(f"{origin} cannot be read as Parquet; it is damaged or of another format: write it again.")
 
 
 def write_json(path: Path, value: Any) -> Path:
@@ -298,19 +336,41 @@ def write_json(path: Path, value: Any) -> Path:
     return path
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, form: Any = Any, mend: str = "write it again or restore it") -> Any:
     """Read a JSON file.
+
+    Parameters
+    ----------
+    path : Path
+    form : type
+        What the value has to be, as pydantic checks it: ``dict[str, Any]``, or a list of models.
+    mend : str
+        What makes the file whole again, for the message.
 
     Raises
     ------
     InputError
-        The file is missing or is not JSON.
+        The file is missing.
+    DamagedFileError
+        It is not JSON, or not of this form.
     """
     require_file(path)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path} cannot be read as JSON; it is damaged: write it anew or restore it.") from error
+        raise DamagedFileError(f"{path} cannot be read as JSON; it is damaged: {mend}.") from error
+    try:
+        _checker(form).validate_python(value)
+    except ValueError as error:
+        raise DamagedFileError(f"{path} does not hold what was written there; it is damaged: {mend}.") from error
+    return value
+
+
+@cache
+def _checker(form: Any) -> TypeAdapter[Any]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(form)
 
 
 def require_file(path: Path) -> None:

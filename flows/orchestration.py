@@ -2,10 +2,11 @@
 
 Prefect reads its settings when it is first imported, so `flows.server.set_environment` comes before that.
 
-Four things are added to Prefect's own:
+Five things are added to Prefect's own:
 
-- a task's result is JSON, and it is answered from cache while its inputs, the code and the files it wrote are
-  unchanged;
+- a task's result is JSON with its hash, and it is answered from cache while its inputs, the code, the result itself
+  and the files it wrote are unchanged;
+- what the packages below log as warnings, such as a damaged file that is made again, is in the log of the run;
 - a finished flow waits until the server has recorded its task runs: the embedded server drops what is still queued when
   the process ends;
 - a run that fails, crashes or is cancelled is reported, and one whose process is gone does not stay "Running"
@@ -18,11 +19,12 @@ from __future__ import annotations
 import atexit
 import hashlib
 import json
+import logging
 import os
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, partial
@@ -36,7 +38,7 @@ from data.store import sha256_file
 from flows.runs import WhenBusy, alive, crash_dead_runs, one_at_a_time, report, time_limit_seconds
 from flows.server import Server, dashboard_url, set_environment
 from flows.settings import Workspace
-from flows.terminal import print_step, warn
+from flows.terminal import print_step, warn, warnings_to
 
 set_environment(Workspace.from_environment())
 
@@ -57,12 +59,15 @@ from prefect.client.schemas.filters import TaskRunFilter, TaskRunFilterId
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import TaskRunContext, refresh_global_settings_context
 from prefect.events import emit_event
+from prefect.exceptions import MissingContextError
 from prefect.results import ResultStore
 from prefect.runner import Runner
-from prefect.settings import PREFECT_API_URL
+from prefect.serializers import JSONSerializer
+from prefect.settings import PREFECT_API_URL, PREFECT_LOCAL_STORAGE_PATH
 from prefect.states import Cancelled
 from prefect.transactions import Transaction, get_transaction, transaction
 from prefect.types import DateTime
+from pydantic import Field
 
 __all__ = [
     "Output",
@@ -112,6 +117,7 @@ else:
         timeout_seconds=time_limit_seconds(),
     )
 
+_LOGGER = logging.getLogger(__name__)
 LONG_AGO = DateTime(2000, 1, 1, tzinfo=UTC)
 RECORD_LIMIT_SECONDS = 60.0
 RUNS_PER_QUERY = 200
@@ -148,6 +154,29 @@ def hashes(*paths: Path) -> dict[str, str]:
     return {str(file): sha256_file(file) for file in files}
 
 
+class HashedJSON(JSONSerializer[Any]):
+    """JSON with the hash of the value, so that a result that was edited or damaged is none."""
+
+    type: str = Field(default="hashed-json", frozen=True)
+
+    def dumps(self, obj: Any) -> bytes:
+        """Return the value and its hash as JSON."""
+        value = super().dumps(obj)
+        return b'{"sha256": "%s", "value": %s}' % (_sha256(value), value)
+
+    def loads(self, blob: bytes) -> Any:
+        """Undo `dumps`; raise ValueError where the hash is another."""
+        stored = json.loads(blob)
+        value = json.dumps(stored["value"]).encode()
+        if _sha256(value) != stored["sha256"].encode():
+            raise ValueError("the stored result is not what was written there")
+        return super().loads(value)
+
+
+def _sha256(content: bytes) -> bytes:
+    return hashlib.sha256(content).hexdigest().encode()
+
+
 @dataclass
 class Unchanged(CachePolicy):
     """Answer a task from cache while its inputs and the code are unchanged and the files it wrote are as it left them.
@@ -170,17 +199,32 @@ class Unchanged(CachePolicy):
         considered = {name: value for name, value in inputs.items() if name not in self.ignore}
         key = f"{task_ctx.task.name}-{digest(code_version(), considered)}"
         store = task_ctx.result_store
-        if store.exists(key) and (flow_parameters.get("force") or not _is_intact(store, key)):
+        forced = bool(flow_parameters.get("force"))
+        damage = None if forced else _damage(store, key)
+        if damage:
+            _LOGGER.warning("%s, so the step %s runs again.", damage, task_ctx.task.name)
+        if store.exists(key) and (forced or damage):
             store.write(obj=None, key=key, expiration=LONG_AGO)
         return key
 
 
-def _is_intact(store: ResultStore, key: str) -> bool:
+def _damage(store: ResultStore, key: str) -> str | None:
+    """Say which file keeps a stored result from being used; None where all are as the task left them."""
+    path = PREFECT_LOCAL_STORAGE_PATH.value() / key
     try:
-        files: Mapping[str, str] = store.read(key).result["files"]
-        return all(sha256_file(Path(path)) == expected for path, expected in files.items())
-    except (OSError, ValueError, TypeError, KeyError):
-        return False
+        result = store.read(key).result
+        if result is None:
+            return None  # one that was made to expire
+        files: Mapping[str, str] = result["files"]
+    except (OSError, ValueError, TypeError, LookupError, RuntimeError):
+        # A file that others write as well need not be damaged, a stored result is.
+        return f"{path} is damaged" if path.exists() else None
+    for file, expected in files.items():
+        if not Path(file).is_file():
+            return f"{file} is gone"
+        if sha256_file(Path(file)) != expected:
+            return f"{file} has changed"
+    return None
 
 
 def task(
@@ -203,7 +247,7 @@ def task(
         task_run_name=run_name,
         cache_policy=Unchanged(ignore=ignore) if cached else NO_CACHE,
         persist_result=cached,
-        result_serializer="json",
+        result_serializer=HashedJSON(),
         retries=retries,
         retry_condition_fn=_may_pass,
     )
@@ -235,6 +279,7 @@ class Steps:
         self._held = ExitStack()
 
     def __enter__(self) -> Self:
+        self._held.enter_context(warnings_to(_log_in_run))
         self._held.enter_context(alive(Workspace.from_environment(), str(prefect.runtime.flow_run.id)))
         return self
 
@@ -266,6 +311,11 @@ class Steps:
         missing = wait_until_recorded(self._task_runs)
         if missing:
             warn(f"{missing} of {len(self._task_runs)} task runs are not on record; Prefect's dashboard lacks them.")
+
+
+def _log_in_run(sentence: str) -> None:
+    with suppress(MissingContextError):
+        get_run_logger().warning("%s", sentence)
 
 
 def wait_until_recorded(task_runs: Sequence[UUID], limit_seconds: float = RECORD_LIMIT_SECONDS) -> int:

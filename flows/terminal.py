@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import io
+import logging
 import os
 import re
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -86,6 +87,32 @@ def print_next(arguments: str) -> None:
 
 
 @contextmanager
+def warnings_to(tell: Callable[[str], None]) -> Iterator[None]:
+    """Let `tell` have what our packages log as warnings while the block runs, each sentence once."""
+    handler = _Told(tell)
+    loggers = [logging.getLogger(package) for package in OUR_PACKAGES]
+    for logger in loggers:
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeHandler(handler)
+
+
+class _Told(logging.Handler):
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._tell, self._sentences = tell, set[str]()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        sentence = record.getMessage()
+        if sentence not in self._sentences:
+            self._sentences.add(sentence)
+            self._tell(sentence)
+
+
+@contextmanager
 def explained(debug: bool = False, after_interrupt: str | None = None) -> Iterator[None]:
     """Turn what a command raises into one sentence and an exit status: 2 wrong input, 1 failure, 130 Ctrl-C.
 
@@ -97,7 +124,8 @@ def explained(debug: bool = False, after_interrupt: str | None = None) -> Iterat
         What to do after Ctrl-C.
     """
     try:
-        yield
+        with warnings_to(warn):
+            yield
     except KeyboardInterrupt:
         print_error(f"Interrupted; {after_interrupt}." if after_interrupt else "Interrupted.")
         raise typer.Exit(INTERRUPTED) from None

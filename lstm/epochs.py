@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from lstm.checkpoint import CheckpointError
+from lstm.checkpoint import DOCUMENT, CheckpointError
 
 __all__ = ["clear", "epoch_path", "keep_last", "newest"]
 
@@ -46,6 +46,8 @@ def newest(folder: Path, load: Callable[[Path], Model]) -> tuple[Path, Model] | 
             return path, load(path)
         except CheckpointError as error:
             _LOGGER.warning("Going on from an earlier epoch, since the last is not whole: %s", error)
+            if not (path / DOCUMENT).is_file():
+                shutil.rmtree(path)  # the epoch's next checkpoint would not take the place of what is none
     return None
 
 

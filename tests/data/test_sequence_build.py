@@ -14,6 +14,7 @@ from data.features import FEATURE_SETS, TARGETS, build_series_frame
 from data.sequence_build import build_from_files
 from data.sequences import SequenceSettings, build_sequences, read_sequences, write_sequences
 from data.splits import SplitSettings
+from tests.damage import HARM_NAMES, HARMS
 from tests.data.frames import make_bars, make_series
 
 SETTINGS = SequenceSettings(lookback=5, horizon=2)
@@ -114,15 +115,32 @@ def is_mapped(array: np.ndarray) -> bool:
     return False
 
 
-def test_a_damaged_map_is_found_by_its_hash(tmp_path):
-    folder = write_sequences(build_sequences(make_series({"a": 60}), SETTINGS), tmp_path / "out")
+@pytest.mark.parametrize("harm", HARMS, ids=HARM_NAMES)
+@pytest.mark.parametrize("part", ["series", "windows"])
+def test_damaged_arrow_files_are_made_again_from_the_parquet_ones(tmp_path, caplog, part, harm):
+    built = build_sequences(make_series({"a": 60}), SETTINGS)
+    folder = write_sequences(built, tmp_path / "out")
     read_sequences(folder)
-    (path,) = folder.glob("series-*.arrow")
-    whole = bytearray(path.read_bytes())
-    whole[len(whole) // 2] ^= 1
-    path.write_bytes(whole)
-    with pytest.raises(InputError, match=r"out does not hold what was written there"):
-        read_sequences(folder)
+    (path,) = folder.glob(f"{part}-*.arrow")
+    whole = path.read_bytes()
+    harm(path)
+    assert read_sequences(folder).content_hash == built.content_hash
+    assert caplog.messages == [
+        f"The Arrow files in {folder} are damaged; they are made again from the Parquet files.",
+    ]
+    assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("harm", HARMS, ids=HARM_NAMES)
+def test_a_damaged_kept_series_is_computed_again(tmp_path, caplog, harm):
+    files = write_files(make_series({"a": 60, "b": 60}), tmp_path / "in")
+    built = build_from_files(files, same, "k", SETTINGS, tmp_path / "cache")
+    kept = {path: path.read_bytes() for path in (tmp_path / "cache").glob("*.arrow")}
+    damaged = min(kept)
+    harm(damaged)
+    assert build_from_files(files, same, "k", SETTINGS, tmp_path / "cache").content_hash == built.content_hash
+    assert caplog.messages == [f"{damaged} is damaged; its series is computed again."]
+    assert {path: path.read_bytes() for path in (tmp_path / "cache").glob("*.arrow")} == kept
 
 
 def test_large_sequences_are_written_in_pieces(tmp_path, monkeypatch):

@@ -17,6 +17,7 @@ from flows.orchestration import (
     wait_until_recorded,
 )
 from flows.server import ENVIRONMENT
+from tests.damage import HARMS, Harm, one_bit
 
 
 def test_prefect_sends_nothing_out() -> None:
@@ -76,6 +77,48 @@ def test_a_step_runs_again_when_its_file_is_gone_or_damaged_or_it_is_forced(serv
     assert path.read_text() == "text"
     assert write_once(str(path), "text")[1] is True
     assert write_once(str(path), "text", force=True)[1] is False
+
+
+def result_file(path: Path) -> Path:
+    """The file in which Prefect keeps the result of the step that wrote `path`."""
+    from prefect.settings import PREFECT_LOCAL_STORAGE_PATH
+
+    results = PREFECT_LOCAL_STORAGE_PATH.value().glob("write-*")
+    (found,) = (result for result in results if str(path) in result.read_text())
+    return found
+
+
+def edited(path: Path) -> None:
+    path.write_text(path.read_text().replace("text ", "next "))
+
+
+# A bit in the middle is one of Prefect's own metadata, which change nothing.
+@pytest.mark.parametrize("harm", [edited, *(harm for harm in HARMS if harm is not one_bit)])
+def test_a_step_runs_again_when_its_stored_result_is_damaged_or_edited(
+    server: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, harm: Harm
+) -> None:
+    path = tmp_path / "file"
+    write_once(str(path), "text")
+    result = result_file(path)
+    harm(result)
+    assert write_once(str(path), "text") == ("text ", False)
+    assert f"{result} is damaged, so the step write runs again." in caplog.messages
+    assert write_once(str(path), "text") == ("text ", True)
+
+
+def test_a_file_of_a_step_that_changed_or_is_gone_is_named_in_a_warning(
+    server: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "file"
+    write_once(str(path), "text")
+    path.write_text("else")
+    write_once(str(path), "text")
+    path.unlink()
+    write_once(str(path), "text")
+    sentences = [f"{path} {how}, so the step write runs again." for how in ("has changed", "is gone")]
+    for logger in ("flows.orchestration", "prefect.task_runs"):  # the second is the log of the run
+        told = [record for record in caplog.records if (record.name, record.levelname) == (logger, "WARNING")]
+        assert [record.getMessage() for record in told] == sentences
 
 
 @task("fail", cached=False)

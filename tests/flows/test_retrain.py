@@ -48,7 +48,7 @@ def test_nothing_stored_is_pickled(trained: tuple[Workspace, dict[str, Any]]) ->
     records = [path for path in PREFECT_LOCAL_STORAGE_PATH.value().glob("train-*") if path.is_file()]
     assert records
     for record in records:
-        assert json.loads(record.read_text())["metadata"]["serializer"]["type"] == "json"
+        assert json.loads(record.read_text())["metadata"]["serializer"]["type"] == "hashed-json"
 
 
 def test_every_task_run_is_on_record(trained: tuple[Workspace, dict[str, Any]]) -> None:

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from lstm.checkpoint import Checkpoint, CheckpointError, fingerprint, read, write
+from lstm.checkpoint import Checkpoint, CheckpointError, fingerprint, read, read_extra_file, write
 
-FILES = ("model.json", "model.safetensors", "optimizer.safetensors", "notes.txt")
+MODEL_FILES = ("model.json", "model.safetensors", "optimizer.safetensors")
+FILES = (*MODEL_FILES, "notes.txt")
 
 
 def contents(value=1.0):
@@ -131,7 +132,7 @@ def made_a_directory(path):
 
 
 @pytest.mark.parametrize("harm", [removed, emptied, truncated, replaced, made_a_directory])
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", MODEL_FILES)
 def test_a_damaged_file_is_named_in_one_sentence(tmp_path, name, harm):
     path = write(contents(), tmp_path / "model")
     harm(path / name)
@@ -141,6 +142,28 @@ def test_a_damaged_file_is_named_in_one_sentence(tmp_path, name, harm):
     assert str(path / name) in str(caught.value)
 
 
+@pytest.mark.parametrize("harm", [removed, emptied, truncated, replaced, made_a_directory])
+def test_a_damaged_extra_file_is_named_and_left_out(tmp_path, harm, caplog):
+    path = write(contents(), tmp_path / "model")
+    harm(path / "notes.txt")
+    assert read(path).extra_files == {}
+    (message,) = caplog.messages
+    assert message.startswith(str(path / "notes.txt"))
+    with pytest.raises(CheckpointError) as caught:
+        read_extra_file(path, "notes.txt")
+    assert str(caught.value) == message
+    assert one_sentence(caught)
+
+
+def test_an_extra_file_is_read_alone(tmp_path):
+    path = write(contents(), tmp_path / "model")
+    (path / "model.safetensors").unlink()
+    assert read_extra_file(path, "notes.txt") == b"\x00kept"
+    with pytest.raises(CheckpointError, match=r"has no other\.txt") as caught:
+        read_extra_file(path, "other.txt")
+    assert one_sentence(caught)
+
+
 @pytest.mark.parametrize("name", FILES[1:])
 def test_a_single_bit_is_noticed(tmp_path, name):
     path = write(contents(), tmp_path / "model")
@@ -148,7 +171,42 @@ def test_a_single_bit_is_noticed(tmp_path, name):
     content[-1] ^= 1
     (path / name).write_bytes(content)
     with pytest.raises(CheckpointError, match="SHA-256 differs"):
+        read_extra_file(path, name)
+    if name in MODEL_FILES:
+        with pytest.raises(CheckpointError, match="SHA-256 differs"):
+            read(path)
+
+
+def test_any_other_digit_in_the_document_is_noticed(tmp_path):
+    path = write(contents(), tmp_path / "model")
+    document = path / "model.json"
+    text = document.read_text()
+    places = [place for place, letter in enumerate(text) if letter.isdigit()]
+    assert len(places) > 100
+    for place in places:
+        edited = f"{text[:place]}{(int(text[place]) + 1) % 10}{text[place + 1 :]}"
+        if json.loads(edited) == json.loads(text):
+            continue  # the last digit of a number that float64 rounds
+        document.write_text(edited)
+        with pytest.raises(CheckpointError):
+            read(path)
+
+
+def test_a_document_that_lost_its_hash_is_noticed(tmp_path):
+    path = write(contents(), tmp_path / "model")
+    document = json.loads((path / "model.json").read_text())
+    del document["sha256"]
+    (path / "model.json").write_text(json.dumps(document))
+    with pytest.raises(CheckpointError, match=r"model\.json is damaged"):
         read(path)
+
+
+def test_the_first_format_had_no_hash_of_its_own_and_can_still_be_read(tmp_path):
+    path = write(contents(), tmp_path / "model")
+    document = json.loads((path / "model.json").read_text())
+    del document["sha256"]
+    (path / "model.json").write_text(json.dumps({**document, "format": 1}))
+    assert read(path).document == contents().document
 
 
 @pytest.mark.parametrize(
@@ -172,7 +230,7 @@ def test_json_that_is_no_checkpoint_is_refused_in_one_sentence(tmp_path, text):
 def test_a_newer_format_is_refused(tmp_path):
     path = write(contents(), tmp_path / "model")
     document = json.loads((path / "model.json").read_bytes())
-    (path / "model.json").write_text(json.dumps({**document, "format": 2}))
+    (path / "model.json").write_text(json.dumps({**document, "format": 3}))
     with pytest.raises(CheckpointError, match="upgrade Gatecast"):
         read(path)
 
