@@ -17,18 +17,18 @@ from typing import Any
 
 import numpy as np
 
-from data.errors import InputError
+from data.errors import CheckpointError, DamagedError, FormatError
 from data.store import atomic_directory
 
-__all__ = ["Checkpoint", "CheckpointError", "fingerprint", "read", "write"]
+__all__ = [
+    "Checkpoint", "CheckpointError", "DamagedError", "FormatError",
+    "fingerprint", "read", "read_document", "read_extra_file", "write",
+]  # fmt: skip
 
 FORMAT = 1
 DOCUMENT = "model.json"
+_PARTS = (("kind", str), ("format", int), ("files", dict))
 _NAME_WITH_FINGERPRINT = re.compile(r"-([0-9a-f]{12})$")
-
-
-class CheckpointError(InputError):
-    """A checkpoint cannot be read, or must not be overwritten."""
 
 
 @dataclass(frozen=True)
@@ -89,34 +89,60 @@ def read(path: str | Path) -> Checkpoint:
 
     Raises
     ------
-    CheckpointError
-        When it is missing, incomplete, damaged, renamed to another version's name, or of a newer format.
+    DamagedError
+        A file is missing or not what was written, or the checkpoint has been renamed to another version's name.
+    FormatError
+        An older or newer Gatecast wrote it.
     """
     path = Path(path)
-    document = _read_document(path)
-    hashes = document.pop("files")
-    kind = document.pop("kind")
-    if document.pop("format") != FORMAT:
-        raise CheckpointError(f"{path} is of another format than this Gatecast reads ({FORMAT}); upgrade Gatecast.")
-    stated = _NAME_WITH_FINGERPRINT.search(path.name)
-    if stated and stated[1] != fingerprint(path):
-        raise CheckpointError(
-            f"{path / DOCUMENT} is not the one that {path.name} was named for; restore or retrain it."
-        )
+    document = read_document(path)
+    hashes, kind = document.pop("files"), document.pop("kind")
+    del document["format"]
     arrays, extra_files = {}, {}
-    for name, expected in hashes.items():
-        if Path(name).name != name:
-            raise CheckpointError(f"{path / DOCUMENT} names {name!r}, a file outside the checkpoint; do not trust it.")
-        content = _read_file(path / name)
-        if hashlib.sha256(content).hexdigest() != expected:
-            raise CheckpointError(
-                f"{path / name} is damaged: its SHA-256 differs from {DOCUMENT}; restore or retrain it."
-            )
+    for name in hashes:
+        content = _read_checked(path, name, hashes)
         if name.endswith(".safetensors"):
             arrays[name.removesuffix(".safetensors")] = _tensors(content, path / name)
         else:
             extra_files[name] = content
     return Checkpoint(kind, document, arrays, extra_files)
+
+
+def read_document(path: str | Path) -> dict[str, Any]:
+    """Read and check ``model.json`` alone, which names the ``kind``, the settings and the hashes of the other files.
+
+    Raises
+    ------
+    DamagedError, FormatError
+        As for `read`.
+    """
+    path = Path(path)
+    document = _read_document(path)
+    stated = _NAME_WITH_FINGERPRINT.search(path.name)
+    if stated and stated[1] != fingerprint(path):
+        raise DamagedError(f"{path / DOCUMENT} is not the one that {path.name} was named for; restore or retrain it.")
+    if document["format"] != FORMAT:
+        age, remedy = ("a newer", "upgrade") if document["format"] > FORMAT else ("an older", "use that")
+        raise FormatError(
+            f"{path} was written by {age} Gatecast in format {document['format']}, and this one reads format {FORMAT};"
+            f" {remedy} Gatecast."
+        )
+    return document
+
+
+def read_extra_file(path: str | Path, name: str) -> bytes:
+    """Read and check one of the extra files that a checkpoint keeps.
+
+    Raises
+    ------
+    DamagedError, FormatError
+        As for `read`; a checkpoint without this file is another Gatecast's.
+    """
+    path = Path(path)
+    hashes = read_document(path)["files"]
+    if name not in hashes:
+        raise FormatError(f"{path} was written without {name}, by another Gatecast; use that one or train it again.")
+    return _read_checked(path, name, hashes)
 
 
 def fingerprint(path: str | Path) -> str:
@@ -128,20 +154,27 @@ def _read_file(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise CheckpointError(f"{path} cannot be read ({error.strerror}); name a complete checkpoint.") from error
+        raise DamagedError(f"{path} cannot be read ({error.strerror}); name a complete checkpoint.") from error
+
+
+def _read_checked(path: Path, name: str, hashes: Mapping[str, str]) -> bytes:
+    """Read a file of a checkpoint, which has to have the hash that ``model.json`` states."""
+    if Path(name).name != name:
+        raise DamagedError(f"{path / DOCUMENT} names {name!r}, a file outside the checkpoint; do not trust it.")
+    content = _read_file(path / name)
+    if hashlib.sha256(content).hexdigest() != hashes[name]:
+        raise DamagedError(f"{path / name} is damaged: its SHA-256 differs from {DOCUMENT}; restore or retrain it.")
+    return content
 
 
 def _read_document(path: Path) -> dict[str, Any]:
     content = _read_file(path / DOCUMENT)
     try:
         document = json.loads(content)
-        complete = {"kind", "format", "files"} <= set(document) and isinstance(document["files"], dict)
-    except (ValueError, TypeError) as error:
-        raise CheckpointError(f"{path / DOCUMENT} is not JSON ({error}); restore or retrain the model.") from error
-    if not complete:
-        raise CheckpointError(
-            f"{path / DOCUMENT} does not describe a checkpoint; name a directory that Gatecast wrote."
-        )
+    except ValueError as error:
+        raise DamagedError(f"{path / DOCUMENT} is not JSON ({error}); restore or retrain the model.") from error
+    if not isinstance(document, dict) or any(not isinstance(document.get(name), type_) for name, type_ in _PARTS):
+        raise DamagedError(f"{path / DOCUMENT} does not describe a checkpoint; name a directory that Gatecast wrote.")
     return document
 
 
@@ -152,4 +185,4 @@ def _tensors(content: bytes, path: Path) -> dict[str, np.ndarray]:
     try:
         return safetensors.numpy.load(content)
     except safetensors.SafetensorError as error:
-        raise CheckpointError(f"{path} is not a safetensors file ({error}); restore or retrain the model.") from error
+        raise DamagedError(f"{path} is not a safetensors file ({error}); restore or retrain the model.") from error
