@@ -144,8 +144,8 @@ class TrainedModel(ABC, Generic[NetworkT]):
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             problem = " ".join(str(error).split())  # pydantic's has several lines
             raise FormatError(
-                f"{path} was written by an older or newer Gatecast, and this one cannot read its {cls.kind} ({problem});"
-                " use that Gatecast, or train the model again."
+                f"{path} was written by an older or newer Gatecast, and this one cannot read its {cls.kind}"
+                f" ({problem}); use that Gatecast, or train the model again."
             ) from error
         return model
 
