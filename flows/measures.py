@@ -57,7 +57,7 @@ class Measure:
 
 
 RMSE = Measure("RMSE", ".5g")
-BITS_PER_CHARACTER = Measure("bits per character", ".4f")
+BITS_PER_CHARACTER = Measure("bits/char", ".4f")
 F1 = Measure("F1", ".2%", lower_is_better=False)
 ACCURACY = Measure("accuracy", ".2%", lower_is_better=False)
 
