@@ -18,8 +18,10 @@ from rich.progress import Progress
 from data.errors import InputError
 from data.store import read_json, read_parquet, write_json, write_parquet
 from flows import evaluation, report
+from flows.comparison import compare
 from flows.evaluation import MODEL, NAIVE
 from flows.ingest import ingest, read_ingested
+from flows.kinds import FORECASTER
 from flows.orchestration import (
     Output,
     Steps,
@@ -32,7 +34,6 @@ from flows.orchestration import (
     task,
     update_progress_artifact,
 )
-from flows.promotion import compare
 from flows.publication import publish_scores
 from flows.registry import Registry
 from flows.settings import BacktestSettings, Workspace
@@ -65,7 +66,9 @@ def backtest(settings: BacktestSettings = DEFAULTS, force: bool = False) -> dict
     with Steps() as step:
         bars = step(ingest, settings.data, str(workspace.bars))
         settings = cast(BacktestSettings, settings.resolved(bars["kind"]))
-        champion = None if settings.refit else _champion(Registry(workspace.models / str(settings.name)))
+        registry = Registry(workspace.models / str(settings.name))
+        registry.require_kind(FORECASTER, "give the backtest another --name")
+        champion = None if settings.refit else _champion(registry)
         key = digest(bars["content_hash"], settings, champion, code_version())
         directory = str(workspace.reports / str(settings.name) / f"backtest-{key}")
         forecasts = step(roll, bars["directory"], settings, champion, directory)

@@ -12,13 +12,13 @@ import pandas as pd
 from data.errors import InputError
 from data.sequences import Sequences, build_sequences, scale_frame
 from data.splits import TEST
+from flows.comparison import compare
 from flows.evaluation import MODEL, NAIVE, in_unit, sequence_settings
 from flows.ingest import read_ingested
-from flows.promotion import compare
+from flows.kinds import FORECASTER
 from flows.registry import Registry
 from flows.settings import MonitorSettings, RetrainSettings
 from flows.targets import series_frame, target_of
-from lstm import load
 from lstm.drift import STATISTICS, chance_greatest, usual_greatest
 from lstm.forecaster import Forecaster
 from lstm.metrics import skill
@@ -79,7 +79,7 @@ def read_reference(registry: Registry, version: str) -> Reference:
     InputError
         The version or its data cannot be read any more.
     """
-    model, settings = load(registry.path(version)), registry.settings(version)
+    model, settings = registry.model(version, FORECASTER), registry.settings(version, FORECASTER)
     frame = read_ingested(Path(registry.lineage(version)["data"]))
     series = series_frame(frame, settings.target, settings.features)
     sequences = build_sequences(series, sequence_settings(settings), scalers=model.scalers)

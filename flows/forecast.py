@@ -13,9 +13,11 @@ from data.errors import InputError
 from data.features import Target, told_apart
 from data.periods import period_name
 from data.store import write_parquet
+from flows.catalogue import choose_champion
 from flows.ingest import ingest, read_ingested
+from flows.kinds import FORECASTER
 from flows.orchestration import Output, Steps, flow, hashes, run_name, task
-from flows.registry import Registry, choose_champion
+from flows.registry import Registry
 from flows.settings import RetrainSettings, Workspace
 from flows.targets import DISPLAYS, Display, series_frame, target_of
 from lstm import load
@@ -49,7 +51,7 @@ def forecast_latest(
     version = registry.champion()
     if version is None:
         raise InputError(f"The model {registry.name} has no champion in {workspace.root}; retrain it first.")
-    settings = registry.settings(version)
+    settings = registry.settings(version, FORECASTER)
     with Steps() as step:
         data = settings.data if path is None else settings.data.from_file(path)
         bars = step(ingest, data, str(workspace.bars))
@@ -204,4 +206,4 @@ def choose_model(workspace: Workspace, name: str | None) -> str:
     InputError
         There is no such model, or several to choose from.
     """
-    return choose_champion(workspace, name, Forecaster.kind, "model", "gatecast retrain")
+    return choose_champion(workspace, name, FORECASTER)

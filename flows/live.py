@@ -11,10 +11,10 @@ from data.errors import InputError
 from data.store import read_parquet
 from flows.comparison import naive_forecast
 from flows.evaluation import KEYS, MODEL, NAIVE, in_unit
+from flows.kinds import FORECASTER
 from flows.registry import Registry
 from flows.settings import RetrainSettings
 from flows.targets import series_frame, target_of
-from lstm import load
 from lstm.backtest import cross_validation
 
 
@@ -113,7 +113,7 @@ def hindcast(registry: Registry, version: str, frame: pd.DataFrame, keys: pd.Dat
     InputError
         It cannot be read, or cannot forecast from these data.
     """
-    model, own = load(registry.path(version)), registry.settings(version)
+    model, own = registry.model(version, FORECASTER), registry.settings(version, FORECASTER)
     known = frame[frame["unique_id"].isin(model.scalers)]
     series = series_frame(known, own.target, own.features)
     times = pd.DatetimeIndex(series["ds"]).unique().sort_values()

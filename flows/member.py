@@ -15,14 +15,16 @@ import pandas as pd
 from data.sequences import build_sequences
 from data.store import read_parquet, sha256_file, symbol_filename, write_parquet
 from flows import evaluation, promotion
+from flows.comparison import Comparison, meet_forecaster
 from flows.evaluation import MODEL, NAIVE
 from flows.forecast import predict_next
+from flows.kinds import FORECASTER
 from flows.orchestration import digest, hashes
 from flows.registry import Registry
 from flows.runs import one_at_a_time
 from flows.settings import NAME_PATTERN, GateSettings, RetrainSettings, Workspace
 from flows.targets import series_frame, target_of
-from lstm import load
+from flows.versions import registry_of
 from lstm.forecaster import Forecaster
 
 STARTED = ".started"
@@ -100,7 +102,7 @@ def train_one(
 
     started = time.perf_counter()
     use_threads(1)
-    registry = Registry(workspace.models / str(settings.name))
+    registry = registry_of(workspace, str(settings.name), FORECASTER)
     with _under_way(registry):
         frame = pd.concat([read_parquet(file)[0] for file in files], ignore_index=True)
         series = series_frame(frame, settings.target, settings.features)
@@ -114,10 +116,14 @@ def train_one(
         evaluated = {"unit": unit, "first": first, "last": last, "verdict": sentence, "scores": scores}
         with registry.locked():
             version = registry.add_model(model, settings, evaluated, lineage)
-        decision = registry.settle(lambda: promotion.decide(registry, version, predictions, frame, settings, gate))
+
+        def meet(model: Forecaster, own: RetrainSettings) -> Comparison:
+            return meet_forecaster(model, own, predictions, frame, settings, gate)
+
+        decision = registry.settle(lambda: promotion.decide(registry, version, FORECASTER, meet, gate))
         champion = str(decision.winner)
         if champion != version:
-            model, settings = load(registry.path(champion)), registry.settings(champion)
+            model, settings = registry.model(champion, FORECASTER), registry.settings(champion, FORECASTER)
         path = _forecast(model, frame, settings, champion, workspace)
     return {
         "version": version,

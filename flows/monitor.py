@@ -19,6 +19,7 @@ from flows.checks import Check, check_all, check_skill, read_reference
 from flows.evaluation import MODEL
 from flows.forecast import choose_model
 from flows.ingest import ingest, read_ingested
+from flows.kinds import FORECASTER
 from flows.live import hindcast, read_forecasts, score_forecasts
 from flows.orchestration import Output, Steps, artifact_key, create_table_artifact, emit_event, flow, run_name, task
 from flows.prometheus import require_folder, write_metrics
@@ -50,7 +51,7 @@ def monitor(settings: MonitorSettings = DEFAULTS) -> dict[str, Any]:
     workspace = Workspace.from_environment()
     registry = Registry(workspace.models / choose_model(workspace, settings.name))
     version = str(registry.champion())
-    own = registry.settings(version)
+    own = registry.settings(version, FORECASTER)
     data = own.data if settings.path is None else own.data.from_file(settings.path)
     directory = workspace.reports / registry.name / "monitor"
     if settings.prometheus is not None:
@@ -86,7 +87,7 @@ def score_live(name: str, bars: str, directory: str) -> Output:
     """Put what came beside the forecasts on file; see `flows.live`."""
     workspace = Workspace.from_environment()
     registry = Registry(workspace.models / name)
-    settings = registry.settings(str(registry.champion()))
+    settings = registry.settings(str(registry.champion()), FORECASTER)
     forecasts = read_forecasts(workspace.forecasts / name, settings.target or "y")
     live = score_forecasts(forecasts, read_ingested(Path(bars)), settings)
     path = write_parquet(live, Path(directory) / "live.parquet")

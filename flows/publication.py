@@ -18,7 +18,7 @@ from urllib.parse import quote
 import pandas as pd
 
 from data.store import atomic_file, read_json, read_parquet
-from flows.evaluation import LABELS, MODEL, NAIVE, overall
+from flows.evaluation import LABELS, MODEL
 from flows.ingest import read_ingested
 from flows.orchestration import (
     Output,
@@ -163,17 +163,17 @@ def version_table(registry: Registry, challenger: str, champion: str) -> Table:
     """Return the version of this run and the champion, each with the scores it got when it was trained."""
     rows = []
     for version in dict.fromkeys((challenger, champion)):
-        evaluation = read_json(registry.path(version) / "evaluation.json")
-        total = overall(evaluation["scores"])
+        evaluation, figure = registry.evaluation(version), registry.figure(version)
         roles = [role for role, name in (("this run", challenger), ("champion", champion)) if name == version]
+        measure = figure.measure
         rows.append(
             {
                 "version": version,
                 "role": " and ".join(roles),
-                "RMSE": f"{total[MODEL]['rmse']:#.4g}",
-                "naive RMSE": f"{total[NAIVE]['rmse']:#.4g}",
+                measure.name: measure.text(figure.value),
+                f"naive {measure.name}": "–" if figure.naive is None else measure.text(figure.naive),
                 "tested on": f"{evaluation['first']} to {evaluation['last']}",
-                "trained": str(read_json(registry.path(version) / "lineage.json")["created_at"]),
+                "trained": str(registry.lineage(version)["created_at"]),
             }
         )
     return rows

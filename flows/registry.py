@@ -1,8 +1,7 @@
 """The versions of a model, and which of them is the champion.
 
-``models/NAME/VERSION/`` is a checkpoint of `lstm` with ``evaluation.json`` and ``settings.json`` under its hashes and
-``lineage.json`` beside them; ``models/NAME/champion.json`` names the version that forecasts;
-``models/NAME/promotions.jsonl`` keeps every decision. A version is never changed; the other two are replaced whole.
+``models/NAME/VERSION/`` is a version (`flows.stored_versions`); ``models/NAME/champion.json`` names the one that is
+used; ``models/NAME/promotions.jsonl`` keeps every decision. A version is never changed; these two are replaced whole.
 
 A version's lineage: hash and folder of its data and their last day, version of the code, the settings (their own file)
 and its parent, the champion of the time.
@@ -11,28 +10,26 @@ and its parent, the champion of the time.
 from __future__ import annotations
 
 import json
-import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import ValidationError
-
-from data.errors import InputError
+from data.errors import DamagedError, InputError, KindError
 from data.locks import lock_file
 from data.store import atomic_file, read_json, remove_leftovers, sha256_file, sync, write_json
-from flows.settings import RetrainSettings, Workspace
+from flows.kinds import ModelKind
+from flows.settings import RetrainSettings
+from flows.stored_versions import VERSION, StoredVersions
 from lstm.checkpoint import fingerprint
 
 if TYPE_CHECKING:
     from lstm.forecaster import Forecaster
 
 HISTORY = "promotions.jsonl"
-VERSION = re.compile(r"v(\d{4,})-([0-9a-f]{12})")
 
 
 @dataclass(frozen=True)
@@ -67,18 +64,14 @@ class Decision:
     comparison: Mapping[str, Any] | None = None
 
 
-class Registry:
-    """The versions of one model.
+class Registry(StoredVersions):
+    """The versions of one model, of which one is the champion.
 
     Parameters
     ----------
     directory : Path
         ``models/NAME`` of the workspace.
     """
-
-    def __init__(self, directory: Path) -> None:
-        self.name = directory.name
-        self.directory = directory
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -90,17 +83,6 @@ class Registry:
     def training_directory(self, key: str) -> Path:
         """Return the folder of one training: its epochs' checkpoints and, once it ended, ``model``."""
         return self.directory / ".training" / key
-
-    def versions(self) -> list[str]:
-        """Return the names of the versions, oldest first."""
-        if not self.directory.is_dir():
-            return []
-        numbered = ((VERSION.fullmatch(path.name), path.name) for path in self.directory.iterdir() if path.is_dir())
-        return [name for _, name in sorted((int(match[1]), name) for match, name in numbered if match)]
-
-    def path(self, version: str) -> Path:
-        """Return the folder of a version."""
-        return self.directory / version
 
     def find(self, text: str) -> str:
         """Return the version that a person means: its name, its number (``3``, ``v0003``) or ``champion``.
@@ -124,39 +106,28 @@ class Registry:
             raise InputError(f"{self.name} has no version {text!r}; choose from the latest: {known}.")
         return found[-1]
 
-    def lineage(self, version: str) -> dict[str, Any]:
-        """Return where a version comes from.
+    def kind(self) -> ModelKind | None:
+        """Return the kind of the model: its champion's or, where that is damaged, the newest that can be read.
 
         Raises
         ------
-        InputError
-            ``lineage.json`` is missing or damaged.
+        FormatError
+            Another Gatecast wrote it.
         """
-        return read_json(self.path(version) / "lineage.json")
-
-    def evaluation(self, version: str) -> dict[str, Any]:
-        """Return the scores of a version on the test rows of its time.
-
-        Raises
-        ------
-        InputError
-            ``evaluation.json`` is missing or damaged.
-        """
-        return read_json(self.path(version) / "evaluation.json")
-
-    def settings(self, version: str) -> RetrainSettings:
-        """Return the resolved settings that a version was trained with.
-
-        Raises
-        ------
-        InputError
-            They are missing or of another version of Gatecast.
-        """
-        path = self.path(version) / "settings.json"
         try:
-            return RetrainSettings.model_validate(read_json(path))
-        except (InputError, ValidationError) as error:
-            raise InputError(f"{path} does not hold the settings of this version of Gatecast; retrain.") from error
+            champion = self.champion()
+        except InputError:  # a damaged pointer makes no other model of it
+            champion = None
+        for version in filter(None, (champion, *reversed(self.versions()))):
+            with suppress(DamagedError):
+                return self.kind_of(version)
+        return None
+
+    def require_kind(self, kind: ModelKind, remedy: str) -> None:
+        """Raise KindError, with what to do, where the model is of another kind."""
+        present = self.kind()
+        if present not in (None, kind):
+            raise KindError(f"The model {self.name} is a {present.called}, not a {kind.called}; {remedy}.")
 
     def candidate(self) -> Path:
         """Return where the next version is put together, with nothing there that a killed run has left.
@@ -343,80 +314,6 @@ class Registry:
         for path in (*self.directory.glob(".*.pruned"), *trainings[: -len(self.versions()) or None]):
             shutil.rmtree(path)
         return removed
-
-
-def champions(workspace: Workspace, kind: str | None = None) -> list[str]:
-    """Return the names of the models that have a champion: of one kind, such as ``CharLM``, or of all."""
-    names = sorted(path.parent.name for path in workspace.models.glob("*/champion.json"))
-    return [name for name in names if kind is None or champion_kind(Registry(workspace.models / name)) in (kind, None)]
-
-
-def choose_champion(workspace: Workspace, name: str | None, kind: str, called: str, command: str) -> str:
-    """Return the name of the model of a kind to use: the one that is named, or the only one.
-
-    Parameters
-    ----------
-    workspace : Workspace
-    name : str or None
-    kind : str
-        Class of the model.
-    called, command : str
-        What people call such a model, and what trains one.
-
-    Raises
-    ------
-    InputError
-        There is no such model, or several to choose from.
-    """
-    known = champions(workspace, kind)
-    if not known:
-        raise InputError(
-            f"{workspace.root} holds no trained {called}; run '{command}' first or name another --workspace."
-        )
-    if name is None and len(known) > 1:
-        raise InputError(f"There are {len(known)} {called}s; choose one with --name: {_some(known)}.")
-    if name is not None and name not in known:
-        raise InputError(f"There is no trained {called} {name!r}; choose from {_some(known)}.")
-    return name or known[0]
-
-
-def champion_kind(registry: Registry) -> str | None:
-    """Return the class of a champion; None where there is none, or one that cannot be read."""
-    try:
-        version = registry.champion()
-        document = read_json(registry.path(version) / "model.json") if version else {}
-    except InputError:
-        return None
-    return document.get("kind") if isinstance(document, dict) else None
-
-
-def find_registry(workspace: Workspace, name: str) -> Registry:
-    """Return the registry of a model that has versions.
-
-    Raises
-    ------
-    InputError
-        There is no such model.
-    """
-    registry = Registry(workspace.models / name)
-    if Path(name).name != name or not registry.versions():
-        known = _some(models(workspace))
-        mend = f"choose from {known}" if known else "run 'gatecast retrain' first or name another --workspace"
-        raise InputError(f"There is no model {name!r} in {workspace.root}; {mend}.")
-    return registry
-
-
-def models(workspace: Workspace) -> list[str]:
-    """Return the names of the models that have a version."""
-    if not workspace.models.is_dir():
-        return []
-    return sorted(path.name for path in workspace.models.iterdir() if Registry(path).versions())
-
-
-def _some(names: Sequence[str]) -> str:
-    """Name the first ten, and say how many more there are."""
-    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
-    return f"{', '.join(names[:10])}{more}"
 
 
 def _now() -> str:

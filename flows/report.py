@@ -176,3 +176,34 @@ def score_table(scores: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
             row["MAPE %"] = figure(score["mape"], ".3f")
         table.append(row)
     return table
+
+
+def language_model_table(scores: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Return the scores of a language model and of what it is compared with, in the order they are given."""
+    return [
+        {
+            "model": score["model"],
+            "nats": f"{score['cross_entropy']:.4f}",
+            "perplexity": f"{score['perplexity']:,.3f}",
+            "bits/char": f"{score['bits_per_char']:.4f}",
+            "accuracy": f"{score['accuracy']:.1%}" if "accuracy" in score else "–",
+        }
+        for score in scores
+    ]
+
+
+def tagger_table(scores: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return what `lstm.Tagger.evaluate` returns: the scores of all chunks, and of each type."""
+    if "types" not in scores:
+        return [{"tokens": f"{scores['tokens']:,}", "accuracy %": f"{100 * scores['accuracy']:.1f}"}]
+    rows = [("all", scores), *sorted(scores["types"].items())]
+    return [
+        {
+            "type": type_,
+            "precision %": f"{100 * score['precision']:.1f}",
+            "recall %": f"{100 * score['recall']:.1f}",
+            "F1 %": f"{100 * score['f1']:.1f}",
+            "in the file": f"{score['support']:,}",
+        }
+        for type_, score in rows
+    ]

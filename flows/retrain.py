@@ -27,8 +27,10 @@ from data.splits import SPLIT_NAMES, TEST
 from data.store import read_json, read_parquet, write_json, write_parquet
 from flows import evaluation, promotion, report, tracking
 from flows.attention import plot_attention
+from flows.comparison import Comparison, meet_forecaster
 from flows.forecast import forecast
 from flows.ingest import ingest, ingested_files, read_ingested
+from flows.kinds import FORECASTER
 from flows.orchestration import (
     Output,
     Steps,
@@ -51,7 +53,7 @@ from flows.runs import WhenBusy
 from flows.settings import GateSettings, RetrainSettings, Workspace
 from flows.targets import DISPLAYS, series_frame, target_of
 from flows.terminal import counted
-from flows.versions import outcome
+from flows.versions import outcome, registry_of
 from lstm import load
 from lstm.config import ForecasterSettings
 from lstm.forecaster import Forecaster
@@ -88,10 +90,9 @@ def retrain(
         settings = settings.resolved(bars["kind"])
         # Whether a version may replace another is no part of it, so the gate takes a way of its own.
         gate, settings = settings.gate, settings.model_copy(update={"gate": GateSettings()})
-        registry = Registry(workspace.models / str(settings.name))
+        registry = registry_of(workspace, str(settings.name), FORECASTER)
         if not step.alone(registry.directory, when_busy):
             return cancelled(f"Another retrain of {registry.name} is under way.")
-        registry.champion()  # a damaged pointer is better found before the training than after it
 
         windows = evaluation.sequence_settings(settings)
         key = digest(bars["content_hash"], windows, settings.target, settings.features, code_version())
@@ -116,7 +117,7 @@ def retrain(
             promoted = step(promote, version["version"], evaluated["predictions"], data, settings, gate, models)
             champion = promoted["champion"]
             directory = workspace.forecasts / registry.name
-            path, winner = str(registry.path(champion)), registry.settings(champion)
+            path, winner = str(registry.path(champion)), registry.settings(champion, FORECASTER)
             forecasts = step(forecast, path, winner, data, bars["last"], str(directory))
         tracked = (
             step(tracking.track, str(registry.directory), version, evaluated, promoted) if tracking.wanted() else None
@@ -232,9 +233,11 @@ def promote(
     """Make the version champion if it passes the gate, which compares it with the champion on the same test rows."""
     versions = Registry(Path(registry))
     rows, _ = read_parquet(Path(predictions))
-    decision = versions.settle(
-        lambda: promotion.decide(versions, version, rows, read_ingested(Path(bars)), settings, gate)
-    )
+
+    def meet(model: Forecaster, own: RetrainSettings) -> Comparison:
+        return meet_forecaster(model, own, rows, read_ingested(Path(bars)), settings, gate)
+
+    decision = versions.settle(lambda: promotion.decide(versions, version, FORECASTER, meet, gate))
     present = get_transaction()
     if present is not None and decision.winner != decision.champion:
         present.set("promotion", {"registry": registry, "winner": decision.winner, "former": decision.champion})

@@ -11,14 +11,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from data.errors import InputError
 from data.store import atomic_directory, atomic_file, read_json, settled, sha256_file, write_json
 from data.tagging import TaggedText, has_chunks, read_conll, write_conll
 from data.words import read_vectors
-from flows import tagging_report
+from flows import promotion, tagging_report
+from flows.catalogue import choose_champion
+from flows.comparison import Comparison, meet_tagger
+from flows.kinds import TAGGER
 from flows.orchestration import Output, Steps, cancelled, code_version, digest, flow, hashes, is_retry, run_name, task
 from flows.progress import TrainingProgress
-from flows.registry import Decision, Registry, choose_champion
+from flows.registry import Decision, Registry
 from flows.runs import WhenBusy
 from flows.settings import Workspace
 from flows.tagging_settings import TaggingSettings
@@ -59,7 +61,7 @@ def train_tagger(
         What each step returned, and name, seconds and cache state of the ``steps``.
     """
     workspace = Workspace.from_environment()
-    registry = registry_of(workspace, settings.model_name, Tagger.kind, "tagger")
+    registry = registry_of(workspace, settings.model_name, TAGGER)
     with Steps() as step:
         text = step(read_sentences, settings, str(workspace.tagged))
         if not step.alone(registry.directory, when_busy):
@@ -218,30 +220,15 @@ def promote(version: str, sentences: str, registry: str) -> Output:
 
 
 def _decide(versions: Registry, version: str, text: TaggedText | None) -> Decision:
-    settled, champion = versions.without_comparison(version), str(versions.champion())
-    if settled is not None:
-        return settled
     if text is None:
+        champion = versions.champion()
         reason = f"{version} replaces {champion}: without dev sentences they cannot be compared."
-        return Decision(version, champion, True, reason, version)
-    try:
-        former = _dev_score(load(versions.path(champion)), text)
-    except InputError as error:
-        return Decision(
-            version, champion, True, f"{version} replaces {champion}, which cannot be used: {error}", version
-        )
-    now = _dev_score(load(versions.path(version)), text)
-    won = now >= former
-    reason = (
-        f"{version} scores {100 * now:.2f} % on the {'dev' if won else 'same dev'} sentences and {champion}"
-        f" {100 * former:.2f} %: {'it is the champion now' if won else f'{champion} stays'}."
-    )
-    return Decision(version, champion, won, reason, version if won else champion)
+        return versions.without_comparison(version) or Decision(version, champion, True, reason, version)
 
+    def meet(model: Tagger, _: TaggingSettings) -> Comparison:
+        return meet_tagger(model, versions.model(version, TAGGER), text)
 
-def _dev_score(tagger: Tagger, text: TaggedText) -> float:
-    scores = tagger.evaluate(text.sentences, text.tags)
-    return float(scores.get("f1", scores["accuracy"]))
+    return promotion.decide(versions, version, TAGGER, meet)
 
 
 def choose_tagger(workspace: Workspace, name: str | None) -> tuple[Registry, str]:
@@ -252,11 +239,8 @@ def choose_tagger(workspace: Workspace, name: str | None) -> tuple[Registry, str
     InputError
         There is none, several and no name, or none of that name.
     """
-    chosen = choose_champion(workspace, name, Tagger.kind, "tagger", "gatecast tag train")
-    registry = Registry(workspace.models / chosen)
-    version = registry.champion()
-    assert version is not None  # its pointer was just found
-    return registry, version
+    registry = Registry(workspace.models / choose_champion(workspace, name, TAGGER))
+    return registry, str(registry.champion())
 
 
 def naive_tagger(path: Path) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from flows.orchestration import artifact_key, create_markdown_artifact, create_table_artifact
-from flows.report import ACTUAL, FORECAST, MARK, STYLE, embedded_picture, save_picture
+from flows.report import ACTUAL, FORECAST, MARK, STYLE, embedded_picture, save_picture, tagger_table
 from lstm.train import EpochRecord
 
 OUTSIDE = "O"
@@ -107,23 +107,6 @@ def plot_scores(history: Sequence[EpochRecord], best_epoch: int, measure: str, p
     return path
 
 
-def score_rows(scores: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Return scores of `lstm.Tagger.evaluate` as rows of text: all chunks, and each type."""
-    if "types" not in scores:
-        return [{"tokens": f"{scores['tokens']:,}", "accuracy %": _percent(scores["accuracy"])}]
-    rows = [("all", scores), *sorted(scores["types"].items())]
-    return [
-        {
-            "type": kind,
-            "precision %": _percent(score["precision"]),
-            "recall %": _percent(score["recall"]),
-            "F1 %": _percent(score["f1"]),
-            "in the file": f"{score['support']:,}",
-        }
-        for kind, score in rows
-    ]
-
-
 def verdict(scores: Mapping[str, Any], name: str) -> str:
     """Return one sentence on the scores, with those of the naive tagger where they are known."""
     unknown = f"{scores['unknown_words'] / scores['tokens']:.0%} of the words were not in training"
@@ -146,7 +129,7 @@ def _percent(share: float) -> str:
 def publish(name: str, scores: Mapping[str, Any], sentence: str, picture: Path) -> None:
     """Show scores and confusion matrix on Prefect's dashboard; has to be called within a task run."""
     key, shown = artifact_key(name), embedded_picture(picture, "Tokens by true and predicted type")
-    create_table_artifact(table=score_rows(scores), key=f"{key}-scores", description=sentence)
+    create_table_artifact(table=tagger_table(scores), key=f"{key}-scores", description=sentence)
     create_markdown_artifact(
         f"{sentence}\n\n{shown}\n", key=f"{key}-confusion", description=f"What {name} takes for what"
     )

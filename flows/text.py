@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import math
-import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import Field, field_validator
 
-from data.errors import InputError
 from data.store import atomic_file, sha256_file, write_json
 from data.text import read_text, sample_text, split_text
-from flows import report
+from flows import promotion, report
+from flows.comparison import meet_language_model
+from flows.kinds import LANGUAGE_MODEL
 from flows.orchestration import (
     Output,
     Steps,
@@ -37,8 +36,9 @@ from flows.orchestration import (
 from flows.progress import StepProgress
 from flows.registry import Decision, Registry
 from flows.runs import WhenBusy
-from flows.settings import NAME_PATTERN, Settings, Workspace
+from flows.settings import Workspace
 from flows.terminal import counted
+from flows.text_settings import TextSettings
 from flows.versions import checkpoint, outcome, registry_of
 from lstm import load
 from lstm.char_lm import CharLM
@@ -48,28 +48,6 @@ from lstm.train import EpochRecord
 
 BASELINES = {"counts of 4-token contexts": 4, "token frequencies": 0}
 SAMPLE_TOKENS, SAMPLE_TEMPERATURE = 400, 0.8
-# Refitted with other code or on another processor, the same model differs in the last digits.
-TOLERANCE = 1e-6
-
-
-class TextSettings(Settings):
-    """Everything that decides what `train_text` does."""
-
-    name: str | None = Field(None, pattern=NAME_PATTERN, description="Name of the model; the file's, if left empty")
-    paths: tuple[Path, ...] = Field((), description="Text files in UTF-8, read one after another; empty for the sample")
-    model: CharLMSettings = Field(CharLMSettings(max_minutes=3), description="The language model and its training")
-
-    @field_validator("paths")
-    @classmethod
-    def _absolute(cls, paths: tuple[Path, ...]) -> tuple[Path, ...]:
-        return tuple(path.expanduser().resolve() for path in paths)
-
-    @property
-    def model_name(self) -> str:
-        """The name that is given, or one made from the first file's."""
-        stem = re.sub(r"[^A-Za-z0-9._-]+", "-", self.paths[0].stem if self.paths else "shakespeare").strip(".-_")
-        words = "-words" if self.model.level == "word" else ""
-        return self.name or f"{stem[:40] or 'text'}-text{words}"
 
 
 DEFAULTS = TextSettings()
@@ -101,7 +79,7 @@ def train_text(
     """
     workspace = Workspace.from_environment()
     name = settings.model_name
-    registry = registry_of(workspace, name, CharLM.kind, "language model")
+    registry = registry_of(workspace, name, LANGUAGE_MODEL)
     with Steps() as step:
         text = step(read, [str(path) for path in settings.paths], str(workspace.texts))
         if not step.alone(registry.directory, when_busy):
@@ -207,7 +185,7 @@ def evaluate(model: str, text: str, name: str, directory: str) -> Output:
     with atomic_file(written["sample"]) as temporary:
         temporary.write_text(sample, encoding="utf-8")
     key, shown = artifact_key(name), report.embedded_picture(written["losses"], "Loss by epoch")
-    create_table_artifact(table=score_rows(scores), key=f"{key}-scores", description=sentence)
+    create_table_artifact(table=report.language_model_table(scores), key=f"{key}-scores", description=sentence)
     create_markdown_artifact(f"{sentence}\n\n{shown}\n", key=f"{key}-losses", description=f"Training of {name}")
     return {
         **{part: str(path) for part, path in written.items()},
@@ -241,42 +219,18 @@ def _verdict(scores: list[dict[str, Any]]) -> str:
     return f"The LSTM needs {ours['bits_per_char']:.3f} bits per character of the last part, {than}.{unknown}"
 
 
-def score_rows(scores: list[dict[str, Any]]) -> list[dict[str, str]]:
-    """Return scores as rows of text for a table."""
-    return [
-        {
-            "model": score["model"],
-            "nats": f"{score['cross_entropy']:.4f}",
-            "perplexity": f"{score['perplexity']:,.3f}",
-            "bits/char": f"{score['bits_per_char']:.4f}",
-            "accuracy": f"{score['accuracy']:.1%}" if "accuracy" in score else "–",
-        }
-        for score in scores
-    ]
-
-
 @task("promote {version}?", cached=False)
 def promote(version: str, bits_per_char: float, text: str, settings: CharLMSettings, registry: str) -> Output:
     """Make the version champion unless the present champion needs fewer bits for the end of the text."""
-    versions, (_, validation) = Registry(Path(registry)), split_text(_text_of(text), settings.validation_fraction)
+    versions = Registry(Path(registry))
+    _, validation = split_text(_text_of(text), settings.validation_fraction)
 
-    decision = versions.settle(lambda: _decide(versions, version, bits_per_char, validation))
-    return outcome(versions, decision)
+    def decide() -> Decision:
+        return promotion.decide(
+            versions, version, LANGUAGE_MODEL, lambda model, _: meet_language_model(model, validation, bits_per_char)
+        )
 
-
-def _decide(versions: Registry, version: str, bits_per_char: float, validation: str) -> Decision:
-    settled, champion = versions.without_comparison(version), str(versions.champion())
-    if settled is not None:
-        return settled
-    try:
-        theirs = load(versions.path(champion)).evaluate(validation)["bits_per_char"]
-    except InputError as error:
-        reason = f"{version} replaces {champion}, which cannot be compared: {error}"
-        return Decision(version, champion, True, reason, version)
-    promoted = bits_per_char <= theirs * (1 + TOLERANCE)
-    became = f"is not worse than {champion} and replaces it" if promoted else f"is worse than {champion}, which stays"
-    reason = f"{version} {became}: {bits_per_char:.4f} against {theirs:.4f} bits per character."
-    return Decision(version, champion, promoted, reason, version if promoted else champion)
+    return outcome(versions, versions.settle(decide))
 
 
 def _text_of(path: str) -> str:

@@ -3,37 +3,46 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from data.errors import InputError
+from data.errors import DamagedError
+from flows.kinds import ModelKind
 from flows.orchestration import Output, hashes, task
-from flows.registry import Decision, Registry, champion_kind
+from flows.registry import Decision, Registry
 from flows.settings import Workspace
 from lstm import load
 from lstm.checkpoint import fingerprint
 
 
-def registry_of(workspace: Workspace, name: str, kind: str, called: str) -> Registry:
-    """Return the registry of a model that is to be trained.
+def registry_of(workspace: Workspace, name: str, kind: ModelKind) -> Registry:
+    """Return the registry of a model that is to be trained; what is in its way is better found now than afterwards.
 
     Parameters
     ----------
     workspace : Workspace
-    name, kind, called : str
-        Name and class of the model, and what people call such a model.
+    name : str
+        Of the model.
+    kind : ModelKind
+        Its kind.
 
     Raises
     ------
+    KindError
+        The name is that of a model of another kind.
+    FormatError
+        Another Gatecast wrote the champion, which this one could not compare with, and must not replace unseen.
     InputError
-        The champion's pointer is damaged, which is better found before the training than after it, or the name is that
-        of a model of another kind.
+        The champion's pointer is damaged.
     """
     registry = Registry(workspace.models / name)
-    registry.champion()
-    present = champion_kind(registry)
-    if present not in (None, kind):
-        raise InputError(f"The model {name} is a {present}; give the {called} another --name.")
+    champion = registry.champion()
+    registry.require_kind(kind, f"give the {kind.called} another --name")
+    if champion is not None:
+        # A damaged champion is the gate's affair, which has the newest whole version take its place.
+        with suppress(DamagedError):
+            registry.settings(champion, kind)
     return registry
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from lstm.checkpoint import DOCUMENT, CheckpointError
+from lstm.checkpoint import DOCUMENT, DamagedError
 
 __all__ = ["clear", "epoch_path", "keep_last", "newest"]
 
@@ -39,12 +39,13 @@ def keep_last(folder: Path, count: int) -> None:
 def newest(folder: Path, load: Callable[[Path], Model]) -> tuple[Path, Model] | None:
     """Load the newest checkpoint that is whole; None where there is none.
 
-    A damaged one is reported in the log and passed over: the epoch before it leads to the same bits.
+    A damaged one is reported in the log and passed over: the epoch before it leads to the same bits. One that cannot be
+    read for another reason is an error.
     """
     for path in reversed(_checkpoints(folder)):
         try:
             return path, load(path)
-        except CheckpointError as error:
+        except DamagedError as error:
             _LOGGER.warning("Going on from an earlier epoch, since the last is not whole: %s", error)
             if not (path / DOCUMENT).is_file():
                 shutil.rmtree(path)  # the epoch's next checkpoint would not take the place of what is none

@@ -26,8 +26,10 @@ def load(path: str | Path, backend: str | None = None) -> Any:
 
     Raises
     ------
-    CheckpointError
-        When there is no checkpoint, or a damaged one, or one of an unknown kind.
+    DamagedError
+        There is no checkpoint, or a damaged one.
+    FormatError
+        An older or newer Gatecast wrote it.
     kernels.BackendError
         When the backend cannot run on this machine.
     """
@@ -36,4 +38,7 @@ def load(path: str | Path, backend: str | None = None) -> Any:
         if contents.kind == model.kind:
             return model.from_checkpoint(contents, path, backend)
     known = ", ".join(model.kind for model in MODELS)
-    raise checkpoint.CheckpointError(f"{path} holds a model of kind {contents.kind!r}; this Gatecast knows {known}.")
+    raise checkpoint.FormatError(
+        f"{path} was written by another Gatecast: it holds a {contents.kind!r}, and this one knows {known}; use that"
+        " Gatecast."
+    )

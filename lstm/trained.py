@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 
-from data.errors import InputError
+from data.errors import FormatError, InputError, KindError
 from lstm import checkpoint, epochs
 from lstm.biases import with_both_biases, with_one_bias
 from lstm.signature import changed_settings
@@ -134,7 +134,16 @@ class TrainedModel(ABC, Generic[NetworkT]):
         """Build the model that `save` wrote; `path` is named in errors.
 
         `backend` is where it computes from now on, by default where it was trained.
+
+        Raises
+        ------
+        KindError
+            It is a model of another class.
+        FormatError
+            What it holds is not what this class writes; every byte is as it was written, so another Gatecast did.
         """
+        if contents.kind != cls.kind:
+            raise KindError(f"{path} holds a {contents.kind}, not a {cls.kind}; load it as what it is.")
         document, arrays = contents.document, contents.arrays
         try:
             settings = document["settings"]
@@ -149,8 +158,9 @@ class TrainedModel(ABC, Generic[NetworkT]):
             model._snapshot = Snapshot.restore(values, arrays["optimizer"], document["training"])
         except (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             problem = " ".join(str(error).split())  # pydantic's has several lines
-            raise checkpoint.CheckpointError(
-                f"{path} does not hold a complete {cls.kind} ({problem}); retrain the model."
+            raise FormatError(
+                f"{path} was written by an older or newer Gatecast, and this one cannot read its {cls.kind}"
+                f" ({problem}); use that Gatecast, or train the model again."
             ) from error
         return model
 

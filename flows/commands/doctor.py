@@ -119,8 +119,8 @@ def kernels() -> Iterator[Finding]:
 def workspace() -> Iterator[Finding]:
     """Look whether the workspace can be written to, and whether the champion of each of its models is there."""
     from data.errors import InputError
-    from data.store import read_json
-    from flows.registry import Registry, champions
+    from flows.catalogue import champions
+    from flows.registry import Registry
     from flows.settings import Workspace
 
     here = Workspace.from_environment()
@@ -138,8 +138,8 @@ def workspace() -> Iterator[Finding]:
     for name in names:
         registry = Registry(here.models / name)
         try:
-            # The file that the hashes of all others are in; whether those agree is looked at when a model is loaded.
-            read_json(registry.path(str(registry.champion())) / "model.json")
+            # Weights are checked when a model is loaded.
+            registry.settings(str(registry.champion()))
         except InputError as error:
             yield Finding(name, "the champion cannot be read", str(error))
 

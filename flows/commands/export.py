@@ -44,9 +44,9 @@ def export(options: ExportOptions) -> None:
     """
     with explained(options.debug):
         options.prepare()
-        from data.errors import InputError
-        from lstm import interop, load
-        from lstm.forecaster import Forecaster
+        from data.errors import InputError, KindError
+        from flows.kinds import KINDS, find_kind
+        from lstm import checkpoint, interop
 
         if options.to not in SUFFIXES:
             raise InputError(f"--to {options.to} is not allowed: it should be {' or '.join(SUFFIXES)}.")
@@ -54,9 +54,11 @@ def export(options: ExportOptions) -> None:
         output = options.output or default.with_name(default.name + SUFFIXES[options.to])
         if output.exists() and (output.is_dir() or not options.overwrite):
             raise InputError(f"{output} exists already; name another --output or give --overwrite.")
-        model = load(source)
-        if not isinstance(model, Forecaster):
-            raise InputError(f"{source} holds a {model.kind}; only a Forecaster can be exported.")
+        kind = find_kind(checkpoint.read_document(source)["kind"], source)
+        if options.to not in kind.exported_to:
+            able = " or a ".join(other.called for other in KINDS.values() if options.to in other.exported_to)
+            raise KindError(f"{source} is a {kind.called}, which cannot be exported to {options.to}; name a {able}.")
+        model = kind.load(source)
         write = interop.save_onnx if options.to == "onnx" else interop.save_torch
         written = write(model, output.absolute())
         console().print(f"\n[bold]{source.name} as {options.to}[/bold]")
@@ -69,7 +71,8 @@ def export(options: ExportOptions) -> None:
 def find(model: str) -> tuple[Path, Path]:
     """Return the folder of a model's champion, or the folder itself, and where its export goes, without a suffix."""
     from data.errors import InputError
-    from flows.registry import Registry, champions
+    from flows.catalogue import champions
+    from flows.registry import Registry
     from flows.settings import Workspace
 
     workspace = Workspace.from_environment()

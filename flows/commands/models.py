@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,20 +14,23 @@ from flows.terminal import (
     console,
     counted,
     explained,
-    figure,
+    print_comparison,
     print_error,
     print_next,
     print_paths,
+    print_scores,
     print_table,
 )
 
 if TYPE_CHECKING:
+    from flows.comparison import Contender
+    from flows.kinds import ModelKind
     from flows.registry import Registry
 
 NAME = typer.Argument(help="Name of the model; 'gatecast models list' shows them.", show_default=False)
 VERSION_HELP = "its name, its number or 'champion'"
 SHOWN_VERSIONS = 20
-NO_FACTS = dict.fromkeys(("version", "made", "data until", "parent", "RMSE", "vs naive"), "–")
+NO_FACTS = dict.fromkeys(("version", "made", "data until", "parent", "score", "vs naive"), "–")
 
 models = typer.Typer(
     name="models", help="See, compare, promote, roll back and prune the versions of models.", no_args_is_help=True
@@ -42,7 +45,7 @@ class ModelOptions(CommonOptions):
 
     def registry(self) -> Registry:
         """Return the registry of the model, which has to be there."""
-        from flows.registry import find_registry
+        from flows.catalogue import find_registry
         from flows.settings import Workspace
 
         return find_registry(Workspace.from_environment(), self.name)
@@ -58,17 +61,18 @@ def list_models(options: CommonOptions) -> None:
     with explained(options.debug):
         options.prepare()
         from data.errors import InputError
-        from flows import registry
+        from flows import catalogue
+        from flows.registry import Registry
         from flows.settings import Workspace
 
         workspace = Workspace.from_environment()
-        names = registry.models(workspace)
+        names = catalogue.models(workspace)
         if not names:
             raise InputError(
                 f"{workspace.root} holds no trained model; run 'gatecast retrain' first or name another --workspace."
             )
-        rows, damages = zip(*(_of_model(registry.Registry(workspace.models / name)) for name in names), strict=True)
-        print_table(rows, f"Models in {workspace.root}", right=("versions", "RMSE", "vs naive"))
+        rows, damages = zip(*(_of_model(Registry(workspace.models / name)) for name in names), strict=True)
+        print_table(rows, f"Models in {workspace.root}", right=("versions", "vs naive"))
         if any(damages):
             for damage in filter(None, damages):
                 print_error(damage)
@@ -86,7 +90,25 @@ def _of_model(registry: Registry) -> tuple[dict[str, str], str | None]:
         facts, damage = {**NO_FACTS, "version": "damaged"}, str(error)
     del facts["parent"]
     champion = facts.pop("version")
-    return {"model": registry.name, "versions": str(len(registry.versions())), "champion": champion, **facts}, damage
+    versions = str(len(registry.versions()))
+    return {
+        "model": registry.name,
+        "kind": _called(registry),
+        "versions": versions,
+        "champion": champion,
+        **facts,
+    }, damage
+
+
+def _called(registry: Registry) -> str:
+    """Return what people call a model of this kind; a dash where that cannot be read."""
+    from data.errors import FormatError
+
+    try:
+        kind = registry.kind()
+    except FormatError:
+        kind = None
+    return kind.called if kind else "–"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +136,7 @@ def show(options: ShowOptions) -> None:
             for version in versions[-SHOWN_VERSIONS:]
         ]
         more = f" (the last {SHOWN_VERSIONS} of {len(versions)})" if len(versions) > SHOWN_VERSIONS else ""
-        print_table(rows, f"Versions of {registry.name}, * the champion{more}", right=("RMSE", "vs naive"))
+        print_table(rows, f"Versions of {registry.name}, * the champion{more}", right=("vs naive",))
         decisions = registry.history()[-SHOWN_VERSIONS:]
         if decisions:
             console().print("\n[bold]Decisions[/bold]")
@@ -125,16 +147,16 @@ def show(options: ShowOptions) -> None:
 
 
 def _show_version(registry: Registry, version: str) -> None:
-    from flows.report import score_table
     from flows.settings import flat
-    from flows.terminal import print_scores
 
-    settings, lineage, evaluation = registry.settings(version), registry.lineage(version), registry.evaluation(version)
-    title = (
-        f"{registry.name} {version}: test period {evaluation['first']} to {evaluation['last']}, {evaluation['unit']}"
-    )
-    print_scores(score_table(evaluation["scores"]), title)
-    console().print(evaluation["verdict"], markup=False)
+    settings, lineage = registry.settings(version), registry.lineage(version)
+    test_data, rows, verdict = registry.scores(version)
+    title = f"{registry.name} {version}: {test_data}"
+    if "series" in rows[0]:
+        print_scores(rows, title)
+    else:
+        print_comparison(rows, title)
+    console().print(verdict, markup=False)
     console().print("\n[bold]Lineage[/bold]")
     lineage = {
         "champion": "yes" if version == registry.champion() else "no",
@@ -144,15 +166,17 @@ def _show_version(registry: Registry, version: str) -> None:
     for name, value in lineage.items():
         console().print(f"  {name.replace('_', ' '):<14}{value or 'none'}", markup=False)
     console().print("\n[bold]Settings[/bold]")
-    for name, value in flat(settings.to_dict()).items():
+    for name, value in flat(settings.model_dump(mode="json")).items():
         console().print(f"  {name:<28}{'–' if value is None else value}", markup=False)
     others = [other for other in registry.versions() if other != version]
     this = version.split("-")[0]
-    print_next(
-        f"models compare {registry.name} {others[-1].split('-')[0]} {this}"
-        if others
-        else f"forecast --name {registry.name}"
-    )
+    print_next(f"models compare {registry.name} {others[-1].split('-')[0]} {this}" if others else _use(registry))
+
+
+def _use(registry: Registry) -> str:
+    """Return the command that uses a model."""
+    kind = registry.kind()
+    return f"{kind.used_by} --name {registry.name}" if kind else f"models show {registry.name}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,55 +197,39 @@ class CompareOptions(ModelOptions):
 @models.command()
 @takes(CompareOptions)
 def compare(options: CompareOptions) -> None:
-    """Let two versions forecast the same fresh rows, which neither has seen, beside the naive forecast."""
+    """Score two versions on the same data, which neither has seen: fresh rows, a text, tagged sentences."""
     with explained(options.debug):
         options.prepare()
         registry = options.registry()
-        first, second = registry.find(options.first), registry.find(options.second)
         from data.errors import InputError
 
+        known = registry.versions()
+        first, second = sorted((registry.find(options.first), registry.find(options.second)), key=known.index)
         if first == second:
             raise InputError(f"{options.first} and {options.second} are the same version, {first}; name two.")
-        from flows.comparison import compare_versions
-
-        result = compare_versions(registry, first, second, _frame(registry, max(first, second), options.path))
-        rows = [
-            {
-                "forecast": score["forecast"],
-                "RMSE": figure(score["rmse"]),
-                "MAE": figure(score["mae"]),
-                "skill": figure(score["skill"], "+.1%"),
-            }
-            for score in result["scores"]
-        ]
-        title = (
-            f"{registry.name} on {result['rows']:,} rows that neither has seen,"
-            f" {result['first_day']} to {result['last_day']}, {result['unit']}"
+        kind = registry.kind_of(second)
+        result = kind.compare(_contender(registry, first, kind), _contender(registry, second, kind), options.path)
+        print_table(result.rows, f"{registry.name} on {result.on}", right=list(result.rows[0])[1:])
+        luck = (
+            f"; p = {result.p_value:.2g} that it is no better (Diebold-Mariano, one-sided)"
+            if result.p_value is not None
+            else ""
         )
-        print_table(rows, title, right=("RMSE", "MAE", "skill"))
-        figures = result["figures"]
-        how = "lower" if figures["gain"] > 0 else "higher"
-        console().print(
-            f"The RMSE of {second} is {abs(figures['gain']):.2%} {how} than that of {first};"
-            f" p = {figures['p_value']:.2g} that it is no better (Diebold-Mariano, one-sided).",
-            markup=False,
-        )
-        better = second if figures["gain"] > 0 else first
+        measure = result.measure
+        difference = measure.difference(result.value, result.opponent)
+        console().print(f"The {measure.name} of {second} is {difference} that of {first}{luck}.", markup=False)
+        better = second if result.gain > 0 else first
         if better != registry.champion():
             print_next(f"models promote {registry.name} {better.split('-')[0]}")
         else:
-            print_next(f"forecast --name {registry.name}")
+            print_next(_use(registry))
 
 
-def _frame(registry: Registry, version: str, path: Path | None) -> Any:
-    """Return the bars or series frame that the version was trained on, or what `path` holds."""
-    from flows.ingest import ingest, read_ingested
-    from flows.settings import Workspace
+def _contender(registry: Registry, version: str, kind: ModelKind) -> Contender:
+    from flows.comparison import Contender
 
-    if path is None:
-        return read_ingested(Path(registry.lineage(version)["data"]))
-    newer = registry.settings(version).data.from_file(path)
-    return read_ingested(Path(ingest.fn(newer, str(Workspace.from_environment().bars))["directory"]))
+    model, settings = registry.model(version, kind), registry.settings(version, kind)
+    return Contender(version, model, settings, Path(registry.lineage(version)["data"]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -266,7 +274,7 @@ def rollback(options: RollbackOptions) -> None:
 def _print_decision(registry: Registry, reason: str) -> None:
     console().print(reason, markup=False)
     print_paths({"champion": str(registry.directory / "champion.json")})
-    print_next(f"forecast --name {registry.name}")
+    print_next(_use(registry))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -302,20 +310,21 @@ def prune(options: PruneOptions) -> None:
 
 def _facts(registry: Registry, version: str | None) -> dict[str, str]:
     """Return what a table says of a version: its name, when it was made, from which data, and how it scored."""
-    from data.errors import InputError
-    from flows.evaluation import MODEL, overall
+    from data.errors import FormatError, InputError
 
     if version is None:
         return {**NO_FACTS, "version": "none"}
     try:
-        lineage, scores = registry.lineage(version), overall(registry.evaluation(version)["scores"])
+        lineage, figure = registry.lineage(version), registry.figure(version)
+        made = lineage["created_at"][:16].replace("T", " ")
     except (InputError, KeyError) as error:
-        return {**NO_FACTS, "version": version, "made": f"damaged: {error}"[:60]}
+        trouble = "of another Gatecast" if isinstance(error, FormatError) else "damaged"
+        return {**NO_FACTS, "version": version, "made": f"{trouble}: {error}"[:60]}
     return {
         "version": version,
-        "made": lineage["created_at"][:16].replace("T", " "),
+        "made": made,
         "data until": lineage.get("last", "–"),
         "parent": (lineage.get("parent") or "–").split("-")[0],
-        "RMSE": figure(scores[MODEL]["rmse"]),
-        "vs naive": figure(scores[MODEL]["skill"], "+.1%"),
+        "score": str(figure),
+        "vs naive": figure.gain,
     }

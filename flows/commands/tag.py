@@ -211,9 +211,9 @@ def _show_training(result: Mapping[str, Any], seconds: float) -> None:
 
 
 def _show_scores(scores: Mapping[str, Any], title: str, verdict: str) -> None:
-    from flows.tagging_report import score_rows
+    from flows.report import tagger_table
 
-    print_comparison(score_rows(scores), title)
+    print_comparison(tagger_table(scores), title)
     console().print(verdict, markup=False)
     if "f1" in scores:
         console().print(f"{100 * scores['accuracy']:.1f} % of {scores['tokens']:,} tokens have the right tag.")

@@ -197,12 +197,13 @@ def train(options: TrainOptions) -> None:
 def show(result: Mapping[str, Any], seconds: float) -> None:
     """Print the closing tables: scores beside the counting models, a sample, what was written, what to type next."""
     from data.store import read_json
-    from flows.text import score_rows
+    from flows.report import language_model_table
 
     evaluated = result["evaluate"]
     evaluation = read_json(Path(evaluated["evaluation"]))
     print_comparison(
-        score_rows(evaluation["scores"]), "On the last part of the text, which was not trained on (nats per token)"
+        language_model_table(evaluation["scores"]),
+        "On the last part of the text, which was not trained on (nats per token)",
     )
     console().print(evaluation["verdict"], markup=False)
     print_times(result["steps"], seconds, result["train"]["milliseconds_per_step"])
@@ -292,15 +293,12 @@ def generate(options: GenerateOptions) -> None:
 
 def _champion(workspace: Workspace, name: str | None) -> tuple[str, CharLM]:
     """Load the champion of the language model that is named, or of the only one."""
-    from flows.registry import Registry, choose_champion
-    from lstm import load
-    from lstm.char_lm import CharLM
+    from flows.catalogue import choose_champion
+    from flows.kinds import LANGUAGE_MODEL
+    from flows.registry import Registry
 
-    chosen = choose_champion(workspace, name, CharLM.kind, "language model", "gatecast text train")
-    registry = Registry(workspace.models / chosen)
-    version = registry.champion()
-    assert version is not None  # it is among the champions
-    return registry.name, load(registry.path(version))
+    registry = Registry(workspace.models / choose_champion(workspace, name, LANGUAGE_MODEL))
+    return registry.name, registry.model(str(registry.champion()), LANGUAGE_MODEL)
 
 
 def _compressors(text: str) -> dict[str, float]:

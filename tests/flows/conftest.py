@@ -19,6 +19,7 @@ os.environ["PREFECT_TASKS_DEFAULT_RETRY_DELAY_SECONDS"] = "0"
 from flows.orchestration import prefect
 from flows.settings import DataSettings, RetrainSettings, Workspace
 from lstm.config import ForecasterSettings
+from tests.fixtures import copy_workspace
 
 
 def small_settings(**changes: Any) -> RetrainSettings:
@@ -81,6 +82,16 @@ def copied(trained: tuple[Workspace, dict[str, Any]], workspace: Workspace) -> W
     import shutil
 
     shutil.copytree(trained[0].root, workspace.root)
+    return workspace
+
+
+@pytest.fixture
+def every_kind(workspace: Workspace) -> Workspace:
+    """A workspace that 71c2ad0 wrote, with two versions of each of four models, the second the champion.
+
+    ``names`` is a tagger, ``range`` (of bars) and ``sales`` (of series) are forecasters, ``rhyme`` is a language model.
+    """
+    copy_workspace("71c2ad0", workspace.root)
     return workspace
 
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
 
 from data.sources import Selection, open_source
-from data.store import write_parquet
+from data.store import read_json, sha256_file, write_json, write_parquet
 from flows.forecast import predict_next
-from flows.registry import Registry
+from flows.registry import Decision, Registry
 from flows.settings import Workspace
 from lstm import load
+from lstm.checkpoint import fingerprint
 
+NOTHING: Mapping[str, str] = MappingProxyType({})
 NAME = "sample-range"
 DAYS = 40
 
@@ -71,3 +76,17 @@ def log_variance(bars: pd.DataFrame) -> np.ndarray:
     high_low = np.log(bars["high"] / bars["low"])
     close_open = np.log(bars["close"] / bars["open"])
     return np.log((0.5 * high_low**2 - (2 * np.log(2) - 1) * close_open**2).clip(lower=1e-8)).to_numpy()
+
+
+def of_another_gatecast(registry: Registry, files: Mapping[str, str] = NOTHING, **document: object) -> str:
+    """Make a whole new champion of other settings, scores or parts of ``model.json`` than this Gatecast writes."""
+    original, candidate = registry.path(registry.versions()[0]), registry.candidate()
+    shutil.copytree(original, candidate, ignore=shutil.ignore_patterns("lineage.json"))
+    stated = read_json(candidate / "model.json")
+    for name, content in files.items():
+        (candidate / name).write_text(content)
+        stated["files"][name] = sha256_file(candidate / name)
+    write_json(candidate / "model.json", {**stated, **document})
+    version = registry.add(candidate, fingerprint(candidate), registry.lineage(original.name))
+    registry.record(Decision(version, registry.champion(), True, "another Gatecast did it.", version, "manual"))
+    return version

@@ -132,7 +132,7 @@ def test_a_name_alone_has_to_be_that_of_a_model(copied: Workspace) -> None:
     before = contents(copied.root)
     done = gatecast("--name", "sample-rnage", "--windows", "10")
     assert done.exit_code == 2
-    assert "There is no trained model 'sample-rnage'; choose from sample-range." in done.output
+    assert "There is no trained forecaster 'sample-rnage'; choose from sample-range." in done.output
     assert contents(copied.root) == before
     new = BacktestOptions(name="new", source="csv", path="x.csv").settings()
     assert (new.name, new.data.source) == ("new", "csv")

@@ -47,7 +47,7 @@ def test_closes_are_forecast_as_prices(trained: tuple[Workspace, dict[str, Any]]
 
 
 def test_a_model_has_to_be_there(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="holds no trained model"):
+    with pytest.raises(InputError, match="holds no trained forecaster"):
         choose_model(Workspace(tmp_path), None)
 
 
@@ -57,7 +57,7 @@ def test_several_models_have_to_be_chosen_from(tmp_path: Path) -> None:
         (tmp_path / "models" / name / "champion.json").write_text("{}")
     with pytest.raises(InputError, match="--name: a, b"):
         choose_model(Workspace(tmp_path), None)
-    with pytest.raises(InputError, match="no trained model 'c'"):
+    with pytest.raises(InputError, match="no trained forecaster 'c'"):
         choose_model(Workspace(tmp_path), "c")
     assert choose_model(Workspace(tmp_path), "b") == "b"
 
@@ -66,7 +66,7 @@ def test_a_long_list_of_models_says_how_many_it_leaves_out(tmp_path: Path) -> No
     for number in range(24):
         (tmp_path / "models" / f"m{number:02d}").mkdir(parents=True)
         (tmp_path / "models" / f"m{number:02d}" / "champion.json").write_text("{}")
-    with pytest.raises(InputError, match=r"There are 24 models; .* --name: m00, .*m09 and 14 more\."):
+    with pytest.raises(InputError, match=r"There are 24 forecasters; .* --name: m00, .*m09 and 14 more\."):
         choose_model(Workspace(tmp_path), None)
 
 

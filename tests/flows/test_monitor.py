@@ -254,7 +254,7 @@ def test_the_command_prints_checks_and_what_was_done(
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--name", "other"], "no trained model 'other'"),
+        (["--name", "other"], "no trained forecaster 'other'"),
         (["--drift-test", "chi"], "--drift-test chi is not allowed"),
         (["--window", "1"], "--window 1 is not allowed"),
         (["--path", "none.csv"], "does not exist"),

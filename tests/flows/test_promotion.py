@@ -5,17 +5,18 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from data.errors import InputError
 from data.store import read_parquet, write_json
 from flows import promotion
+from flows.comparison import Comparison, meet_forecaster
 from flows.ingest import read_ingested
+from flows.kinds import FORECASTER
 from flows.registry import Registry
 from flows.settings import GateSettings, RetrainSettings, Workspace
-from lstm import load
+from lstm import Forecaster, load
 from tests.flows.conftest import small_settings
 
 CHALLENGER = "v0002-bbbbbbbbbbbb"
@@ -43,8 +44,12 @@ def decide(
     settings: RetrainSettings | None = None,
     **gate: Any,
 ) -> promotion.Decision:
-    settings = settings or small_settings().resolved("bars")
-    return promotion.decide(registry, CHALLENGER, predictions, frame, settings, GateSettings(**gate))
+    asked = GateSettings(**gate)
+
+    def meet(model: Forecaster, own: RetrainSettings) -> Comparison:
+        return meet_forecaster(model, own, predictions, frame, settings or small_settings().resolved("bars"), asked)
+
+    return promotion.decide(registry, CHALLENGER, FORECASTER, meet, asked)
 
 
 def second_version(registry: Registry) -> str:
@@ -125,7 +130,7 @@ def test_rows_that_the_champion_was_trained_on_do_not_count(
     moments = predictions["ds"].sort_values().unique()
     middle, last = moments[len(moments) // 2], moments[-1]
     model = load(registry.path(str(registry.champion())))
-    monkeypatch.setattr(promotion, "load", lambda path: model)
+    monkeypatch.setattr(Registry, "model", lambda *version_and_kind: model)
     model.boundaries = {**model.boundaries, "validation_end": str(middle)}
     later = int((predictions["ds"] > middle).sum())
     assert f"on {later:,} test rows" in decide(registry, predictions, frame).reason
@@ -169,19 +174,6 @@ def test_the_gate_asks_whether_the_gain_is_luck(
     refused = decide(registry, lucky, frame, test=test)
     assert not refused.promoted
     assert "the gain may be luck" in refused.reason
-
-
-def test_series_of_one_cutoff_count_as_one_observation() -> None:
-    rng = np.random.default_rng(0)
-    y, opponent = pd.Series(np.zeros(40)), pd.Series(rng.normal(size=40))
-    y_hat = opponent * 0.9
-    cutoff = pd.Series(pd.date_range("2020-01-01", periods=40))
-    once = promotion.compare(y, y_hat, opponent, cutoff, 1)
-    tenfold = promotion.compare(
-        *(pd.concat([column] * 10, ignore_index=True) for column in (y, y_hat, opponent, cutoff)), 1
-    )
-    assert tenfold["rows"] == 400
-    assert tenfold["p_value"] == pytest.approx(once["p_value"])
 
 
 def test_a_person_promotes_and_rolls_back(registry: Registry) -> None:

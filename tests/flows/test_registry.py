@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from data.errors import InputError
-from flows.registry import Decision, Registry, champions, find_registry, models
+from flows.catalogue import champions
+from flows.registry import Decision, Registry
 from flows.settings import Workspace
 
 
@@ -95,13 +96,6 @@ def test_a_damaged_pointer_is_named(registry: Registry, text: str) -> None:
         registry.champion()
 
 
-def test_settings_of_another_time_are_named(registry: Registry, tmp_path: Path) -> None:
-    version = registry.add(candidate(tmp_path), "a" * 12, {})
-    (registry.path(version) / "settings.json").write_text('{"unknown": 1}')
-    with pytest.raises(InputError, match=r"settings\.json"):
-        registry.settings(version)
-
-
 def versions(registry: Registry, tmp_path: Path, count: int) -> list[str]:
     return [registry.add(candidate(tmp_path, str(k)), f"{k:012x}", {}) for k in range(count)]
 
@@ -161,20 +155,6 @@ def test_pruning_keeps_the_newest_the_champion_and_the_one_before(registry: Regi
     assert not leftover.exists()
     assert [training.exists() for training in trainings] == [False] * 2 + [True] * 4
     assert registry.prune(2) == []
-
-
-def test_the_models_of_a_workspace(registry: Registry, tmp_path: Path) -> None:
-    workspace = Workspace(tmp_path)
-    assert models(workspace) == []
-    with pytest.raises(InputError, match="run 'gatecast retrain' first"):
-        find_registry(workspace, "model")
-    versions(registry, tmp_path, 1)
-    (workspace.models / "empty").mkdir()
-    assert models(workspace) == ["model"]
-    assert find_registry(workspace, "model").versions() == registry.versions()
-    for wrong in ("other", "../models/model"):
-        with pytest.raises(InputError, match="choose from model"):
-            find_registry(workspace, wrong)
 
 
 def test_a_damaged_history_is_named(registry: Registry, tmp_path: Path) -> None:

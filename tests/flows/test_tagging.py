@@ -105,7 +105,7 @@ def test_other_sentences_make_another_version_and_the_better_one_is_champion(
     assert poor["checkpoint"]["version"] != good["checkpoint"]["version"]
     assert not poor["promote"]["promoted"]
     assert poor["promote"]["champion"] == good["checkpoint"]["version"]
-    assert f"{good['checkpoint']['version']} stays" in poor["promote"]["summary"]
+    assert f"is worse than {good['checkpoint']['version']}, which stays: F1" in poor["promote"]["summary"]
 
 
 def test_an_interrupted_training_goes_on(
@@ -180,7 +180,7 @@ def test_a_damaged_champion_is_replaced(tagged: tuple[Path, dict[str, Any]], wor
     text = read_conll(folder / "dev.conll")
     decision = module._decide(registry, "v0002-000000000000", text)
     assert decision.promoted
-    assert "cannot be used" in decision.reason
+    assert f"replaces the champion ({champion} cannot be read" in decision.reason
 
 
 def test_the_only_tagger_needs_no_name(tagged: tuple[Path, dict[str, Any]], workspace: Workspace) -> None:

@@ -7,7 +7,9 @@ import pytest
 
 from data.errors import InputError
 from flows import text as text_flow
-from flows.registry import Registry, champions
+from flows.catalogue import champions
+from flows.kinds import FORECASTER, LANGUAGE_MODEL
+from flows.registry import Registry
 from flows.runs import one_at_a_time
 from flows.text import TextSettings, train_text
 from lstm import CharLM, load
@@ -33,8 +35,8 @@ def novel(tmp_path: Path) -> Path:
 def test_training_ends_with_a_champion_that_writes(server, workspace, novel):
     result = train_text(small(novel))
     assert result["name"] == "a-novel-text"
-    assert champions(workspace, "CharLM") == ["a-novel-text"]
-    assert champions(workspace, "Forecaster") == []
+    assert champions(workspace, LANGUAGE_MODEL) == ["a-novel-text"]
+    assert champions(workspace, FORECASTER) == []
     version = Path(result["checkpoint"]["path"])
     model = load(version)
     assert len(model.generate("the ", 20)) == 20
@@ -139,7 +141,9 @@ def test_bad_text_changes_nothing_that_was_there(server, workspace, novel, conte
 
 def test_a_forecaster_is_not_replaced_by_a_language_model(copied, novel):
     name = champions(copied)[0]
-    with pytest.raises(InputError, match="is a Forecaster; give the language model another --name"):
+    with pytest.raises(
+        InputError, match="is a forecaster, not a language model; give the language model another --name"
+    ):
         train_text(small(novel).model_copy(update={"name": name}))
 
 
@@ -147,7 +151,7 @@ def test_a_damaged_champion_is_replaced(server, workspace, novel):
     first = train_text(small(novel, max_epochs=1))
     (Path(first["checkpoint"]["path"]) / "model.safetensors").write_bytes(b"damaged")
     second = train_text(small(novel, max_epochs=2))
-    assert "cannot be compared" in second["promote"]["summary"]
+    assert f"replaces the champion ({first['checkpoint']['version']} cannot be read" in second["promote"]["summary"]
     assert Registry(workspace.models / first["name"]).champion() == second["checkpoint"]["version"]
 
 

@@ -8,7 +8,17 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from lstm.checkpoint import Checkpoint, CheckpointError, fingerprint, read, read_extra_file, write
+from lstm.checkpoint import (
+    Checkpoint,
+    CheckpointError,
+    DamagedError,
+    FormatError,
+    fingerprint,
+    read,
+    read_document,
+    read_extra_file,
+    write,
+)
 
 MODEL_FILES = ("model.json", "model.safetensors", "optimizer.safetensors")
 FILES = (*MODEL_FILES, "notes.txt")
@@ -136,7 +146,7 @@ def made_a_directory(path):
 def test_a_damaged_file_is_named_in_one_sentence(tmp_path, name, harm):
     path = write(contents(), tmp_path / "model")
     harm(path / name)
-    with pytest.raises(CheckpointError) as caught:
+    with pytest.raises(DamagedError) as caught:
         read(path)
     assert one_sentence(caught), caught.value
     assert str(path / name) in str(caught.value)
@@ -221,24 +231,41 @@ def test_the_first_format_had_no_hash_of_its_own_and_can_still_be_read(tmp_path)
 def test_json_that_is_no_checkpoint_is_refused_in_one_sentence(tmp_path, text):
     path = write(contents(), tmp_path / "model")
     (path / "model.json").write_text(text)
-    with pytest.raises(CheckpointError) as caught:
+    with pytest.raises(DamagedError) as caught:
         read(path)
     assert one_sentence(caught), caught.value
     assert str(path) in str(caught.value)
 
 
-def test_a_newer_format_is_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("format_", "sentence"), [(3, "a newer .* upgrade Gatecast"), (0, "an older .* use that Gatecast")]
+)
+def test_another_format_is_refused(tmp_path, format_, sentence):
     path = write(contents(), tmp_path / "model")
     document = json.loads((path / "model.json").read_bytes())
-    (path / "model.json").write_text(json.dumps({**document, "format": 3}))
-    with pytest.raises(CheckpointError, match="upgrade Gatecast"):
+    (path / "model.json").write_text(json.dumps({**document, "format": format_}))
+    with pytest.raises(FormatError, match=sentence) as caught:
         read(path)
+    assert one_sentence(caught)
+
+
+def test_the_document_and_an_extra_file_are_read_and_checked_alone(tmp_path):
+    path = write(contents(), tmp_path / "model")
+    (path / "model.safetensors").unlink()
+    assert read_document(path)["kind"] == "Forecaster"
+    name, content = next(iter(contents().extra_files.items()))
+    assert read_extra_file(path, name) == content
+    with pytest.raises(FormatError, match=r"without other\.json"):
+        read_extra_file(path, "other.json")
+    (path / name).write_bytes(content + b" ")
+    with pytest.raises(DamagedError, match="SHA-256 differs"):
+        read_extra_file(path, name)
 
 
 def test_a_missing_checkpoint_and_a_file_in_its_place_are_refused(tmp_path):
     (tmp_path / "file").write_text("text")
     for path in (tmp_path / "nothing", tmp_path / "file", tmp_path):
-        with pytest.raises(CheckpointError, match="name a complete checkpoint") as caught:
+        with pytest.raises(DamagedError, match="name a complete checkpoint") as caught:
             read(path)
         assert one_sentence(caught)
 
@@ -248,7 +275,7 @@ def test_a_name_that_ends_in_the_fingerprint_is_checked(tmp_path):
     named = made.rename(tmp_path / f"v1-{fingerprint(made)}")
     assert read(named).kind == "Forecaster"
     wrong = named.rename(tmp_path / "v1-0123456789ab")
-    with pytest.raises(CheckpointError, match=r"not the one that v1-0123456789ab was named for") as caught:
+    with pytest.raises(DamagedError, match=r"not the one that v1-0123456789ab was named for") as caught:
         read(wrong)
     assert one_sentence(caught)
 
@@ -258,7 +285,7 @@ def test_a_document_that_was_edited_is_noticed_where_the_name_has_the_fingerprin
     named = made.rename(tmp_path / f"v1-{fingerprint(made)}")
     text = (named / "model.json").read_text()
     (named / "model.json").write_text(text.replace("Zürich", "Basel"))
-    with pytest.raises(CheckpointError, match="named for"):
+    with pytest.raises(DamagedError, match="named for"):
         read(named)
 
 

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from lstm.checkpoint import CheckpointError
+from lstm.checkpoint import DamagedError, FormatError
 from lstm.epochs import clear, epoch_path, keep_last, newest
 
 
@@ -37,12 +37,22 @@ def test_a_damaged_checkpoint_is_reported_and_passed_over(tmp_path, caplog):
 
     def load(path):
         if path.name == "epoch-0002":
-            raise CheckpointError("it is damaged")
+            raise DamagedError("it is damaged")
         return path.name
 
     with caplog.at_level(logging.WARNING):
         assert newest(tmp_path, load) == (tmp_path / "epoch-0001", "epoch-0001")
     assert "it is damaged" in caplog.text
+
+
+def test_a_checkpoint_of_another_gatecast_is_not_passed_over(tmp_path):
+    make(tmp_path, 1, 2)
+
+    def load(path):
+        raise FormatError("a newer Gatecast wrote it")
+
+    with pytest.raises(FormatError, match="a newer Gatecast"):
+        newest(tmp_path, load)
 
 
 def test_no_checkpoint_is_no_start(tmp_path):

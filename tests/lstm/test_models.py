@@ -3,10 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from data.errors import DamagedError, FormatError, KindError
 from lstm import checkpoint
-from lstm.checkpoint import Checkpoint, CheckpointError
+from lstm.checkpoint import Checkpoint
 from lstm.forecaster import Forecaster
 from lstm.models import load
+from lstm.tagger import Tagger
 from tests.lstm.frames import SPLIT, sine_frame, small_model
 
 DOCUMENT = ("settings", "columns", "scalers", "boundaries", "data_hash", "context", "training")
@@ -25,8 +27,8 @@ def rewritten(saved, path, change):
     return checkpoint.write(contents, path)
 
 
-def assert_refused(path, *named):
-    with pytest.raises(CheckpointError) as caught:
+def assert_refused(path, *named, error=FormatError):
+    with pytest.raises(error) as caught:
         load(path)
     text = str(caught.value)
     assert "\n" not in text
@@ -46,7 +48,12 @@ def test_an_unknown_kind_is_named(tmp_path):
 
 
 def test_no_checkpoint_is_refused(tmp_path):
-    assert_refused(tmp_path / "nothing")
+    assert_refused(tmp_path / "nothing", error=DamagedError)
+
+
+def test_a_model_of_another_kind_is_named(saved):
+    with pytest.raises(KindError, match="holds a Forecaster, not a Tagger"):
+        Tagger.from_checkpoint(checkpoint.read(saved), saved)
 
 
 @pytest.mark.parametrize("name", DOCUMENT)

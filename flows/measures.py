@@ -1,0 +1,87 @@
+"""What a version is judged by: a figure, its name, and which way is better."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# Refitted with other code or on another processor, the same model differs in the last digits.
+TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A figure of merit.
+
+    Attributes
+    ----------
+    name : str
+        As people read it.
+    form : str
+        How a value is written, as `format` takes it.
+    lower_is_better : bool
+        False for a share of what is right, such as F1.
+    """
+
+    name: str
+    form: str
+    lower_is_better: bool = True
+
+    def text(self, value: float) -> str:
+        """Return a value as people read it."""
+        return format(value, self.form)
+
+    def is_worse(self, value: float, other: float) -> bool:
+        """Tell whether a value is worse than another by more than rounding."""
+        if self.lower_is_better:
+            return value > other * (1 + TOLERANCE)
+        return value < other * (1 - TOLERANCE)
+
+    def gain(self, value: float, other: float) -> float:
+        """Return how much better a value is: the share of the other error that is gone, or the share that is added."""
+        if not self.lower_is_better:
+            return value - other
+        return 1 - value / other if other > 0 else 0.0
+
+    def gain_text(self, value: float, other: float) -> str:
+        """Return `gain` with its sign: in percent, or in percentage points where the values are percentages."""
+        gain = self.gain(value, other)
+        return f"{gain:+.1%}" if self.lower_is_better else f"{100 * gain:+.1f} points"
+
+    def difference(self, value: float, other: float) -> str:
+        """Return in words how far a value is from another, as ``3.20% lower than``."""
+        if value == other:
+            return "the same as"
+        gain = abs(self.gain(value, other))
+        how = f"{gain:.2%}" if self.lower_is_better else f"{100 * gain:.2f} percentage points"
+        return f"{how} {'higher' if value > other else 'lower'} than"
+
+
+RMSE = Measure("RMSE", ".5g")
+BITS_PER_CHARACTER = Measure("bits/char", ".4f")
+F1 = Measure("F1", ".2%", lower_is_better=False)
+ACCURACY = Measure("accuracy", ".2%", lower_is_better=False)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What a version reached on its test data, and what a naive method reaches there.
+
+    Attributes
+    ----------
+    measure : Measure
+    value : float
+    naive : float or None
+        None where there is no naive method, or it has no value.
+    """
+
+    measure: Measure
+    value: float
+    naive: float | None
+
+    def __str__(self) -> str:
+        return f"{self.measure.name} {self.measure.text(self.value)}"
+
+    @property
+    def gain(self) -> str:
+        """How much better than the naive method; a dash where there is none."""
+        return "–" if self.naive is None else self.measure.gain_text(self.value, self.naive)
