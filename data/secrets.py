@@ -52,6 +52,8 @@ _SOURCES = (
 _PATTERNS = tuple(re.compile(source, re.IGNORECASE) for source in _SOURCES)
 PATTERN = f"(?i){'|'.join(_SOURCES)}"
 """What finds a secret in a URL, for the forms of the dashboard"""
+PATTERN_IN_TEXT = rf"(?i){'|'.join(_SOURCES[:3])}|://\S{{0,500}}{_SOURCES[4]}"
+"""What finds one in the URLs of a text that has a grammar of its own, such as a query"""
 REFUSAL = (
     "holds a secret, such as a password or a token, which would be stored and shown; put it into an environment"
     " variable and write '${NAME}' in its place"
@@ -64,6 +66,11 @@ def holds_secret(location: str) -> bool:
     # It is one word, whatever blanks a password has.
     word = re.sub(r"\s", "_", location)
     return any(pattern.search(text) for pattern in _PATTERNS for text in (word, location))
+
+
+def text_holds_secret(text: str) -> bool:
+    """Tell whether a URL in a text carries a secret."""
+    return re.search(PATTERN_IN_TEXT, text) is not None
 
 
 def resolved(location: str) -> str:

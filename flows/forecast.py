@@ -13,6 +13,7 @@ from data.errors import InputError
 from data.features import Target, told_apart
 from data.store import write_parquet
 from flows.ingest import ingest, read_ingested
+from flows.locations import LocalPath
 from flows.orchestration import Output, Steps, flow, hashes, run_name, task
 from flows.registry import Registry, choose_champion
 from flows.settings import RetrainSettings, Workspace
@@ -27,7 +28,7 @@ LEVEL = 90  # percent, of the intervals
 
 @flow(name="forecast", flow_run_name=run_name(lambda given: given["name"] or "forecast"))
 def forecast_latest(
-    name: str | None = None, path: Path | None = None, n_samples: int = 0, seed: int = 0
+    name: str | None = None, path: LocalPath | None = None, n_samples: int = 0, seed: int = 0
 ) -> dict[str, Any]:
     """Read the data anew and forecast what comes next with a model's champion.
 

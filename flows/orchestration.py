@@ -33,6 +33,7 @@ from uuid import UUID
 
 from data.errors import InputError
 from data.store import sha256_file
+from flows.parameters import require_valid
 from flows.runs import WhenBusy, alive, crash_dead_runs, one_at_a_time, report, time_limit_seconds
 from flows.server import Server, dashboard_url, set_environment
 from flows.settings import Workspace
@@ -63,6 +64,7 @@ from prefect.settings import PREFECT_API_URL
 from prefect.states import Cancelled
 from prefect.transactions import Transaction, get_transaction, transaction
 from prefect.types import DateTime
+from prefect.utilities.callables import get_call_parameters
 
 __all__ = [
     "Output",
@@ -100,17 +102,31 @@ R = TypeVar("R", bound=Mapping[str, Any])
 Output = dict[str, Any]
 """What a step returns, in JSON values: ``summary``, a line for people, paths, and with a cached step its ``files``."""
 
+
+class CheckedFlow(prefect.Flow[P, Any]):
+    """Prefect's flow, whose parameters are checked before there is a run that is stored with them."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the flow; see `prefect.Flow`."""
+        given = {name: value for name, value in kwargs.items() if name not in ("return_state", "wait_for")}
+        require_valid(self.fn, get_call_parameters(self.fn, args, given))
+        return super().__call__(*args, **kwargs)
+
+    def validate_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Check what a deployment hands on; Prefect alone would log wrong parameters as they are."""
+        require_valid(self.fn, parameters)
+        return super().validate_parameters(parameters)
+
+
 if TYPE_CHECKING:
     from prefect import flow
 else:
-    # Prefect's `flow` with what every run has: the hooks and the time limit.
-    flow = partial(
-        prefect.flow,
-        on_failure=[report],
-        on_crashed=[report],
-        on_cancellation=[report],
-        timeout_seconds=time_limit_seconds(),
-    )
+
+    def flow(function: Callable[..., Any] | None = None, **options: Any) -> Any:
+        """Make a flow with what every run has: the check of its parameters, the hooks and the time limit."""
+        hooks = dict.fromkeys(("on_failure", "on_crashed", "on_cancellation"), [report])
+        make = partial(CheckedFlow, **hooks, timeout_seconds=time_limit_seconds(), **options)
+        return make if function is None else make(function)
 
 LONG_AGO = DateTime(2000, 1, 1, tzinfo=UTC)
 RECORD_LIMIT_SECONDS = 60.0

@@ -151,11 +151,14 @@ def full_disk(error: BaseException) -> Path | None:
 
 def explain_settings(error: ValidationError) -> str:
     """Return one sentence on the first wrong setting: the option, its value, and what is allowed."""
+    from flows.locations import SECRET
     from flows.settings import expected
 
     problem = error.errors(include_url=False)[0]
     allowed = expected(problem)
     names = [part for part in problem["loc"] if isinstance(part, str)]
+    if problem["type"] == SECRET:
+        return f"{option_of(*names)} {allowed}."
     if not names or problem["type"] == "value_error":
         allowed = re.sub(r"\b[a-z]+(_[a-z]+)+\b", lambda setting: option_of(setting[0]), allowed)
         return f"{allowed[:1].upper()}{allowed[1:]}."

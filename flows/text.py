@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from data.errors import InputError
 from data.store import atomic_file, sha256_file, write_json
 from data.text import read_text, sample_text, split_text
 from flows import report
+from flows.locations import LocalPath
 from flows.orchestration import (
     Output,
     Steps,
@@ -56,13 +57,8 @@ class TextSettings(Settings):
     """Everything that decides what `train_text` does."""
 
     name: str | None = Field(None, pattern=NAME_PATTERN, description="Name of the model; the file's, if left empty")
-    paths: tuple[Path, ...] = Field((), description="Text files in UTF-8, read one after another; empty for the sample")
+    paths: tuple[LocalPath, ...] = Field((), description="Text files in UTF-8, read one after another; empty for the sample")
     model: CharLMSettings = Field(CharLMSettings(max_minutes=3), description="The language model and its training")
-
-    @field_validator("paths")
-    @classmethod
-    def _absolute(cls, paths: tuple[Path, ...]) -> tuple[Path, ...]:
-        return tuple(path.expanduser().resolve() for path in paths)
 
     @property
     def model_name(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -137,6 +138,7 @@ def with_settings(deployment: Mapping[str, Any], assignments: list[str]) -> dict
         An assignment is none, or there is no such setting.
     """
     from data.errors import InputError
+    from data.secrets import REFUSAL
 
     schema = deployment["parameter_openapi_schema"]
     parameters = deepcopy(deployment["parameters"])
@@ -163,6 +165,8 @@ def with_settings(deployment: Mapping[str, Any], assignments: list[str]) -> dict
                 target[name] = {}
             target = target[name]
         target[names[-1]] = _value(text, described, schema)
+        if any(re.search(rule, text) for rule in _refused(described, schema)):
+            raise InputError(f"The setting {key} {REFUSAL}.")
     return parameters
 
 
@@ -185,6 +189,13 @@ def _places(described: Mapping[str, Any], schema: Mapping[str, Any], name: str) 
         if outer == name:
             yield name
         yield from (f"{outer}.{place}" for place in _places(inner, schema, name))
+
+
+def _refused(described: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
+    """Return the patterns of what a setting, or each of a list, must not hold: secrets, which the server would store."""
+    forms = [*_variants(described, schema)]
+    forms += [item for form in forms for item in _variants(form.get("items") or {}, schema)]
+    return [form["not"]["pattern"] for form in forms if "pattern" in form.get("not", {})]
 
 
 def _value(text: str, described: Mapping[str, Any], schema: Mapping[str, Any]) -> Any:
