@@ -76,8 +76,8 @@ def text_holds_secret(text: str) -> bool:
 def resolved(location: str) -> str:
     """Return a location with the values of the environment variables that it names.
 
-    ``$NAME`` or ``${NAME}`` is a location by itself; within a URL only ``${NAME}`` is a variable, since a parameter of a
-    URL may begin with ``$``.
+    ``$NAME`` or ``${NAME}`` is a location by itself; within a URL only ``${NAME}`` is a variable, since the names of
+    its parameters may begin with ``$``.
 
     Raises
     ------

@@ -21,8 +21,9 @@ from zoneinfo import available_timezones
 from pydantic import Field, HttpUrl, TypeAdapter, ValidationError, field_validator, model_validator
 
 from data.errors import InputError
+from data.secrets import resolved
 from flows.parameters import explain_problem, validated
-from flows.runs import TIME_LIMIT, WEBHOOK
+from flows.runs import TIME_LIMIT
 from flows.server import ENVIRONMENT
 from flows.settings import NAME_PATTERN, Settings
 
@@ -138,13 +139,22 @@ class ServeSettings(Settings):
         100, ge=45, le=240, description="A run that tells nothing of itself for so long is given up as crashed"
     )
     runs_at_once: int = Field(4, gt=0, description="Runs at the same time, of all deployments together")
-    webhook: HttpUrl | None = Field(None, description="Where failures, crashes and cancellations are posted as JSON")
+    webhook: HttpUrl | None = Field(
+        None,
+        description="Where failures, crashes and cancellations are posted as JSON; $NAME of an environment variable,"
+        " or ${NAME} within the URL, for secrets",
+    )
     deployments: dict[str, DeploymentSettings] = Field({}, description="By name; each flow is there on demand anyway")
 
     @field_validator("timezone")
     @classmethod
     def _on_the_map(cls, timezone: str) -> str:
         return _timezone(timezone)
+
+    @field_validator("webhook", mode="before")
+    @classmethod
+    def _from_the_environment(cls, webhook: Any) -> Any:
+        return resolved(webhook) if isinstance(webhook, str) else webhook
 
     @model_validator(mode="after")
     def _names(self) -> ServeSettings:
@@ -263,8 +273,11 @@ def _describe(deployment: RunnerDeployment, flow: Flow[..., Any]) -> None:
 
 
 def run_environment() -> dict[str, str]:
-    """Return the environment variables that a worker, on whatever machine, gives to a run."""
-    given = {name: os.environ[name] for name in (TIME_LIMIT, WEBHOOK) if name in os.environ}
+    """Return the environment variables that a worker, on whatever machine, gives to a run.
+
+    The webhook is not among them: whoever can read the server's API could read it, and it is a secret.
+    """
+    given = {TIME_LIMIT: os.environ[TIME_LIMIT]} if TIME_LIMIT in os.environ else {}
     return {**{name: os.environ.get(name, value) for name, value in ENVIRONMENT.items()}, **given}
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 import pandas as pd
@@ -21,6 +21,7 @@ from rich.progress import Progress
 from data.sequences import SequenceSettings, build_sequences
 from data.splits import TEST
 from data.store import atomic_file, symbol_filename, write_json
+from flows.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
 from flows.ingest import ingest
 from flows.member import STARTED, Member, member_name, members_of, train_one
 from flows.orchestration import (
@@ -28,12 +29,9 @@ from flows.orchestration import (
     Steps,
     artifact_key,
     code_version,
-    create_progress_artifact,
-    create_table_artifact,
     flow,
     run_name,
     task,
-    update_progress_artifact,
 )
 from flows.runners import require_runner, task_runner
 from flows.settings import FleetSettings, GateSettings, RetrainSettings, Workspace
@@ -297,7 +295,7 @@ def outcome_table(outcomes: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]
 def _progress(models: int) -> Iterator[Any]:
     """Show in the terminal and on the dashboard how many models are done and how many of them have failed."""
     terminal, done, failed = console(), 0, 0
-    artifact = cast(UUID, create_progress_artifact(0.0, key="fleet", description="Models of the fleet"))
+    artifact = create_progress_artifact(key="fleet", description="Models of the fleet")
     with Progress(console=terminal, transient=True, disable=not terminal.is_terminal) as bar:
         row = bar.add_task("  models", total=models)
 

@@ -60,7 +60,5 @@ LocalPath = Annotated[
 ]
 """A file or a folder of this machine, which becomes absolute"""
 
-Query = Annotated[
-    str, BeforeValidator(_refuse_in_text), Field(json_schema_extra={"not": {"pattern": PATTERN_IN_TEXT}})
-]
+Query = Annotated[str, BeforeValidator(_refuse_in_text), Field(json_schema_extra={"not": {"pattern": PATTERN_IN_TEXT}})]
 """A query of a database, in which there may be URLs"""

@@ -31,6 +31,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 from uuid import UUID
 
+from data.display import one_line
 from data.errors import InputError
 from data.store import sha256_file
 from flows.parameters import require_valid
@@ -44,14 +45,7 @@ set_environment(Workspace.from_environment())
 # ruff: noqa: E402
 import prefect
 import prefect.runtime
-from prefect import Task, get_run_logger
-from prefect.artifacts import (
-    create_link_artifact,
-    create_markdown_artifact,
-    create_progress_artifact,
-    create_table_artifact,
-    update_progress_artifact,
-)
+from prefect import Task, artifacts, get_run_logger
 from prefect.cache_policies import NO_CACHE, CachePolicy
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import TaskRunFilter, TaskRunFilterId
@@ -74,12 +68,9 @@ __all__ = [
     "Transaction",
     "Unchanged",
     "artifact_key",
+    "artifacts",
     "cancelled",
     "code_version",
-    "create_link_artifact",
-    "create_markdown_artifact",
-    "create_progress_artifact",
-    "create_table_artifact",
     "digest",
     "emit_event",
     "flow",
@@ -92,7 +83,6 @@ __all__ = [
     "start_embedded_server",
     "task",
     "transaction",
-    "update_progress_artifact",
     "use_server",
 ]
 
@@ -124,9 +114,10 @@ else:
 
     def flow(function: Callable[..., Any] | None = None, **options: Any) -> Any:
         """Make a flow with what every run has: the check of its parameters, the hooks and the time limit."""
-        hooks = dict.fromkeys(("on_failure", "on_crashed", "on_cancellation"), [report])
+        hooks: Any = {event: [report] for event in ("on_failure", "on_crashed", "on_cancellation")}
         make = partial(CheckedFlow, **hooks, timeout_seconds=time_limit_seconds(), **options)
         return make if function is None else make(function)
+
 
 LONG_AGO = DateTime(2000, 1, 1, tzinfo=UTC)
 RECORD_LIMIT_SECONDS = 60.0
@@ -263,8 +254,9 @@ class Steps:
         result = state.result()
         seconds, cached = time.perf_counter() - started, state.name == "Cached"
         self.records.append({"name": step.name, "seconds": round(seconds, 3), "cached": cached})
-        print_step(step.name, seconds, cached, result["summary"])
-        get_run_logger().info("step=%s seconds=%.3f cached=%s %s", step.name, seconds, cached, result["summary"])
+        summary = one_line(result["summary"])
+        print_step(step.name, seconds, cached, summary)
+        get_run_logger().info("step=%s seconds=%.3f cached=%s %s", step.name, seconds, cached, summary)
         return result
 
     def wait_for(self, task_runs: Sequence[UUID]) -> None:
@@ -344,7 +336,7 @@ def run_name(subject: Callable[[Mapping[str, Any]], str]) -> Callable[[], str]:
     """
 
     def name() -> str:
-        return f"{subject(flow_parameters())} {datetime.now().astimezone():%Y-%m-%d %H:%M}"
+        return f"{one_line(subject(flow_parameters()))} {datetime.now().astimezone():%Y-%m-%d %H:%M}"
 
     return name
 

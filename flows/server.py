@@ -27,6 +27,7 @@ from typing import Any, Self
 
 from data.errors import InputError
 from data.store import write_json
+from flows.login import take_login_out_of_address
 from flows.settings import Workspace
 
 ENVIRONMENT = {
@@ -58,6 +59,7 @@ def set_environment(workspace: Workspace) -> None:
     InputError
         The workspace cannot be written to; Prefect's server would only time out in such a folder.
     """
+    take_login_out_of_address()
     for name, value in {**ENVIRONMENT, "PREFECT_HOME": str(workspace.prefect)}.items():
         os.environ.setdefault(name, value)
     try:

@@ -56,7 +56,9 @@ class Workspace:
         """Return the workspace that ``GATECAST_HOME`` names, ``./workspace`` if it names none."""
         home = os.environ.get("GATECAST_HOME") or "workspace"
         if holds_secret(home):
-            raise InputError(f"{home} cannot be the workspace, since it holds a secret; name a folder with --workspace.")
+            raise InputError(
+                f"{home} cannot be the workspace, since it holds a secret; name a folder with --workspace."
+            )
         root = Path(home).expanduser().resolve()
         if root.exists() and not root.is_dir():
             raise InputError(f"{root} is a file, so it cannot be the workspace; name a folder with --workspace.")

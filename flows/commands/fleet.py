@@ -19,6 +19,7 @@ from flows.terminal import (
     print_paths,
     print_table,
     print_times,
+    say,
 )
 
 if TYPE_CHECKING:
@@ -101,8 +102,8 @@ def show(result: Mapping[str, Any], seconds: float) -> None:
     print_table(rows[:SHOWN], f"Models{more}", right=("RMSE", "naive", "skill", "seconds"))
     failed = [each for each in outcomes if each["error"]]
     for each in failed[:SHOWN]:
-        console().print(f"{each['name']} failed: {each['error']}", markup=False)
-    console().print(f"{result['summary']}.", markup=False)
+        say(f"{each['name']} failed: {each['error']}")
+    say(f"{result['summary']}.")
     print_times(result["steps"], seconds, None)
     print_paths({"outcomes": result["report"], **({"failed": result["failed"]} if result["failed"] else {})})
     if not result["failed"]:

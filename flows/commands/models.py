@@ -19,6 +19,7 @@ from flows.terminal import (
     print_next,
     print_paths,
     print_table,
+    say,
 )
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def show(options: ShowOptions) -> None:
             console().print("\n[bold]Decisions[/bold]")
         for entry in decisions:
             when, who = entry["decided_at"][:16].replace("T", " "), entry.get("action", "gate")
-            console().print(f"  {when}  {who:<8}  {entry['reason']}", markup=False)
+            say(f"  {when}  {who:<8}  {entry['reason']}")
         print_next(f"models show {registry.name} {(champion or versions[-1]).split('-')[0]}")
 
 
@@ -134,7 +135,7 @@ def _show_version(registry: Registry, version: str) -> None:
         f"{registry.name} {version}: test period {evaluation['first']} to {evaluation['last']}, {evaluation['unit']}"
     )
     print_scores(score_table(evaluation["scores"]), title)
-    console().print(evaluation["verdict"], markup=False)
+    say(evaluation["verdict"])
     console().print("\n[bold]Lineage[/bold]")
     lineage = {
         "champion": "yes" if version == registry.champion() else "no",
@@ -142,10 +143,10 @@ def _show_version(registry: Registry, version: str) -> None:
         **lineage,
     }
     for name, value in lineage.items():
-        console().print(f"  {name.replace('_', ' '):<14}{value or 'none'}", markup=False)
+        say(f"  {name.replace('_', ' '):<14}{value or 'none'}")
     console().print("\n[bold]Settings[/bold]")
     for name, value in flat(settings.to_dict()).items():
-        console().print(f"  {name:<28}{'–' if value is None else value}", markup=False)
+        say(f"  {name:<28}{'–' if value is None else value}")
     others = [other for other in registry.versions() if other != version]
     this = version.split("-")[0]
     print_next(
@@ -201,10 +202,9 @@ def compare(options: CompareOptions) -> None:
         print_table(rows, title, right=("RMSE", "MAE", "skill"))
         figures = result["figures"]
         how = "lower" if figures["gain"] > 0 else "higher"
-        console().print(
+        say(
             f"The RMSE of {second} is {abs(figures['gain']):.2%} {how} than that of {first};"
-            f" p = {figures['p_value']:.2g} that it is no better (Diebold-Mariano, one-sided).",
-            markup=False,
+            f" p = {figures['p_value']:.2g} that it is no better (Diebold-Mariano, one-sided)."
         )
         better = second if figures["gain"] > 0 else first
         if better != registry.champion():
@@ -264,7 +264,7 @@ def rollback(options: RollbackOptions) -> None:
 
 
 def _print_decision(registry: Registry, reason: str) -> None:
-    console().print(reason, markup=False)
+    say(reason)
     print_paths({"champion": str(registry.directory / "champion.json")})
     print_next(f"forecast --name {registry.name}")
 
@@ -286,11 +286,11 @@ def prune(options: PruneOptions) -> None:
         registry = options.registry()
         doomed = registry.prunable(options.keep)
         if not doomed:
-            console().print(f"{registry.name} has {counted(len(registry.versions()), 'version')}, and none to remove.")
+            say(f"{registry.name} has {counted(len(registry.versions()), 'version')}, and none to remove.")
             return
-        console().print(f"To be removed from {registry.directory}:", markup=False)
+        say(f"To be removed from {registry.directory}:")
         for version in doomed:
-            console().print(f"  {version}", markup=False)
+            say(f"  {version}")
         if not options.yes and not typer.confirm(f"Remove {counted(len(doomed), 'version')} for good?"):
             console().print("Nothing was removed.")
             return

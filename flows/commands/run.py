@@ -17,7 +17,7 @@ from uuid import uuid4
 import typer
 
 from flows.commands.options import CommonOptions, takes
-from flows.terminal import RUN_FAILED, console, explained, print_error, print_next
+from flows.terminal import RUN_FAILED, console, explained, print_error, print_next, say
 
 if TYPE_CHECKING:
     import httpx
@@ -55,8 +55,8 @@ def run(options: RunOptions) -> None:
             asked = {"parameters": parameters, "idempotency_key": uuid4().hex}
             started = _ask(api, "POST", f"deployments/{deployment['id']}/create_flow_run", asked)
             address = str(api.base_url).removesuffix("/").removesuffix("/api")
-            console().print(f"Started {deployment['name']} as {started['name']}")
-            console().print(f"  {address}/runs/flow-run/{started['id']}")
+            say(f"Started {deployment['name']} as {started['name']}")
+            say(f"  {address}/runs/flow-run/{started['id']}")
             if deployment["status"] != "READY":
                 console().print(
                     "Nothing has asked for its runs lately; it starts as soon as 'gatecast serve' or a worker does."
@@ -192,7 +192,7 @@ def _places(described: Mapping[str, Any], schema: Mapping[str, Any], name: str) 
 
 
 def _refused(described: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
-    """Return the patterns of what a setting, or each of a list, must not hold: secrets, which the server would store."""
+    """Return the patterns of what a setting, or each of a list, must not hold: secrets, which would be stored."""
     forms = [*_variants(described, schema)]
     forms += [item for form in forms for item in _variants(form.get("items") or {}, schema)]
     return [form["not"]["pattern"] for form in forms if "pattern" in form.get("not", {})]
@@ -216,7 +216,7 @@ def follow(api: httpx.Client, run_id: str) -> None:
         state = _ask(api, "GET", f"flow_runs/{run_id}")["state"]
         if state["name"] != shown:
             shown = state["name"]
-            console().print(f"  {shown}")
+            say(f"  {shown}")
         if state["type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED"):
             break
         time.sleep(POLL_SECONDS)

@@ -251,7 +251,12 @@ def test_an_error_of_a_url_shows_no_secret(monkeypatch):
 
 @pytest.mark.parametrize(
     ("url", "name"),
-    [("https://h/a/x.csv?token=a.b", "x"), ("https://h/x.y.csv#a.b", "x.y"), ("s3://b/x.parquet", "x"), ("a/x.csv", "x")],
+    [
+        ("https://h/a/x.csv?token=a.b", "x"),
+        ("https://h/x.y.csv#a.b", "x.y"),
+        ("s3://b/x.parquet", "x"),
+        ("a/x.csv", "x"),
+    ],
 )
 def test_a_series_is_named_after_the_file_and_not_its_parameters(url, name):
     assert stem(url) == name
