@@ -7,6 +7,7 @@ answered from cache, so that running the fleet once more trains only what is mis
 
 from __future__ import annotations
 
+import csv
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor
@@ -257,8 +258,11 @@ def summarise(name: str, outcomes: list[dict[str, Any]], directory: str) -> Outp
     again = folder / "failed.txt"
     again.unlink(missing_ok=True)
     if failed:
-        with atomic_file(again) as temporary:
-            temporary.write_text("".join(",".join(each["symbols"]) + "\n" for each in failed), encoding="utf-8")
+        with atomic_file(again) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+            for each in failed:
+                # Where it is not quoted, a # begins a comment.
+                quoting = csv.QUOTE_ALL if any("#" in symbol for symbol in each["symbols"]) else csv.QUOTE_MINIMAL
+                csv.writer(file, quoting=quoting, lineterminator="\n").writerow(each["symbols"])
     beat = sum(1 for each in outcomes if each["skill"] is not None and each["skill"] > 0)
     trained = len(outcomes) - len(failed)
     sentence = f"{trained} of {len(outcomes)} models trained, {beat} of them better than the naive forecast"
