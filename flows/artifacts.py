@@ -15,9 +15,10 @@ from uuid import UUID
 from data.display import one_line
 from flows.orchestration import artifacts
 
-# What Markdown gives a meaning to within a line and, behind the first bar, at its beginning; an address becomes a link.
-_SPECIAL = re.compile(r"[\\`*_\[\]<>~|@]|&(?=#?\w+;)|(?<=\w):(?=//)|(?<=www)\.|^[-+#]|(?<=^\d)[.)]", re.IGNORECASE)
-_NUMBERED = re.compile(r"^(\d{2,9})([.)])")
+# What Markdown gives a meaning to within a line; an address would become a link by itself.
+_SPECIAL = re.compile(r"[\\`*_\[\]<>~|@]|&(?=#?\w+;)|(?<=\w):(?=//)|(?<=www)\.", re.IGNORECASE)
+# The same at the beginning of a line: headings, lists, rules.
+_BEGINNING = re.compile(r"^(\d{0,9})([-+#.)])(?=[-+#\s]|$)")
 
 
 class Markdown(str):
@@ -30,7 +31,7 @@ def escaped(text: str) -> Markdown:
     """Return Markdown that shows a text as it is, on one line; Markdown stays what it is."""
     if isinstance(text, Markdown):
         return text
-    return Markdown(_NUMBERED.sub(r"\1\\\2", _SPECIAL.sub(r"\\\g<0>", one_line(text.strip()))))
+    return Markdown(_BEGINNING.sub(r"\1\\\2", _SPECIAL.sub(r"\\\g<0>", one_line(text.strip()))))
 
 
 def code_block(text: str) -> Markdown:

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from data.errors import InputError
+from data.secrets import masked
 from flows.evaluation import KEYS, MODEL, predict_test_with
 from flows.registry import Decision, Registry
 from flows.settings import GateSettings, RetrainSettings
@@ -157,7 +158,7 @@ def promote(registry: Registry, version: str, reason: str = "chosen by hand") ->
             return Decision(version, champion, False, f"{version} is the champion already.", version, "manual")
         _require_whole(registry, version)
         instead = f"replaces {champion}" if champion else "is the champion from now on"
-        decision = Decision(version, champion, True, f"{version} {instead}: {reason}.", version, "manual")
+        decision = Decision(version, champion, True, f"{version} {instead}: {masked(reason)}.", version, "manual")
         registry.record(decision)
     return decision
 
@@ -184,7 +185,7 @@ def roll_back(registry: Registry, reason: str = "asked for by hand", expected: s
             return Decision(expected, champion, False, f"{champion} has replaced {expected}.", champion, "rollback")
         for former in registry.former_champions():
             if not isinstance(_load(registry, former), InputError):
-                reason = f"{former} is the champion again instead of {champion}: {reason}."
+                reason = f"{former} is the champion again instead of {champion}: {masked(reason)}."
                 decision = Decision(former, champion, True, reason, former, "rollback")
                 registry.record(decision)
                 return decision

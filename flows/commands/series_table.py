@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from flows.terminal import console, literal
+from flows.terminal import console, literal, plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +37,7 @@ def print_series(records: Sequence[Mapping[str, Any]], title: str) -> None:
             "problems": problems_in_words(record),
             "": record["sparkline"],
         }
-        table.add_row(*(literal(cells[name]) for name in shown), style="yellow" if record.get("cause") else None)
+        table.add_row(*(plain(cells[name]) for name in shown), style="yellow" if record.get("cause") else None)
     console().print(table)
     if len(records) > SERIES_SHOWN:
         console().print(f"... and {len(records) - SERIES_SHOWN:,} more series")
