@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import urlsplit
 from zipfile import BadZipFile
 
 import pandas as pd
@@ -19,7 +20,7 @@ from data.errors import InputError, SourceError
 from data.spellings import spelling
 from data.store import parquet_to_frame, read_parquet, require_file
 
-_EXTRAS = {"s3fs": "s3", "gcsfs": "gcs"}
+_EXTRAS = {"s3fs": "s3", "gcsfs": "gcs", "aiohttp": "http"}
 _HEAD_CHARACTERS = 65536
 
 
@@ -53,9 +54,14 @@ def list_files(location: str | Path, suffix: str) -> list[str | Path]:
     return sorted(files, key=str)
 
 
+def file_name(location: str | Path) -> str:
+    """Return the name of a file or folder; of a URL without its parameters, which are no part of it."""
+    return PurePosixPath(urlsplit(str(location)).path).name if is_url(location) else Path(location).name
+
+
 def stem(location: str | Path) -> str:
     """Return the name of a file without its suffix."""
-    return PurePosixPath(str(location)).stem if is_url(location) else Path(location).stem
+    return PurePosixPath(file_name(location)).stem
 
 
 def read_parquet_at(location: str | Path) -> pd.DataFrame:
@@ -106,18 +112,18 @@ def read_csv(location: str | Path, form: CsvFormat | None = None) -> pd.DataFram
             "index_col": False,
             "low_memory": False,
         }
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _readable(location) as file:
             warnings.simplefilter("ignore", pd.errors.ParserWarning)
-            head = pd.read_csv(location, header=None, nrows=50, dtype=str, on_bad_lines="skip", **options)
+            head = pd.read_csv(file, header=None, nrows=50, dtype=str, on_bad_lines="skip", **options)
         header = head.iloc[0].fillna("").tolist()
         _require_different(header, origin)
         cells = [str(cell).strip() for row in head.iloc[1:].to_numpy().tolist() for cell in row]
         decimal = form.decimal or find_decimal(cells, delimiter, origin)
         marks: Any = {"decimal": ",", "thousands": "."} if decimal == "," else {}
         text: Any = {name: str for name in header if spelling(name) in ("ds", "unique_id")}
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _readable(location) as file:
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            frame = pd.read_csv(location, dtype=text, **options, **marks)
+            frame = pd.read_csv(file, dtype=text, **options, **marks)
     dates = [column for column in frame.columns if spelling(column) == "ds"]
     return frame.assign(
         **{column: read_dates(frame[column], form.date_format, origin) for column in dates if len(frame)}
@@ -128,8 +134,20 @@ def _first_lines(location: str | Path) -> list[str]:
     import fsspec
 
     with fsspec.open(str(location), "rt", encoding="utf-8-sig", compression="infer") as opened:
-        lines = opened.read(_HEAD_CHARACTERS).splitlines()
+        lines = opened.read(_HEAD_CHARACTERS).split("\n")  # a name may hold what else ends a line in Unicode
     return [line for line in lines if line.strip()]
+
+
+@contextmanager
+def _readable(location: str | Path) -> Iterator[Any]:
+    """Give what pandas reads: the path, or the file behind a URL, whose login pandas would not understand."""
+    if not is_url(location):
+        yield location
+        return
+    import fsspec
+
+    with fsspec.open(str(location), "rb", compression="infer") as opened:
+        yield opened
 
 
 def _require_different(header: list[str], origin: str) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from data.errors import SettingsError
+from data.secrets import HIDDEN, SECRET
 
 __all__ = ["AGE_PATTERN", "NAME_PATTERN", "Settings", "expected", "fields_of", "nearest"]
 
@@ -37,6 +38,8 @@ else:
                 return super().__call__(*arguments, **settings)
             except ValidationError as error:
                 problem = error.errors(include_url=False)[0]
+                if problem["type"] == SECRET:
+                    problem["input"] = HIDDEN
                 raise SettingsError(_sentence(cls, problem), problem) from None
 
     class _Model(BaseModel, metaclass=_OneSentence):
@@ -44,7 +47,7 @@ else:
 
 
 class Settings(_Model):
-    """Frozen settings; an unknown name is an error.
+    """Frozen settings; an unknown name is an error, and pydantic's errors do not repeat what was given.
 
     Raises
     ------
@@ -52,7 +55,7 @@ class Settings(_Model):
         A setting is unknown or wrong.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 def _sentence(settings: type[BaseModel], problem: Mapping[str, Any]) -> str:
@@ -68,6 +71,8 @@ def _sentence(settings: type[BaseModel], problem: Mapping[str, Any]) -> str:
         meant = nearest(names[-1], fields_of(settings, names[:-1]))
         advice = f"did you mean {'.'.join([*names[:-1], meant])}?" if meant else "leave it out."
         return f"{subject} has no setting {'.'.join(names)!r}; {advice}"
+    if problem["type"] == SECRET:
+        return f"{'.'.join(names)} {problem['msg']}."
     if problem["type"] == "missing":
         return f"{subject} needs a setting that was not given: {'.'.join(names)}."
     return f"{'.'.join(names)} {reprlib.repr(problem['input'])} is not allowed: it should be {expected(problem)}."

@@ -10,8 +10,9 @@ import pandas as pd
 
 from data.bars import check_bars
 from data.csv_format import CsvFormat
-from data.errors import InputError
-from data.files import list_files, read_csv, read_parquet_at, stem
+from data.errors import InputError, secrets_hidden
+from data.files import is_url, list_files, read_csv, read_parquet_at, stem
+from data.secrets import resolved
 from data.selection import Selection, frame_kind, select
 from data.store import read_parquet
 from data.tables import check_table
@@ -71,6 +72,7 @@ class CsvSource:
     Attributes
     ----------
     path : Path or str
+        Or ``$NAME``, the environment variable that holds it; within a URL, a secret may be written as ``${NAME}``.
     form : CsvFormat
         Delimiter, decimal mark and form of the dates; what is not given is found out.
     """
@@ -90,10 +92,11 @@ class CsvSource:
 
     def check(self) -> Checked:
         """Return all rows, good and refused."""
-        files = list_files(self.path, ".csv")
-        return _joined(
-            [check_table(read_csv(file, self.form), stem(file), str(file)) for file in files], files, self.origin
-        )
+        with secrets_hidden(self.origin):
+            files = list_files(_resolved(self.path), ".csv")
+            return _joined(
+                [check_table(read_csv(file, self.form), stem(file), str(file)) for file in files], files, self.origin
+            )
 
 
 @dataclass(frozen=True)
@@ -119,10 +122,17 @@ class ParquetSource:
 
     def check(self) -> Checked:
         """Return all rows, good and refused."""
-        files = list_files(self.path, ".parquet")
-        return _joined(
-            [check_table(read_parquet_at(file), stem(file), str(file)) for file in files], files, self.origin
-        )
+        with secrets_hidden(self.origin):
+            files = list_files(_resolved(self.path), ".parquet")
+            return _joined(
+                [check_table(read_parquet_at(file), stem(file), str(file)) for file in files], files, self.origin
+            )
+
+
+def _resolved(path: Path | str) -> Path | str:
+    """Return a path with the environment variables in it, as a path where it is one."""
+    location = resolved(str(path))
+    return location if is_url(location) else Path(location)
 
 
 def _joined(checked: list[Checked], files: list[str | Path], origin: str) -> Checked:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import pandas as pd
 
-from data.errors import InputError, SourceError
+from data.errors import InputError, SourceError, secrets_hidden
+from data.secrets import REFUSAL, holds_secret, is_variable, masked, resolved
 from data.selection import Selection, select
 from data.tables import check_table
 from data.validation import Checked
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
-
-_VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)\}?")
 
 
 @dataclass(frozen=True)
@@ -28,8 +25,9 @@ class SqlSource:
     Attributes
     ----------
     url : str
-        SQLAlchemy's, such as ``sqlite:///sales.db`` or ``postgresql+psycopg://host/db``; or ``$NAME``, the environment
-        variable that holds it. Settings are stored as they are, so that a password has to stand in a variable.
+        SQLAlchemy's, such as ``sqlite:///sales.db`` or ``postgresql+psycopg://me:${PASSWORD}@host/db``, where
+        ``PASSWORD`` is an environment variable; or ``$NAME``, a variable that holds all of it. Settings are stored as
+        they are, so a password has to be in a variable.
     query : str
     """
 
@@ -40,7 +38,7 @@ class SqlSource:
     @property
     def origin(self) -> str:
         """What errors begin with."""
-        return f"The query on {self._url().render_as_string(hide_password=True)}"
+        return f"The query on {self._shown(self._url())}"
 
     def read(self, selection: Selection) -> pd.DataFrame:
         """Return the selected bars or series."""
@@ -56,11 +54,15 @@ class SqlSource:
         SourceError
             The database does not answer.
         """
+        with secrets_hidden(self.url):
+            return check_table(self._fetch(), "sql", self.origin, in_order=False)
+
+    def _fetch(self) -> pd.DataFrame:
         from sqlalchemy import create_engine, text
         from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
         url = self._url()
-        shown = url.render_as_string(hide_password=True)
+        shown = self._shown(url)
         if url.get_backend_name() == "sqlite" and url.database and not Path(url.database).is_file():
             raise InputError(f"{url.database} does not exist; check the path in {shown}.")
         try:
@@ -85,28 +87,29 @@ class SqlSource:
             raise InputError(
                 f"{self.origin} failed: {_first_line(getattr(error, 'orig', error))}; mend the query."
             ) from error
-        return check_table(frame, "sql", self.origin, in_order=False)
+        return frame
+
+    def _shown(self, url: URL) -> str:
+        """Return the URL for people: as it was written or, of a variable, without its secrets."""
+        return masked(url.render_as_string(hide_password=True)) if is_variable(self.url) else self.url
 
     def _url(self) -> URL:
         from sqlalchemy import make_url
         from sqlalchemy.exc import ArgumentError
 
-        variable = _VARIABLE.fullmatch(self.url)
-        written = os.environ.get(variable[1], "") if variable else self.url
-        if variable and not written:
-            raise InputError(f"The environment variable {variable[1]} is not set; put the database URL there.")
+        if holds_secret(self.url):
+            raise InputError(f"The database URL {REFUSAL}.")
         try:
-            url = make_url(written)
-        except ArgumentError as error:
-            given = f"What {variable[1]} holds" if variable else f"{self.url!r}"
-            raise InputError(f"{given} is not a database URL; write it as sqlite:///FILE.") from error
-        if url.password and not variable:
-            raise InputError(
-                "The database URL holds a password, which would be stored with the settings; put the URL into an "
-                "environment variable and give its name: --url '$NAME'."
-            )
+            url = make_url(resolved(self.url))
+        except (ArgumentError, ValueError) as error:
+            if isinstance(error, InputError):
+                raise
+            given = f"What {self.url} holds" if is_variable(self.url) else f"{self.url!r}"
+            raise InputError(f"{given} is not a database URL; write it as sqlite:///FILE.") from None
+        if url.password and resolved(self.url) == self.url:
+            raise InputError(f"The database URL {REFUSAL}.")
         return url
 
 
 def _first_line(error: object) -> str:
-    return (str(error).strip().splitlines() or ["no message"])[0].rstrip(".;")
+    return (str(error).strip().split("\n")[0] or "no message").rstrip(".;")

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from data.display import one_line
 from data.store import atomic_file
 from flows.report import PANELS, STYLE
 
@@ -47,7 +48,8 @@ def plot_attention(windows: pd.DataFrame, weights: np.ndarray, title: str, path:
             days = [f"{windows['cutoff'].iloc[row]:%Y-%m-%d}" for row in chosen]
             ticks = np.unique(np.linspace(0, len(days) - 1, 5).astype(int))
             axis.set_yticks(ticks + 0.5, [days[tick] for tick in ticks])
-            axis.set_title(f"{unique_id}, head {head + 1}" if heads > 1 else str(unique_id), loc="left", fontsize=9)
+            name = one_line(str(unique_id))
+            axis.set_title(f"{name}, head {head + 1}" if heads > 1 else name, loc="left", fontsize=9)
             figure.colorbar(image, ax=axis, format="%g %%", pad=0.01)
         for axis in axes[len(drawn) :]:
             axis.remove()

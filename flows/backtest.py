@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
-from uuid import UUID
 
 import pandas as pd
 from rich.progress import Progress
@@ -18,6 +17,7 @@ from rich.progress import Progress
 from data.errors import InputError
 from data.store import read_json, read_parquet, write_json, write_parquet
 from flows import evaluation, report
+from flows.artifacts import create_progress_artifact, update_progress_artifact
 from flows.comparison import compare
 from flows.evaluation import MODEL, NAIVE
 from flows.ingest import ingest, read_ingested
@@ -26,13 +26,11 @@ from flows.orchestration import (
     Output,
     Steps,
     code_version,
-    create_progress_artifact,
     digest,
     flow,
     hashes,
     run_name,
     task,
-    update_progress_artifact,
 )
 from flows.publication import publish_scores
 from flows.registry import Registry
@@ -232,7 +230,7 @@ def read_evaluation(result: dict[str, Any]) -> dict[str, Any]:
 def _progress(windows: int) -> Iterator[Callable[[int], None]]:
     """Show the origins that are done in the terminal and on the dashboard."""
     terminal = console()
-    artifact = cast(UUID, create_progress_artifact(0.0, key="backtest", description="Origins of the backtest"))
+    artifact = create_progress_artifact(key="backtest", description="Origins of the backtest")
     with Progress(console=terminal, transient=True, disable=not terminal.is_terminal) as bar:
         row = bar.add_task("  origins", total=windows)
 

@@ -15,14 +15,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, get_type_hints
 from zoneinfo import available_timezones
 
-from pydantic import BaseModel, Field, HttpUrl, TypeAdapter, ValidationError, field_validator, model_validator
+from pydantic import Field, HttpUrl, TypeAdapter, ValidationError, field_validator, model_validator
 
 from data.errors import InputError
-from data.settings import expected
-from flows.runs import TIME_LIMIT, WEBHOOK
+from data.secrets import resolved
+from flows.parameters import explain_problem, validated
+from flows.runs import TIME_LIMIT
 from flows.server import ENVIRONMENT
 from flows.settings import NAME_PATTERN, Settings
 
@@ -138,13 +139,22 @@ class ServeSettings(Settings):
         100, ge=45, le=240, description="A run that tells nothing of itself for so long is given up as crashed"
     )
     runs_at_once: int = Field(4, gt=0, description="Runs at the same time, of all deployments together")
-    webhook: HttpUrl | None = Field(None, description="Where failures, crashes and cancellations are posted as JSON")
+    webhook: HttpUrl | None = Field(
+        None,
+        description="Where failures, crashes and cancellations are posted as JSON; $NAME of an environment variable,"
+        " or ${NAME} within the URL, for secrets",
+    )
     deployments: dict[str, DeploymentSettings] = Field({}, description="By name; each flow is there on demand anyway")
 
     @field_validator("timezone")
     @classmethod
     def _on_the_map(cls, timezone: str) -> str:
         return _timezone(timezone)
+
+    @field_validator("webhook", mode="before")
+    @classmethod
+    def _from_the_environment(cls, webhook: Any) -> Any:
+        return resolved(webhook) if isinstance(webhook, str) else webhook
 
     @model_validator(mode="after")
     def _names(self) -> ServeSettings:
@@ -179,37 +189,10 @@ def read_settings(path: Path | None) -> ServeSettings:
     try:
         settings = ServeSettings.model_validate(content)
     except ValidationError as error:
-        raise InputError(_sentence(f"{path}:", error)) from error
+        raise InputError(explain_problem(f"{path}:", error)) from error
     for name, deployment in settings.deployments.items():
         parameters(deployment, f"{path}: deployments.{name}")
     return settings
-
-
-def _sentence(where: str, error: ValidationError, hint: Any = None) -> str:
-    problem = error.errors(include_url=False)[0]
-    names = ".".join(str(name) for name in problem["loc"])
-    reason = problem["msg"].removeprefix("Value error, ")
-    if not names and where.endswith(":"):
-        return f"{where} {reason}."
-    setting = f"{where} {names}" if where.endswith(":") else f"{where}.{names}".rstrip(".")
-    if problem["type"] == "extra_forbidden":
-        section = where.rpartition(": ")[2]
-        meant = [f"{section}.{place}" for place in places(hint, str(problem["loc"][-1]))]
-        return f"{setting} is no setting; {f'write {meant[0]}' if meant else 'leave it out'}."
-    if problem["type"] == "string_pattern_mismatch":
-        reason = f"it should be {expected(problem)}"
-    return f"{setting} is wrong: {reason[:1].lower()}{reason[1:]}."
-
-
-def places(hint: Any, name: str) -> Iterator[str]:
-    """Give where a setting of this name is, as ``model.horizon``, among the settings of a type and those in it."""
-    for inner in get_args(hint):
-        yield from places(inner, name)
-    if isinstance(hint, type) and issubclass(hint, BaseModel):
-        for field_name, described in hint.model_fields.items():
-            if field_name == name:
-                yield name
-            yield from (f"{field_name}.{place}" for place in places(described.annotation, name))
 
 
 def parameters(deployment: DeploymentSettings, where: str, when_busy: str | None = None) -> dict[str, Any]:
@@ -244,13 +227,9 @@ def parameters(deployment: DeploymentSettings, where: str, when_busy: str | None
         given["settings"] = nested
     checked = {}
     for name, value in given.items():
-        adapter = TypeAdapter(hints[name])
-        try:
-            parsed = adapter.validate_python(value)
-        except ValidationError as error:
-            inner = f"{where}.settings" if name == "settings" else f"{where}.settings.{name}"
-            raise InputError(_sentence(inner, error, hints[name])) from error
-        checked[name] = adapter.dump_python(parsed, mode="json", exclude_unset=True)
+        inner = f"{where}.settings" if name == "settings" else f"{where}.settings.{name}"
+        parsed = validated(value, hints[name], inner)
+        checked[name] = TypeAdapter(hints[name]).dump_python(parsed, mode="json", exclude_unset=True)
     return checked
 
 
@@ -294,8 +273,11 @@ def _describe(deployment: RunnerDeployment, flow: Flow[..., Any]) -> None:
 
 
 def run_environment() -> dict[str, str]:
-    """Return the environment variables that a worker, on whatever machine, gives to a run."""
-    given = {name: os.environ[name] for name in (TIME_LIMIT, WEBHOOK) if name in os.environ}
+    """Return the environment variables that a worker, on whatever machine, gives to a run.
+
+    The webhook is not among them: whoever can read the server's API could read it, and it is a secret.
+    """
+    given = {TIME_LIMIT: os.environ[TIME_LIMIT]} if TIME_LIMIT in os.environ else {}
     return {**{name: os.environ.get(name, value) for name, value in ENVIRONMENT.items()}, **given}
 
 

@@ -7,12 +7,13 @@ answered from cache, so that running the fleet once more trains only what is mis
 
 from __future__ import annotations
 
+import csv
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal
 from uuid import UUID
 
 import pandas as pd
@@ -21,6 +22,7 @@ from rich.progress import Progress
 from data.sequences import SequenceSettings, build_sequences
 from data.splits import TEST
 from data.store import atomic_file, symbol_filename, write_json
+from flows.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
 from flows.ingest import ingest
 from flows.member import STARTED, Member, member_name, members_of, train_one
 from flows.orchestration import (
@@ -28,12 +30,9 @@ from flows.orchestration import (
     Steps,
     artifact_key,
     code_version,
-    create_progress_artifact,
-    create_table_artifact,
     flow,
     run_name,
     task,
-    update_progress_artifact,
 )
 from flows.runners import require_runner, task_runner
 from flows.settings import FleetSettings, GateSettings, RetrainSettings, Workspace
@@ -259,8 +258,13 @@ def summarise(name: str, outcomes: list[dict[str, Any]], directory: str) -> Outp
     again = folder / "failed.txt"
     again.unlink(missing_ok=True)
     if failed:
-        with atomic_file(again) as temporary:
-            temporary.write_text("".join(",".join(each["symbols"]) + "\n" for each in failed), encoding="utf-8")
+        with atomic_file(again) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+            for each in failed:
+                # Where it is not quoted, a # begins a comment.
+                quoting: Literal[0, 1] = (
+                    csv.QUOTE_ALL if any("#" in symbol for symbol in each["symbols"]) else csv.QUOTE_MINIMAL
+                )
+                csv.writer(file, quoting=quoting, lineterminator="\n").writerow(each["symbols"])
     beat = sum(1 for each in outcomes if each["skill"] is not None and each["skill"] > 0)
     trained = len(outcomes) - len(failed)
     sentence = f"{trained} of {len(outcomes)} models trained, {beat} of them better than the naive forecast"
@@ -297,7 +301,7 @@ def outcome_table(outcomes: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]
 def _progress(models: int) -> Iterator[Any]:
     """Show in the terminal and on the dashboard how many models are done and how many of them have failed."""
     terminal, done, failed = console(), 0, 0
-    artifact = cast(UUID, create_progress_artifact(0.0, key="fleet", description="Models of the fleet"))
+    artifact = create_progress_artifact(key="fleet", description="Models of the fleet")
     with Progress(console=terminal, transient=True, disable=not terminal.is_terminal) as bar:
         row = bar.add_task("  models", total=models)
 

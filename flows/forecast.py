@@ -16,6 +16,7 @@ from data.store import write_parquet
 from flows.catalogue import choose_champion
 from flows.ingest import ingest, read_ingested
 from flows.kinds import FORECASTER
+from flows.locations import LocalPath
 from flows.orchestration import Output, Steps, flow, hashes, run_name, task
 from flows.registry import Registry
 from flows.settings import RetrainSettings, Workspace
@@ -30,7 +31,7 @@ LEVEL = 90  # percent, of the intervals
 
 @flow(name="forecast", flow_run_name=run_name(lambda given: given["name"] or "forecast"))
 def forecast_latest(
-    name: str | None = None, path: Path | None = None, n_samples: int = 0, seed: int = 0
+    name: str | None = None, path: LocalPath | None = None, n_samples: int = 0, seed: int = 0
 ) -> dict[str, Any]:
     """Read the data anew and forecast what comes next with a model's champion.
 

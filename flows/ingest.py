@@ -32,10 +32,10 @@ from data.store import (
 from data.validation import Checked, sentence
 from data.yahoo.client import Policy, YahooClient, utc_now
 from data.yahoo.source import Update, YahooSource, format_age
+from flows.artifacts import create_table_artifact
 from flows.orchestration import (
     Output,
     State,
-    create_table_artifact,
     flow,
     is_in_run,
     run_name,

@@ -33,8 +33,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 from uuid import UUID
 
+from data.display import one_line
 from data.errors import InputError
 from data.store import sha256_file
+from flows.parameters import require_valid
 from flows.runs import WhenBusy, alive, crash_dead_runs, one_at_a_time, report, time_limit_seconds
 from flows.server import Server, dashboard_url, set_environment
 from flows.settings import Workspace
@@ -45,14 +47,7 @@ set_environment(Workspace.from_environment())
 # ruff: noqa: E402
 import prefect
 import prefect.runtime
-from prefect import Task, get_run_logger
-from prefect.artifacts import (
-    create_link_artifact,
-    create_markdown_artifact,
-    create_progress_artifact,
-    create_table_artifact,
-    update_progress_artifact,
-)
+from prefect import Task, artifacts, get_run_logger
 from prefect.cache_policies import NO_CACHE, CachePolicy
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import TaskRunFilter, TaskRunFilterId
@@ -67,6 +62,7 @@ from prefect.settings import PREFECT_API_URL, PREFECT_LOCAL_STORAGE_PATH
 from prefect.states import Cancelled
 from prefect.transactions import Transaction, get_transaction, transaction
 from prefect.types import DateTime
+from prefect.utilities.callables import get_call_parameters
 from pydantic import Field
 
 __all__ = [
@@ -77,12 +73,9 @@ __all__ = [
     "Transaction",
     "Unchanged",
     "artifact_key",
+    "artifacts",
     "cancelled",
     "code_version",
-    "create_link_artifact",
-    "create_markdown_artifact",
-    "create_progress_artifact",
-    "create_table_artifact",
     "digest",
     "emit_event",
     "flow",
@@ -95,7 +88,6 @@ __all__ = [
     "start_embedded_server",
     "task",
     "transaction",
-    "update_progress_artifact",
     "use_server",
 ]
 
@@ -105,17 +97,32 @@ R = TypeVar("R", bound=Mapping[str, Any])
 Output = dict[str, Any]
 """What a step returns, in JSON values: ``summary``, a line for people, paths, and with a cached step its ``files``."""
 
+
+class CheckedFlow(prefect.Flow[P, Any]):
+    """Prefect's flow, whose parameters are checked before there is a run that is stored with them."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the flow; see `prefect.Flow`."""
+        given = {name: value for name, value in kwargs.items() if name not in ("return_state", "wait_for")}
+        require_valid(self.fn, get_call_parameters(self.fn, args, given))
+        return super().__call__(*args, **kwargs)
+
+    def validate_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Check what a deployment hands on; Prefect alone would log wrong parameters as they are."""
+        require_valid(self.fn, parameters)
+        return super().validate_parameters(parameters)
+
+
 if TYPE_CHECKING:
     from prefect import flow
 else:
-    # Prefect's `flow` with what every run has: the hooks and the time limit.
-    flow = partial(
-        prefect.flow,
-        on_failure=[report],
-        on_crashed=[report],
-        on_cancellation=[report],
-        timeout_seconds=time_limit_seconds(),
-    )
+
+    def flow(function: Callable[..., Any] | None = None, **options: Any) -> Any:
+        """Make a flow with what every run has: the check of its parameters, the hooks and the time limit."""
+        hooks: Any = {event: [report] for event in ("on_failure", "on_crashed", "on_cancellation")}
+        make = partial(CheckedFlow, **hooks, timeout_seconds=time_limit_seconds(), **options)
+        return make if function is None else make(function)
+
 
 _LOGGER = logging.getLogger(__name__)
 LONG_AGO = DateTime(2000, 1, 1, tzinfo=UTC)
@@ -292,8 +299,9 @@ class Steps:
         result = state.result()
         seconds, cached = time.perf_counter() - started, state.name == "Cached"
         self.records.append({"name": step.name, "seconds": round(seconds, 3), "cached": cached})
-        print_step(step.name, seconds, cached, result["summary"])
-        get_run_logger().info("step=%s seconds=%.3f cached=%s %s", step.name, seconds, cached, result["summary"])
+        summary = one_line(result["summary"])
+        print_step(step.name, seconds, cached, summary)
+        get_run_logger().info("step=%s seconds=%.3f cached=%s %s", step.name, seconds, cached, summary)
         return result
 
     def wait_for(self, task_runs: Sequence[UUID]) -> None:
@@ -378,7 +386,7 @@ def run_name(subject: Callable[[Mapping[str, Any]], str]) -> Callable[[], str]:
     """
 
     def name() -> str:
-        return f"{subject(flow_parameters())} {datetime.now().astimezone():%Y-%m-%d %H:%M}"
+        return f"{one_line(subject(flow_parameters()))} {datetime.now().astimezone():%Y-%m-%d %H:%M}"
 
     return name
 

@@ -6,12 +6,12 @@ import math
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self, cast
-from uuid import UUID
+from typing import Self
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from flows.orchestration import artifact_key, create_progress_artifact, update_progress_artifact
+from flows.artifacts import create_progress_artifact, update_progress_artifact
+from flows.orchestration import artifact_key
 from flows.terminal import console
 from lstm.train import EpochRecord
 
@@ -48,8 +48,7 @@ class _Progress:
             disable=not terminal.is_terminal,
         )
         self._row = self._bar.add_task("starting", total=1)
-        # Typed as if it might be a coroutine; called from a plain function it is not.
-        self._artifact = cast(UUID, create_progress_artifact(0.0, key=key, description=f"{work} starts"))
+        self._artifact = create_progress_artifact(key=key, description=f"{work} starts")
         self._updated = time.monotonic()
 
     def __enter__(self) -> Self:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import Any
 
 from data.errors import CheckpointError, DamagedError, InputError
+from data.secrets import masked
 from flows.comparison import Comparison, IncomparableError
 from flows.kinds import ModelKind
 from flows.measures import TOLERANCE
@@ -124,7 +125,7 @@ def promote(registry: Registry, version: str, reason: str = "chosen by hand") ->
             return Decision(version, champion, False, f"{version} is the champion already.", version, "manual")
         _read(registry, version)
         instead = f"replaces {champion}" if champion else "is the champion from now on"
-        decision = Decision(version, champion, True, f"{version} {instead}: {reason}.", version, "manual")
+        decision = Decision(version, champion, True, f"{version} {instead}: {masked(reason)}.", version, "manual")
         registry.record(decision)
     return decision
 
@@ -156,7 +157,7 @@ def roll_back(registry: Registry, reason: str = "asked for by hand", expected: s
             except CheckpointError as error:
                 passed_over.append(f"{former} cannot be read: {str(error).rstrip('.')}")
                 continue
-            because = "; ".join([reason, *passed_over])
+            because = "; ".join([masked(reason), *passed_over])
             sentence = f"{former} is the champion again instead of {champion}: {because}."
             decision = Decision(former, champion, True, sentence, former, "rollback")
             registry.record(decision)

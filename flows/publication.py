@@ -17,17 +17,18 @@ from urllib.parse import quote
 
 import pandas as pd
 
+from data.display import one_line
 from data.store import atomic_file, read_json, read_parquet
-from flows.evaluation import LABELS, MODEL
-from flows.ingest import read_ingested
-from flows.orchestration import (
-    Output,
-    artifact_key,
+from flows.artifacts import (
+    Markdown,
     create_link_artifact,
     create_markdown_artifact,
     create_table_artifact,
-    task,
+    escaped,
 )
+from flows.evaluation import LABELS, MODEL
+from flows.ingest import read_ingested
+from flows.orchestration import Output, artifact_key, task
 from flows.registry import Registry
 from flows.report import embedded_picture, inline, score_table
 from flows.server import REPORTS
@@ -97,13 +98,14 @@ def publish(
     def table(rows: Table, kind: str, description: str) -> None:
         create_table_artifact(table=rows[:ROWS], key=artifact_key(name, kind), description=description)
 
-    table(scores, "scores", f"**{evaluation['verdict']}**\n\n{about(settings, evaluation)}")
+    verdict = escaped(evaluation["verdict"])
+    table(scores, "scores", Markdown(f"**{verdict}**\n\n{escaped(about(settings, evaluation))}"))
     table(versions, "champion", promoted["summary"])
     table(expected, "forecasts", f"What {promoted['champion']}, the champion of {name}, expects next")
     table(data, "data", f"The data {name} was trained on and forecasts from: {bars['summary']}")
     markdown = "\n\n".join(f"![{title}]({source})" for title, source in pictures.items())
     create_markdown_artifact(
-        f"{evaluation['verdict']}\n\n{markdown}\n",
+        Markdown(f"{verdict}\n\n{markdown}\n"),
         key=artifact_key(name, "pictures"),
         description=f"Test period and training of {name}",
     )
@@ -120,7 +122,8 @@ def publish_scores(name: str, scores: list[dict[str, Any]], sentence: str, pictu
     """Show scores and a picture of them on Prefect's dashboard; has to be called within a task run."""
     create_table_artifact(table=score_table(scores), key=artifact_key(name, "scores"), description=sentence)
     shown = embedded_picture(picture, "Forecast against actual")
-    create_markdown_artifact(f"{sentence}\n\n{shown}\n", key=artifact_key(name, "pictures"), description=name)
+    markdown = Markdown(f"{escaped(sentence)}\n\n{shown}\n")
+    create_markdown_artifact(markdown, key=artifact_key(name, "pictures"), description=name)
 
 
 def about(settings: RetrainSettings, evaluation: Mapping[str, Any]) -> str:
@@ -191,6 +194,11 @@ def render(**parts: Any) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("flows"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("flows"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=lambda value: one_line(value) if isinstance(value, str) else value,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     return environment.get_template("report.html").render(parts)

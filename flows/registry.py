@@ -266,7 +266,8 @@ class Registry(StoredVersions):
         if not path.exists():
             return []
         try:
-            return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+            # A reason may hold what else ends a line in Unicode.
+            return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
         except ValueError as error:
             raise InputError(f"{path} holds a line that is not JSON ({error}); remove that line.") from error
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from data.display import one_line
 from data.store import atomic_file
 from flows.evaluation import ALL_SERIES, LABELS, MODEL
 from flows.targets import Display
@@ -36,6 +37,7 @@ STYLE = {
     "grid.linewidth": 0.6,
     "axes.axisbelow": True,
     "legend.frameon": False,
+    "text.parse_math": False,  # what stands between two $ in a name is no formula
 }
 
 
@@ -80,7 +82,7 @@ def _draw_series(axis: Axes, rows: pd.DataFrame, display: Display) -> None:
     actual, forecast = display.apply(rows["y"].to_numpy()), display.apply(rows[MODEL].to_numpy())
     axis.plot(rows["ds"], actual, color=ACTUAL, linewidth=0.7, label="actual")
     axis.plot(rows["ds"], forecast, color=FORECAST, linewidth=1.1, label="forecast")
-    title = str(rows["unique_id"].iloc[0])
+    title = one_line(str(rows["unique_id"].iloc[0]))
     if display.unit == "%" and actual.min() > 0:
         # A few stormy days would flatten all the others.
         top = 1.15 * float(np.quantile(actual, 0.995))

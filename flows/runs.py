@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,8 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
+from data.display import one_line
 from data.errors import InputError
 from data.locks import ON_WINDOWS, open_lock_file, try_lock, wait_for_lock
+from data.secrets import masked
 from flows.settings import Workspace
 
 if TYPE_CHECKING:
@@ -150,9 +153,16 @@ def report(flow: Any, flow_run: FlowRun, state: State[Any]) -> None:
 
 
 def describe(flow: str, run: str, run_id: str, state: str, message: str, url: str) -> dict[str, str]:
-    """Return what the webhook is told; ``text`` is what chat programs show."""
-    text = f"{flow} {run}: {state}. {message}".strip()
+    """Return what the webhook is told; ``text`` is what chat programs show, without markup of theirs."""
+    message, url = one_line(masked(message)), masked(url)
+    text = _for_chat(f"{flow} {run}: {state}. {message}".strip())
     return {"text": text, "flow": flow, "run": run, "run_id": run_id, "state": state, "message": message, "url": url}
+
+
+def _for_chat(text: str) -> str:
+    """Return a text as chat programs show it as it is: no image in it, no link behind words, nobody who is called."""
+    entities = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}  # in Slack, <...> is a link or a call
+    return re.sub(r"[\[`]", r"\\\g<0>", re.sub(r"[&<>]", lambda found: entities[found[0]], text))
 
 
 def _message(flow: str, flow_run: FlowRun, state: State[Any]) -> dict[str, str]:
@@ -170,7 +180,7 @@ def _send(message: dict[str, str]) -> None:
         return
     try:
         httpx.post(url, json=message, timeout=WEBHOOK_LIMIT_SECONDS).raise_for_status()
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         # The address may hold a secret, so it is not logged.
         _logger().warning("The webhook was not told (%s).", type(error).__name__)
 

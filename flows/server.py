@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from data.errors import InputError
 from data.store import write_json
+from flows.login import take_login_out_of_address
 from flows.settings import Workspace
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def set_environment(workspace: Workspace) -> None:
     InputError
         The workspace cannot be written to; Prefect's server would only time out in such a folder.
     """
+    take_login_out_of_address()
     for name, value in {**ENVIRONMENT, "PREFECT_HOME": str(workspace.prefect)}.items():
         os.environ.setdefault(name, value)
     try:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from data.errors import InputError
-from data.files import is_url
+from data.files import file_name
+from data.secrets import holds_secret, is_variable, resolved
 from data.settings import AGE_PATTERN, NAME_PATTERN, Settings
 from data.splits import SAMPLE_SPLIT, SplitSettings
+from flows.locations import Address, LocalPath, Location, Query
 from lstm.config import ForecasterSettings
 
 if TYPE_CHECKING:
@@ -42,7 +45,12 @@ class Workspace:
     @classmethod
     def from_environment(cls) -> Workspace:
         """Return the workspace that ``GATECAST_HOME`` names, ``./workspace`` if it names none."""
-        root = Path(os.environ.get("GATECAST_HOME") or "workspace").expanduser().resolve()
+        home = os.environ.get("GATECAST_HOME") or "workspace"
+        if holds_secret(home):
+            raise InputError(
+                f"{home} cannot be the workspace, since it holds a secret; name a folder with --workspace."
+            )
+        root = Path(home).expanduser().resolve()
         if root.exists() and not root.is_dir():
             raise InputError(f"{root} is a file, so it cannot be the workspace; name a folder with --workspace.")
         return cls(root)
@@ -105,14 +113,17 @@ class DataSettings(Settings):
         "sample",
         description="Where the data comes from: the shipped S&P 500 and NASDAQ, files of yours, a database, or Yahoo",
     )
-    path: str | Path | None = Field(
+    path: Location | None = Field(
         None,
-        description="A file, folder or URL (s3://, gs://), for csv and parquet: bars, or a frame unique_id, ds, y, ...",
+        description="A file, folder or URL (s3://, gs://, https://), for csv and parquet: bars, or a frame unique_id,"
+        " ds, y, ...; $NAME of an environment variable, or ${NAME} within it, for secrets",
     )
-    url: str | None = Field(
-        None, description="The database, for sql: sqlite:///FILE, or $NAME of a variable with the URL"
+    url: Address | None = Field(
+        None,
+        description="The database, for sql: sqlite:///FILE; $NAME of an environment variable, or ${NAME} within the"
+        " URL, for secrets",
     )
-    query: str | None = Field(None, description="The query, for sql; columns as in a CSV file")
+    query: Query | None = Field(None, description="The query, for sql; columns as in a CSV file")
     symbols: tuple[str, ...] | None = Field(None, description="Series to keep; all of them if left empty")
     start: date | None = Field(None, description="First day to keep")
     end: date | None = Field(None, description="Last day to keep")
@@ -147,17 +158,10 @@ class DataSettings(Settings):
             return {**values, "source": source_of(str(values["path"]))}
         return values
 
-    @field_validator("path")
-    @classmethod
-    def _absolute(cls, path: str | Path | None) -> str | Path | None:
-        if path is None or is_url(path):
-            return path
-        return Path(path).expanduser().resolve()
-
     @property
     def origin(self) -> str:
         """A short name of the data that is safe in file names: ``sample``, ``yahoo`` or the file's stem."""
-        named = PurePath(str(self.path).rstrip("/")).stem if self.path else self.source
+        named = PurePath(file_name(str(self.path).rstrip("/"))).stem if self.path else self.source
         stem = re.sub(r"[^A-Za-z0-9._-]+", "-", named).strip(".-_")
         return stem[:40] or self.source
 
@@ -298,7 +302,7 @@ class FleetSettings(Settings):
         "processes", description="What trains side by side: processes or threads here, or a Dask or Ray cluster"
     )
     workers: int | None = Field(None, gt=0, description="How many train at the same time; all cores if left empty")
-    cluster: str | None = Field(
+    cluster: Address | None = Field(
         None, description="Address of the Dask scheduler or the Ray head; one on this machine if left empty"
     )
 
@@ -309,7 +313,7 @@ class MonitorSettings(Settings):
     name: str | None = Field(
         None, pattern=NAME_PATTERN, description="Name of the model; may be left empty while there is only one"
     )
-    path: Path | None = Field(
+    path: LocalPath | None = Field(
         None, description="Newer data, .parquet or CSV; where the champion's training data came from if left empty"
     )
     window: int = Field(60, ge=2, description="Latest origins, and latest rows of each series, that are judged")
@@ -332,19 +336,17 @@ class MonitorSettings(Settings):
     rollback: bool = Field(
         True, description="Go back to the former champion where the champion is worse than naive and the former is not"
     )
-    prometheus: Path | None = Field(
+    prometheus: LocalPath | None = Field(
         None, description="Folder of Prometheus' textfile collector, for forecasts and errors as gatecast-NAME.prom"
     )
-
-    @field_validator("path", "prometheus")
-    @classmethod
-    def _absolute(cls, path: Path | None) -> Path | None:
-        return path and path.expanduser().resolve()
 
 
 def source_of(path: str) -> Literal["csv", "parquet"]:
     """Return the source that a path's ending tells: parquet or csv."""
-    return "parquet" if path.rstrip("/").lower().endswith((".parquet", ".pq")) else "csv"
+    if is_variable(path):
+        with suppress(InputError):  # it need not be set here, as where a worker reads the data
+            path = resolved(path)
+    return "parquet" if file_name(path.rstrip("/")).lower().endswith((".parquet", ".pq")) else "csv"
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

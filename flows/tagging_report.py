@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from flows.orchestration import artifact_key, create_markdown_artifact, create_table_artifact
+from data.display import one_line
+from flows.artifacts import Markdown, create_markdown_artifact, create_table_artifact, escaped
+from flows.orchestration import artifact_key
 from flows.report import ACTUAL, FORECAST, MARK, STYLE, embedded_picture, save_picture, tagger_table
 from lstm.train import EpochRecord
 
@@ -49,8 +51,9 @@ def plot_confusion(names: Sequence[str], counts: np.ndarray, title: str, path: P
                 axis.text(
                     column, row, f"{count:,}", ha="center", va="center", fontsize=8, color="white" if dark else MARK
                 )
-        axis.set_xticks(range(len(names)), names, rotation=35, ha="right")
-        axis.set_yticks(range(len(names)), names)
+        labels = list(map(one_line, names))
+        axis.set_xticks(range(len(names)), labels, rotation=35, ha="right")
+        axis.set_yticks(range(len(names)), labels)
         axis.set_xlabel("predicted")
         axis.set_ylabel("true")
         axis.set_title(f"{title}\ntokens; colour is the share of the row", loc="left", fontsize=9)
@@ -130,6 +133,5 @@ def publish(name: str, scores: Mapping[str, Any], sentence: str, picture: Path) 
     """Show scores and confusion matrix on Prefect's dashboard; has to be called within a task run."""
     key, shown = artifact_key(name), embedded_picture(picture, "Tokens by true and predicted type")
     create_table_artifact(table=tagger_table(scores), key=f"{key}-scores", description=sentence)
-    create_markdown_artifact(
-        f"{sentence}\n\n{shown}\n", key=f"{key}-confusion", description=f"What {name} takes for what"
-    )
+    markdown = Markdown(f"{escaped(sentence)}\n\n{shown}\n")
+    create_markdown_artifact(markdown, key=f"{key}-confusion", description=f"What {name} takes for what")

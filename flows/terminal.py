@@ -21,6 +21,10 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
+
+from data.display import one_line
+from data.secrets import masked
 
 OPTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -44,7 +48,22 @@ OUR_PACKAGES = ("data", "flows", "kernels", "lstm")
 
 def console(stderr: bool = False) -> Console:
     """Return a console on today's standard output, or standard error, that breaks no paths and colours no numbers."""
-    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+    return Console(stderr=stderr, highlight=False, soft_wrap=True, emoji=False)
+
+
+def literal(text: object) -> str:
+    """Return text from elsewhere for use within markup, which shows it as it is, on one line."""
+    return escape(one_line(str(text)))
+
+
+def plain(text: object) -> Text:
+    """Return text from elsewhere, for a console or a table, which show it as it is, on one line."""
+    return Text(one_line(str(text)))
+
+
+def say(text: str) -> None:
+    """Print a line as it is."""
+    console().print(plain(text))
 
 
 @contextmanager
@@ -62,20 +81,18 @@ def standard_output() -> Iterator[TextIO]:
 
 def print_step(name: str, seconds: float, cached: bool, summary: str) -> None:
     """Print the line of a finished step."""
-    note = " [dim](unchanged, from cache)[/dim]" if cached else ""
-    console().print(
-        f"[green]✓[/green] {name.replace('_', ' '):<16}[dim]{seconds:6.1f} s[/dim]  {escape(summary)}{note}"
-    )
+    begun = f"[green]✓[/green] {name.replace('_', ' '):<16}[dim]{seconds:6.1f} s[/dim] "
+    console().print(begun, plain(summary), *(["[dim](unchanged, from cache)[/dim]"] if cached else []))
 
 
 def warn(sentence: str) -> None:
     """Print a warning to standard error."""
-    console(stderr=True).print(f"[yellow]Warning:[/yellow] {escape(sentence)}")
+    console(stderr=True).print("[yellow]Warning:[/yellow]", plain(masked(sentence)))
 
 
 def print_error(sentence: str) -> None:
     """Print an error to standard error."""
-    console(stderr=True).print(f"[red]Error:[/red] {escape(sentence)}")
+    console(stderr=True).print("[red]Error:[/red]", plain(masked(sentence)))
 
 
 def print_next(arguments: str) -> None:
@@ -83,7 +100,8 @@ def print_next(arguments: str) -> None:
     typed = sys.argv[1:]
     workspace = next((typed[n : n + 2] for n, word in enumerate(typed) if word == "--workspace"), [])
     workspace = workspace or [word for word in typed if word.startswith("--workspace=")]
-    console().print(f"\n[bold]Next:[/bold] {escape(' '.join([program(), arguments, shlex.join(workspace)]).rstrip())}")
+    command = " ".join([program(), arguments, shlex.join(workspace)]).rstrip()
+    console().print("\n[bold]Next:[/bold]", plain(command))
 
 
 @contextmanager
@@ -178,10 +196,13 @@ def full_disk(error: BaseException) -> Path | None:
 
 def explain_settings(problem: Mapping[str, Any]) -> str:
     """Return one sentence on what pydantic says of a wrong setting: the option, its value, and what is allowed."""
+    from data.secrets import SECRET
     from data.settings import expected
 
     allowed = expected(problem)
     names = [part for part in problem["loc"] if isinstance(part, str)]
+    if problem["type"] == SECRET:
+        return f"{option_of(*names)} {allowed}."
     if not names or problem["type"] == "value_error":
         allowed = re.sub(r"\b[a-z]+(_[a-z]+)+\b", lambda setting: option_of(setting[0]), allowed)
         return f"{allowed[:1].upper()}{allowed[1:]}."
@@ -226,14 +247,14 @@ def figure(value: float | None, form: str = "") -> str:
 
 def print_table(rows: Sequence[Mapping[str, str]], title: str, right: Sequence[str] = (), bold_rows: int = 0) -> None:
     """Print rows of text under their names, the first `bold_rows` in bold; the columns in `right` hold figures."""
-    table = Table(title=escape(title), title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(title=plain(title), title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in rows[0]:
         if column in right:
             table.add_column(column, justify="right", no_wrap=True)
         else:
             table.add_column(column, overflow="fold")
     for number, row in enumerate(rows):
-        table.add_row(*(escape(cell) for cell in row.values()), style="bold" if number < bold_rows else None)
+        table.add_row(*map(plain, row.values()), style="bold" if number < bold_rows else None)
     console().print()
     console().print(table)
 
@@ -242,7 +263,7 @@ def print_scores(rows: Sequence[Mapping[str, str]], title: str) -> None:
     """Print the scores of `flows.report.score_table`, the model's in bold; of many series only the total."""
     series = list(dict.fromkeys(row["series"] for row in rows))
     shown = rows if len(series) <= SERIES_IN_TABLE else [row for row in rows if row["series"] == series[-1]]
-    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(title=plain(title), title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in rows[0]:
         table.add_column(column, justify="left" if column in ("series", "forecast") else "right", no_wrap=True)
     former = None
@@ -251,7 +272,7 @@ def print_scores(rows: Sequence[Mapping[str, str]], title: str) -> None:
         if first and former is not None:
             table.add_section()
         former = row["series"]
-        cells = [escape(row["series"]) if first else "", *(escape(cell) for cell in list(row.values())[1:])]
+        cells = [plain(row["series"]) if first else "", *map(plain, list(row.values())[1:])]
         table.add_row(*cells, style="bold" if first else None)
     console().print()
     console().print(table)
@@ -275,4 +296,4 @@ def print_paths(paths: Mapping[str, str]) -> None:
     """Print the absolute paths of what was written."""
     console().print("\n[bold]Written[/bold]")
     for name, path in paths.items():
-        console().print(f"  {name:<15}{escape(path)}")
+        say(f"  {name:<15}{path}")

@@ -16,6 +16,7 @@ import numpy as np
 from data.store import atomic_file, sha256_file, write_json
 from data.text import read_text, sample_text, split_text
 from flows import promotion, report
+from flows.artifacts import Markdown, code_block, create_markdown_artifact, create_table_artifact, escaped
 from flows.comparison import meet_language_model
 from flows.kinds import LANGUAGE_MODEL
 from flows.orchestration import (
@@ -24,8 +25,6 @@ from flows.orchestration import (
     artifact_key,
     cancelled,
     code_version,
-    create_markdown_artifact,
-    create_table_artifact,
     digest,
     flow,
     hashes,
@@ -160,10 +159,9 @@ def train(text: str, settings: CharLMSettings, name: str, directory: str, resume
 
 def _publish_sample(model: CharLM, name: str, record: EpochRecord) -> None:
     sample = model.generate("", SAMPLE_TOKENS, SAMPLE_TEMPERATURE)
-    # Four blanks make it a block of code whatever it holds.
-    block = "\n".join(f"    {line}" for line in sample.splitlines())
     heading = f"Epoch {record.epoch}, {record.step:,} steps: {record.validation_loss:.3f} nats per token on validation"
-    create_markdown_artifact(f"{heading}\n\n{block}\n", key=f"{artifact_key(name)}-sample", description=heading)
+    markdown = Markdown(f"{escaped(heading)}\n\n{code_block(sample)}\n")
+    create_markdown_artifact(markdown, key=f"{artifact_key(name)}-sample", description=heading)
 
 
 @task("evaluate {name}", cached=True)
@@ -186,7 +184,8 @@ def evaluate(model: str, text: str, name: str, directory: str) -> Output:
         temporary.write_text(sample, encoding="utf-8")
     key, shown = artifact_key(name), report.embedded_picture(written["losses"], "Loss by epoch")
     create_table_artifact(table=report.language_model_table(scores), key=f"{key}-scores", description=sentence)
-    create_markdown_artifact(f"{sentence}\n\n{shown}\n", key=f"{key}-losses", description=f"Training of {name}")
+    markdown = Markdown(f"{escaped(sentence)}\n\n{shown}\n")
+    create_markdown_artifact(markdown, key=f"{key}-losses", description=f"Training of {name}")
     return {
         **{part: str(path) for part, path in written.items()},
         "bits_per_char": result["bits_per_char"],

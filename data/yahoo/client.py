@@ -20,6 +20,7 @@ from data.adjustment import as_traded
 from data.bars import BAR_COLUMNS, INTRADAY
 from data.calendar import YAHOO_EXCHANGES, final_at
 from data.revisions import adjustment_error
+from data.secrets import holds_secret
 
 if TYPE_CHECKING:
     from data.yahoo.failures import YahooError
@@ -180,7 +181,8 @@ class YahooClient:
                 error = raised
         answer = self.session.answer
         if error is not None or history.empty or answer is None:
-            raise explain(symbol, error, answer, was_known, self.now()) from error
+            cause = None if holds_secret(self.address or "") else error
+            raise explain(symbol, error, answer, was_known, self.now()) from cause
         return history, answer.meta
 
     def _count_finished(self, ds: pd.Series, interval: str, calendar: str | None, timezone: str) -> int:

@@ -9,6 +9,7 @@ from curl_cffi.requests.exceptions import HTTPError, JSONDecodeError, RequestExc
 from yfinance.exceptions import YFRateLimitError
 
 from data.errors import SourceError
+from data.secrets import masked
 from data.yahoo.session import Answer, TimeIsUpError
 
 # A market that has not been heard of for so long is closed for good; the longest holidays take a third of it.
@@ -119,5 +120,5 @@ def _has_rows(answer: Answer) -> bool:
 
 
 def _short(error: Exception | None) -> str:
-    text = " ".join(str(error or "").split())
+    text = masked(" ".join(str(error or "").split()))  # the address of a mirror may hold a secret
     return f"{type(error).__name__}: {text[:120]}" if error else "no message"

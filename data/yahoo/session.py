@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from curl_cffi.requests import Response, Session
 
@@ -146,8 +146,9 @@ class YahooSession(Session):
     def _sent_to(self, url: str) -> str:
         if self._address is None:
             return url
-        parts = urlsplit(url)
-        return f"{self._address.rstrip('/')}{parts.path}" + (f"?{parts.query}" if parts.query else "")
+        asked, mirror = urlsplit(url), urlsplit(self._address)
+        query = "&".join(filter(None, (mirror.query, asked.query)))
+        return urlunsplit((mirror.scheme, mirror.netloc, f"{mirror.path.rstrip('/')}{asked.path}", query, ""))
 
 
 def _seconds(response: Response) -> float | None:

@@ -11,7 +11,17 @@ import typer
 
 from flows.commands.options import CommonOptions, given, takes
 from flows.commands.retrain import RUN, TrainingOptions
-from flows.terminal import console, explained, figure, print_next, print_paths, print_scores, print_table, print_times
+from flows.terminal import (
+    console,
+    explained,
+    figure,
+    print_next,
+    print_paths,
+    print_scores,
+    print_table,
+    print_times,
+    say,
+)
 
 if TYPE_CHECKING:
     from flows.settings import BacktestSettings
@@ -100,7 +110,7 @@ def show(result: Mapping[str, Any], seconds: float) -> None:
     evaluation = read_evaluation(dict(result))
     title = f"Rolling origins {evaluation['first']} to {evaluation['last']}, in {evaluation['unit']}"
     print_scores(score_table(evaluation["scores"]), title)
-    console().print(evaluation["verdict"], markup=False)
+    say(evaluation["verdict"])
     periods = [
         {
             "from": period["first"],

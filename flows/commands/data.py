@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
 from flows.commands.data_options import DataOptions
 from flows.commands.options import takes
@@ -68,7 +68,7 @@ def check(options: CheckOptions) -> None:
         else:
             console().print("\n[green]Nothing is wrong.[/green]")
         source = {"sample": "", "sql": "--source sql --url ... --query ..."}.get(
-            settings.source, f"--source {settings.source} --path {escape(str(settings.path))}"
+            settings.source, f"--source {settings.source} --path {shlex.quote(str(settings.path))}"
         )
         print_next(f"retrain {source}{' --bad-rows quarantine' if errors else ''}")
         if errors:

@@ -14,10 +14,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import typer
-from rich.markup import escape
 
+from data.secrets import masked
 from flows.commands.options import CommonOptions, takes
-from flows.terminal import RUN_FAILED, console, explained, print_next
+from flows.terminal import RUN_FAILED, console, explained, literal, print_next
 
 PACKAGES = ("data", "flows", "kernels", "lstm")
 DEPENDENCIES = (
@@ -58,9 +58,9 @@ def doctor(options: CommonOptions) -> None:
         broken = [finding for finding in findings if finding.mend]
         for finding in findings:
             mark = "[red]✗[/red]" if finding.mend else "[green]✓[/green]"
-            console().print(f"{mark} {finding.name:<12}{escape(finding.text)}")
+            console().print(f"{mark} {literal(finding.name):<12}{literal(masked(finding.text))}")
         for finding in broken:
-            console().print(f"\n[red]{finding.name}:[/red] {escape(finding.mend or '')}")
+            console().print(f"\n[red]{literal(finding.name)}:[/red] {literal(masked(finding.mend or ''))}")
         if broken:
             raise typer.Exit(RUN_FAILED)
         print_next("retrain")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.commands.options import CommonOptions, takes
-from flows.terminal import console, explained, print_next, print_paths
+from flows.terminal import console, explained, literal, print_next, print_paths, say
 
 if TYPE_CHECKING:
     from lstm.forecaster import Forecaster
@@ -61,9 +61,9 @@ def export(options: ExportOptions) -> None:
         model = kind.load(source)
         write = interop.save_onnx if options.to == "onnx" else interop.save_torch
         written = write(model, output.absolute())
-        console().print(f"\n[bold]{source.name} as {options.to}[/bold]")
+        console().print(f"\n[bold]{literal(source.name)} as {options.to}[/bold]")
         for sentence in describe(model, options.to):
-            console().print(f"  {sentence}", markup=False)
+            say(f"  {sentence}")
         print_paths({options.to: str(written), "from": str(source)})
         print_next(f"forecast --name {options.model}" if source.parent.name == options.model else "retrain --help")
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import re
 import sys
 import time
 from collections.abc import Mapping
@@ -19,16 +22,21 @@ from flows.terminal import (
     print_paths,
     print_table,
     print_times,
+    say,
 )
 
 if TYPE_CHECKING:
     from flows.commands.retrain import RetrainOptions
 
 SHOWN = 20
+# Outside of quotes.
+_COMMENT = re.compile(r'("(?:[^"]|"")*")|#.*')
 
 
 def read_groups(path: Path) -> tuple[tuple[str, ...], ...]:
     """Read the series of each model: one model a line, its series separated by commas; # begins a comment.
+
+    A name with a comma, a # or a line break in it is quoted, as in a CSV file.
 
     Raises
     ------
@@ -40,21 +48,22 @@ def read_groups(path: Path) -> tuple[tuple[str, ...], ...]:
 
     require_file(path)
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        text = _COMMENT.sub(r"\1", path.read_text(encoding="utf-8"))
+        rows = csv.reader(io.StringIO(text, newline=""), skipinitialspace=True)
+        numbered = [(rows.line_num, tuple(symbol.strip() for symbol in row)) for row in rows]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(
             f"{path} cannot be read as text ({error}); give one model a line, its series as A,B."
         ) from error
     groups: dict[tuple[str, ...], int] = {}
-    for number, line in enumerate(lines, start=1):
-        text = line.split("#")[0].strip()
-        if not text:
+    for number, group in numbered:
+        if group in ((), ("",)):
             continue
-        group = tuple(symbol.strip() for symbol in text.split(","))
+        where = f"{path}, line {number}: {','.join(group)!r}"
         if not all(group):
-            raise InputError(f"{path}, line {number}: {text!r} names an empty series; separate series by one comma.")
+            raise InputError(f"{where} names an empty series; separate series by one comma.")
         if group in groups:
-            raise InputError(f"{path}, line {number}: {text!r} stands in line {groups[group]} already; remove one.")
+            raise InputError(f"{where} stands in line {groups[group]} already; remove one.")
         groups[group] = number
     if not groups:
         raise InputError(f"{path} names no series; give one model a line.")
@@ -101,8 +110,8 @@ def show(result: Mapping[str, Any], seconds: float) -> None:
     print_table(rows[:SHOWN], f"Models{more}", right=("RMSE", "naive", "skill", "seconds"))
     failed = [each for each in outcomes if each["error"]]
     for each in failed[:SHOWN]:
-        console().print(f"{each['name']} failed: {each['error']}", markup=False)
-    console().print(f"{result['summary']}.", markup=False)
+        say(f"{each['name']} failed: {each['error']}")
+    say(f"{result['summary']}.")
     print_times(result["steps"], seconds, None)
     print_paths({"outcomes": result["report"], **({"failed": result["failed"]} if result["failed"] else {})})
     if not result["failed"]:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from flows.commands.options import ChampionOptions, takes
-from flows.terminal import console, explained, print_next, print_paths
+from flows.terminal import console, explained, literal, print_next, print_paths, say
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,10 +45,11 @@ def forecast(options: ForecastOptions) -> None:
             name = choose_model(Workspace.from_environment(), options.name)
             start_embedded_server()
         result = forecast_latest(name, options.path, options.samples, options.seed)
-        console().print(f"\n[bold]Forecast by {result['name']} {result['version']}[/bold]")
+        console().print(f"\n[bold]Forecast by {literal(result['name'])} {result['version']}[/bold]")
         for sentence in result["forecast"]["sentences"]:
-            console().print(f"  {sentence}", markup=False)
-        console().print(f"\n{skill(result['name'], result['version'])}", markup=False)
+            say(f"  {sentence}")
+        console().print()
+        say(skill(result["name"], result["version"]))
         print_paths({"forecast": result["forecast"]["path"]})
         print_next("retrain --help")
 

@@ -20,6 +20,7 @@ from flows.terminal import (
     print_paths,
     print_scores,
     print_table,
+    say,
 )
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def show(options: ShowOptions) -> None:
             console().print("\n[bold]Decisions[/bold]")
         for entry in decisions:
             when, who = entry["decided_at"][:16].replace("T", " "), entry.get("action", "gate")
-            console().print(f"  {when}  {who:<8}  {entry['reason']}", markup=False)
+            say(f"  {when}  {who:<8}  {entry['reason']}")
         print_next(f"models show {registry.name} {(champion or versions[-1]).split('-')[0]}")
 
 
@@ -156,7 +157,7 @@ def _show_version(registry: Registry, version: str) -> None:
         print_scores(rows, title)
     else:
         print_comparison(rows, title)
-    console().print(verdict, markup=False)
+    say(verdict)
     console().print("\n[bold]Lineage[/bold]")
     lineage = {
         "champion": "yes" if version == registry.champion() else "no",
@@ -164,10 +165,10 @@ def _show_version(registry: Registry, version: str) -> None:
         **lineage,
     }
     for name, value in lineage.items():
-        console().print(f"  {name.replace('_', ' '):<14}{value or 'none'}", markup=False)
+        say(f"  {name.replace('_', ' '):<14}{value or 'none'}")
     console().print("\n[bold]Settings[/bold]")
     for name, value in flat(settings.model_dump(mode="json")).items():
-        console().print(f"  {name:<28}{'–' if value is None else value}", markup=False)
+        say(f"  {name:<28}{'–' if value is None else value}")
     others = [other for other in registry.versions() if other != version]
     this = version.split("-")[0]
     print_next(f"models compare {registry.name} {others[-1].split('-')[0]} {this}" if others else _use(registry))
@@ -217,7 +218,7 @@ def compare(options: CompareOptions) -> None:
         )
         measure = result.measure
         difference = measure.difference(result.value, result.opponent)
-        console().print(f"The {measure.name} of {second} is {difference} that of {first}{luck}.", markup=False)
+        say(f"The {measure.name} of {second} is {difference} that of {first}{luck}.")
         better = second if result.gain > 0 else first
         if better != registry.champion():
             print_next(f"models promote {registry.name} {better.split('-')[0]}")
@@ -272,7 +273,7 @@ def rollback(options: RollbackOptions) -> None:
 
 
 def _print_decision(registry: Registry, reason: str) -> None:
-    console().print(reason, markup=False)
+    say(reason)
     print_paths({"champion": str(registry.directory / "champion.json")})
     print_next(_use(registry))
 
@@ -294,11 +295,11 @@ def prune(options: PruneOptions) -> None:
         registry = options.registry()
         doomed = registry.prunable(options.keep)
         if not doomed:
-            console().print(f"{registry.name} has {counted(len(registry.versions()), 'version')}, and none to remove.")
+            say(f"{registry.name} has {counted(len(registry.versions()), 'version')}, and none to remove.")
             return
-        console().print(f"To be removed from {registry.directory}:", markup=False)
+        say(f"To be removed from {registry.directory}:")
         for version in doomed:
-            console().print(f"  {version}", markup=False)
+            say(f"  {version}")
         if not options.yes and not typer.confirm(f"Remove {counted(len(doomed), 'version')} for good?"):
             console().print("Nothing was removed.")
             return

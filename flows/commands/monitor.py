@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flows.commands.options import ChampionOptions, given, takes
-from flows.terminal import console, explained, print_next, print_paths, print_table
+from flows.terminal import console, explained, print_next, print_paths, print_table, say
 
 if TYPE_CHECKING:
     from flows.settings import MonitorSettings
@@ -96,7 +96,7 @@ def show(result: dict[str, Any]) -> None:
     print_table(rows, title, right=("value", "limit"))
     for done in ("roll_back", "raise_alarm"):
         if result[done]:
-            console().print(result[done]["summary"], markup=False)
+            say(result[done]["summary"])
     paths = {"report": result["check"]["report"], "forecasts": result["score_live"]["live"]}
     print_paths(paths | ({"prometheus": result["export"]["path"]} if "export" in result else {}))
     breached = bool(result["check"]["breaches"])

@@ -13,6 +13,8 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
+from flows.login import take_login_out_of_address
+
 Options = TypeVar("Options")
 
 WHERE, TROUBLE = "Where", "When something goes wrong"
@@ -39,6 +41,7 @@ class CommonOptions:
 
     def prepare(self) -> None:
         """Set the environment that the workspace and Prefect read; comes before anything imports prefect."""
+        take_login_out_of_address()
         if self.workspace is not None:
             os.environ["GATECAST_HOME"] = str(self.workspace)
         if self.verbose:

@@ -14,7 +14,7 @@ import typer
 from flows.commands.data_options import DAY, DataOptions
 from flows.commands.fleet import retrain_fleet
 from flows.commands.options import day, given, takes
-from flows.terminal import command_line, console, explained, print_next, print_paths, print_scores, print_times
+from flows.terminal import command_line, console, explained, print_next, print_paths, print_scores, print_times, say
 
 if TYPE_CHECKING:
     from flows.settings import RetrainSettings
@@ -312,11 +312,11 @@ def show(result: Mapping[str, Any], seconds: float) -> None:
     evaluation = read_json(Path(evaluated["evaluation"]))
     title = f"Test period {evaluation['first']} to {evaluation['last']}, in {evaluation['unit']}"
     print_scores(score_table(evaluation["scores"]), title)
-    console().print(evaluation["verdict"], markup=False)
+    say(evaluation["verdict"])
     print_times(result["steps"], seconds, trained["milliseconds_per_step"])
     console().print("\n[bold]Forecast[/bold]")
     for sentence in forecasts["sentences"]:
-        console().print(f"  {sentence}", markup=False)
+        say(f"  {sentence}")
     print_paths(
         {
             "model": result["checkpoint"]["path"],

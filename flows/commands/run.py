@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from uuid import uuid4
 import typer
 
 from flows.commands.options import CommonOptions, takes
-from flows.terminal import RUN_FAILED, console, explained, print_error, print_next
+from flows.terminal import RUN_FAILED, console, explained, print_error, print_next, say
 
 if TYPE_CHECKING:
     import httpx
@@ -54,8 +55,8 @@ def run(options: RunOptions) -> None:
             asked = {"parameters": parameters, "idempotency_key": uuid4().hex}
             started = _ask(api, "POST", f"deployments/{deployment['id']}/create_flow_run", asked)
             address = str(api.base_url).removesuffix("/").removesuffix("/api")
-            console().print(f"Started {deployment['name']} as {started['name']}")
-            console().print(f"  {address}/runs/flow-run/{started['id']}")
+            say(f"Started {deployment['name']} as {started['name']}")
+            say(f"  {address}/runs/flow-run/{started['id']}")
             if deployment["status"] != "READY":
                 console().print(
                     "Nothing has asked for its runs lately; it starts as soon as 'gatecast serve' or a worker does."
@@ -137,6 +138,7 @@ def with_settings(deployment: Mapping[str, Any], assignments: list[str]) -> dict
         An assignment is none, or there is no such setting.
     """
     from data.errors import InputError
+    from data.secrets import REFUSAL
 
     schema = deployment["parameter_openapi_schema"]
     parameters = deepcopy(deployment["parameters"])
@@ -163,6 +165,8 @@ def with_settings(deployment: Mapping[str, Any], assignments: list[str]) -> dict
                 target[name] = {}
             target = target[name]
         target[names[-1]] = _value(text, described, schema)
+        if any(re.search(rule, text) for rule in _refused(described, schema)):
+            raise InputError(f"The setting {key} {REFUSAL}.")
     return parameters
 
 
@@ -187,6 +191,13 @@ def _places(described: Mapping[str, Any], schema: Mapping[str, Any], name: str) 
         yield from (f"{outer}.{place}" for place in _places(inner, schema, name))
 
 
+def _refused(described: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
+    """Return the patterns of what a setting, or each of a list, must not hold: secrets, which would be stored."""
+    forms = [*_variants(described, schema)]
+    forms += [item for form in forms for item in _variants(form.get("items") or {}, schema)]
+    return [form["not"]["pattern"] for form in forms if "pattern" in form.get("not", {})]
+
+
 def _value(text: str, described: Mapping[str, Any], schema: Mapping[str, Any]) -> Any:
     kinds = {form.get("type") for form in _variants(described, schema)}
     try:
@@ -205,7 +216,7 @@ def follow(api: httpx.Client, run_id: str) -> None:
         state = _ask(api, "GET", f"flow_runs/{run_id}")["state"]
         if state["name"] != shown:
             shown = state["name"]
-            console().print(f"  {shown}")
+            say(f"  {shown}")
         if state["type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED"):
             break
         time.sleep(POLL_SECONDS)

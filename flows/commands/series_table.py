@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
-from rich.markup import escape
 from rich.table import Table
 
-from flows.terminal import console
+from flows.terminal import console, literal, plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +21,7 @@ def print_series(records: Sequence[Mapping[str, Any]], title: str) -> None:
     """Print a row for each series: rows, range, what is new, how old the last row is, problems, and a small picture."""
     from data.overview import problems_in_words
 
-    console().print(f"\n[bold]{escape(title)}[/bold]")
+    console().print(f"\n[bold]{literal(title)}[/bold]")
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     names = ["series", "rows", "new", "from", "to", "age", "problems", ""]
     shown = [name for name in names if name not in ("new", "age") or name in records[0]]
@@ -38,7 +37,7 @@ def print_series(records: Sequence[Mapping[str, Any]], title: str) -> None:
             "problems": problems_in_words(record),
             "": record["sparkline"],
         }
-        table.add_row(*(escape(cells[name]) for name in shown), style="yellow" if record.get("cause") else None)
+        table.add_row(*(plain(cells[name]) for name in shown), style="yellow" if record.get("cause") else None)
     console().print(table)
     if len(records) > SERIES_SHOWN:
         console().print(f"... and {len(records) - SERIES_SHOWN:,} more series")
@@ -51,6 +50,6 @@ def print_problems(problems: pd.DataFrame) -> None:
     ordered = problems.sort_values("severity", key=lambda column: column != ERROR, kind="stable")
     for _, problem in ordered.head(PROBLEMS_SHOWN).iterrows():
         colour = "red" if problem["severity"] == ERROR else "yellow"
-        console().print(f"[{colour}]{problem['severity']:<8}[/{colour}] {escape(sentence(problem))}")
+        console().print(f"[{colour}]{problem['severity']:<8}[/{colour}] {literal(sentence(problem))}")
     if len(problems) > PROBLEMS_SHOWN:
         console().print(f"... and {len(problems) - PROBLEMS_SHOWN:,} more; --output FILE writes all of them")

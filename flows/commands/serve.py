@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
 from data.errors import InputError
 from data.locks import ON_WINDOWS
+from data.secrets import masked
 from flows.commands.options import CommonOptions, takes
-from flows.terminal import console, counted, explained, print_next, warn
+from flows.terminal import console, counted, explained, literal, print_next, say, warn
 
 if TYPE_CHECKING:
     from prefect.deployments.runner import RunnerDeployment
@@ -96,7 +96,7 @@ def serve(options: ServeOptions) -> None:
         file = options.file or (SETTINGS_FILE if SETTINGS_FILE.exists() else None)
         settings = read_settings(file)
         if options.check:
-            console().print(f"{file or 'The default'} is fine: {counted(len(settings.deployments), 'deployment')}.")
+            say(f"{file or 'The default'} is fine: {counted(len(settings.deployments), 'deployment')}.")
             print_next("serve")
             return
         with ExitStack() as stack:
@@ -134,14 +134,14 @@ def pass_on(settings: ServeSettings) -> None:
     from flows.runs import TIME_LIMIT, WEBHOOK
 
     os.environ.setdefault(TIME_LIMIT, str(settings.time_limit_minutes))
-    if settings.webhook:
-        os.environ.setdefault(WEBHOOK, str(settings.webhook))
+    if settings.webhook and not os.environ.get(WEBHOOK):
+        os.environ[WEBHOOK] = str(settings.webhook)
 
 
 def run(settings: ServeSettings, pool: str | None, workspace: Workspace, server: Server | None) -> None:
     """Register the deployments and run what is due, until the process is told to stop."""
     from flows.deployments import TAG, build, register_in_pool
-    from flows.runs import crash_dead_runs, crash_pending_runs
+    from flows.runs import WEBHOOK, crash_dead_runs, crash_pending_runs
     from flows.watch import Watch
 
     deployments = list(build(settings, pool))
@@ -154,11 +154,13 @@ def run(settings: ServeSettings, pool: str | None, workspace: Workspace, server:
     crash_dead_runs(workspace)
     runner = None if pool else runner_of(deployments, settings.runs_at_once)
     address = server.address if server else os.environ["PREFECT_API_URL"].removesuffix("/api")
-    console().print(f"[bold]Dashboard[/bold]  {address}\n")
+    console().print(f"[bold]Dashboard[/bold]  {literal(masked(address))}\n")
     for deployment in deployments:
         schedule = deployment.schedules[0].schedule if deployment.schedules else None
         when = f"{schedule.cron}, {schedule.timezone}" if schedule else "on demand"  # type: ignore[union-attr]
-        console().print(f"  {escape(f'{deployment.flow_name}/{deployment.name}'):<32}{escape(when)}")
+        say(f"  {f'{deployment.flow_name}/{deployment.name}':<32}{when}")
+    if pool and settings.webhook:
+        console().print(f"\nWorkers tell the webhook of their runs where {WEBHOOK} is set in their own environment.")
     print_next(f"run {deployments[0].name}")
     console().print(f"[dim]Ctrl-C stops the dashboard{'' if pool else ' and what runs'}.[/dim]")
 

@@ -20,6 +20,7 @@ from flows.terminal import (
     print_next,
     print_paths,
     print_times,
+    say,
     standard_output,
 )
 
@@ -214,7 +215,7 @@ def _show_scores(scores: Mapping[str, Any], title: str, verdict: str) -> None:
     from flows.report import tagger_table
 
     print_comparison(tagger_table(scores), title)
-    console().print(verdict, markup=False)
+    say(verdict)
     if "f1" in scores:
         console().print(f"{100 * scores['accuracy']:.1f} % of {scores['tokens']:,} tokens have the right tag.")
 

@@ -23,6 +23,7 @@ from flows.terminal import (
     print_next,
     print_paths,
     print_times,
+    say,
     warn,
 )
 
@@ -205,10 +206,12 @@ def show(result: Mapping[str, Any], seconds: float) -> None:
         language_model_table(evaluation["scores"]),
         "On the last part of the text, which was not trained on (nats per token)",
     )
-    console().print(evaluation["verdict"], markup=False)
+    say(evaluation["verdict"])
     print_times(result["steps"], seconds, result["train"]["milliseconds_per_step"])
     console().print("\n[bold]It writes[/bold]")
-    console().print(Path(evaluated["sample"]).read_text(encoding="utf-8")[:400].rstrip() + " …", markup=False)
+    sample = Path(evaluated["sample"]).read_text(encoding="utf-8")[:400].rstrip()
+    for line in f"{sample} …".split("\n"):
+        say(line)
     print_paths(
         {
             "model": result["checkpoint"]["path"],

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
+import http.server
 import subprocess
 import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
@@ -13,8 +19,8 @@ import pandas as pd
 import pytest
 
 from data.csv_format import CsvFormat
-from data.errors import InputError
-from data.files import read_csv
+from data.errors import InputError, SourceError
+from data.files import read_csv, stem
 from data.selection import Selection
 from data.sources import CsvSource, ParquetSource
 from data.store import write_parquet
@@ -184,6 +190,84 @@ def test_urls_of_fsspec_are_read(tmp_path):
 def test_a_missing_package_is_named_with_its_extra(url, extra):
     with pytest.raises(InputError, match=rf"pip install 'gatecast\[{extra}\]'"):
         CsvSource(url).read(ALL)
+
+
+@contextmanager
+def serving(files: dict[str, bytes], login: str, token: str) -> Iterator[str]:
+    """Give host and port of a server that asks for a login or, as a parameter, a token."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            path, _, query = self.path.partition("?")
+            wanted = f"Basic {base64.b64encode(login.encode()).decode()}"
+            allowed = self.headers["Authorization"] == wanted or query == f"token={token}"
+            content = files.get(path) if allowed else None
+            self.send_response(200 if content else 404 if allowed else 401)
+            self.send_header("content-length", str(len(content or b"")))
+            self.end_headers()
+            self.wfile.write(content or b"")
+
+        do_HEAD = do_GET
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_url_with_a_secret_is_read_from_the_environment(tmp_path, monkeypatch):
+    csv = b"ds;y\n2020-01-01;1,5\n2020-01-02;2,5\n"
+    parquet = write_parquet(make_series({"s": 3}), tmp_path / "s.parquet").read_bytes()
+    with serving({"/sales.csv": csv, "/sales.parquet": parquet}, "me:hunter2", "hunter.3") as host:
+        monkeypatch.setenv("SALES", f"http://me:hunter2@{host}/sales.csv")
+        monkeypatch.setenv("TOKEN", "hunter.3")
+        for path in ("$SALES", f"http://{host}/sales.csv?token=${{TOKEN}}"):
+            sales = CsvSource(path).read(ALL)
+            assert (sales["unique_id"].tolist(), sales["y"].tolist()) == (["sales", "sales"], [1.5, 2.5])
+        assert len(ParquetSource(f"http://{host}/sales.parquet?token=${{TOKEN}}").read(ALL)) == 3
+
+
+def test_an_error_of_a_url_shows_no_secret(monkeypatch):
+    with serving({"/wrong.csv": b"ds;y\nnever;hunter2\n"}, "me:hunter2", "hunter3") as host:
+        for url in (
+            f"http://me:hunter2@{host}/none.csv",
+            f"http://me:hunter2x@{host}/sales.csv",
+            f"http://{host}/sales.csv?token=hunter2",
+            "http://me:hunter2@127.0.0.1:1/sales.csv",
+            "nosuch://me:hunter2@host/sales.csv",
+            "http://me:hunter2@host:port/sales.csv",
+            "/nowhere/me:hunter2@host/sales.csv",
+            "hunter2",
+        ):
+            monkeypatch.setenv("SALES", url)
+            for source in (CsvSource, ParquetSource):
+                with pytest.raises((InputError, SourceError)) as error:
+                    source("$SALES").read(ALL)
+                assert "hunter2" not in "".join(traceback.format_exception(error.value)), url
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("https://h/a/x.csv?token=a.b", "x"),
+        ("https://h/x.y.csv#a.b", "x.y"),
+        ("s3://b/x.parquet", "x"),
+        ("a/x.csv", "x"),
+    ],
+)
+def test_a_series_is_named_after_the_file_and_not_its_parameters(url, name):
+    assert stem(url) == name
+
+
+@pytest.mark.parametrize("mark", ["\u2028", "\u2029", "\x85", "\x1c", "\x0b", "\x0c"])
+def test_a_line_ends_at_a_line_feed_only(tmp_path, mark):
+    lines = ["unique_id;ds;y", *(f"a{mark},b;2020-01-0{day};1,5" for day in range(1, 8))]
+    path = tmp_path / "f.csv"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    assert set(CsvSource(path).read(ALL)["unique_id"]) == {f"a{mark},b"}
 
 
 def test_reading_files_does_not_import_what_it_does_not_need():

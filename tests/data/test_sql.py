@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import sqlite3
+import traceback
 from decimal import Decimal
 
 import pandas as pd
 import pytest
 
-from data.errors import InputError
+from data.errors import InputError, SourceError
 from data.selection import Selection
 from data.sources import open_source
 from data.sql import SqlSource
@@ -72,14 +73,39 @@ def test_a_database_that_is_not_there_is_not_made(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_password_is_neither_taken_nor_shown(monkeypatch):
-    with pytest.raises(InputError, match="holds a password") as error:
-        SqlSource("postgresql+psycopg://me:hunter2@host/db", "SELECT 1").read(ALL)
+WITH_PASSWORD = [
+    "postgresql+psycopg://me:hunter2@host/db",
+    "postgresql+psycopg://host/db?password=hunter2",
+    "postgres:/me:hunter2@host/db",
+    "me:hunter2@host/db",
+    "mssql+pyodbc:///?odbc_connect=UID%3Dme%3BPWD%3Dhunter2",
+]
+
+
+@pytest.mark.parametrize("url", WITH_PASSWORD)
+def test_a_password_is_neither_taken_nor_shown(monkeypatch, url):
+    with pytest.raises(InputError, match="holds a secret, such as a password") as error:
+        SqlSource(url, "SELECT 1").read(ALL)
     assert "hunter2" not in str(error.value)
-    monkeypatch.setenv("SALES_DB", "postgresql+nodriver://me:hunter2@host/db")
-    with pytest.raises(InputError, match="driver that is not installed") as error:
+    monkeypatch.setenv("SALES_DB", url)
+    with pytest.raises((InputError, SourceError)) as error:
         SqlSource("$SALES_DB", "SELECT 1").read(ALL)
-    assert "hunter2" not in str(error.value)
+    assert "hunter2" not in "".join(traceback.format_exception(error.value))
+
+
+def test_a_password_alone_may_be_in_a_variable(database, monkeypatch):
+    monkeypatch.setenv("PASSWORD", "hunter2")
+    with pytest.raises(InputError, match=r"me:\$\{PASSWORD\}@host/db needs a driver that is not installed"):
+        SqlSource("postgresql+nodriver://me:${PASSWORD}@host/db", "SELECT 1").read(ALL)
+    monkeypatch.setenv("FOLDER", database.removeprefix("sqlite:///").removesuffix("/prices.db"))
+    assert len(SqlSource("sqlite:///${FOLDER}/prices.db", "SELECT * FROM bars").read(ALL)) == 12
+
+
+def test_a_variable_that_holds_no_url_is_named_and_not_shown(monkeypatch):
+    monkeypatch.setenv("SALES_DB", "hunter2")
+    with pytest.raises(InputError, match=r"What \$SALES_DB holds is not a database URL") as error:
+        SqlSource("$SALES_DB", "SELECT 1").read(ALL)
+    assert "hunter2" not in "".join(traceback.format_exception(error.value))
 
 
 def test_a_url_in_a_variable_is_read(database, monkeypatch):

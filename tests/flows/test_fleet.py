@@ -146,6 +146,17 @@ def test_a_file_of_symbols(tmp_path: Path) -> None:
     assert read_groups(file) == (("AAPL",), ("MSFT", "GOOG"), ("^GSPC",))
 
 
+NAMES = ("a,b", "C#", 'say "a"', "two\nlines", "because\u2028it is", "a\x85\x1cb", "plain")
+
+
+def test_the_models_that_failed_can_be_trained_again_whatever_their_series_are_called(tmp_path: Path) -> None:
+    outcomes = [module.outcome(f"m{number}", [name, "x"], error="no") for number, name in enumerate(NAMES)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "create_table_artifact", lambda *arguments, **options: None)
+        failed = module.summarise.fn("m", outcomes, str(tmp_path))["failed"]
+    assert read_groups(Path(failed)) == tuple((name, "x") for name in NAMES)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -65,6 +65,33 @@ def test_promote_and_roll_back(registry: Registry) -> None:
     assert registry.champion() == first
 
 
+REASON = "because\u2028it is\nso \x1b[31m[red]:x:[/red] \x85"
+SHOWN = r"because\u2028it is\nso \x1b[31m[red]:x:[/red] \x85"
+
+
+def test_a_reason_may_hold_anything_and_is_shown_on_one_line(registry: Registry) -> None:
+    first, second, _ = registry.versions()
+    done = gatecast("promote", NAME, "2", "--reason", REASON)
+    assert done.exit_code == 0, done.output
+    assert f"{second} replaces {first}: {SHOWN}." in done.output
+    assert registry.history()[-1]["reason"] == f"{second} replaces {first}: {REASON}."
+    shown = gatecast("show", NAME)
+    assert shown.exit_code == 0, shown.output
+    assert SHOWN in shown.output
+    assert gatecast("prune", NAME, "--keep", "3", "--yes").exit_code == 0
+    back = gatecast("rollback", NAME, "--reason", REASON)
+    assert back.exit_code == 0, back.output
+    assert SHOWN in back.output
+    assert registry.champion() == first
+
+
+def test_a_reason_keeps_no_secret(registry: Registry) -> None:
+    done = gatecast("promote", NAME, "2", "--reason", "see https://me:hunter2@host/x?token=hunter3")
+    assert done.exit_code == 0, done.output
+    assert not [name for name, content in contents(registry.directory).items() if b"hunter" in content]
+    assert "hunter" not in done.output
+
+
 def test_prune_asks_first(registry: Registry) -> None:
     before = registry.versions()
     assert "Nothing was removed" in gatecast("prune", NAME, "--keep", "1", input="n\n").output

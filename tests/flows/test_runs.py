@@ -40,6 +40,25 @@ def test_a_failure_is_told_to_the_webhook(server: str, told: list[dict[str, Any]
     assert message["run_id"] in message["url"]
 
 
+def test_a_chat_shows_names_as_they_are() -> None:
+    name = "![p](http://x/p.png) <!channel> <http://x|y> `a` & b\n\u2028https://me:hunter2@host/x"
+    told = runs.describe("retrain", "a", "id", "Failed", name, "http://me:hunter2@host/runs/id")
+    shown = r"!\[p](http://x/p.png) &lt;!channel&gt; &lt;http://x|y&gt; \`a\` &amp; b\n\u2028https://me:***@host/x"
+    assert told["text"] == f"retrain a: Failed. {shown}"
+    assert told["message"].endswith(r"& b\n\u2028https://me:***@host/x")
+    assert told["url"] == "http://me:***@host/runs/id"
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:1/hunter2", "http://me:hunter2@host:port/", "hunter2"])
+def test_an_address_that_is_wrong_is_not_told(
+    server: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, address: str
+) -> None:
+    monkeypatch.setenv(runs.WEBHOOK, address)
+    runs._send(runs.describe("retrain", "a", "id", "Failed", "broken", ""))
+    assert "The webhook was not told" in caplog.text
+    assert "hunter2" not in caplog.text
+
+
 def test_a_webhook_that_refuses_changes_nothing(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with listening(status=500) as (address, told):
         monkeypatch.setenv(runs.WEBHOOK, address)

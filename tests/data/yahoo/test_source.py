@@ -260,6 +260,17 @@ def test_nobody_at_the_address_is_told(source):
     assert (update.cause, "cannot be reached" in update.reason) == ("unreachable", True)
 
 
+@pytest.mark.parametrize("address", ["http://me:hunter2@{host}/mirror?token=hunter3", "http://me:hunter2@127.0.0.1:9"])
+def test_a_mirror_may_ask_for_a_secret_which_no_message_tells(yahoo: Yahoo, source, address: str, tmp_path: Path):
+    host = yahoo.address.removeprefix("http://")
+    update = source(address=address.format(host=host), policy={"attempts": 1}).update("SECRET")
+    assert update.cause is not None
+    assert "hunter" not in str(update.to_dict())
+    chart = [query for path, query, _ in yahoo.asked if path == "/mirror/v8/finance/chart/SECRET"]
+    assert [query["token"] for query in chart] == ["hunter3"] * len(chart)
+    assert bool(chart) == ("mirror" in address)
+
+
 def test_a_rate_limit_is_waited_out(yahoo: Yahoo, source):
     yahoo.listings["BUSY"] = listing()
     limited = Reply(429, "Too Many Requests")
