@@ -18,14 +18,10 @@ from data.csv_format import CsvFormat, find_decimal, find_delimiter, read_dates
 from data.errors import InputError, SourceError
 from data.spellings import spelling
 from data.store import parquet_to_frame, read_parquet, require_file
+from data.urls import is_url
 
 _EXTRAS = {"s3fs": "s3", "gcsfs": "gcs"}
 _HEAD_CHARACTERS = 65536
-
-
-def is_url(location: str | Path) -> bool:
-    """Tell a URL from a path of this machine."""
-    return "://" in str(location)
 
 
 def list_files(location: str | Path, suffix: str) -> list[str | Path]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from data.dates import end_of_day, format_date
 from data.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 SPLIT_NAMES = ("training", "validation", "test")
@@ -24,11 +25,18 @@ class SplitSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    train_end: date | None = Field(None, description="Last day of training; give validation_end with it")
+    train_end: date | None = Field(
+        None, description="Last day of training; give validation_end too", json_schema_extra={"panel": "Training"}
+    )
     validation_end: date | None = Field(None, description="Last day of validation; what follows is the test period")
-    validation_fraction: float = Field(0.1, gt=0, lt=1, description="Share of the timestamps, where no days are given")
+    validation_fraction: float = Field(
+        0.1, gt=0, lt=1, description="Share of the timestamps that validate, where no days are given"
+    )
     test_fraction: float = Field(
-        0.2, ge=0, lt=1, description="Share of the timestamps, where no days are given; 0 holds nothing back for a test"
+        0.2,
+        ge=0,
+        lt=1,
+        description="Share of the timestamps that test, where no days are given; 0 holds nothing back for a test",
     )
     purge: int = Field(1, ge=0, description="Rows after a boundary that are targets of no split")
 
@@ -66,6 +74,8 @@ def split_boundaries(ds: pd.DatetimeIndex, settings: SplitSettings) -> tuple[pd.
     InputError
         No timestamp is left for training or for validation.
     """
+    from data.dates import end_of_day, format_date  # pandas, which settings do without
+
     times = ds.unique().sort_values()
     if settings.train_end is None or settings.validation_end is None:
         test = max(1, round(len(times) * settings.test_fraction)) if settings.test_fraction > 0 else 0

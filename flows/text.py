@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import math
-import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import Field, field_validator
 
 from data.errors import InputError
 from data.store import atomic_file, sha256_file, write_json
@@ -37,8 +35,9 @@ from flows.orchestration import (
 from flows.progress import StepProgress
 from flows.registry import Decision, Registry
 from flows.runs import WhenBusy
-from flows.settings import NAME_PATTERN, Settings, Workspace
+from flows.settings import Workspace
 from flows.terminal import counted
+from flows.text_settings import TextSettings
 from flows.versions import checkpoint, outcome, registry_of
 from lstm import load
 from lstm.char_lm import CharLM
@@ -50,26 +49,6 @@ BASELINES = {"counts of 4-token contexts": 4, "token frequencies": 0}
 SAMPLE_TOKENS, SAMPLE_TEMPERATURE = 400, 0.8
 # Refitted with other code or on another processor, the same model differs in the last digits.
 TOLERANCE = 1e-6
-
-
-class TextSettings(Settings):
-    """Everything that decides what `train_text` does."""
-
-    name: str | None = Field(None, pattern=NAME_PATTERN, description="Name of the model; the file's, if left empty")
-    paths: tuple[Path, ...] = Field((), description="Text files in UTF-8, read one after another; empty for the sample")
-    model: CharLMSettings = Field(CharLMSettings(max_minutes=3), description="The language model and its training")
-
-    @field_validator("paths")
-    @classmethod
-    def _absolute(cls, paths: tuple[Path, ...]) -> tuple[Path, ...]:
-        return tuple(path.expanduser().resolve() for path in paths)
-
-    @property
-    def model_name(self) -> str:
-        """The name that is given, or one made from the first file's."""
-        stem = re.sub(r"[^A-Za-z0-9._-]+", "-", self.paths[0].stem if self.paths else "shakespeare").strip(".-_")
-        words = "-words" if self.model.level == "word" else ""
-        return self.name or f"{stem[:40] or 'text'}-text{words}"
 
 
 DEFAULTS = TextSettings()
