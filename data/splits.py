@@ -23,10 +23,12 @@ class SplitSettings(BaseModel):
     past is known at that time. The first `purge` rows of a series after a boundary are targets of no split.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     train_end: date | None = Field(
-        None, description="Last day of training; give validation_end too", json_schema_extra={"panel": "Training"}
+        None,
+        description="Last day of training; give validation_end too",
+        json_schema_extra={"panel": "Training, validation and test"},
     )
     validation_end: date | None = Field(None, description="Last day of validation; what follows is the test period")
     validation_fraction: float = Field(
@@ -56,7 +58,8 @@ class SplitSettings(BaseModel):
         return self
 
 
-SAMPLE_SPLIT = SplitSettings(train_end=date(2011, 12, 31), validation_end=date(2013, 12, 31))
+# Not validated: that would build the validator wherever the settings are imported, for the help of a command too.
+SAMPLE_SPLIT = SplitSettings.model_construct(train_end=date(2011, 12, 31), validation_end=date(2013, 12, 31))
 
 
 def split_boundaries(ds: pd.DatetimeIndex, settings: SplitSettings) -> tuple[pd.Timestamp, pd.Timestamp]:

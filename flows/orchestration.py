@@ -1,6 +1,7 @@
 """Prefect as this project uses it; every other module takes what it needs of Prefect from here.
 
-Prefect reads its settings when it is first imported, so `flows.server.set_environment` comes before that.
+Importing this module changes neither environment nor disk: a flow that is called, and a server that is started, do
+(`prepare`).
 
 Four things are added to Prefect's own:
 
@@ -34,35 +35,33 @@ from uuid import UUID
 from data.errors import InputError
 from data.store import sha256_file
 from flows.runs import WhenBusy, alive, crash_dead_runs, one_at_a_time, report, time_limit_seconds
-from flows.server import Server, dashboard_url, set_environment
+from flows.server import Server, dashboard_url, quiet_import, set_environment
 from flows.settings import Workspace
 from flows.terminal import print_step, warn
 
-set_environment(Workspace.from_environment())
-
-# ruff: noqa: E402
-import prefect
-import prefect.runtime
-from prefect import Task, get_run_logger
-from prefect.artifacts import (
-    create_link_artifact,
-    create_markdown_artifact,
-    create_progress_artifact,
-    create_table_artifact,
-    update_progress_artifact,
-)
-from prefect.cache_policies import NO_CACHE, CachePolicy
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import TaskRunFilter, TaskRunFilterId
-from prefect.client.schemas.objects import State, TaskRun
-from prefect.context import TaskRunContext, refresh_global_settings_context
-from prefect.events import emit_event
-from prefect.results import ResultStore
-from prefect.runner import Runner
-from prefect.settings import PREFECT_API_URL
-from prefect.states import Cancelled
-from prefect.transactions import Transaction, get_transaction, transaction
-from prefect.types import DateTime
+with quiet_import():
+    import prefect
+    import prefect.runtime
+    from prefect import Task, get_run_logger
+    from prefect.artifacts import (
+        create_link_artifact,
+        create_markdown_artifact,
+        create_progress_artifact,
+        create_table_artifact,
+        update_progress_artifact,
+    )
+    from prefect.cache_policies import NO_CACHE, CachePolicy
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import TaskRunFilter, TaskRunFilterId
+    from prefect.client.schemas.objects import State, TaskRun
+    from prefect.context import TaskRunContext, refresh_global_settings_context
+    from prefect.events import emit_event
+    from prefect.results import ResultStore
+    from prefect.runner import Runner
+    from prefect.settings import PREFECT_API_URL
+    from prefect.states import Cancelled
+    from prefect.transactions import Transaction, get_transaction, transaction
+    from prefect.types import DateTime
 
 __all__ = [
     "Output",
@@ -86,6 +85,7 @@ __all__ = [
     "hashes",
     "is_in_run",
     "is_retry",
+    "prepare",
     "run_name",
     "start_embedded_server",
     "task",
@@ -96,25 +96,53 @@ __all__ = [
 
 P = ParamSpec("P")
 R = TypeVar("R", bound=Mapping[str, Any])
+F = TypeVar("F")
 
 Output = dict[str, Any]
 """What a step returns, in JSON values: ``summary``, a line for people, paths, and with a cached step its ``files``."""
 
-if TYPE_CHECKING:
-    from prefect import flow
-else:
-    # Prefect's `flow` with what every run has: the hooks and the time limit.
-    flow = partial(
-        prefect.flow,
-        on_failure=[report],
-        on_crashed=[report],
-        on_cancellation=[report],
-        timeout_seconds=time_limit_seconds(),
-    )
-
 LONG_AGO = DateTime(2000, 1, 1, tzinfo=UTC)
 RECORD_LIMIT_SECONDS = 60.0
 RUNS_PER_QUERY = 200
+
+
+def prepare() -> None:
+    """Make this process ready to run flows: Prefect keeps what it has in the workspace, and reads our defaults.
+
+    Raises
+    ------
+    InputError
+        The workspace cannot be written to.
+    """
+    set_environment(Workspace.from_environment())
+    refresh_global_settings_context()
+
+
+class Flow(prefect.Flow[P, F]):
+    """A flow that prepares the process it is called in; a run that a runner starts inherits a prepared environment."""
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        """Run the flow."""
+        prepare()
+        return super().__call__(*arguments, **keywords)
+
+
+if TYPE_CHECKING:
+    from prefect import flow
+else:
+
+    def flow(function: Callable[P, F] | None = None, **options: Any) -> Any:
+        """Make a flow with what every run has, the hooks and the time limit; the options are those of Prefect's."""
+        if function is None:
+            return partial(flow, **options)
+        return Flow(
+            function,
+            on_failure=[report],
+            on_crashed=[report],
+            on_cancellation=[report],
+            timeout_seconds=time_limit_seconds(),
+            **options,
+        )
 
 
 @cache
@@ -290,6 +318,7 @@ def start_embedded_server() -> None:
 
     A run of an earlier process that was killed is marked as crashed.
     """
+    prepare()
     workspace = Workspace.from_environment()
     if not PREFECT_API_URL.value():
         url = dashboard_url(workspace)

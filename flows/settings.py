@@ -114,9 +114,12 @@ class Workspace:
 
 
 class Settings(BaseModel):
-    """Base of the settings: frozen, and an unknown name is an error."""
+    """Base of the settings: frozen, and an unknown name is an error.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    Validators are built when the first settings are made, since the help of the command line does without.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class DataSettings(Settings):
@@ -257,7 +260,7 @@ class RetrainSettings(Settings):
         description="Name of the model; data and target by default, as sample-range",
         json_schema_extra={"panel": "This run"},
     )
-    data: DataSettings = Field(DataSettings(), description="Which data to read")
+    data: DataSettings = Field(default_factory=DataSettings, description="Which data to read")
     target: Literal["range", "return", "close"] | None = Field(
         None,
         description="What to forecast from bars: range (the next day's volatility), return or close; range by default;"
@@ -280,11 +283,13 @@ class RetrainSettings(Settings):
         },
     )
     model: ForecasterSettings = Field(
-        ForecasterSettings(),
+        default_factory=ForecasterSettings,
         description="The LSTM and its training",
         json_schema_extra={"defaults": {"scaling": "standard; minmax for the features slides"}},
     )
-    gate: GateSettings = Field(GateSettings(), description="What a new version has to show to become the champion")
+    gate: GateSettings = Field(
+        default_factory=GateSettings, description="What a new version has to show to become the champion"
+    )
 
     @property
     def subject(self) -> str:
@@ -362,7 +367,7 @@ class FleetSettings(Settings):
     """Many models of one kind: settings that they share, and which series each of them learns."""
 
     retrain: RetrainSettings = Field(
-        RetrainSettings(), description="What the models share; name, if given, begins the names of all"
+        default_factory=RetrainSettings, description="What the models share; name, if given, begins the names of all"
     )
     groups: tuple[tuple[str, ...], ...] = Field(
         (), description="Series of each model; by default one model for each series of the data"

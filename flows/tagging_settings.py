@@ -12,7 +12,16 @@ from flows.settings import NAME_PATTERN, Settings
 from lstm.config import TaggerSettings
 
 
-class TaggingSettings(Settings):
+class ColumnSettings(Settings):
+    """Where words and tags are in a CoNLL file."""
+
+    word_column: int = Field(
+        0, description="Column of the words: 0 is the first, -1 the last", json_schema_extra={"panel": "Data"}
+    )
+    tag_column: int = Field(-1, description="Column of the tags: 0 is the first, -1 the last")
+
+
+class TaggingSettings(ColumnSettings):
     """Everything that decides what `flows.tagging.train_tagger` does."""
 
     train: Path = Field(
@@ -31,10 +40,6 @@ class TaggingSettings(Settings):
         description="Name of the model; that of the training file by default",
         json_schema_extra={"panel": "This run"},
     )
-    word_column: int = Field(
-        0, description="Column of the words: 0 is the first, -1 the last", json_schema_extra={"panel": "Data"}
-    )
-    tag_column: int = Field(-1, description="Column of the tags: 0 is the first, -1 the last")
     vectors: Path | None = Field(
         None, description="Word vectors to begin with, in the text format of GloVe or word2vec"
     )
@@ -42,7 +47,7 @@ class TaggingSettings(Settings):
         50_000, gt=0, description="How many of them are read; the files begin with the frequent words"
     )
     model: TaggerSettings = Field(
-        TaggerSettings(),
+        default_factory=TaggerSettings,
         description="The tagger and its training",
         json_schema_extra={"defaults": {"word_size": "100, or that of the vectors"}},
     )

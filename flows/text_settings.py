@@ -28,13 +28,10 @@ class TextSettings(Settings):
         json_schema_extra={"argument": True, "metavar": "FILE…"},
     )
     model: CharLMSettings = Field(
-        CharLMSettings(max_minutes=MINUTES),
+        default_factory=lambda: CharLMSettings(max_minutes=MINUTES),
         description="The language model and its training, which takes three minutes unless minutes or epochs are given",
         json_schema_extra={
-            "defaults": {
-                "max_minutes": f"{MINUTES:g}; no limit with max_epochs",
-                "max_epochs": "as the time allows",
-            }
+            "defaults": {"max_minutes": f"{MINUTES:g}; no limit with max_epochs"},
         },
     )
 

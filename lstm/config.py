@@ -21,7 +21,7 @@ def _default_epochs(settings: dict[str, Any]) -> int:
 class NetworkSettings(BaseModel):
     """What a network of LSTM layers and a linear head is made from."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
     hidden_size: int = Field(32, gt=0, description="Units of each LSTM layer", json_schema_extra={"panel": "Model"})
     num_layers: int = Field(
@@ -135,7 +135,7 @@ class ForecasterSettings(NetworkSettings):
 class CharLMSettings(BaseModel):
     """What a `CharLM` is made from."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
     level: Literal["character", "word"] = Field(
         "character", description="What the model reads and writes one by one", json_schema_extra={"panel": "Model"}
@@ -184,7 +184,7 @@ class CharLMSettings(BaseModel):
     max_epochs: int = Field(
         default_factory=_default_epochs,
         gt=0,
-        description="Passes over the training text, at most; 20 by default, or what max_minutes has room for",
+        description="Passes over the training text, at most; with max_minutes as many as it allows, else 20",
         json_schema_extra={"options": ["--epochs", "--max-epochs"]},
     )
     patience: int = Field(5, gt=0, description="Epochs without a better validation loss before training stops")
@@ -212,7 +212,7 @@ class CharLMSettings(BaseModel):
 class TaggerSettings(BaseModel):
     """What a `Tagger` is made from."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
     crf: bool = Field(
         True,
