@@ -53,6 +53,14 @@ class SplitSettings(BaseModel):
             raise ValueError("give both train_end and validation_end, or neither")
         if self.train_end and self.validation_end and self.train_end >= self.validation_end:
             raise ValueError(f"train_end {self.train_end} must come before validation_end {self.validation_end}")
+        fields = type(self).model_fields
+        shares = [
+            name for name in ("validation_fraction", "test_fraction") if getattr(self, name) != fields[name].default
+        ]
+        if self.train_end and shares:
+            raise ValueError(
+                f"train_end and validation_end say where the periods begin already; leave {' and '.join(shares)} out"
+            )
         if self.validation_fraction + self.test_fraction >= 1:
             raise ValueError("validation_fraction and test_fraction leave nothing to train on: choose smaller ones")
         return self

@@ -370,7 +370,9 @@ class FleetSettings(Settings):
         default_factory=RetrainSettings, description="What the models share; name, if given, begins the names of all"
     )
     groups: tuple[tuple[str, ...], ...] = Field(
-        (), description="Series of each model; by default one model for each series of the data"
+        (),
+        description="Series of each model; by default one model for each series of the data",
+        json_schema_extra={"options": ["--symbols-file"]},
     )
     runner: Literal["processes", "threads", "dask", "ray"] = Field(
         "processes",

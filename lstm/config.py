@@ -232,7 +232,9 @@ class TaggerSettings(BaseModel):
     word_size: int = Field(100, gt=0, description="Numbers that stand for a word")
     character_size: int = Field(25, gt=0, description="Numbers that stand for a character")
     character_hidden_size: int = Field(25, gt=0, description="Units of the LSTM that spells words, in each direction")
-    casing_size: int = Field(8, gt=0, description="Numbers that stand for how a word is written: title, upper, ...")
+    casing_size: int = Field(
+        8, gt=0, description="Numbers that stand for how a word is written, as in title or upper case"
+    )
     affix_size: int = Field(
         16, gt=0, description="Numbers that stand for a word's shape, and for each of its beginnings and ends"
     )

@@ -20,7 +20,6 @@ from flows.orchestration import prefect, prepare
 from flows.settings import DataSettings, RetrainSettings, Workspace
 from lstm.config import ForecasterSettings
 
-
 prepare()
 
 
