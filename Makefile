@@ -9,7 +9,7 @@ GPU := .venv-gpu/bin
 # For example: make test-gpu SANITIZER='compute-sanitizer --tool racecheck --error-exitcode 1'
 SANITIZER ?=
 
-.PHONY: retrain dashboard test test-gpu test-peers test-services bench bench-gpu lint golden clean help
+.PHONY: retrain dashboard test test-gpu test-peers test-services bench bench-gpu lint golden settings-page clean help
 
 help:
 	@echo "make retrain     train, evaluate, promote and forecast on the sample data (ARGS='--help' for the options)"
@@ -21,6 +21,7 @@ help:
 	@echo "make bench       measure speed beside torch, ONNX Runtime and neuralforecast (ARGS='--quick' for a minute's worth)"
 	@echo "make bench-gpu   measure speed beside torch and cuDNN on an NVIDIA GPU"
 	@echo "make lint        ruff, mypy, import-linter"
+	@echo "make settings-page  write docs/settings.md, the tables of all settings, from the settings themselves"
 
 retrain: .venv/installed
 	$(VENV)/gatecast retrain $(ARGS)
@@ -56,6 +57,9 @@ bench: .venv-bench/installed
 
 bench-gpu: .venv-gpu/installed-bench
 	@NUMBA_ENABLE_CUDASIM=0 $(GPU)/python -m benchmarks.gpu $(ARGS)
+
+settings-page: .venv/installed
+	$(VENV)/python -m flows.settings_page
 
 # The torch vectors that `make test` compares with; committed, so that torch is not needed to run the tests.
 golden: .venv-peers/installed

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import urlsplit
 from zipfile import BadZipFile
 
 import pandas as pd
@@ -19,14 +18,10 @@ from data.csv_format import CsvFormat, find_decimal, find_delimiter, read_dates
 from data.errors import InputError, SourceError
 from data.spellings import spelling
 from data.store import parquet_to_frame, read_parquet, require_file
+from data.urls import file_name, is_url
 
 _EXTRAS = {"s3fs": "s3", "gcsfs": "gcs", "aiohttp": "http"}
 _HEAD_CHARACTERS = 65536
-
-
-def is_url(location: str | Path) -> bool:
-    """Tell a URL from a path of this machine."""
-    return "://" in str(location)
 
 
 def list_files(location: str | Path, suffix: str) -> list[str | Path]:
@@ -52,11 +47,6 @@ def list_files(location: str | Path, suffix: str) -> list[str | Path]:
     if not files:
         raise InputError(f"{location} holds no file that ends in {suffix}; name another folder.")
     return sorted(files, key=str)
-
-
-def file_name(location: str | Path) -> str:
-    """Return the name of a file or folder; of a URL without its parameters, which are no part of it."""
-    return PurePosixPath(urlsplit(str(location)).path).name if is_url(location) else Path(location).name
 
 
 def stem(location: str | Path) -> str:

@@ -49,13 +49,15 @@ else:
 class Settings(_Model):
     """Frozen settings; an unknown name is an error, and pydantic's errors do not repeat what was given.
 
+    Validators are built when the first settings are made, since the help of the command line does without.
+
     Raises
     ------
     SettingsError
         A setting is unknown or wrong.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
 
 def _sentence(settings: type[BaseModel], problem: Mapping[str, Any]) -> str:

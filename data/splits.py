@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-import pandas as pd
 from pydantic import Field, model_validator
 
-from data.dates import end_of_day, format_date
 from data.errors import InputError
 from data.settings import Settings
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 SPLIT_NAMES = ("training", "validation", "test")
@@ -23,18 +24,22 @@ class SplitSettings(Settings):
     past is known at that time. The first `purge` rows of a series after a boundary are targets of no split.
     """
 
-    train_end: date | None = Field(default=None, description="Last day of training; give validation_end with it")
+    train_end: date | None = Field(
+        default=None,
+        description="Last day of training; give validation_end too",
+        json_schema_extra={"panel": "Training, validation and test"},
+    )
     validation_end: date | None = Field(
         default=None, description="Last day of validation; what follows is the test period"
     )
     validation_fraction: float = Field(
-        default=0.1, gt=0, lt=1, description="Share of the timestamps, where no days are given"
+        default=0.1, gt=0, lt=1, description="Share of the timestamps that validate, where no days are given"
     )
     test_fraction: float = Field(
         default=0.2,
         ge=0,
         lt=1,
-        description="Share of the timestamps, where no days are given; 0 holds nothing back for a test",
+        description="Share of the timestamps that test, where no days are given; 0 holds nothing back for a test",
     )
     purge: int = Field(default=1, ge=0, description="Rows after a boundary that are targets of no split")
 
@@ -49,12 +54,21 @@ class SplitSettings(Settings):
             raise ValueError("give both train_end and validation_end, or neither")
         if self.train_end and self.validation_end and self.train_end >= self.validation_end:
             raise ValueError(f"train_end {self.train_end} must come before validation_end {self.validation_end}")
+        fields = type(self).model_fields
+        shares = [
+            name for name in ("validation_fraction", "test_fraction") if getattr(self, name) != fields[name].default
+        ]
+        if self.train_end and shares:
+            raise ValueError(
+                f"train_end and validation_end say where the periods begin already; leave {' and '.join(shares)} out"
+            )
         if self.validation_fraction + self.test_fraction >= 1:
             raise ValueError("validation_fraction and test_fraction leave nothing to train on: choose smaller ones")
         return self
 
 
-SAMPLE_SPLIT = SplitSettings(train_end=date(2011, 12, 31), validation_end=date(2013, 12, 31))
+# Not validated: that would build the validator wherever the settings are imported, for the help of a command too.
+SAMPLE_SPLIT = SplitSettings.model_construct(train_end=date(2011, 12, 31), validation_end=date(2013, 12, 31))
 
 
 def split_boundaries(ds: pd.DatetimeIndex, settings: SplitSettings) -> tuple[pd.Timestamp, pd.Timestamp]:
@@ -72,6 +86,8 @@ def split_boundaries(ds: pd.DatetimeIndex, settings: SplitSettings) -> tuple[pd.
     InputError
         No timestamp is left for training or for validation.
     """
+    from data.dates import end_of_day, format_date  # pandas, which settings do without
+
     times = ds.unique().sort_values()
     if settings.train_end is None or settings.validation_end is None:
         test = max(1, round(len(times) * settings.test_fraction)) if settings.test_fraction > 0 else 0

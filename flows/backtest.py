@@ -20,6 +20,7 @@ from flows import evaluation, report
 from flows.artifacts import create_progress_artifact, update_progress_artifact
 from flows.comparison import compare
 from flows.evaluation import MODEL, NAIVE
+from flows.forecast import choose_model
 from flows.ingest import ingest, read_ingested
 from flows.kinds import FORECASTER
 from flows.orchestration import (
@@ -34,7 +35,7 @@ from flows.orchestration import (
 )
 from flows.publication import publish_scores
 from flows.registry import Registry
-from flows.settings import BacktestSettings, Workspace
+from flows.settings import BacktestSettings, RetrainSettings, Workspace
 from flows.targets import DISPLAYS, series_frame, target_of
 from flows.terminal import console, counted
 from lstm import baselines, load
@@ -51,7 +52,8 @@ def backtest(settings: BacktestSettings = DEFAULTS, force: bool = False) -> dict
     Parameters
     ----------
     settings : BacktestSettings
-        Data, target, model, and the origins.
+        Data, target, model, and the origins. With the name of a model alone, data, target and model are those of its
+        champion.
     force : bool
         Run every step again, even where nothing has changed.
 
@@ -61,6 +63,7 @@ def backtest(settings: BacktestSettings = DEFAULTS, force: bool = False) -> dict
         What each step returned, the resolved ``settings``, and name, seconds and cache state of the ``steps``.
     """
     workspace = Workspace.from_environment()
+    settings = of_champion(settings, workspace)
     with Steps() as step:
         bars = step(ingest, settings.data, str(workspace.bars))
         settings = cast(BacktestSettings, settings.resolved(bars["kind"]))
@@ -78,6 +81,22 @@ def backtest(settings: BacktestSettings = DEFAULTS, force: bool = False) -> dict
         "roll": forecasts,
         "score": scored,
     }
+
+
+def of_champion(settings: BacktestSettings, workspace: Workspace) -> BacktestSettings:
+    """Return the settings with those that the champion was trained with, where only its name and the origins are given.
+
+    Raises
+    ------
+    InputError
+        No trained model has the name: the sample's scores would be filed under a typing error.
+    """
+    origins = set(BacktestSettings.model_fields) - set(RetrainSettings.model_fields)
+    if settings.name is None or settings.model_fields_set - origins - {"name"}:
+        return settings
+    registry = Registry(workspace.models / choose_model(workspace, settings.name))
+    trained = registry.settings(str(registry.champion()))
+    return BacktestSettings.model_validate({**dict(trained), **settings.model_dump(include=origins)})
 
 
 def _champion(registry: Registry) -> str:

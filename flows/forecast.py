@@ -19,19 +19,23 @@ from flows.kinds import FORECASTER
 from flows.locations import LocalPath
 from flows.orchestration import Output, Steps, flow, hashes, run_name, task
 from flows.registry import Registry
-from flows.settings import RetrainSettings, Workspace
+from flows.settings import ForecastSettings, RetrainSettings, Workspace
 from flows.targets import DISPLAYS, Display, series_frame, target_of
 from lstm import load
 from lstm.forecaster import Forecaster
 from lstm.uncertainty import interval_names, intervals
 
+DEFAULTS = ForecastSettings()
 SENTENCES = 20
 LEVEL = 90  # percent, of the intervals
 
 
 @flow(name="forecast", flow_run_name=run_name(lambda given: given["name"] or "forecast"))
 def forecast_latest(
-    name: str | None = None, path: LocalPath | None = None, n_samples: int = 0, seed: int = 0
+    name: str | None = DEFAULTS.name,
+    path: LocalPath | None = DEFAULTS.path,
+    n_samples: int = DEFAULTS.n_samples,
+    seed: int = DEFAULTS.seed,
 ) -> dict[str, Any]:
     """Read the data anew and forecast what comes next with a model's champion.
 
@@ -47,14 +51,15 @@ def forecast_latest(
     seed : int
         Of the samples.
     """
+    asked = ForecastSettings(name=name, path=path, n_samples=n_samples, seed=seed)
     workspace = Workspace.from_environment()
-    registry = Registry(workspace.models / choose_model(workspace, name))
+    registry = Registry(workspace.models / choose_model(workspace, asked.name))
     version = registry.champion()
     if version is None:
         raise InputError(f"The model {registry.name} has no champion in {workspace.root}; retrain it first.")
     settings = registry.settings(version, FORECASTER)
     with Steps() as step:
-        data = settings.data if path is None else settings.data.from_file(path)
+        data = settings.data if asked.path is None else settings.data.from_file(asked.path)
         bars = step(ingest, data, str(workspace.bars))
         if bars["kind"] != ("bars" if settings.target else "series"):
             raise InputError(
@@ -62,7 +67,7 @@ def forecast_latest(
             )
         directory = str(workspace.forecasts / registry.name)
         champion = str(registry.path(version))
-        options = {"n_samples": n_samples, "seed": seed}
+        options = {"n_samples": asked.n_samples, "seed": asked.seed}
         forecasts = step(forecast, champion, settings, bars["directory"], bars["last"], directory, **options)
     return {"name": registry.name, "version": version, "steps": step.records, "ingest": bars, "forecast": forecasts}
 

@@ -13,8 +13,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from data.files import is_url
 from data.secrets import PATTERN, PATTERN_IN_TEXT, REFUSAL, SECRET, holds_secret, is_variable, text_holds_secret
+from data.urls import is_url
 
 
 def _refuse(value: Any) -> Any:

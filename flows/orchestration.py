@@ -1,6 +1,7 @@
 """Prefect as this project uses it; every other module takes what it needs of Prefect from here.
 
-Prefect reads its settings when it is first imported, so `flows.server.set_environment` comes before that.
+Importing this module changes neither environment nor disk: a flow that is called, and a server that is started, do
+(`prepare`).
 
 Five things are added to Prefect's own:
 
@@ -38,31 +39,29 @@ from data.errors import InputError
 from data.store import sha256_file
 from flows.parameters import require_valid
 from flows.runs import WhenBusy, alive, crash_dead_runs, one_at_a_time, report, time_limit_seconds
-from flows.server import Server, dashboard_url, set_environment
+from flows.server import Server, dashboard_url, quiet_import, set_environment
 from flows.settings import Workspace
 from flows.terminal import print_step, warn, warnings_to
 
-set_environment(Workspace.from_environment())
-
-# ruff: noqa: E402
-import prefect
-import prefect.runtime
-from prefect import Task, artifacts, get_run_logger
-from prefect.cache_policies import NO_CACHE, CachePolicy
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import TaskRunFilter, TaskRunFilterId
-from prefect.client.schemas.objects import State, TaskRun
-from prefect.context import TaskRunContext, refresh_global_settings_context
-from prefect.events import emit_event
-from prefect.exceptions import MissingContextError
-from prefect.results import ResultStore
-from prefect.runner import Runner
-from prefect.serializers import JSONSerializer
-from prefect.settings import PREFECT_API_URL, PREFECT_LOCAL_STORAGE_PATH
-from prefect.states import Cancelled
-from prefect.transactions import Transaction, get_transaction, transaction
-from prefect.types import DateTime
-from prefect.utilities.callables import get_call_parameters
+with quiet_import():
+    import prefect
+    import prefect.runtime
+    from prefect import Task, artifacts, get_run_logger
+    from prefect.cache_policies import NO_CACHE, CachePolicy
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import TaskRunFilter, TaskRunFilterId
+    from prefect.client.schemas.objects import State, TaskRun
+    from prefect.context import TaskRunContext, refresh_global_settings_context
+    from prefect.events import emit_event
+    from prefect.exceptions import MissingContextError
+    from prefect.results import ResultStore
+    from prefect.runner import Runner
+    from prefect.serializers import JSONSerializer
+    from prefect.settings import PREFECT_API_URL, PREFECT_LOCAL_STORAGE_PATH
+    from prefect.states import Cancelled
+    from prefect.transactions import Transaction, get_transaction, transaction
+    from prefect.types import DateTime
+    from prefect.utilities.callables import get_call_parameters
 from pydantic import Field
 
 __all__ = [
@@ -84,6 +83,7 @@ __all__ = [
     "hashes",
     "is_in_run",
     "is_retry",
+    "prepare",
     "run_name",
     "start_embedded_server",
     "task",
@@ -93,18 +93,41 @@ __all__ = [
 
 P = ParamSpec("P")
 R = TypeVar("R", bound=Mapping[str, Any])
+F = TypeVar("F")
 
 Output = dict[str, Any]
 """What a step returns, in JSON values: ``summary``, a line for people, paths, and with a cached step its ``files``."""
 
 
-class CheckedFlow(prefect.Flow[P, Any]):
-    """Prefect's flow, whose parameters are checked before there is a run that is stored with them."""
+_LOGGER = logging.getLogger(__name__)
+LONG_AGO = DateTime(2000, 1, 1, tzinfo=UTC)
+RECORD_LIMIT_SECONDS = 60.0
+RUNS_PER_QUERY = 200
+
+
+def prepare() -> None:
+    """Make this process ready to run flows: Prefect keeps what it has in the workspace, and reads our defaults.
+
+    Raises
+    ------
+    InputError
+        The workspace cannot be written to.
+    """
+    set_environment(Workspace.from_environment())
+    refresh_global_settings_context()
+
+
+class Flow(prefect.Flow[P, F]):
+    """A flow whose parameters are checked before there is a run to store them, and which prepares its process.
+
+    A run that a runner starts inherits a prepared environment.
+    """
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the flow; see `prefect.Flow`."""
         given = {name: value for name, value in kwargs.items() if name not in ("return_state", "wait_for")}
         require_valid(self.fn, get_call_parameters(self.fn, args, given))
+        prepare()
         return super().__call__(*args, **kwargs)
 
     def validate_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -117,17 +140,18 @@ if TYPE_CHECKING:
     from prefect import flow
 else:
 
-    def flow(function: Callable[..., Any] | None = None, **options: Any) -> Any:
-        """Make a flow with what every run has: the check of its parameters, the hooks and the time limit."""
-        hooks: Any = {event: [report] for event in ("on_failure", "on_crashed", "on_cancellation")}
-        make = partial(CheckedFlow, **hooks, timeout_seconds=time_limit_seconds(), **options)
-        return make if function is None else make(function)
-
-
-_LOGGER = logging.getLogger(__name__)
-LONG_AGO = DateTime(2000, 1, 1, tzinfo=UTC)
-RECORD_LIMIT_SECONDS = 60.0
-RUNS_PER_QUERY = 200
+    def flow(function: Callable[P, F] | None = None, **options: Any) -> Any:
+        """Make a flow with what every run has, the hooks and the time limit; the options are those of Prefect's."""
+        if function is None:
+            return partial(flow, **options)
+        return Flow(
+            function,
+            on_failure=[report],
+            on_crashed=[report],
+            on_cancellation=[report],
+            timeout_seconds=time_limit_seconds(),
+            **options,
+        )
 
 
 @cache
@@ -348,6 +372,7 @@ def start_embedded_server() -> None:
 
     A run of an earlier process that was killed is marked as crashed.
     """
+    prepare()
     workspace = Workspace.from_environment()
     if not PREFECT_API_URL.value():
         url = dashboard_url(workspace)

@@ -1,7 +1,8 @@
 """Prefect's server as a child of ours: the embedded one of a single command, and the dashboard of ``gatecast serve``.
 
-Prefect reads its settings when it is first imported, so this module imports none of it: it sets the defaults of this
-project, and what the user has set stays.
+Prefect reads its settings from the environment, first when it is imported. So this module imports none of it: it has
+the defaults of this project, for the import (`quiet_import`) and for what runs (`set_environment`); what the user has
+set stays.
 
 The child differs from ``prefect server start`` in four ways: it does not see Ctrl-C, so that an interrupted run is
 still recorded as such; it ends when the process that started it ends, however that ends, even by ``kill -9``; it serves
@@ -21,7 +22,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
@@ -56,8 +57,25 @@ HEALTH_SECONDS = 2
 REPORTS = "/reports"
 
 
+@contextlib.contextmanager
+def quiet_import() -> Iterator[None]:
+    """Let prefect be imported with the settings of this project, and leave environment and disk as they were.
+
+    Importing it would make a home for it, and tell its makers of the import. Its home is meanwhile this folder, which
+    is there and has nothing of Prefect's in it; the workspace becomes its home when something runs.
+    """
+    defaults = {**ENVIRONMENT, "PREFECT_HOME": str(Path(__file__).parent)}
+    added = {name: value for name, value in defaults.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            del os.environ[name]
+
+
 def set_environment(workspace: Workspace) -> None:
-    """Set what Prefect reads when it is imported; comes before that.
+    """Set what Prefect reads, here and in the processes that this one starts.
 
     Raises
     ------

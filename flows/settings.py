@@ -1,4 +1,10 @@
-"""What a run is told: the workspace it writes to and the settings of a retrain."""
+"""What a run is told: the workspace it writes to, and the settings of every flow but those of text and tags.
+
+A setting is written once, here or in `lstm.config` and `data.splits`: its option on the command line, its field in the
+dashboard's form and its row in ``docs/settings.md`` are made from it. What only the command line needs is in
+``json_schema_extra``: ``options``, where the spelling is not just the name, ``panel``, the part of the help that begins
+with this field, ``metavar``, and ``defaults``, what the inner settings of this field come to where that is no value.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +17,13 @@ from datetime import date
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from data.errors import InputError
-from data.files import file_name
 from data.secrets import holds_secret, is_variable, resolved
 from data.settings import AGE_PATTERN, NAME_PATTERN, Settings
 from data.splits import SAMPLE_SPLIT, SplitSettings
+from data.urls import file_name
 from flows.locations import Address, LocalPath, Location, Query
 from lstm.config import ForecasterSettings
 
@@ -111,44 +117,56 @@ class DataSettings(Settings):
 
     source: Literal["sample", "csv", "parquet", "sql", "yahoo"] = Field(
         "sample",
-        description="Where the data comes from: the shipped S&P 500 and NASDAQ, files of yours, a database, or Yahoo",
+        description="Where the data comes from: sample (S&P 500 and NASDAQ, 1999-2018), csv, parquet, sql or yahoo;"
+        " with a path, what it ends in",
+        json_schema_extra={"panel": "Data"},
     )
     path: Location | None = Field(
         None,
-        description="A file, folder or URL (s3://, gs://, https://), for csv and parquet: bars, or a frame unique_id,"
-        " ds, y, ...; $NAME of an environment variable, or ${NAME} within it, for secrets",
+        description="Your data, for csv and parquet: bars (date, open, high, low, close, volume; one or many symbols)"
+        " or series (unique_id, ds, y, covariates); s3://, gs:// and https:// work too; $NAME of an environment"
+        " variable, or ${NAME} within it, for secrets",
+        json_schema_extra={"metavar": "FILE|FOLDER|URL"},
     )
     url: Address | None = Field(
         None,
-        description="The database, for sql: sqlite:///FILE; $NAME of an environment variable, or ${NAME} within the"
-        " URL, for secrets",
+        description="Your database, for sql: sqlite:///FILE, postgresql+psycopg://HOST/DB; $NAME of an environment"
+        " variable, or ${NAME} within the URL, for secrets",
     )
-    query: Query | None = Field(None, description="The query, for sql; columns as in a CSV file")
-    symbols: tuple[str, ...] | None = Field(None, description="Series to keep; all of them if left empty")
+    query: Query | None = Field(None, description="What to select there; columns as in a file")
+    symbols: tuple[str, ...] | None = Field(
+        None,
+        description="Series to keep, all by default; for yahoo, what to fetch, as AAPL and ^GSPC",
+        json_schema_extra={"metavar": "A,B"},
+    )
     start: date | None = Field(None, description="First day to keep")
     end: date | None = Field(None, description="Last day to keep")
     interval: str | None = Field(
-        None, description="Resample bars to 1d, 1wk or 1mo; Yahoo has 1m to 90m and 1h too; as they are if left empty"
+        None, description="Merge bars to 1d, 1wk or 1mo; yahoo has 1m to 90m and 1h too; as they are by default"
     )
     max_stale: str | None = Field(
         None,
         pattern=AGE_PATTERN,
-        description="How old Yahoo's last good rows may be when it fails, as 5d or 12h; of any age if left empty",
+        description="How old yahoo's last good rows may be when it fails, as 5d or 12h; any age by default",
+        json_schema_extra={"metavar": "AGE"},
     )
-    adjustment: Literal["all", "splits", "none"] = Field("all", description="What Yahoo's prices are adjusted for")
-    requests_per_second: float = Field(2.0, gt=0, description="Requests to Yahoo at most, all symbols together")
+    adjustment: Literal["all", "splits", "none"] = Field(
+        "all", description="What yahoo's prices are adjusted for: all (splits and dividends), splits or none"
+    )
+    requests_per_second: float = Field(2.0, gt=0, description="Requests to yahoo at most, all symbols together")
     bad_rows: Literal["refuse", "quarantine"] = Field(
         "refuse",
-        description="Whether a wrong row refuses the whole file, or goes to quarantine; Yahoo's always do that",
+        description="What a wrong row does: refuse the whole file, or go to quarantine; yahoo's always do that",
+        json_schema_extra={"panel": "How the data is written, and what of it is wrong"},
     )
     calendar: str | None = Field(
-        None, description="Exchange calendar to look for gaps with, as XNYS; found from the data if left empty"
+        None,
+        description="Exchange calendar to look for gaps with, as XNYS, XLON or 24/7; by default the one whose holidays"
+        " the data keeps",
     )
-    delimiter: str | None = Field(None, description="Between the fields of a CSV file; found if left empty")
-    decimal: str | None = Field(None, description="Decimal mark of a CSV file, . or ,; found if left empty")
-    date_format: str | None = Field(
-        None, description="Form of the dates in a CSV file, as %d/%m/%Y; found if left empty"
-    )
+    delimiter: str | None = Field(None, description="Between the fields of a CSV file; found by default")
+    decimal: str | None = Field(None, description="Decimal mark of a CSV file, . or ,; found by default")
+    date_format: str | None = Field(None, description="Form of the dates in a CSV file, as %d/%m/%Y; found by default")
 
     @model_validator(mode="before")
     @classmethod
@@ -203,30 +221,59 @@ class GateSettings(Settings):
     """What a challenger has to show to become the champion, on test rows that neither has seen."""
 
     minimum_gain: float = Field(
-        0.0, ge=0, lt=1, description="Share of the champion's RMSE that a challenger has to take away; 0: not be worse"
+        0.0,
+        ge=0,
+        lt=1,
+        description="Share of the champion's RMSE to take away, as 0.01; 0 is not to be worse",
+        json_schema_extra={"panel": "Promotion: what a new version has to show"},
     )
     test: Literal["none", "diebold-mariano", "bootstrap"] = Field(
-        "none", description="Test that the gain is more than luck has to pass; its p-value is recorded in any case"
+        "none",
+        description="Test that the gain is more than luck has to pass; its p-value is recorded in any case",
+        json_schema_extra={"options": ["--gate-test"]},
     )
-    significance: float = Field(0.05, gt=0, lt=1, description="p-value that such a test has to stay below")
+    significance: float = Field(0.05, gt=0, lt=1, description="p-value to stay below in that test")
 
 
 class RetrainSettings(Settings):
     """Everything that decides what `flows.retrain.retrain` does. What is None is filled in by `resolved`."""
 
-    name: str | None = Field(None, pattern=NAME_PATTERN, description="Name of the model; data and target if left empty")
-    data: DataSettings = Field(DataSettings(), description="Which data to read")
+    name: str | None = Field(
+        None,
+        pattern=NAME_PATTERN,
+        description="Name of the model; data and target by default, as sample-range",
+        json_schema_extra={"panel": "This run"},
+    )
+    data: DataSettings = Field(default_factory=DataSettings, description="Which data to read")
     target: Literal["range", "return", "close"] | None = Field(
-        None, description="What to forecast from bars: the next day's range (the default), return or close"
+        None,
+        description="What to forecast from bars: range (the next day's volatility), return or close; range by default;"
+        " a file of series has its own: y",
+        json_schema_extra={"panel": "What to forecast"},
     )
     features: Literal["returns", "slides", "none"] | None = Field(
-        None, description="What the model sees besides the target: returns (the default), slides or none"
+        None,
+        description="What the model sees of bars besides: returns (log return, volume, range), slides (close, volume,"
+        " high - low) or none; returns by default",
     )
     split: SplitSettings | None = Field(
-        None, description="Where training and validation end: 2011 and 2013 for the sample, else shares of the time"
+        None,
+        description="Where training and validation end: 2011 and 2013 for the sample, else shares of the time",
+        json_schema_extra={
+            "defaults": {
+                "train_end": "70 % of the time; sample: 2011-12-31",
+                "validation_end": "80 % of the time; sample: 2013-12-31",
+            }
+        },
     )
-    model: ForecasterSettings = Field(ForecasterSettings(), description="The LSTM and its training")
-    gate: GateSettings = Field(GateSettings(), description="What a new version has to show to become the champion")
+    model: ForecasterSettings = Field(
+        default_factory=ForecasterSettings,
+        description="The LSTM and its training",
+        json_schema_extra={"defaults": {"scaling": "standard; minmax for the features slides"}},
+    )
+    gate: GateSettings = Field(
+        default_factory=GateSettings, description="What a new version has to show to become the champion"
+    )
 
     @property
     def subject(self) -> str:
@@ -280,12 +327,23 @@ class RetrainSettings(Settings):
 class BacktestSettings(RetrainSettings):
     """What `flows.backtest.backtest` does: the settings of a model, and the origins that it forecasts from."""
 
-    n_windows: int = Field(120, gt=0, description="Origins to forecast from, the last of which lies before the end")
-    step_size: int = Field(1, gt=0, description="Timestamps from one origin to the next")
+    n_windows: int = Field(
+        120,
+        gt=0,
+        description="Origins to forecast from, the last of which lies before the end",
+        json_schema_extra={"panel": "Origins", "options": ["--windows", "--n-windows"]},
+    )
+    step_size: int = Field(
+        1,
+        gt=0,
+        description="Timestamps from one origin to the next",
+        json_schema_extra={"options": ["--step", "--step-size"]},
+    )
     refit: int = Field(
         30,
         ge=0,
-        description="Train anew each time after so many origins; 0 takes the champion as it is, on later rows only",
+        description="Origins after which the model is trained again; 0 takes the champion as it is, on rows it has not"
+        " seen",
     )
 
 
@@ -293,40 +351,77 @@ class FleetSettings(Settings):
     """Many models of one kind: settings that they share, and which series each of them learns."""
 
     retrain: RetrainSettings = Field(
-        RetrainSettings(), description="What the models share; name, if given, begins the names of all"
+        default_factory=RetrainSettings, description="What the models share; name, if given, begins the names of all"
     )
     groups: tuple[tuple[str, ...], ...] = Field(
-        (), description="Series of each model; one model for each series of the data if left empty"
+        (),
+        description="Series of each model; by default one model for each series of the data",
+        json_schema_extra={"options": ["--symbols-file"]},
     )
     runner: Literal["processes", "threads", "dask", "ray"] = Field(
-        "processes", description="What trains side by side: processes or threads here, or a Dask or Ray cluster"
+        "processes",
+        description="Where they are trained: in processes or threads of this machine, or on a dask or ray cluster",
+        json_schema_extra={"panel": "Many models"},
     )
-    workers: int | None = Field(None, gt=0, description="How many train at the same time; all cores if left empty")
+    workers: int | None = Field(None, gt=0, description="Models at the same time; one for each core by default")
     cluster: Address | None = Field(
-        None, description="Address of the Dask scheduler or the Ray head; one on this machine if left empty"
+        None,
+        description="Address of the Dask scheduler or Ray head, with the workspace on a disk that all its workers"
+        " share; by default one on this machine",
     )
 
 
-class MonitorSettings(Settings):
-    """What `flows.monitor.monitor` looks at, and what counts as a breach."""
+class ChampionSettings(Settings):
+    """Which champion is put to work, and on which data."""
 
     name: str | None = Field(
-        None, pattern=NAME_PATTERN, description="Name of the model; may be left empty while there is only one"
+        None, pattern=NAME_PATTERN, description="Name of the model; may be left out while there is only one"
     )
     path: LocalPath | None = Field(
-        None, description="Newer data, .parquet or CSV; where the champion's training data came from if left empty"
+        None,
+        description="Newer data, .parquet or CSV, of the form the model was trained on; by default where that came"
+        " from",
     )
-    window: int = Field(60, ge=2, description="Latest origins, and latest rows of each series, that are judged")
+
+
+class ForecastSettings(ChampionSettings):
+    """What `flows.forecast.forecast_latest` does."""
+
+    n_samples: int = Field(
+        0,
+        ge=0,
+        description="Samples to draw of a model trained with dropout, for intervals of 90 %; 100 is a good number, 0"
+        " draws none",
+        json_schema_extra={"options": ["--samples", "--n-samples"]},
+    )
+    seed: int = Field(0, ge=0, description="Seed of the samples; the same seed draws the same ones")
+
+    @field_validator("n_samples")
+    @classmethod
+    def _is_a_sample(cls, n_samples: int) -> int:
+        if n_samples == 1:
+            raise ValueError("0, or 2 and more")
+        return n_samples
+
+
+class MonitorSettings(ChampionSettings):
+    """What `flows.monitor.monitor` looks at, and what counts as a breach."""
+
+    window: int = Field(
+        60,
+        ge=2,
+        description="Latest origins, and latest rows of each series, that are judged",
+        json_schema_extra={"panel": "What counts as a breach"},
+    )
     minimum_rows: int = Field(20, ge=3, description="Scored forecasts below which errors are not judged")
-    skill_limit: float = Field(
-        0.0, lt=1, description="Skill against the naive forecast that live forecasts must not fall below"
-    )
+    skill_limit: float = Field(0.0, lt=1, description="Skill not to fall below; 0 is that of the naive forecast")
     significance: float = Field(
         0.05, gt=0, lt=1, description="p-value below which too low a skill or coverage is no accident"
     )
     coverage_tolerance: float = Field(0.1, gt=0, lt=1, description="How far coverage may stay below its nominal level")
     drift_test: Literal["psi", "ks"] = Field(
-        "psi", description="Measure of drift: population stability index or Kolmogorov-Smirnov distance"
+        "psi",
+        description="Measure of drift: population stability index (psi) or Kolmogorov-Smirnov distance (ks)",
     )
     drift_limit: float = Field(
         0.25,
@@ -334,10 +429,13 @@ class MonitorSettings(Settings):
         description="Drift that is a breach, where it also exceeds chance and the drift within the older rows",
     )
     rollback: bool = Field(
-        True, description="Go back to the former champion where the champion is worse than naive and the former is not"
+        True,
+        description="Go back to the former champion where the champion is worse than naive and the former is not",
+        json_schema_extra={"panel": "What is done about it"},
     )
     prometheus: LocalPath | None = Field(
-        None, description="Folder of Prometheus' textfile collector, for forecasts and errors as gatecast-NAME.prom"
+        None,
+        description="Folder of Prometheus' textfile collector, for forecasts and errors as gatecast-NAME.prom",
     )
 
 

@@ -12,20 +12,45 @@ from flows.settings import NAME_PATTERN, Settings
 from lstm.config import TaggerSettings
 
 
-class TaggingSettings(Settings):
+class ColumnSettings(Settings):
+    """Where words and tags are in a CoNLL file."""
+
+    word_column: int = Field(
+        0, description="Column of the words: 0 is the first, -1 the last", json_schema_extra={"panel": "Data"}
+    )
+    tag_column: int = Field(-1, description="Column of the tags: 0 is the first, -1 the last")
+
+
+class TaggingSettings(ColumnSettings):
     """Everything that decides what `flows.tagging.train_tagger` does."""
 
-    train: LocalPath = Field(description="CoNLL file to learn from")
-    dev: LocalPath | None = Field(
-        None, description="CoNLL file to choose the best epoch by; every tenth training sentence if left empty"
+    train: LocalPath = Field(
+        description="CoNLL file to learn from: a token a line, its tag in a column",
+        json_schema_extra={"argument": True},
     )
-    test: LocalPath | None = Field(None, description="CoNLL file to score on at the end; the dev file if left empty")
-    name: str | None = Field(None, pattern=NAME_PATTERN, description="Name of the model; the file's if left empty")
-    word_column: int = Field(0, description="Column of the words: 0 is the first, -1 the last")
-    tag_column: int = Field(-1, description="Column of the tags: 0 is the first, -1 the last")
-    vectors: LocalPath | None = Field(None, description="Word vectors to begin with, as text of GloVe or word2vec")
-    max_vectors: int = Field(50_000, gt=0, description="How many of them are read; the files begin with the frequent")
-    model: TaggerSettings = Field(TaggerSettings(), description="The tagger and its training")
+    dev: LocalPath | None = Field(
+        None,
+        description="CoNLL file by which the best epoch is chosen; every tenth training sentence by default",
+        json_schema_extra={"panel": "Data"},
+    )
+    test: LocalPath | None = Field(None, description="CoNLL file to score on at the end; the dev file by default")
+    name: str | None = Field(
+        None,
+        pattern=NAME_PATTERN,
+        description="Name of the model; that of the training file by default",
+        json_schema_extra={"panel": "This run"},
+    )
+    vectors: LocalPath | None = Field(
+        None, description="Word vectors to begin with, in the text format of GloVe or word2vec"
+    )
+    max_vectors: int = Field(
+        50_000, gt=0, description="How many of them are read; the files begin with the frequent words"
+    )
+    model: TaggerSettings = Field(
+        default_factory=TaggerSettings,
+        description="The tagger and its training",
+        json_schema_extra={"defaults": {"word_size": "100, or that of the vectors"}},
+    )
 
     @property
     def model_name(self) -> str:

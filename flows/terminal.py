@@ -13,7 +13,6 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, TextIO
 
 import typer
@@ -26,18 +25,6 @@ from rich.text import Text
 from data.display import one_line
 from data.secrets import masked
 
-OPTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "attention_heads": ("--attention-heads", "--heads"),
-        "gate.test": ("--gate-test",),
-        "max_epochs": ("--epochs", "--max-epochs"),
-        "max_minutes": ("--minutes", "--max-minutes"),
-        "n_windows": ("--windows", "--n-windows"),
-        "num_layers": ("--num-layers", "--layers"),
-        "step_size": ("--step", "--step-size"),
-    }
-)
-"""The options of settings that have another name on the command line, or several."""
 INPUT_IS_WRONG = 2
 RUN_FAILED = 1
 INTERRUPTED = 130
@@ -194,27 +181,39 @@ def full_disk(error: BaseException) -> Path | None:
     return root if shutil.disk_usage(nearest).free < LEAST_FREE_BYTES else None
 
 
-def explain_settings(problem: Mapping[str, Any]) -> str:
-    """Return one sentence on what pydantic says of a wrong setting: the option, its value, and what is allowed."""
+def explain_settings(problem: Mapping[str, Any], options: Mapping[tuple[str, ...], Sequence[str]] | None = None) -> str:
+    """Return one sentence on a wrong setting: its name, its value, and what is allowed.
+
+    Parameters
+    ----------
+    problem : mapping
+        What pydantic says of it.
+    options : mapping, optional
+        Spellings of the option of each setting, by the names that lead to the setting; without it, settings are called
+        by their names.
+    """
     from data.secrets import SECRET
     from data.settings import expected
 
+    called = {names: as_typed(spellings) for names, spellings in (options or {}).items()}
     allowed = expected(problem)
-    names = [part for part in problem["loc"] if isinstance(part, str)]
-    if problem["type"] == SECRET:
-        return f"{option_of(*names)} {allowed}."
-    if not names or problem["type"] == "value_error":
-        allowed = re.sub(r"\b[a-z]+(_[a-z]+)+\b", lambda setting: option_of(setting[0]), allowed)
+    names = tuple(part for part in problem["loc"] if isinstance(part, str))
+    # pydantic adds to the names which of several types a value is not.
+    known = next((names[:length] for length in range(len(names), 0, -1) if names[:length] in called), None)
+    if not names or (problem["type"] == "value_error" and known is None):
+        by_name = {names[-1]: option for names, option in called.items()}
+        allowed = re.sub(r"\b[a-z]+(_[a-z]+)+\b", lambda name: by_name.get(name[0], name[0]), allowed)
         return f"{allowed[:1].upper()}{allowed[1:]}."
-    option = option_of(*names)
+    name = called[known] if known else names[-1]
+    if problem["type"] == SECRET:
+        return f"{name} {allowed}."
     if problem["type"] == "extra_forbidden":
-        return f"There is no setting {option}; leave it out."
-    return f"{option} {problem['input']} is not allowed: it should be {allowed}."
+        return f"There is no setting {name}; leave it out."
+    return f"{name} {problem['input']} is not allowed: it should be {allowed}."
 
 
-def option_of(*names: str) -> str:
-    """Return the option that stands for a setting, such as ``gate``, ``test``, spelt as it was typed."""
-    spellings = OPTIONS.get(".".join(names[-2:])) or OPTIONS.get(names[-1]) or ("--" + names[-1].replace("_", "-"),)
+def as_typed(spellings: Sequence[str]) -> str:
+    """Return the spelling of an option that was typed, or the usual one, which comes first."""
     typed = {word.partition("=")[0] for word in sys.argv[1:]}
     return next((spelling for spelling in spellings if spelling in typed), spellings[0])
 

@@ -4,21 +4,44 @@ from __future__ import annotations
 
 import re
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from flows.locations import LocalPath
 from flows.settings import NAME_PATTERN, Settings
 from lstm.config import CharLMSettings
 
+MINUTES = 3.0
+
 
 class TextSettings(Settings):
-    """Everything that decides what `train_text` does."""
+    """Everything that decides what `flows.text.train_text` does."""
 
-    name: str | None = Field(None, pattern=NAME_PATTERN, description="Name of the model; the file's, if left empty")
-    paths: tuple[LocalPath, ...] = Field(
-        (), description="Text files in UTF-8, read one after another; empty for the sample"
+    name: str | None = Field(
+        None,
+        pattern=NAME_PATTERN,
+        description="Name of the model; that of the first file by default, as novel-text",
+        json_schema_extra={"panel": "This run"},
     )
-    model: CharLMSettings = Field(CharLMSettings(max_minutes=3), description="The language model and its training")
+    paths: tuple[LocalPath, ...] = Field(
+        (),
+        description="Text files in UTF-8, read one after another; a megabyte of Shakespeare by default",
+        json_schema_extra={"argument": True, "metavar": "FILE…"},
+    )
+    model: CharLMSettings = Field(
+        default_factory=lambda: CharLMSettings(max_minutes=MINUTES),
+        description="The language model and its training, which takes three minutes unless minutes or epochs are given",
+        json_schema_extra={
+            "defaults": {"max_minutes": f"{MINUTES:g}; no limit with max_epochs"},
+        },
+    )
+
+    @field_validator("model")
+    @classmethod
+    def _ends(cls, model: CharLMSettings) -> CharLMSettings:
+        """Limit the time of a training whose length nothing else says; how long an epoch takes depends on the text."""
+        if {"max_minutes", "max_epochs"} & model.model_fields_set:
+            return model
+        return CharLMSettings(**model.model_dump(exclude_unset=True), max_minutes=MINUTES)
 
     @property
     def model_name(self) -> str:

@@ -1,8 +1,13 @@
-"""Settings of the models: frozen, validated where they are made, stored with every checkpoint."""
+"""Settings of the models: frozen, validated where they are made, stored with every checkpoint.
+
+A setting is written once, here: its option on the command line, its field in the dashboard's form and its row in
+``docs/settings.md`` are made from it. What only the command line needs is in ``json_schema_extra``: ``options``, where
+the spelling is not just the name, and ``panel``, the part of the help that begins with this field.
+"""
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -11,13 +16,25 @@ from data.settings import Settings
 __all__ = ["CharLMSettings", "ForecasterSettings", "NetworkSettings", "TaggerSettings"]
 
 
+def _default_epochs(settings: dict[str, Any]) -> int:
+    return 20 if settings.get("max_minutes") is None else 1000
+
+
 class NetworkSettings(Settings):
     """What a network of LSTM layers and a linear head is made from."""
 
     model_config = ConfigDict(allow_inf_nan=False)
 
-    hidden_size: int = Field(default=32, gt=0, le=65_536, description="Units of each LSTM layer")
-    num_layers: int = Field(default=1, gt=0, le=1_000, description="LSTM layers, one on top of the other")
+    hidden_size: int = Field(
+        default=32, gt=0, le=65_536, description="Units of each LSTM layer", json_schema_extra={"panel": "Model"}
+    )
+    num_layers: int = Field(
+        default=1,
+        gt=0,
+        le=1_000,
+        description="LSTM layers, one on top of the other",
+        json_schema_extra={"options": ["--num-layers", "--layers"]},
+    )
     bidirectional: bool = Field(default=False, description="Read each window from both ends; not with stateful")
     residual: bool = Field(
         default=False, description="Add to each layer's output what it read, from the second layer on"
@@ -27,12 +44,17 @@ class NetworkSettings(Settings):
         default="none",
         description="Score by which the last hidden state looks back over all of them; not with stateful",
     )
-    attention_heads: int = Field(default=1, gt=0, description="Parts of the hidden state that attend each on its own")
+    attention_heads: int = Field(
+        default=1,
+        gt=0,
+        description="Parts of the hidden state that attend each on its own",
+        json_schema_extra={"options": ["--attention-heads", "--heads"]},
+    )
     dropout: float = Field(
         default=0.0,
         ge=0,
         lt=1,
-        description="Share of what a layer hands to the next, and the last to the head, that is dropped",
+        description="Share of what a layer hands to the next, and the last to the head, that is dropped in training",
     )
     recurrent_dropout: float = Field(
         default=0.0, ge=0, lt=1, description="Share of the hidden state dropped between steps"
@@ -40,11 +62,17 @@ class NetworkSettings(Settings):
     input_dropout: float = Field(default=0.0, ge=0, lt=1, description="Share of the inputs that is dropped")
     weight_dropout: float = Field(default=0.0, ge=0, lt=1, description="Share of the recurrent weights that is dropped")
     dropout_kind: Literal["variational", "per_step"] = Field(
-        default="variational", description="One mask for all steps of a window, or another at each step"
+        default="variational",
+        description="One mask for all steps of a window (variational) or another at each step (per_step)",
     )
-    dtype: Literal["float32", "float64"] = Field(default="float32", description="Precision of the arithmetic")
-    backend: Literal["cpu", "cuda", "auto"] = Field(default="cpu", description="Where the arithmetic runs")
-    seed: int = Field(default=0, ge=0, description="Seed of everything random")
+    dtype: Literal["float32", "float64"] = Field(
+        default="float32", description="Precision of the arithmetic", json_schema_extra={"panel": "Training"}
+    )
+    backend: Literal["cpu", "cuda", "auto"] = Field(
+        default="cpu",
+        description="Where the arithmetic runs: cpu, cuda (an NVIDIA GPU) or auto (the GPU if there is one)",
+    )
+    seed: int = Field(default=0, ge=0, description="Seed of everything random; the same seed gives the same bits")
 
     @property
     def directions(self) -> int:
@@ -73,22 +101,41 @@ class NetworkSettings(Settings):
 class ForecasterSettings(NetworkSettings):
     """What a `Forecaster` is made from."""
 
-    lookback: int = Field(default=60, gt=0, description="Past rows that the model sees")
-    horizon: int = Field(default=1, gt=0, description="Rows ahead that it predicts, all at once")
-    learning_rate: float = Field(default=1e-3, gt=0, description="Step size of Adam; where stateful, 1e-2 suits better")
+    lookback: int = Field(
+        default=60, gt=0, description="Past rows that the model sees", json_schema_extra={"panel": "Model"}
+    )
+    horizon: int = Field(
+        default=1,
+        gt=0,
+        description="Rows ahead that the model predicts, all at once",
+        json_schema_extra={"panel": "What to forecast"},
+    )
+    learning_rate: float = Field(
+        default=1e-3,
+        gt=0,
+        description="Step size of Adam; where stateful, 0.01 suits better",
+        json_schema_extra={"panel": "Training"},
+    )
     schedule: Literal["constant", "cosine"] = Field(
         default="cosine", description="Course of the learning rate over training"
     )
     weight_decay: float = Field(default=1e-2, ge=0, description="Decoupled weight decay of AdamW")
     batch_size: int = Field(default=64, gt=0, description="Windows of one step; streams, where stateful")
-    max_epochs: int = Field(default=30, gt=0, description="Passes over the training windows, at most")
+    max_epochs: int = Field(
+        default=30,
+        gt=0,
+        description="Passes over the training windows, at most",
+        json_schema_extra={"options": ["--epochs", "--max-epochs"]},
+    )
     patience: int = Field(default=5, gt=0, description="Epochs without a better validation loss before training stops")
     gradient_clip: float = Field(default=1.0, gt=0, description="Greatest norm of a gradient")
     scaling: Literal["standard", "minmax", "robust", "none"] = Field(
         default="standard", description="Scaler of each series, fitted on its training rows"
     )
     stateful: bool = Field(
-        default=False, description="Carry the state from batch to batch along each series, and learn from every step"
+        default=False,
+        description="Carry the state along each series from batch to batch and learn from every step: many times"
+        " faster an epoch",
     )
 
     @model_validator(mode="after")
@@ -106,12 +153,16 @@ class CharLMSettings(Settings):
     model_config = ConfigDict(allow_inf_nan=False)
 
     level: Literal["character", "word"] = Field(
-        default="character", description="What the model reads and writes one by one"
+        default="character",
+        description="What the model reads and writes one by one",
+        json_schema_extra={"panel": "Model"},
     )
     min_count: int | None = Field(
         default=None, gt=0, description="Rarer tokens become <unk>; 1 for characters and 2 for words by default"
     )
-    max_vocabulary: int = Field(default=20_000, gt=1, description="The most frequent tokens are kept, so many at most")
+    max_vocabulary: int = Field(
+        default=20_000, gt=1, description="Tokens that are kept at most, the most frequent ones"
+    )
     embedding_size: int | None = Field(
         default=None,
         gt=0,
@@ -119,8 +170,16 @@ class CharLMSettings(Settings):
         description="Numbers that stand for a token; 64 by default, with tie_weights the hidden size",
     )
     hidden_size: int = Field(default=384, gt=0, le=65_536, description="Units of each LSTM layer")
-    num_layers: int = Field(default=1, gt=0, le=1_000, description="LSTM layers, one on top of the other")
-    tie_weights: bool = Field(default=False, description="Let embedding and softmax share their weights")
+    num_layers: int = Field(
+        default=1,
+        gt=0,
+        le=1_000,
+        description="LSTM layers, one on top of the other",
+        json_schema_extra={"options": ["--num-layers", "--layers"]},
+    )
+    tie_weights: bool = Field(
+        default=False, description="Let embedding and softmax share their weights; for large vocabularies"
+    )
     dropout: float = Field(
         default=0.2,
         ge=0,
@@ -131,7 +190,12 @@ class CharLMSettings(Settings):
         default=0.1, ge=0, lt=1, description="Share of the hidden states dropped on their way to a layer's next step"
     )
     embedding_dropout: float = Field(default=0.0, ge=0, lt=1, description="Share of the embeddings' numbers dropped")
-    seq_len: int = Field(default=64, gt=0, description="Steps that a gradient flows back through")
+    seq_len: int = Field(
+        default=64,
+        gt=0,
+        description="Steps that a gradient flows back through",
+        json_schema_extra={"panel": "Training"},
+    )
     batch_size: int = Field(default=32, gt=0, description="Streams of the text that are read side by side")
     learning_rate: float = Field(default=4e-3, gt=0, description="Greatest step size of Adam")
     schedule: Literal["one_cycle", "cosine", "plateau", "constant"] = Field(
@@ -139,17 +203,29 @@ class CharLMSettings(Settings):
     )
     weight_decay: float = Field(default=0.0, ge=0, description="Decoupled weight decay of AdamW")
     gradient_clip: float = Field(default=1.0, gt=0, description="Greatest norm of a gradient")
-    max_epochs: int = Field(default=20, gt=0, description="Passes over the training text, at most")
     max_minutes: float | None = Field(
-        default=None, gt=0, description="Time for training; it is turned into a number of steps, which is kept"
+        default=None,
+        gt=0,
+        description="Time for training; it is turned into a number of steps, which is kept",
+        json_schema_extra={"options": ["--minutes", "--max-minutes"]},
+    )
+    # A time budget is there to be used: epochs end such a training early only if they are asked for.
+    max_epochs: int = Field(
+        default_factory=_default_epochs,
+        gt=0,
+        description="Passes over the training text, at most; with max_minutes as many as it allows, else 20",
+        json_schema_extra={"options": ["--epochs", "--max-epochs"]},
     )
     patience: int = Field(default=5, gt=0, description="Epochs without a better validation loss before training stops")
     validation_fraction: float = Field(
         default=0.1, gt=0, lt=1, description="Share of the text, its end, that validates"
     )
     dtype: Literal["float32", "float64"] = Field(default="float32", description="Precision of the arithmetic")
-    backend: Literal["cpu", "cuda", "auto"] = Field(default="cpu", description="Where the arithmetic runs")
-    seed: int = Field(default=0, ge=0, description="Seed of everything random")
+    backend: Literal["cpu", "cuda", "auto"] = Field(
+        default="cpu",
+        description="Where the arithmetic runs: cpu, cuda (an NVIDIA GPU) or auto (the GPU if there is one)",
+    )
+    seed: int = Field(default=0, ge=0, description="Seed of everything random; the same seed gives the same bits")
 
     @property
     def embedding(self) -> int:
@@ -171,9 +247,15 @@ class TaggerSettings(Settings):
     model_config = ConfigDict(allow_inf_nan=False)
 
     crf: bool = Field(
-        default=True, description="Choose the tags of a sentence together, by a CRF, instead of one by one"
+        default=True,
+        description="Choose the tags of a sentence together, by a CRF, instead of one by one",
+        json_schema_extra={"panel": "Model"},
     )
-    bidirectional: bool = Field(default=True, description="Read each sentence from both ends")
+    bidirectional: bool = Field(
+        default=True,
+        description="Read each sentence from both ends, or forward only",
+        json_schema_extra={"options": ["--bidirectional/--forward"]},
+    )
     scheme: Literal["auto", "BIO", "BIOES", "none"] = Field(
         default="auto",
         description="How the model marks chunks: BIO, or BIOES, whatever the file does; none for tags that mark no"
@@ -185,7 +267,10 @@ class TaggerSettings(Settings):
         default=25, gt=0, le=65_536, description="Units of the LSTM that spells words, in each direction"
     )
     casing_size: int = Field(
-        default=8, gt=0, le=65_536, description="Numbers that stand for how a word is written: title, upper, ..."
+        default=8,
+        gt=0,
+        le=65_536,
+        description="Numbers that stand for how a word is written, as in title or upper case",
     )
     affix_size: int = Field(
         default=16,
@@ -194,7 +279,13 @@ class TaggerSettings(Settings):
         description="Numbers that stand for a word's shape, and for each of its beginnings and ends",
     )
     hidden_size: int = Field(default=100, gt=0, le=65_536, description="Units of each LSTM layer, in each direction")
-    num_layers: int = Field(default=1, gt=0, le=1_000, description="LSTM layers, one on top of the other")
+    num_layers: int = Field(
+        default=1,
+        gt=0,
+        le=1_000,
+        description="LSTM layers, one on top of the other",
+        json_schema_extra={"options": ["--num-layers", "--layers"]},
+    )
     dropout: float = Field(
         default=0.7, ge=0, lt=1, description="Share of the LSTM's inputs and outputs dropped in training"
     )
@@ -205,17 +296,27 @@ class TaggerSettings(Settings):
     )
     min_count: int = Field(default=1, gt=0, description="Rarer words are unknown ones")
     longest_word: int = Field(default=24, gt=0, description="Of a longer word, only beginning and end are spelt out")
-    learning_rate: float = Field(default=2e-3, gt=0, description="Step size of Adam")
+    learning_rate: float = Field(
+        default=2e-3, gt=0, description="Step size of Adam", json_schema_extra={"panel": "Training"}
+    )
     schedule: Literal["constant", "cosine"] = Field(
         default="cosine", description="Course of the learning rate over training"
     )
     weight_decay: float = Field(default=0.0, ge=0, description="Decoupled weight decay of AdamW")
     batch_size: int = Field(default=32, gt=0, description="Sentences of one step")
-    max_epochs: int = Field(default=30, gt=0, description="Passes over the training sentences, at most")
+    max_epochs: int = Field(
+        default=30,
+        gt=0,
+        description="Passes over the training sentences, at most",
+        json_schema_extra={"options": ["--epochs", "--max-epochs"]},
+    )
     patience: int = Field(
         default=8, gt=0, description="Epochs without a better score on the dev sentences before it stops"
     )
     gradient_clip: float = Field(default=5.0, gt=0, description="Greatest norm of a gradient")
     dtype: Literal["float32", "float64"] = Field(default="float32", description="Precision of the arithmetic")
-    backend: Literal["cpu", "cuda", "auto"] = Field(default="cpu", description="Where the arithmetic runs")
-    seed: int = Field(default=0, ge=0, description="Seed of everything random")
+    backend: Literal["cpu", "cuda", "auto"] = Field(
+        default="cpu",
+        description="Where the arithmetic runs: cpu, cuda (an NVIDIA GPU) or auto (the GPU if there is one)",
+    )
+    seed: int = Field(default=0, ge=0, description="Seed of everything random; the same seed gives the same bits")

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import dataclass
+from typing import Any
 
-import typer
-
-from flows.commands.options import CommonOptions, given, takes
-from flows.commands.retrain import RUN, TrainingOptions
+from flows.commands.options import RunOptions, Typed, takes
+from flows.settings import BacktestSettings
 from flows.terminal import (
     console,
     explained,
@@ -23,64 +21,14 @@ from flows.terminal import (
     say,
 )
 
-if TYPE_CHECKING:
-    from flows.settings import BacktestSettings
-
-ORIGINS = "Origins"
-
 
 @dataclass(frozen=True, kw_only=True)
-class BacktestOptions(TrainingOptions):
-    """The options of ``gatecast backtest``; None stands for the default of `flows.settings.BacktestSettings`."""
+class BacktestOptions(RunOptions):
+    """The options of ``gatecast backtest``: nothing is promoted, and what is trained on ends at each origin."""
 
-    windows: Annotated[
-        int | None,
-        typer.Option(
-            "--windows", "--n-windows", help="Origins to forecast from.", show_default="120", rich_help_panel=ORIGINS
-        ),
-    ] = None
-    step: Annotated[
-        int | None,
-        typer.Option(
-            "--step", "--step-size", help="Rows from one origin to the next.", show_default="1", rich_help_panel=ORIGINS
-        ),
-    ] = None
-    refit: Annotated[
-        int | None,
-        typer.Option(
-            help="Train anew after so many origins; 0 takes the champion as it is, on rows it has not seen.",
-            show_default="30",
-            rich_help_panel=ORIGINS,
-        ),
-    ] = None
-    force: Annotated[
-        bool, typer.Option("--force", help="Run every step, even where nothing has changed.", rich_help_panel=RUN)
-    ] = False
-
-    def settings(self) -> BacktestSettings:
-        """Return the settings of the run; with only the name of a model, those its champion was trained with.
-
-        Raises
-        ------
-        InputError
-            Only a name is given, and no trained model has it: the sample's scores would be filed under a typing error.
-        """
-        from flows.settings import BacktestSettings, Workspace
-
-        origins = given(n_windows=self.windows, step_size=self.step, refit=self.refit)
-        if self.name is None or not self._only_a_name():
-            return BacktestSettings.model_validate({**self.training(), **origins})
-        from flows.forecast import choose_model
-        from flows.registry import Registry
-
-        workspace = Workspace.from_environment()
-        registry = Registry(workspace.models / choose_model(workspace, self.name))
-        return BacktestSettings.model_validate({**dict(registry.settings(str(registry.champion()))), **origins})
-
-    def _only_a_name(self) -> bool:
-        own = {field.name for field in fields(BacktestOptions)} - {field.name for field in fields(TrainingOptions)}
-        aside = own | {field.name for field in fields(CommonOptions)} | {"name"}
-        return replace(self, **{name: getattr(BacktestOptions(), name) for name in aside}) == BacktestOptions()
+    rolling: Typed[BacktestSettings] = Typed(
+        BacktestSettings, without=("gate", "split.train_end", "split.validation_end", "split.test_fraction")
+    )
 
 
 @takes(BacktestOptions)
@@ -93,11 +41,14 @@ def backtest(options: BacktestOptions) -> None:
     started = time.perf_counter()
     with explained(options.debug):
         options.prepare()
+        settings = options.rolling.settings()
         with console(stderr=True).status("Starting Prefect"):
-            settings = options.settings()
             from flows.backtest import backtest as flow
+            from flows.backtest import of_champion
             from flows.orchestration import start_embedded_server
+            from flows.settings import Workspace
 
+            settings = of_champion(settings, Workspace.from_environment())
             start_embedded_server()
         show(flow(settings, force=options.force), time.perf_counter() - started)
 

@@ -9,22 +9,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.commands.data_options import DataOptions
-from flows.commands.options import takes
+from flows.commands.options import CommonOptions, Typed, takes
+from flows.settings import DataSettings
 from flows.terminal import INPUT_IS_WRONG, console, counted, explained, print_next, print_paths
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from flows.settings import DataSettings
-
 app = typer.Typer(no_args_is_help=True)
 
 
 @dataclass(frozen=True, kw_only=True)
-class CheckOptions(DataOptions):
+class CheckOptions(CommonOptions):
     """The argument and the options of ``gatecast data check``."""
 
+    data: Typed[DataSettings] = Typed(DataSettings)
     file: Annotated[
         str | None,
         typer.Argument(metavar="FILE|FOLDER|URL", help="The data; the same as --path.", show_default=False),
@@ -84,14 +83,12 @@ def settings_of(options: CheckOptions) -> DataSettings:
         Two files are named, or a source that cannot be checked so.
     """
     from data.errors import InputError
-    from flows.settings import source_of
 
-    settings = options.data_settings()
+    settings = options.data.settings()
     if options.file is not None:
         if settings.path is not None:
             raise InputError(f"Two files are named, {options.file} and {settings.path}; name one.")
-        source = options.source or source_of(options.file)
-        settings = type(settings).model_validate({**settings.model_dump(), "path": options.file, "source": source})
+        settings = options.data.of(path=options.file).settings()
     if settings.source == "yahoo":
         raise InputError("Yahoo's bars are checked as they are fetched; use gatecast fetch, and see the quarantine.")
     return settings

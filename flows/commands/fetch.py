@@ -6,14 +6,16 @@ import shlex
 import sys
 from dataclasses import dataclass
 
-from flows.commands.data_options import DataOptions
-from flows.commands.options import takes
+from flows.commands.options import CommonOptions, Typed, takes
+from flows.settings import DataSettings
 from flows.terminal import console, explained, print_next, print_paths
 
 
 @dataclass(frozen=True, kw_only=True)
-class FetchOptions(DataOptions):
+class FetchOptions(CommonOptions):
     """The options of ``gatecast fetch``."""
+
+    data: Typed[DataSettings] = Typed(DataSettings)
 
 
 @takes(FetchOptions)
@@ -25,7 +27,7 @@ def fetch(options: FetchOptions) -> None:
     """
     with explained(options.debug, after_interrupt="what was fetched is kept; run it again to go on"):
         options.prepare()
-        settings = options.data_settings()
+        settings = options.data.settings()
         with console(stderr=True).status("Starting Prefect"):
             from flows.commands.series_table import print_series
             from flows.ingest import ingest_data

@@ -73,20 +73,13 @@ def read_groups(path: Path) -> tuple[tuple[str, ...], ...]:
 def retrain_fleet(options: RetrainOptions) -> None:
     """Train the models of the file, and end with status 1 if some failed."""
     from data.errors import InputError
-    from flows.settings import FleetSettings
 
     started = time.perf_counter()
     assert options.symbols_file is not None
-    if options.symbols is not None:
+    settings = options.fleet.settings()
+    if settings.retrain.data.symbols is not None:
         raise InputError("--symbols and --symbols-file both say which series to learn; give one of them.")
-    given = {"runner": options.runner, "workers": options.workers, "cluster": options.cluster}
-    settings = FleetSettings.model_validate(
-        {
-            "retrain": options.settings(),
-            "groups": read_groups(options.symbols_file),
-            **{name: value for name, value in given.items() if value is not None},
-        }
-    )
+    settings = settings.model_copy(update={"groups": read_groups(options.symbols_file)})
     with console(stderr=True).status("Starting Prefect"):
         from flows.fleet import fleet
         from flows.orchestration import start_embedded_server

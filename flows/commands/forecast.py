@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
 
-import typer
-
-from flows.commands.options import ChampionOptions, takes
+from flows.commands.options import CommonOptions, Typed, takes
+from flows.settings import ForecastSettings
 from flows.terminal import console, explained, literal, print_next, print_paths, say
 
 
 @dataclass(frozen=True, kw_only=True)
-class ForecastOptions(ChampionOptions):
+class ForecastOptions(CommonOptions):
     """The options of ``gatecast forecast``."""
 
-    samples: Annotated[
-        int,
-        typer.Option(
-            help="Draw so many samples of a model trained with dropout, for intervals of 90 %; 100 is a good number.",
-            show_default="none",
-        ),
-    ] = 0
-    seed: Annotated[int, typer.Option(help="The same seed draws the same samples.")] = 0
+    champion: Typed[ForecastSettings] = Typed(ForecastSettings)
 
 
 @takes(ForecastOptions)
@@ -32,19 +23,16 @@ def forecast(options: ForecastOptions) -> None:
     Reads the data anew from where the model was trained, or from --path, and forecasts the next steps of each series.
     """
     with explained(options.debug):
-        from data.errors import InputError
-
         options.prepare()
-        if options.samples < 0 or options.samples == 1 or options.seed < 0:
-            raise InputError("--samples should be 0, or 2 and more, and --seed not negative.")
+        settings = options.champion.settings()
         with console(stderr=True).status("Starting Prefect"):
             from flows.forecast import choose_model, forecast_latest
             from flows.orchestration import start_embedded_server
             from flows.settings import Workspace
 
-            name = choose_model(Workspace.from_environment(), options.name)
+            name = choose_model(Workspace.from_environment(), settings.name)
             start_embedded_server()
-        result = forecast_latest(name, options.path, options.samples, options.seed)
+        result = forecast_latest(name, settings.path, settings.n_samples, settings.seed)
         console().print(f"\n[bold]Forecast by {literal(result['name'])} {result['version']}[/bold]")
         for sentence in result["forecast"]["sentences"]:
             say(f"  {sentence}")

@@ -4,63 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Any
 
-import typer
-
-from flows.commands.options import ChampionOptions, given, takes
+from flows.commands.options import CommonOptions, Typed, takes
+from flows.settings import MonitorSettings
 from flows.terminal import console, explained, print_next, print_paths, print_table, say
-
-if TYPE_CHECKING:
-    from flows.settings import MonitorSettings
-
-LIMITS = "What counts as a breach"
 
 
 @dataclass(frozen=True, kw_only=True)
-class MonitorOptions(ChampionOptions):
-    """The options of ``gatecast monitor``; None stands for the default of `flows.settings.MonitorSettings`."""
+class MonitorOptions(CommonOptions):
+    """The options of ``gatecast monitor``."""
 
-    window: Annotated[
-        int | None,
-        typer.Option(help="Latest origins and rows that are judged.", show_default="60", rich_help_panel=LIMITS),
-    ] = None
-    minimum_rows: Annotated[
-        int | None,
-        typer.Option(
-            help="Scored forecasts below which errors are not judged.", show_default="20", rich_help_panel=LIMITS
-        ),
-    ] = None
-    skill_limit: Annotated[
-        float | None,
-        typer.Option(help="Skill not to fall below.", show_default="0: the naive forecast", rich_help_panel=LIMITS),
-    ] = None
-    drift_test: Annotated[
-        str | None, typer.Option(help="Measure of drift: psi or ks.", show_default="psi", rich_help_panel=LIMITS)
-    ] = None
-    drift_limit: Annotated[
-        float | None, typer.Option(help="Drift not to exceed.", show_default="0.25", rich_help_panel=LIMITS)
-    ] = None
-    coverage_tolerance: Annotated[
-        float | None,
-        typer.Option(help="How far coverage may stay below its level.", show_default="0.1", rich_help_panel=LIMITS),
-    ] = None
-    rollback: Annotated[bool, typer.Option(help="Let the former champion replace one that is worse than naive.")] = True
-    prometheus: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of Prometheus' textfile collector; gets forecasts and errors as gatecast-NAME.prom.",
-            show_default=False,
-        ),
-    ] = None
-
-    def settings(self) -> MonitorSettings:
-        """Return the settings of the run."""
-        from flows.settings import MonitorSettings
-
-        return MonitorSettings(
-            **given(**{name: getattr(self, name) for name in MonitorSettings.model_fields if hasattr(self, name)})
-        )
+    limits: Typed[MonitorSettings] = Typed(MonitorSettings)
 
 
 @takes(MonitorOptions)
@@ -72,7 +27,7 @@ def monitor(options: MonitorOptions) -> None:
     """
     with explained(options.debug):
         options.prepare()
-        settings = options.settings()
+        settings = options.limits.settings()
         with console(stderr=True).status("Starting Prefect"):
             from flows.forecast import choose_model
             from flows.monitor import monitor as flow

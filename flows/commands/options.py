@@ -5,19 +5,88 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-from collections.abc import Callable
-from dataclasses import MISSING, dataclass, fields
-from datetime import date, datetime
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, Any, Generic, TypeVar, get_type_hints
 
 import typer
+from pydantic import BaseModel, ValidationError
 
+from flows.commands.setting import Setting, options_by_name, settings_in
 from flows.login import take_login_out_of_address
+from flows.terminal import explain_settings
 
 Options = TypeVar("Options")
+Model = TypeVar("Model", bound=BaseModel)
 
-WHERE, TROUBLE = "Where", "When something goes wrong"
+RUN, WHERE, TROUBLE = "This run", "Where", "When something goes wrong"
+_LAST_PANELS = (RUN, WHERE, TROUBLE)
+
+
+@dataclass(frozen=True)
+class Typed(Generic[Model]):
+    """What was typed of the settings of a model; as the default of a command's field, the options that can be typed.
+
+    Attributes
+    ----------
+    model : type
+        The settings model. Each of its settings is an option; see `flows.commands.setting`.
+    only, without : tuple of str
+        Dotted names of the settings that the command has, and of those it lacks.
+    values : mapping
+        What was typed, nested as the model is.
+    """
+
+    model: type[Model]
+    only: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    def of(self, **values: Any) -> Typed[Model]:
+        """Return the same with further values."""
+        return replace(self, values={**self.values, **values})
+
+    def settings(self) -> Model:
+        """Return the settings, with their defaults where nothing was typed.
+
+        Raises
+        ------
+        InputError
+            A value is not allowed, or some do not go together.
+        """
+        from data.errors import InputError
+
+        try:
+            return self.model.model_validate(self.values)
+        except ValidationError as error:
+            spellings = {setting.path: setting.spellings for setting in self.options if not setting.is_argument}
+            raise InputError(explain_settings(error.errors(include_url=False)[0], spellings)) from None
+
+    @cached_property
+    def options(self) -> tuple[Setting, ...]:
+        """The settings that can be typed."""
+        return settings_in(self.model, only=self.only, without=self.without)
+
+    def parameters(self) -> Iterator[inspect.Parameter]:
+        """Give the parameters that Typer makes the options from."""
+        options = options_by_name(self.options)
+        for setting in self.options:
+            yield setting.parameter(options)
+
+    def parsed(self, values: dict[str, Any]) -> Typed[Model]:
+        """Return the same with what Typer has parsed; what belongs to it is taken out of `values`."""
+        typed: dict[str, Any] = {}
+        for setting in self.options:
+            value = values.pop(setting.key)
+            if value is None:
+                continue
+            nested = typed
+            for name in setting.path[:-1]:
+                nested = nested.setdefault(name, {})
+            nested[setting.path[-1]] = setting.value(value)
+        return self.of(**typed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,43 +118,40 @@ class CommonOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ChampionOptions(CommonOptions):
-    """The options of a command that puts a champion to work."""
+class RunOptions(CommonOptions):
+    """The options of a command whose steps are answered from cache."""
 
-    name: Annotated[str | None, typer.Option(help="Name of the model.", show_default="the only one there is")] = None
-    path: Annotated[
-        Path | None,
-        typer.Option(
-            help="Newer data, .csv or .parquet, of the form the model was trained on.", show_default="as it was trained"
-        ),
-    ] = None
+    force: Annotated[
+        bool, typer.Option("--force", help="Run every step, even where nothing has changed.", rich_help_panel=RUN)
+    ] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingOptions(RunOptions):
+    """The options of a command that trains a model."""
+
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a training that was interrupted.", rich_help_panel=RUN)
+    ] = False
 
 
 def takes(options: type[Options]) -> Callable[[Callable[[Options], None]], Callable[..., None]]:
-    """Let Typer see the fields of a dataclass as the options of a command that takes one of it."""
+    """Let Typer see the fields of a dataclass as the options of a command that takes one of it.
+
+    A field whose default is `Typed` stands for all the options of a settings model.
+    """
 
     def decorate(command: Callable[[Options], None]) -> Callable[..., None]:
         """Give `command` the signature that Typer reads."""
 
         @functools.wraps(command)
         def run(**values: Any) -> None:
-            command(options(**values))
+            typed = {name: default.parsed(values) for name, default in _typed(options).items()}
+            command(options(**values, **typed))
 
-        common = {field.name for field in fields(CommonOptions)}
-        hints = get_type_hints(options, include_extras=True)
-        run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-            [
-                inspect.Parameter(
-                    field.name,
-                    inspect.Parameter.KEYWORD_ONLY,
-                    default=inspect.Parameter.empty if field.default is MISSING else field.default,
-                    annotation=hints[field.name],
-                )
-                # What every command has comes last in its help.
-                for field in sorted(fields(options), key=lambda field: field.name in common)  # type: ignore[arg-type]
-            ]
-        )
-        run.__annotations__ = hints
+        parameters = sorted(_parameters(options), key=_place_of_panel)
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         # Typer keeps line breaks; the terminal's width is not the source's.
         paragraphs = (inspect.getdoc(command) or "").split("\n\n")
         run.__doc__ = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
@@ -94,18 +160,22 @@ def takes(options: type[Options]) -> Callable[[Callable[[Options], None]], Calla
     return decorate
 
 
-def day(moment: datetime | None) -> date | None:
-    """Return the day of a timestamp that Typer parsed."""
-    return moment.date() if moment else None
+def _typed(options: type) -> dict[str, Typed[Any]]:
+    return {each.name: each.default for each in fields(options) if isinstance(each.default, Typed)}
 
 
-def names(text: str | None) -> tuple[str, ...] | None:
-    """Split a list such as ``A,B``; an empty one stays empty, for the data to refuse."""
-    if text is None:
-        return None
-    return tuple(name.strip() for name in text.split(",")) if text.strip() else ()
+def _parameters(options: type) -> Iterator[inspect.Parameter]:
+    hints = get_type_hints(options, include_extras=True)
+    typed = _typed(options)
+    for each in fields(options):
+        if each.name in typed:
+            yield from typed[each.name].parameters()
+            continue
+        default = inspect.Parameter.empty if each.default is MISSING else each.default
+        yield inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hints[each.name])
 
 
-def given(**values: Any) -> dict[str, Any]:
-    """Keep the options that were typed."""
-    return {name: value for name, value in values.items() if value is not None}
+def _place_of_panel(parameter: inspect.Parameter) -> int:
+    """Return where a parameter is in the help: which run it is, and what every command has, come last."""
+    panel = parameter.annotation.__metadata__[0].rich_help_panel
+    return _LAST_PANELS.index(panel) + 1 if panel in _LAST_PANELS else 0

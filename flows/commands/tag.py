@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.commands.options import CommonOptions, given, takes
+from flows.commands.options import CommonOptions, TrainingOptions, Typed, takes
+from flows.tagging_settings import ColumnSettings, TaggingSettings
 from flows.terminal import (
     command_line,
     console,
@@ -26,9 +27,6 @@ from flows.terminal import (
 
 if TYPE_CHECKING:
     from data.tagging import TaggedText
-    from flows.tagging_settings import TaggingSettings
-
-DATA, MODEL, RUN = "Data", "Model and training", "This run"
 
 EXAMPLES = """Examples:
 
@@ -45,126 +43,10 @@ tag = typer.Typer(
 
 
 @dataclass(frozen=True, kw_only=True)
-class ColumnOptions(CommonOptions):
-    """Where words and tags stand in a CoNLL file."""
+class TrainOptions(TrainingOptions):
+    """The options of ``gatecast tag train``."""
 
-    word_column: Annotated[
-        int, typer.Option(help="Column of the words: 0 is the first, -1 the last.", rich_help_panel=DATA)
-    ] = 0
-    tag_column: Annotated[
-        int, typer.Option(help="Column of the tags: 0 is the first, -1 the last.", rich_help_panel=DATA)
-    ] = -1
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainOptions(ColumnOptions):
-    """The options of ``gatecast tag train``; None stands for the default of `lstm.config.TaggerSettings`."""
-
-    train: Annotated[
-        Path, typer.Argument(help="CoNLL file to learn from: a token a line, its tag in a column.", show_default=False)
-    ]
-    dev: Annotated[
-        Path | None,
-        typer.Option(
-            help="CoNLL file by which the best epoch is chosen.",
-            show_default="every tenth training sentence",
-            rich_help_panel=DATA,
-        ),
-    ] = None
-    test: Annotated[
-        Path | None,
-        typer.Option(help="CoNLL file to score on at the end.", show_default="the dev file", rich_help_panel=DATA),
-    ] = None
-    vectors: Annotated[
-        Path | None,
-        typer.Option(
-            help="Word vectors to begin with, in the text format of GloVe or word2vec.",
-            show_default=False,
-            rich_help_panel=DATA,
-        ),
-    ] = None
-    max_vectors: Annotated[
-        int | None, typer.Option(help="How many of them are read.", show_default="50000", rich_help_panel=DATA)
-    ] = None
-    scheme: Annotated[
-        str | None,
-        typer.Option(
-            help="How the model marks chunks: BIO, BIOES, none for tags that mark no chunks, or auto.",
-            show_default="auto",
-            rich_help_panel=MODEL,
-        ),
-    ] = None
-    crf: Annotated[
-        bool | None,
-        typer.Option(
-            "--crf/--no-crf",
-            help="Choose the tags of a sentence together, or one by one.",
-            show_default="crf",
-            rich_help_panel=MODEL,
-        ),
-    ] = None
-    bidirectional: Annotated[
-        bool | None,
-        typer.Option(
-            "--bidirectional/--forward",
-            help="Read each sentence from both ends, or forward only.",
-            show_default="bidirectional",
-            rich_help_panel=MODEL,
-        ),
-    ] = None
-    hidden_size: Annotated[
-        int | None,
-        typer.Option(help="Units of the LSTM in each direction.", show_default="100", rich_help_panel=MODEL),
-    ] = None
-    num_layers: Annotated[
-        int | None,
-        typer.Option("--num-layers", "--layers", help="LSTM layers.", show_default="1", rich_help_panel=MODEL),
-    ] = None
-    word_size: Annotated[
-        int | None,
-        typer.Option(
-            help="Numbers that stand for a word.", show_default="100, or those of the vectors", rich_help_panel=MODEL
-        ),
-    ] = None
-    dropout: Annotated[
-        float | None,
-        typer.Option(help="Share of the LSTM's input and output to drop.", show_default="0.7", rich_help_panel=MODEL),
-    ] = None
-    learning_rate: Annotated[
-        float | None, typer.Option(help="Step size of Adam.", show_default="0.002", rich_help_panel=MODEL)
-    ] = None
-    batch_size: Annotated[
-        int | None, typer.Option(help="Sentences of one step.", show_default="32", rich_help_panel=MODEL)
-    ] = None
-    epochs: Annotated[
-        int | None, typer.Option(help="Passes over the data at most.", show_default="30", rich_help_panel=MODEL)
-    ] = None
-    patience: Annotated[
-        int | None,
-        typer.Option(help="Epochs without a better score before it stops.", show_default="8", rich_help_panel=MODEL),
-    ] = None
-    seed: Annotated[
-        int | None, typer.Option(help="The same seed gives the same bits.", show_default="0", rich_help_panel=MODEL)
-    ] = None
-    name: Annotated[
-        str | None,
-        typer.Option(help="Name of the model.", show_default="that of the training file", rich_help_panel=RUN),
-    ] = None
-    force: Annotated[
-        bool, typer.Option("--force", help="Run every step, even where nothing has changed.", rich_help_panel=RUN)
-    ] = False
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with a training that was interrupted.", rich_help_panel=RUN)
-    ] = False
-
-    def settings(self) -> TaggingSettings:
-        """Return the settings of the run."""
-        from flows.tagging_settings import TaggingSettings
-        from lstm.config import TaggerSettings
-
-        model = {name: getattr(self, name) for name in TaggerSettings.model_fields if hasattr(self, name)}
-        others = {name: getattr(self, name) for name in TaggingSettings.model_fields if hasattr(self, name)}
-        return TaggingSettings(**given(**others), model=TaggerSettings(**given(**model, max_epochs=self.epochs)))
+    tagging: Typed[TaggingSettings] = Typed(TaggingSettings)
 
 
 @tag.command(epilog=EXAMPLES)
@@ -178,7 +60,7 @@ def train(options: TrainOptions) -> None:
     started = time.perf_counter()
     with explained(options.debug, after_interrupt=f"to go on where it stopped: {command_line('--resume')}"):
         options.prepare()
-        settings = options.settings()
+        settings = options.tagging.settings()
         with console(stderr=True).status("Starting Prefect"):
             from flows.orchestration import start_embedded_server
             from flows.tagging import train_tagger
@@ -221,9 +103,10 @@ def _show_scores(scores: Mapping[str, Any], title: str, verdict: str) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateOptions(ColumnOptions):
+class EvaluateOptions(CommonOptions):
     """The options of ``gatecast tag evaluate``."""
 
+    columns: Typed[ColumnSettings] = Typed(ColumnSettings)
     file: Annotated[Path, typer.Argument(help="CoNLL file with the true tags.", show_default=False)]
     name: Annotated[str | None, typer.Option(help="Name of the tagger.", show_default="the only one there is")] = None
 
@@ -237,7 +120,8 @@ def evaluate(options: EvaluateOptions) -> None:
         from data.tagging import read_conll
         from flows.settings import Workspace
 
-        text = read_conll(options.file, word_column=options.word_column, tag_column=options.tag_column)
+        columns = options.columns.settings()
+        text = read_conll(options.file, word_column=columns.word_column, tag_column=columns.tag_column)
         with console(stderr=True).status("Loading the tagger"):
             from flows import tagging_report
             from flows.tagging import choose_tagger, naive_tagger, score
@@ -263,7 +147,7 @@ class PredictOptions(CommonOptions):
     text: Annotated[
         bool, typer.Option("--text", help="The input is a sentence a line, its words parted by spaces.")
     ] = False
-    word_column: Annotated[int, typer.Option(help="Column of the words: 0 is the first, -1 the last.")] = 0
+    columns: Typed[ColumnSettings] = Typed(ColumnSettings, only=("word_column",))
     form: Annotated[str, typer.Option("--format", help="conll, or json: an object a line.")] = "conll"
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="File to write.", show_default="standard output")
@@ -314,7 +198,7 @@ def _read(options: PredictOptions) -> TaggedText:
         content = read_text_file(options.file.read_bytes(), name)
     if options.text:
         return parse_text(content, name)
-    return parse_conll(content, name, word_column=options.word_column, tag_column=None)
+    return parse_conll(content, name, word_column=options.columns.settings().word_column, tag_column=None)
 
 
 def _write(options: PredictOptions, text: TaggedText, tags: list[list[str]]) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.commands.options import CommonOptions, given, takes
+from flows.commands.options import CommonOptions, TrainingOptions, Typed, takes
 from flows.terminal import (
     command_line,
     console,
@@ -26,130 +26,21 @@ from flows.terminal import (
     say,
     warn,
 )
+from flows.text_settings import TextSettings
 
 if TYPE_CHECKING:
     from flows.settings import Workspace
-    from flows.text import TextSettings
     from lstm.char_lm import CharLM
-
-MODEL, TRAINING, RUN = "Model", "Training", "This run"
 
 Files = Annotated[list[Path] | None, typer.Argument(metavar="FILE…", help="Text files in UTF-8.", show_default=False)]
 Name = Annotated[str | None, typer.Option(help="Name of the model.", show_default="the only one there is")]
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainOptions(CommonOptions):
-    """The options of ``gatecast text train``; None stands for the default of `flows.text.TextSettings`."""
+class TrainOptions(TrainingOptions):
+    """The options of ``gatecast text train``."""
 
-    files: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="FILE…",
-            help="Text files in UTF-8, read one after another; a megabyte of Shakespeare if none is named.",
-            show_default=False,
-        ),
-    ] = None
-    level: Annotated[
-        str | None,
-        typer.Option(help="character or word.", show_default="character", rich_help_panel=MODEL),
-    ] = None
-    hidden_size: Annotated[
-        int | None, typer.Option(help="Units of each LSTM layer.", show_default="384", rich_help_panel=MODEL)
-    ] = None
-    num_layers: Annotated[
-        int | None,
-        typer.Option("--num-layers", "--layers", help="LSTM layers.", show_default="1", rich_help_panel=MODEL),
-    ] = None
-    embedding_size: Annotated[
-        int | None,
-        typer.Option(help="Numbers that stand for a character or word.", show_default="64", rich_help_panel=MODEL),
-    ] = None
-    tie_weights: Annotated[
-        bool | None,
-        typer.Option(
-            "--tie-weights",
-            help="Let embedding and softmax share their weights; for large vocabularies.",
-            show_default=False,
-            rich_help_panel=MODEL,
-        ),
-    ] = None
-    dropout: Annotated[
-        float | None,
-        typer.Option(help="Share of each layer's output dropped.", show_default="0.2", rich_help_panel=MODEL),
-    ] = None
-    recurrent_dropout: Annotated[
-        float | None,
-        typer.Option(help="Share of the state dropped between steps.", show_default="0.1", rich_help_panel=MODEL),
-    ] = None
-    min_count: Annotated[
-        int | None,
-        typer.Option(
-            help="Rarer characters or words become <unk>.", show_default="1, of words 2", rich_help_panel=MODEL
-        ),
-    ] = None
-    minutes: Annotated[
-        float | None,
-        typer.Option(
-            "--minutes",
-            "--max-minutes",
-            help="Time for training, which becomes a number of steps.",
-            show_default="3; none with --epochs",
-            rich_help_panel=TRAINING,
-        ),
-    ] = None
-    epochs: Annotated[
-        int | None,
-        typer.Option(
-            "--epochs",
-            "--max-epochs",
-            help="Passes over the text at most.",
-            show_default="as the time allows",
-            rich_help_panel=TRAINING,
-        ),
-    ] = None
-    learning_rate: Annotated[
-        float | None, typer.Option(help="Greatest step size of Adam.", show_default="0.004", rich_help_panel=TRAINING)
-    ] = None
-    schedule: Annotated[
-        str | None,
-        typer.Option(
-            help="one_cycle, cosine, plateau or constant.", show_default="one_cycle", rich_help_panel=TRAINING
-        ),
-    ] = None
-    batch_size: Annotated[
-        int | None, typer.Option(help="Streams read side by side.", show_default="32", rich_help_panel=TRAINING)
-    ] = None
-    seq_len: Annotated[
-        int | None, typer.Option(help="Steps a gradient flows back.", show_default="64", rich_help_panel=TRAINING)
-    ] = None
-    seed: Annotated[
-        int | None, typer.Option(help="The same seed gives the same bits.", show_default="0", rich_help_panel=TRAINING)
-    ] = None
-    name: Annotated[
-        str | None,
-        typer.Option(help="Name of the model.", show_default="the file's, as novel-text", rich_help_panel=RUN),
-    ] = None
-    force: Annotated[
-        bool, typer.Option("--force", help="Run every step, even where nothing has changed.", rich_help_panel=RUN)
-    ] = False
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with a training that was interrupted.", rich_help_panel=RUN)
-    ] = False
-
-    def settings(self) -> TextSettings:
-        """Return the settings of the run."""
-        from flows.text import TextSettings
-        from lstm.config import CharLMSettings
-
-        model = {name: getattr(self, name) for name in CharLMSettings.model_fields if hasattr(self, name)}
-        minutes = self.minutes if self.minutes is not None or self.epochs is not None else 3.0
-        epochs = self.epochs if self.epochs is not None else 1000
-        return TextSettings(
-            name=self.name,
-            paths=tuple(self.files or ()),
-            model=CharLMSettings(**given(**model, max_minutes=minutes, max_epochs=epochs)),
-        )
+    text: Typed[TextSettings] = Typed(TextSettings)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,7 +77,7 @@ def train(options: TrainOptions) -> None:
     with explained(options.debug, after_interrupt=f"to go on where it stopped: {command_line('--resume')}"):
         options.prepare()
         with console(stderr=True).status("Starting Prefect"):
-            settings = options.settings()
+            settings = options.text.settings()
             from flows.orchestration import start_embedded_server
             from flows.text import train_text
 

@@ -11,15 +11,17 @@ from typing import Any
 
 import pytest
 
-# Prefect reads its environment when it is first imported, which collecting the tests does.
+# Prefect reads its environment when it is first imported, and again in `prepare`.
 DEFAULT_WORKSPACE = os.environ["GATECAST_HOME"] = tempfile.mkdtemp(prefix="gatecast-tests-")
 os.environ["PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL"] = "1"
 os.environ["PREFECT_TASKS_DEFAULT_RETRY_DELAY_SECONDS"] = "0"
 
-from flows.orchestration import prefect
+from flows.orchestration import prefect, prepare
 from flows.settings import DataSettings, RetrainSettings, Workspace
 from lstm.config import ForecasterSettings
 from tests.fixtures import copy_workspace
+
+prepare()
 
 
 def small_settings(**changes: Any) -> RetrainSettings:

@@ -10,13 +10,14 @@ from typer.testing import CliRunner, Result
 
 from data.errors import InputError
 from data.store import read_json, read_parquet
-from flows.backtest import backtest, by_period, predict_rolling
+from flows.backtest import backtest, by_period, of_champion, predict_rolling
 from flows.cli import app
 from flows.commands.backtest import BacktestOptions
 from flows.ingest import read_ingested
 from flows.settings import BacktestSettings, Workspace
 from lstm import Forecaster
 from tests.flows.conftest import contents, small_settings
+from tests.flows.typed import parsed
 
 OPTIONS = "--symbols sp500 --start 2010-01-01 --end 2015-06-30 --lookback 8 --hidden-size 4 --epochs 3".split()  # noqa: SIM905
 
@@ -121,11 +122,22 @@ def test_the_command_prints_scores_periods_and_paths(server: str, workspace: Wor
 
 
 def test_the_name_of_a_model_stands_for_its_settings(in_trained: tuple[Workspace, dict[str, Any]]) -> None:
-    of_champion = BacktestOptions(name="sample-range", windows=7).settings()
-    assert (of_champion.model.lookback, of_champion.n_windows) == (8, 7)
-    typed = BacktestOptions(name="sample-range", lookback=9).settings()
-    assert (typed.model.lookback, typed.model.hidden_size) == (9, 32)
-    assert BacktestOptions().settings() == BacktestSettings()
+    workspace, _ = in_trained
+    champions = of_champion(BacktestSettings(name="sample-range", n_windows=7), workspace)
+    assert (champions.model.lookback, champions.n_windows, champions.refit) == (8, 7, 30)
+    assert champions.data.symbols == ("sp500",)
+    own = BacktestSettings(name="sample-range", model={"lookback": 9})
+    assert of_champion(own, workspace) is own
+    assert of_champion(BacktestSettings(), workspace) == BacktestSettings()
+
+
+def test_the_flow_takes_the_champions_settings_as_the_command_does(
+    in_trained: tuple[Workspace, dict[str, Any]],
+) -> None:
+    # The dashboard and gatecast.toml give their settings as JSON.
+    result = backtest({"name": "sample-range", "n_windows": 4, "refit": 0})  # type: ignore[arg-type]
+    assert result["settings"]["model"]["lookback"] == 8
+    assert result["settings"]["data"]["symbols"] == ["sp500"]
 
 
 def test_a_name_alone_has_to_be_that_of_a_model(copied: Workspace) -> None:
@@ -134,8 +146,10 @@ def test_a_name_alone_has_to_be_that_of_a_model(copied: Workspace) -> None:
     assert done.exit_code == 2
     assert "There is no trained forecaster 'sample-rnage'; choose from sample-range." in done.output
     assert contents(copied.root) == before
-    new = BacktestOptions(name="new", source="csv", path="x.csv").settings()
-    assert (new.name, new.data.source) == ("new", "csv")
+    with pytest.raises(InputError, match="There is no trained model 'sample-rnage'; choose from sample-range"):
+        backtest(BacktestSettings(name="sample-rnage", n_windows=10))
+    new = parsed(BacktestOptions, "--name", "new", "--path", "x.csv").rolling.settings()
+    assert (of_champion(new, copied).name, new.data.source) == ("new", "csv")
 
 
 @pytest.mark.parametrize(

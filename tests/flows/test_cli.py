@@ -3,7 +3,6 @@ from __future__ import annotations
 import errno
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,11 +11,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from data.splits import SplitSettings
 from flows.cli import app
 from flows.commands.retrain import RetrainOptions
-from flows.settings import RetrainSettings, Workspace
+from flows.settings import Workspace
 from flows.terminal import counted, explain
 from tests.flows.conftest import contents
+from tests.flows.typed import parsed
 
 SMALL = (
     "--symbols sp500 --start 2010-01-01 --end 2015-06-30 --lookback 8 --hidden-size 4 --epochs 3".split()  # noqa: SIM905
@@ -33,18 +34,6 @@ def plain(text: str) -> str:
     return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 
-def test_help_imports_nothing_heavy() -> None:
-    code = (
-        "import sys; from flows.cli import app; from typer.testing import CliRunner;"
-        "assert CliRunner().invoke(app, ['retrain', '--help']).exit_code == 0;"
-        "heavy = ('prefect', 'pandas', 'numba', 'numpy', 'matplotlib');"
-        "print([name for name in heavy if name in sys.modules])"
-    )
-    root = Path(__file__).parents[2]
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
-    assert done.stdout.strip() == "[]"
-
-
 COMMANDS = ["retrain", "forecast", "backtest", "monitor", "export", "doctor"]
 OF_MODELS = ["list", "show", "compare", "promote", "rollback", "prune"]
 
@@ -56,38 +45,24 @@ def test_every_command_explains_itself(command: list[str]) -> None:
     assert "--workspace" in plain(done.output)
 
 
-def test_the_defaults_that_help_shows_are_those_of_the_settings() -> None:
-    shown = plain(gatecast("retrain", "--help").output)
-    model = RetrainSettings().model
-    options = ("lookback", "horizon", "hidden_size", "num_layers", "learning_rate", "batch_size", "seed")
-    expected = {option: getattr(model, option) for option in options} | {"epochs": model.max_epochs}
-    for option, value in expected.items():
-        line = re.search(rf"--{option.replace('_', '-')}[ ,].*?\[default: \(([^)]*)\)\]", shown, re.DOTALL)
-        assert line is not None, option
-        assert line[1] == f"{value:g}"
-
-
 def test_the_variants_of_the_layer_are_options() -> None:
-    shown = plain(gatecast("retrain", "--help").output)
-    assert "--bidirectional" in shown
-    assert "--layers" in shown
+    typed = "--layers 2 --bidirectional --residual --layer-norm --attention additive --heads 2 --dropout 0.2"
+    model = (
+        parsed(RetrainOptions, *typed.split(), "--backend", "auto", "--dtype", "float64").fleet.settings().retrain.model
+    )
     chosen = {
-        "num_layers": 2, "bidirectional": True, "residual": True, "layer_norm": True,
-        "attention": "additive", "attention_heads": 2, "dropout": 0.2, "recurrent_dropout": 0.3, "input_dropout": 0.1,
-        "weight_dropout": 0.4, "dropout_kind": "per_step",
+        "num_layers": 2, "bidirectional": True, "residual": True, "layer_norm": True, "attention": "additive",
+        "attention_heads": 2, "dropout": 0.2, "backend": "auto", "dtype": "float64",
     }  # fmt: skip
-    model = RetrainOptions(**chosen).settings().model
     assert {name: getattr(model, name) for name in chosen} == chosen
-    assert all(f"--{name.replace('_', '-')}" in shown for name in chosen)
+    assert model.model_fields_set == set(chosen)
 
 
-def test_no_option_is_the_default_settings() -> None:
-    assert RetrainOptions().settings() == RetrainSettings()
-
-
-def test_the_gate_is_set_by_options() -> None:
-    gate = RetrainOptions(minimum_gain=0.01, gate_test="bootstrap", significance=0.1).settings().gate
-    assert (gate.minimum_gain, gate.test, gate.significance) == (0.01, "bootstrap", 0.1)
+def test_the_gate_and_the_split_are_set_by_options() -> None:
+    typed = "--minimum-gain 0.01 --gate-test bootstrap --significance 0.1 --test-fraction 0.3 --purge 2"
+    settings = parsed(RetrainOptions, *typed.split()).fleet.settings().retrain
+    assert (settings.gate.minimum_gain, settings.gate.test, settings.gate.significance) == (0.01, "bootstrap", 0.1)
+    assert settings.split == SplitSettings(test_fraction=0.3, purge=2)
 
 
 @pytest.mark.parametrize(
@@ -105,6 +80,13 @@ def test_the_gate_is_set_by_options() -> None:
         (["--target", "volume"], "--target volume is not allowed: it should be 'range', 'return' or 'close'."),
         (["--source", "excel"], "--source excel is not allowed"),
         (["--train-end", "2010-01-01"], "Give both --train-end and --validation-end, or neither."),
+        (
+            ["--train-end", "2010-01-01", "--validation-end", "2011-01-01", "--test-fraction", "0.5"],
+            "leave --test-fraction out.",
+        ),
+        (["--validation-fraction", "0.6", "--test-fraction", "0.4"], "--test-fraction leave nothing to train on"),
+        (["--backend", "gpu"], "--backend gpu is not allowed: it should be 'cpu', 'cuda' or 'auto'."),
+        (["--patience", "0"], "--patience 0 is not allowed: it should be greater than 0."),
         (["--name", "../up"], "--name ../up is not allowed: it should be letters, digits, dots, dashes and"),
         (["--max-stale", "5 days"], "--max-stale 5 days is not allowed: it should be a number and d, h or min, as 5d"),
         (["--minimum-gain", "2"], "--minimum-gain 2.0 is not allowed: it should be less than 1."),

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from data.store import read_parquet
-from flows.commands.data_options import DataOptions
-from flows.commands.fetch import without_workspace
+from flows.commands.fetch import FetchOptions, without_workspace
 from flows.settings import DataSettings, Workspace
 from tests.data.frames import make_bars
 from tests.data.yahoo.server import Reply, Yahoo, listing, serving
 from tests.flows.test_cli import gatecast, plain
+from tests.flows.typed import parsed
 
 FAST = ("--source", "yahoo", "--requests-per-second", "1000")
 
@@ -32,22 +33,24 @@ def prices(tmp_path: Path) -> Path:
     return path
 
 
-def test_no_option_is_the_default_settings() -> None:
-    assert DataOptions().data_settings() == DataSettings()
-
-
 @pytest.mark.parametrize(
     ("path", "source"), [("a.csv", "csv"), ("a.PARQUET", "parquet"), ("s3://b/c.parquet", "parquet"), ("folder", "csv")]
 )
 def test_a_path_alone_tells_its_source(path: str, source: str) -> None:
-    settings = DataOptions(path=path).data_settings()
+    settings = parsed(FetchOptions, "--path", path).data.settings()
     assert settings.source == source
     assert DataSettings.model_validate_json(settings.model_dump_json()) == settings
 
 
 def test_a_url_keeps_its_form_and_a_path_becomes_absolute() -> None:
-    assert DataOptions(path="s3://bucket/x.parquet").data_settings().path == "s3://bucket/x.parquet"
-    assert DataOptions(path="x.csv").data_settings().path == Path("x.csv").resolve()
+    for path, kept in (("s3://bucket/x.parquet", "s3://bucket/x.parquet"), ("x.csv", Path("x.csv").resolve())):
+        assert parsed(FetchOptions, "--path", path).data.settings().path == kept
+
+
+def test_series_are_a_list_and_days_are_days() -> None:
+    data = parsed(FetchOptions, "--symbols", "A, ^GSPC", "--start", "2010-01-01").data.settings()
+    assert (data.symbols, data.start) == (("A", "^GSPC"), date(2010, 1, 1))
+    assert parsed(FetchOptions, "--symbols", " ").data.settings().symbols == ()
 
 
 def test_a_good_file_is_described(prices: Path, workspace: Workspace) -> None:

@@ -8,7 +8,6 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from flows.cli import app
-from lstm.config import TaggerSettings
 from tests.flows.conftest import contents
 from tests.flows.test_tagging import write_files
 
@@ -104,30 +103,3 @@ def test_evaluation_names_file_and_line_of_a_tag_that_is_none(home: Path, tmp_pa
     done = gatecast("evaluate", str(path), "--workspace", str(home / "workspace"))
     assert done.exit_code == 2
     assert "odd.conll, line 3: 'VERB' is no tag of a chunk" in plain(done.stderr)
-
-
-def test_the_defaults_that_help_shows_are_those_of_the_settings() -> None:
-    shown = plain(gatecast("train", "--help").output)
-    model = TaggerSettings()
-    options = ("hidden_size", "num_layers", "dropout", "learning_rate", "batch_size", "patience", "seed")
-    for option, value in (
-        {option: getattr(model, option) for option in options} | {"epochs": model.max_epochs}
-    ).items():
-        line = re.search(rf"--{option.replace('_', '-')}[ ,].*?\[default: \(([^)]*)\)\]", shown, re.DOTALL)
-        assert line is not None, option
-        assert line[1] == f"{value:g}"
-
-
-def test_help_imports_nothing_heavy() -> None:
-    import subprocess
-    import sys
-
-    code = (
-        "import sys; from flows.cli import app; from typer.testing import CliRunner;"
-        "assert CliRunner().invoke(app, ['tag', 'train', '--help']).exit_code == 0;"
-        "heavy = ('prefect', 'pandas', 'numba', 'numpy', 'matplotlib', 'seqeval', 'sklearn');"
-        "print([name for name in heavy if name in sys.modules])"
-    )
-    root = Path(__file__).parents[2]
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
-    assert done.stdout.strip() == "[]"

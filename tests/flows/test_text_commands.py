@@ -10,6 +10,7 @@ from flows.commands.text import TrainOptions
 from flows.registry import Decision, Registry
 from lstm import CharLM
 from lstm.checkpoint import fingerprint
+from tests.flows.typed import parsed
 
 TEXT = "the cat sat on the mat, the dog sat on the log. " * 30
 
@@ -31,11 +32,24 @@ def run(*arguments: str):
 
 
 def test_options_become_settings():
-    options = TrainOptions(level="word", epochs=4, num_layers=2, tie_weights=True, seed=3)
-    model = options.settings().model
+    typed = "a.txt b.txt --level word --epochs 4 --layers 2 --tie-weights --weight-decay 0.1"
+    settings = parsed(TrainOptions, *typed.split()).text.settings()
+    model = settings.model
     assert (model.level, model.max_epochs, model.max_minutes, model.num_layers) == ("word", 4, None, 2)
-    assert TrainOptions().settings().model.max_minutes == 3
-    assert TrainOptions(minutes=1.5, epochs=9).settings().model.max_minutes == 1.5
+    assert (model.tie_weights, model.weight_decay) == (True, 0.1)
+    assert [path.name for path in settings.paths] == ["a.txt", "b.txt"]
+
+
+def test_a_training_takes_three_minutes_unless_something_says_how_long():
+    def limits(*arguments: str) -> tuple[float | None, int]:
+        model = parsed(TrainOptions, *arguments).text.settings().model
+        return model.max_minutes, model.max_epochs
+
+    # A time is not cut short by epochs that nobody asked for.
+    assert limits() == limits("--hidden-size", "8") == (3, 1000)
+    assert limits("--minutes", "60") == (60, 1000)
+    assert limits("--epochs", "9") == (None, 9)
+    assert limits("--minutes", "1.5", "--epochs", "9") == (1.5, 9)
 
 
 def test_generate_writes_prompt_and_text(model):

@@ -1,0 +1,16 @@
+"""URLs among the locations of data; kept apart from `data.files`, which imports pandas."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
+
+
+def is_url(location: str | Path) -> bool:
+    """Tell a URL from a path of this machine."""
+    return "://" in str(location)
+
+
+def file_name(location: str | Path) -> str:
+    """Return the name of a file or folder; of a URL without its parameters, which are no part of it."""
+    return PurePosixPath(urlsplit(str(location)).path).name if is_url(location) else Path(location).name

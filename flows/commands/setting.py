@@ -1,0 +1,210 @@
+"""A setting as the command line and the docs show it: all that they say is in its pydantic field.
+
+`flows.settings` says what a field's ``json_schema_extra`` may hold.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import typer
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+DAY = "%Y-%m-%d"
+_KINDS = (bool, int, float, str, date, Path)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A field of a settings model, or of a model within it, that holds one value or a list of them.
+
+    Attributes
+    ----------
+    path : tuple of str
+        Names that lead to it, as ``model``, ``lookback``.
+    field : FieldInfo
+        What pydantic knows of it.
+    default : Any
+        Its value if nothing is given.
+    default_text : str or None
+        The same in words, if it needs any.
+    panel : str or None
+        Part of the help that it belongs to.
+    """
+
+    path: tuple[str, ...]
+    field: FieldInfo
+    default: Any
+    default_text: str | None
+    panel: str | None
+
+    @property
+    def key(self) -> str:
+        """The path as one Python name."""
+        return "__".join(self.path)
+
+    @property
+    def is_argument(self) -> bool:
+        """Whether it is given by its place on the command line instead of by an option."""
+        return bool(_extra(self.field).get("argument"))
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it holds any number of values."""
+        return any(get_origin(variant) is tuple for variant in _variants(self.field.annotation))
+
+    @property
+    def kind(self) -> Any:
+        """Type of the value, or of each value of a list, as it is typed."""
+        variants = _variants(self.field.annotation)
+        found = variants[0] if len(variants) == 1 else str
+        found = get_args(found)[0] if self.is_list else str if get_origin(found) is Literal else found
+        if found not in _KINDS:
+            raise TypeError(f"{'.'.join(self.path)} is of a type that no option has: {self.field.annotation}")
+        return found
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The values that are allowed, if they can be counted."""
+        literals = [get_args(variant) for variant in _variants(self.field.annotation) if get_origin(variant) is Literal]
+        return tuple(str(value) for values in literals for value in values)
+
+    @property
+    def declared(self) -> tuple[str, ...]:
+        """How the option is declared to Typer, the usual spelling first; what is on by default can be switched off."""
+        given = _extra(self.field).get("options")
+        if given:
+            return tuple(given)
+        name = self.path[-1].replace("_", "-")
+        return (f"--{name}/--no-{name}",) if self.default is True else (f"--{name}",)
+
+    @property
+    def spellings(self) -> tuple[str, ...]:
+        """All that can be typed for it, the usual spelling first."""
+        return tuple(spelling for declared in self.declared for spelling in declared.split("/"))
+
+    def help(self, options: Mapping[str, str]) -> str:
+        """Return what it is and the values that are allowed; for `options` see `options_by_name`."""
+        text = with_options(self.field.description or "", options)
+        if not all(re.search(rf"\b{re.escape(choice)}\b", text) for choice in self.choices):
+            text += f": {', '.join(self.choices[:-1])} or {self.choices[-1]}"
+        return f"{text}."
+
+    def parameter(self, options: Mapping[str, str]) -> inspect.Parameter:
+        """Return the parameter that Typer makes the option from; its value is None if nothing is typed."""
+        required = self.field.is_required()
+        kind = datetime if self.kind is date else self.kind
+        metavar = _extra(self.field).get("metavar", "DATE" if self.kind is date else None)
+        shown: dict[str, Any] = {"help": self.help(options), "metavar": metavar}
+        if self.is_argument:
+            declared = typer.Argument(**shown, show_default=False)
+            kind = list[kind] if self.is_list else kind  # type: ignore[valid-type]
+        else:
+            declared = typer.Option(
+                *self.declared,
+                **shown,
+                show_default=with_options(self.default_text, options) if self.default_text else False,
+                rich_help_panel=self.panel,
+                formats=[DAY],
+            )
+            kind = str if self.is_list else kind
+        return inspect.Parameter(
+            self.key,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if required else None,
+            annotation=Annotated[kind if required else kind | None, declared],
+        )
+
+    def value(self, typed: Any) -> Any:
+        """Return what was typed, as the field takes it."""
+        if isinstance(typed, datetime):
+            return typed.date()
+        if self.is_list and isinstance(typed, str):
+            # An empty list stays empty, for the data to refuse.
+            return tuple(name.strip() for name in typed.split(",")) if typed.strip() else ()
+        return typed
+
+
+def settings_in(
+    model: type[BaseModel], *, only: Sequence[str] = (), without: Sequence[str] = ()
+) -> tuple[Setting, ...]:
+    """Return the settings of a model, those of the models within it included.
+
+    Parameters
+    ----------
+    model : type
+        A settings model.
+    only, without : sequence of str
+        What is wanted and what is not: settings, or whole models, by their dotted names.
+    """
+
+    def is_among(path: tuple[str, ...], names: Sequence[str]) -> bool:
+        return any(".".join(path[:depth]) in names for depth in range(1, len(path) + 1))
+
+    return tuple(
+        setting
+        for setting in _walk(model)
+        if not is_among(setting.path, without) and (not only or is_among(setting.path, only))
+    )
+
+
+def options_by_name(settings: Sequence[Setting]) -> dict[str, str]:
+    """Return the option of each setting, as it is usually spelt, by the setting's name."""
+    return {setting.path[-1]: setting.spellings[0] for setting in settings if not setting.is_argument}
+
+
+def with_options(text: str, options: Mapping[str, str]) -> str:
+    """Return a text in which settings with names of several words, as ``max_epochs``, are called by their options."""
+    return re.sub(r"\b[a-z]+(_[a-z]+)+\b", lambda name: options.get(name[0], name[0]), text)
+
+
+def _walk(
+    model: type[BaseModel],
+    path: tuple[str, ...] = (),
+    instance: BaseModel | None = None,
+    texts: Mapping[str, str] | None = None,
+) -> Iterator[Setting]:
+    """Give the settings of a model whose defaults are those of `instance`, or are told by `texts`."""
+    panel = None
+    for name, field in model.model_fields.items():
+        extra = _extra(field)
+        default = getattr(instance, name) if instance else field.default
+        inner = next((kind for kind in _variants(field.annotation) if _is_model(kind)), None)
+        if inner is not None:
+            yield from _walk(inner, (*path, name), default if _is_model(type(default)) else None, extra.get("defaults"))
+            continue
+        panel = extra.get("panel", panel)
+        text = (texts or {}).get(name) or _in_words(default, name)
+        yield Setting((*path, name), field, default, text, panel)
+
+
+def _in_words(default: Any, name: str) -> str | None:
+    """Return a default as people read it; None where the description says it, or there is none."""
+    if isinstance(default, bool):
+        return name.replace("_", "-") if default else None
+    if isinstance(default, float):
+        return f"{default:g}"
+    return str(default) if isinstance(default, (int, str)) else None
+
+
+def _extra(field: FieldInfo) -> Mapping[str, Any]:
+    return field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+
+
+def _is_model(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def _variants(annotation: Any) -> list[Any]:
+    """Return the types that a value may have, None left out."""
+    if get_origin(annotation) in (Union, UnionType):
+        return [kind for kind in get_args(annotation) if kind is not NoneType]
+    return [annotation]
