@@ -123,10 +123,7 @@ class Guard:
             return 421, f"This server is not known as {name}; 'gatecast serve --allowed-host {name}' adds that name."
         for origin in headers.getlist("origin"):
             if not self._is_own(origin, host):
-                return (
-                    403,
-                    f"This server answers its own pages only, not those of {origin}; --allowed-host adds a proxy.",
-                )
+                return 403, f"Pages of {origin} may not use this server; its own may, and those of an --allowed-host."
         sites = {*headers.getlist("sec-fetch-site")} - {"same-origin", "none"}
         if sites and not _is_visit(scope, headers):
             return 403, f"A {' or '.join(sorted(sites))} page may not use this server; its own pages may."

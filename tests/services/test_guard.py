@@ -179,7 +179,7 @@ def test_with_a_password_commands_prefect_and_the_alarm_start_runs(shut: Served)
     done = shut.run("nightly", "--set", "model.max_epochs=1", "--wait")
     assert done.returncode == 0, done.stdout + done.stderr
     environment = {**shut.environment, "PREFECT_API_URL": shut.url}
-    command = [PREFECT, "deployment", "run", "retrain/nightly", "--watch"]
+    command = [PREFECT, "deployment", "run", "retrain/nightly"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -194,7 +194,10 @@ EventsWorker.instance().drain()
     python = str(Path(GATECAST).with_name("python"))
     done = subprocess.run([python, "-c", breach], env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    wait_for(lambda: (shut.models / "alarmed" / "champion.json").exists(), 120)
+    (retrain,) = shut.api("deployments/filter", {"deployments": {"name": {"any_": ["retrain"]}}})
+    alarmed = {"flow_runs": {"deployment_id": {"any_": [retrain["id"]]}}}
+    (run,) = wait_for(lambda: shut.api("flow_runs/filter", alarmed))
+    assert run["parameters"]["settings"]["name"] == "alarmed"
 
 
 @needs_browser
