@@ -18,8 +18,8 @@ from lstm.checkpoint import CheckpointError
 from lstm.config import TaggerSettings
 from lstm.crf import Constraints
 from lstm.entities import score_chunks, token_accuracy
-from lstm.signature import takes_settings
 from lstm.initialisation import count_weights
+from lstm.signature import takes_settings
 from lstm.tagger_network import TaggerNetwork, feature_widths
 from lstm.tagging_batches import SentenceBatches, gather_sentences, in_order_of_length
 from lstm.train import EpochRecord
@@ -178,7 +178,13 @@ class Tagger(TrainedModel[TaggerNetwork]):
         speller = count_weights(settings.character_size, settings.character_hidden_size, directions=2)
         read = sum(widths.values()) + 2 * settings.character_hidden_size
         lstm = count_weights(read, settings.hidden_size, settings.num_layers, directions)
-        return features + characters + speller + lstm + len(self.tags) * (directions * settings.hidden_size + len(self.tags))
+        return (
+            features
+            + characters
+            + speller
+            + lstm
+            + len(self.tags) * (directions * settings.hidden_size + len(self.tags))
+        )
 
     def _make_network(self) -> TaggerNetwork:
         encoder = self._require_encoder()
