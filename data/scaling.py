@@ -10,6 +10,8 @@ import numpy as np
 
 from data.errors import InputError
 
+# Variances stay finite up to here, and above zero down to its inverse.
+LARGEST = 1e150
 ScalerKind = Literal["standard", "minmax", "robust", "none"]
 
 
@@ -33,19 +35,23 @@ class Scaler:
     scale: np.ndarray
 
     @classmethod
-    def fit(cls, values: np.ndarray, columns: Sequence[str], kind: ScalerKind = "standard") -> Self:
+    def fit(
+        cls, values: np.ndarray, columns: Sequence[str], kind: ScalerKind = "standard", series: str = "The data"
+    ) -> Self:
         """Fit to `values`, shape (rows, n_columns); whoever calls passes training rows only.
 
         Raises
         ------
         InputError
-            An unknown kind, or no rows.
+            An unknown kind, no rows, or values of a column of `series` that cannot be squared in float64.
         """
         if kind not in get_args(ScalerKind):
             raise InputError(f"Unknown scaling {kind!r}; choose one of {', '.join(get_args(ScalerKind))}.")
         if len(values) == 0:
             raise InputError("A scaler needs at least one training row; give more rows.")
-        center, scale = _center_and_scale(np.asarray(values, dtype=np.float64), kind)
+        values = np.asarray(values, dtype=np.float64)
+        require_magnitudes(values, columns, series)
+        center, scale = _center_and_scale(values, kind)
         return cls(kind, tuple(columns), center, scale)
 
     def transform(self, values: np.ndarray) -> np.ndarray:
@@ -72,6 +78,38 @@ class Scaler:
         if not center.shape == scale.shape == (len(state["columns"]),) or not np.isfinite([center, scale]).all():
             raise ValueError("a scaler needs a finite center and scale of each column")
         return cls(state["kind"], tuple(state["columns"]), center, scale)
+
+
+def scale(series: str, values: np.ndarray, scaler: Scaler) -> np.ndarray:
+    """Return the values of one series scaled, float32, in the shape of `values`.
+
+    Raises
+    ------
+    InputError
+        A value is beyond float32.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaled = scaler.transform(values).astype(np.float32)
+    finite = np.isfinite(scaled).all(axis=0)
+    if not finite.all():
+        column = scaler.columns[int(finite.argmin())]
+        raise InputError(f"{series} has a value of {column} that is too large to scale to float32; correct it.")
+    return scaled
+
+
+def require_magnitudes(values: np.ndarray, columns: Sequence[str], series: str) -> None:
+    """Raise InputError where a column of `values` has numbers whose squares are beyond float64, or vanish in it."""
+    for column, largest in zip(columns, np.abs(values).max(axis=0), strict=True):
+        if largest > LARGEST:
+            raise InputError(
+                f"{series} has a value of {column} that is too large to scale, {largest:.3g}; correct it, or give"
+                f" {column} in another unit."
+            )
+        if 0 < largest < 1 / LARGEST:
+            raise InputError(
+                f"{series} has values of {column} that are too small to scale, {largest:.3g} at most; give {column} in"
+                " another unit."
+            )
 
 
 def _center_and_scale(values: np.ndarray, kind: ScalerKind) -> tuple[np.ndarray, np.ndarray]:

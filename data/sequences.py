@@ -17,7 +17,7 @@ from pydantic import Field
 
 from data.dates import format_date
 from data.errors import DamagedFileError, InputError
-from data.scaling import Scaler, ScalerKind
+from data.scaling import Scaler, ScalerKind, scale
 from data.sequence_files import Arrays, decode_arrays, map_arrays, read_description, write_arrays
 from data.series import validate_series
 from data.settings import Settings
@@ -195,10 +195,10 @@ def training_scaler(
     Raises
     ------
     InputError
-        The series is too short, or has no training row.
+        The series is too short, has no training row, or values too large or too small to scale.
     """
     _require_rows(unique_id, len(values), int(in_training.sum()), settings)
-    return Scaler.fit(values[in_training], columns, settings.scaling)
+    return Scaler.fit(values[in_training], columns, settings.scaling, unique_id)
 
 
 def finished(
@@ -281,23 +281,6 @@ def _series_of(frame: pd.DataFrame) -> tuple[tuple[str, ...], np.ndarray]:
 def utc(ds: pd.DatetimeIndex) -> np.ndarray:
     """Return timestamps as datetime64[ns], in UTC if there is a time zone."""
     return (ds if ds.tz is None else ds.tz_convert(None)).to_numpy("datetime64[ns]")
-
-
-def scale(unique_id: str, values: np.ndarray, scaler: Scaler) -> np.ndarray:
-    """Return the values of one series scaled, float32, in the shape of `values`.
-
-    Raises
-    ------
-    InputError
-        A value is beyond float32.
-    """
-    with np.errstate(over="ignore", invalid="ignore"):
-        scaled = scaler.transform(values).astype(np.float32)
-    finite = np.isfinite(scaled).all(axis=0)
-    if not finite.all():
-        column = scaler.columns[int(finite.argmin())]
-        raise InputError(f"{unique_id} has a value of {column} that is too large to scale to float32; correct it.")
-    return scaled
 
 
 def _scaler_of(unique_id: str, columns: Sequence[str], scalers: Mapping[str, Scaler]) -> Scaler:

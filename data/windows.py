@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from data.errors import InputError
-from data.scaling import Scaler
+from data.scaling import Scaler, scale
 from data.splits import TRAIN
 
 
@@ -155,5 +155,5 @@ def prepare_time_series(
         raise InputError(f"train_fraction {train_fraction} has to lie above 0 and at most at 1; choose another.")
     training = values[: int(len(values) * train_fraction)]
     scaler = Scaler.fit(training, [str(column) for column in frame.columns], "minmax")
-    x, y = make_sequences(scaler.transform(values).astype(np.float32), lookback)
+    x, y = make_sequences(scale("The data", values, scaler), lookback)
     return x, y, scaler

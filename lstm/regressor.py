@@ -11,6 +11,8 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from data.errors import InputError
+from data.scaling import require_magnitudes
 from lstm.batches import Batch
 from lstm.config import ForecasterSettings
 from lstm.network import Network
@@ -200,8 +202,8 @@ class LSTMRegressor(RegressorMixin, BaseEstimator):
     def _begin(self, X: np.ndarray, y: np.ndarray, weights: np.ndarray) -> None:
         """Take scales, sizes and seed from the first rows."""
         self._settings = self._make_settings(X.shape[1], y.shape[1])
-        self._x_center, self._x_scale = _scale_of(X.reshape(-1, X.shape[2]), np.repeat(weights, X.shape[1]))
-        self._y_center, self._y_scale = _scale_of(y, weights)
+        self._x_center, self._x_scale = _scale_of("X", X.reshape(-1, X.shape[2]), np.repeat(weights, X.shape[1]))
+        self._y_center, self._y_scale = _scale_of("y", y, weights)
 
     def _make_settings(self, lookback: int, horizon: int) -> ForecasterSettings:
         names = set(ForecasterSettings.model_fields) & set(self.get_params(deep=False))
@@ -210,10 +212,10 @@ class LSTMRegressor(RegressorMixin, BaseEstimator):
         return ForecasterSettings(**chosen, lookback=lookback, horizon=horizon, seed=seed)
 
     def _scaled_inputs(self, X: np.ndarray) -> np.ndarray:
-        return ((X - self._x_center) / self._x_scale).astype("float32")
+        return _scaled("X", X, self._x_center, self._x_scale)
 
     def _scaled_targets(self, y: np.ndarray) -> np.ndarray:
-        return ((y - self._y_center) / self._y_scale).astype("float32")
+        return _scaled("y", y, self._y_center, self._y_scale)
 
     # ------------------------------------------------------------ the network
 
@@ -269,10 +271,20 @@ class _RowBatches:
             yield Batch(x, y, weights, every_step=False)
 
 
-def _scale_of(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _scaled(name: str, values: np.ndarray, center: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Return values scaled, float32; InputError where one is beyond it."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaled = ((values - center) / scale).astype("float32")
+    if not np.isfinite(scaled).all():
+        raise InputError(f"{name} has a value that is too large to scale to float32; correct it.")
+    return scaled
+
+
+def _scale_of(name: str, values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return weighted mean and standard deviation of columns; 1 for a constant one."""
+    require_magnitudes(values, [f"column {number}" for number in range(values.shape[1])], name)
     center = np.average(values, axis=0, weights=weights)
     scale = np.sqrt(np.average((values - center) ** 2, axis=0, weights=weights))
     # What is left of a constant column after rounding is no scale.
-    is_constant = scale <= 1e-10 * np.maximum(1, np.abs(center))
+    is_constant = scale <= 1e-10 * np.abs(values).max(axis=0)
     return center, np.where(is_constant, 1, scale)

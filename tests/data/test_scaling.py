@@ -73,3 +73,28 @@ def test_an_unknown_kind_is_refused():
 def test_no_rows_are_refused():
     with pytest.raises(InputError, match="at least one training row"):
         Scaler.fit(make_values(0), COLUMNS)
+
+
+@pytest.mark.parametrize("kind", ["standard", "minmax", "robust", "none"])
+@pytest.mark.parametrize(("value", "words"), [(1e155, "too large to scale, 1e\\+155"), (-1e300, "too large")])
+def test_a_value_whose_square_is_infinite_is_refused_with_its_column(kind, value, words):
+    values = make_values()
+    values[3, 1] = value
+    with pytest.raises(InputError, match=f"^shop has a value of {COLUMNS[1]} that is {words}"):
+        Scaler.fit(values, COLUMNS, kind, "shop")
+
+
+@pytest.mark.parametrize("factor", [1e-300, 5e-324])
+def test_values_whose_squares_vanish_are_refused_with_their_column(factor):
+    values = make_values()
+    values[:, 1] *= factor
+    with pytest.raises(InputError, match=f"^shop has values of {COLUMNS[1]} that are too small to scale"):
+        Scaler.fit(values, COLUMNS, "standard", "shop")
+
+
+@pytest.mark.parametrize("factor", [1e145, 1e-140])
+def test_unusual_units_are_scaled_as_usual_ones(factor):
+    usual, unusual = (Scaler.fit(values, COLUMNS) for values in (make_values(), make_values() * factor))
+    np.testing.assert_allclose(
+        unusual.transform(make_values() * factor), usual.transform(make_values()), rtol=1e-9, atol=1e-9
+    )

@@ -47,6 +47,15 @@ def test_bars_with_target_and_features_give_the_same_bits(tmp_path):
     assert built.content_hash == build_sequences(learnt(bars), settings).content_hash
 
 
+@pytest.mark.parametrize(("column", "value"), [("y", 1e155), ("x1", -1e300)])
+def test_a_value_that_cannot_be_scaled_is_named(tmp_path, column, value):
+    frame = make_series({"a": 60, "b": 45}, covariates=2)
+    frame.loc[70, column] = value
+    files = write_files(frame, tmp_path / "in")
+    with pytest.raises(InputError, match=f"^b has a value of {column} that is too large"):
+        build_from_files(files, same, "k", SETTINGS, tmp_path / "cache")
+
+
 def test_times_with_a_zone_give_the_same_bits(tmp_path):
     frame = make_series({"a": 60, "b": 60})
     frame["ds"] = pd.DatetimeIndex(frame["ds"]).tz_localize("Europe/Berlin")

@@ -9,7 +9,7 @@ import pytest
 from data.errors import InputError, SettingsError
 from data.features import FEATURE_SETS, TARGETS, build_series_frame
 from data.scaling import Scaler
-from data.sequences import SequenceSettings, build_sequences, read_sequences, write_sequences
+from data.sequences import SequenceSettings, build_sequences, read_sequences, scale_frame, write_sequences
 from data.sources import SampleSource, Selection
 from data.splits import SAMPLE_SPLIT, TEST, TRAIN, VALIDATION, SplitSettings
 from data.store import read_parquet
@@ -156,11 +156,25 @@ def test_settings_that_make_no_sense_are_refused(settings):
         SequenceSettings(**settings)
 
 
-def test_a_value_beyond_float32_is_named():
+@pytest.mark.parametrize("row", [0, 39], ids=["training", "later"])
+@pytest.mark.parametrize("column", ["y", "x1"])
+@pytest.mark.parametrize("value", [1e155, -1e300])
+def test_a_value_that_cannot_be_scaled_is_named(row, column, value):
     frame = FRAME.copy()
-    frame.loc[39, "x1"] = 1e300
-    with pytest.raises(InputError, match="b has a value of x1 that is too large"):
+    frame.loc[row, column] = value
+    message = f"^b has a value of {column} that is too large"
+    with pytest.raises(InputError, match=message):
         build_sequences(frame, SETTINGS)
+    usual = build_sequences(FRAME, SETTINGS)
+    scalers = dict(zip(usual.unique_ids, usual.scalers, strict=True))
+    with pytest.raises(InputError, match=message):
+        scale_frame(frame, usual.columns, scalers, least=5)
+
+
+@pytest.mark.parametrize("column", ["y", "x1"])
+def test_a_column_too_small_to_scale_is_named(column):
+    with pytest.raises(InputError, match=f"^a has values of {column} that are too small to scale"):
+        build_sequences(FRAME.assign(**{column: FRAME[column] * 1e-300}), SETTINGS)
 
 
 @pytest.mark.parametrize("timezone", [None, "UTC", "America/New_York", "-05:00"])

@@ -369,3 +369,27 @@ def test_after_training_has_failed_in_its_first_epoch_the_model_is_not_fitted(fr
 def test_a_setting_that_a_checkpoint_could_not_hold_is_refused(setting, value):
     with pytest.raises(ValueError, match=setting):
         Forecaster(**{setting: value})
+
+
+@pytest.mark.parametrize("column", ["y", "wave"])
+@pytest.mark.parametrize(("value", "words"), [(1e155, "a value"), (-1e300, "a value"), (1e-300, "values")])
+def test_values_that_cannot_be_scaled_are_named(fitted, column, value, words):
+    frame = sine_frame(names=("alpha", "beta"))
+    if abs(value) > 1:
+        frame.loc[5, column] = value
+    else:
+        frame[column] *= value
+    message = f"^alpha has {words} of {column} that (is|are) too (large|small) to scale"
+    with pytest.raises(InputError, match=message):
+        small_model().fit(frame, SPLIT)
+    if abs(value) > 1:
+        with pytest.raises(InputError, match=message):
+            fitted.predict(frame)
+        with pytest.raises(InputError, match=message):
+            small_model().cross_validation(frame, refit=True)
+
+
+def test_a_forecast_in_an_unusual_unit_is_finite():
+    frame = sine_frame()
+    model = small_model(max_epochs=1).fit(frame.assign(y=frame["y"] * 1e145), SPLIT)
+    assert np.isfinite(model.predict()["y_hat"]).all()

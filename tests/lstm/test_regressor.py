@@ -156,3 +156,22 @@ def test_wrong_arrays_are_refused():
         model.fit(X[:, :, None], y, np.zeros(20))
     with pytest.raises(ValueError, match=r"1 targets|2 targets"):
         model.partial_fit(X[:, :, None], np.stack([y, y], axis=1))
+
+
+@pytest.mark.parametrize("name", ["X", "y"])
+def test_values_that_cannot_be_scaled_are_named(name):
+    rng = np.random.default_rng(0)
+    rows = {"X": rng.standard_normal((20, 4)), "y": rng.standard_normal(20)}
+    for factor, words in ((1e200, "a value of column 0 that is too"), (1e-300, "values of column 0 that are too")):
+        with pytest.raises(ValueError, match=f"^{name} has {words}"):
+            LSTMRegressor(max_epochs=1).fit(**{**rows, name: rows[name] * factor})
+    model = LSTMRegressor(max_epochs=1, hidden_size=2).fit(**rows)
+    with pytest.raises(ValueError, match=r"^X has a value that is too large to scale to float32"):
+        model.predict(rows["X"] * 1e200)
+
+
+def test_small_units_are_no_constants():
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((30, 4)), rng.standard_normal(30)
+    usual, small = (LSTMRegressor(max_epochs=3, hidden_size=2, random_state=0).fit(X, y * f) for f in (1, 1e-12))
+    np.testing.assert_allclose(small.predict(X) * 1e12, usual.predict(X), rtol=1e-3)
