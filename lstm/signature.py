@@ -8,6 +8,7 @@ from textwrap import indent
 from typing import Any, Concatenate, ParamSpec, get_type_hints
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 __all__ = ["changed_settings", "takes_settings"]
 
@@ -39,13 +40,18 @@ def takes_settings(
 def changed_settings(settings: BaseModel) -> dict[str, Any]:
     """Return the settings that are not at their defaults."""
     fields = type(settings).model_fields
-    return {name: value for name, value in settings if value != fields[name].get_default(call_default_factory=True)}
+    present = dict(settings)
+    return {name: value for name, value in settings if value != _default(fields[name], present)}
+
+
+def _default(field: FieldInfo, present: dict[str, Any]) -> Any:
+    """Return the default of a setting, which may depend on others."""
+    return field.get_default(call_default_factory=True, validated_data=present)
 
 
 def _described(settings: Any) -> str:
     """Return the settings of a class as numpydoc has parameters."""
     lines = []
     for name, field in settings.model_fields.items():
-        default = field.get_default(call_default_factory=True)
-        lines += [f"{name} : default {default!r}", indent(field.description or "", "    ")]
+        lines += [f"{name} : default {_default(field, {})!r}", indent(field.description or "", "    ")]
     return "\n".join(lines)
