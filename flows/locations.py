@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from data.secrets import PATTERN, PATTERN_IN_TEXT, REFUSAL, SECRET, holds_secret, is_variable, text_holds_secret
@@ -41,7 +41,7 @@ def _absolute_path(path: Path) -> Path:
 
 _RULE = {"not": {"pattern": PATTERN}}
 
-Address = Annotated[str, BeforeValidator(_refuse), Field(json_schema_extra=_RULE)]
+Address = Annotated[str, BeforeValidator(_refuse), WithJsonSchema({"type": "string", **_RULE})]
 """A URL, or the name of an environment variable with one"""
 
 Location = Annotated[
@@ -53,9 +53,11 @@ LocalPath = Annotated[
     Path,
     BeforeValidator(_refuse),
     AfterValidator(_absolute_path),
-    Field(json_schema_extra=_RULE),
+    WithJsonSchema({"type": "string", "format": "path", **_RULE}),
 ]
 """A file or a folder of this machine, which becomes absolute"""
 
-Query = Annotated[str, BeforeValidator(_refuse_in_text), Field(json_schema_extra={"not": {"pattern": PATTERN_IN_TEXT}})]
+Query = Annotated[
+    str, BeforeValidator(_refuse_in_text), WithJsonSchema({"type": "string", "not": {"pattern": PATTERN_IN_TEXT}})
+]
 """A query of a database, in which there may be URLs"""

@@ -66,7 +66,7 @@ class Setting:
         """Type of the value, or of each value of a list, as it is typed."""
         variants = _variants(self.field.annotation)
         found = variants[0] if len(variants) == 1 else str
-        found = get_args(found)[0] if self.is_list else str if get_origin(found) is Literal else found
+        found = _variants(get_args(found)[0])[0] if self.is_list else str if get_origin(found) is Literal else found
         if found not in _KINDS:
             raise TypeError(f"{'.'.join(self.path)} is of a type that no option has: {self.field.annotation}")
         return found
@@ -204,7 +204,9 @@ def _is_model(kind: Any) -> bool:
 
 
 def _variants(annotation: Any) -> list[Any]:
-    """Return the types that a value may have, None left out."""
+    """Return the types that a value may have, None and what pydantic checks of them left out."""
+    if get_origin(annotation) is Annotated:
+        return _variants(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType):
-        return [kind for kind in get_args(annotation) if kind is not NoneType]
+        return [variant for kind in get_args(annotation) if kind is not NoneType for variant in _variants(kind)]
     return [annotation]
