@@ -67,7 +67,7 @@ def read_allowed(texts: Sequence[str]) -> tuple[Authority, ...]:
     Raises
     ------
     InputError
-        One of them is no name of a host.
+        One of them is malformed.
     """
     allowed = []
     for text in texts:

@@ -114,7 +114,7 @@ class Server:
     Raises
     ------
     InputError
-        One of the names is none.
+        One of the names is malformed.
     """
 
     def __init__(

@@ -235,7 +235,7 @@ def test_pages_behind_a_proxy_are_answered(host: str, origin: str, kind: str) ->
 @pytest.mark.parametrize(
     "origin", [f"https://evil.{PROXY}", f"https://{PROXY}.evil.example", f"https://{PROXY}:8443", f"http://{PROXY}"]
 )
-def test_pages_beside_a_proxy_are_refused(origin: str) -> None:
+def test_pages_of_a_proxy_s_neighbours_are_refused(origin: str) -> None:
     assert status([("host", HOST), ("origin", origin)], allowed=(PROXY,), method="POST") == 403
 
 

@@ -15,7 +15,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from data.errors import InputError
-from flows.server import Server, is_loopback
+from flows.server import Server, _is_free, is_loopback
 from flows.settings import Workspace
 
 # Two transactions at a time, each of which reads and then writes, as Prefect's server does when it creates a run.
@@ -134,7 +134,7 @@ def test_prefect_itself_allows_no_other_origin(embedded: Server) -> None:
     assert settings["ui"]["api_url"] == "/api"
 
 
-@pytest.mark.skipif(not socket.has_ipv6, reason="this machine has no IPv6")
+@pytest.mark.skipif(not _is_free("::1", 0), reason="this machine has no IPv6")
 def test_a_server_on_ipv6_is_reached_by_its_address(tmp_path: Path) -> None:
     with Server(Workspace(tmp_path), "::1") as server:
         assert urlsplit(server.url).hostname == "::1"
@@ -155,7 +155,7 @@ def test_a_server_has_an_address_for_this_machine(tmp_path: Path, host: str, add
     assert Server(Workspace(tmp_path), host, 4200).address == address
 
 
-def test_a_server_refuses_a_name_that_is_none(tmp_path: Path) -> None:
+def test_a_server_refuses_a_malformed_name(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--allowed-host 'http://a' is no host"):
         Server(Workspace(tmp_path), allowed_hosts=["http://a"])
 

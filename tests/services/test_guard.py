@@ -167,18 +167,18 @@ def test_a_worker_without_a_password_does_what_it_is_given(served: Served) -> No
 
 
 @pytest.fixture(scope="module")
-def shut(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def protected(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A dashboard for other machines too, with a password, behind a proxy."""
     login = {"PREFECT_SERVER_API_AUTH_STRING": "user:secret", "PREFECT_API_AUTH_STRING": "user:secret"}
     options = ("--host", "0.0.0.0", "--allowed-host", "forecasts.example.com")
-    with Served(tmp_path_factory.mktemp("shut"), *options, **login) as shut:
-        yield shut
+    with Served(tmp_path_factory.mktemp("protected"), *options, **login) as protected:
+        yield protected
 
 
-def test_with_a_password_commands_prefect_and_the_alarm_start_runs(shut: Served) -> None:
-    done = shut.run("nightly", "--set", "model.max_epochs=1", "--wait")
+def test_with_a_password_commands_prefect_and_the_alarm_start_runs(protected: Served) -> None:
+    done = protected.run("nightly", "--set", "model.max_epochs=1", "--wait")
     assert done.returncode == 0, done.stdout + done.stderr
-    environment = {**shut.environment, "PREFECT_API_URL": shut.url}
+    environment = {**protected.environment, "PREFECT_API_URL": protected.url}
     command = [PREFECT, "deployment", "run", "retrain/nightly"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -194,25 +194,25 @@ EventsWorker.instance().drain()
     python = str(Path(GATECAST).with_name("python"))
     done = subprocess.run([python, "-c", breach], env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    (retrain,) = shut.api("deployments/filter", {"deployments": {"name": {"any_": ["retrain"]}}})
+    (retrain,) = protected.api("deployments/filter", {"deployments": {"name": {"any_": ["retrain"]}}})
     alarmed = {"flow_runs": {"deployment_id": {"any_": [retrain["id"]]}}}
-    (run,) = wait_for(lambda: shut.api("flow_runs/filter", alarmed))
+    (run,) = wait_for(lambda: protected.api("flow_runs/filter", alarmed))
     assert run["parameters"]["settings"]["name"] == "alarmed"
 
 
 @needs_browser
-def test_with_a_password_the_dashboard_asks_for_it_and_works(shut: Served, browser: Browser) -> None:
+def test_with_a_password_the_dashboard_asks_for_it_and_works(protected: Served, browser: Browser) -> None:
     from selenium.webdriver.common.keys import Keys
 
-    browser.chrome.get(f"http://localhost:{shut.port}/deployments")
+    browser.chrome.get(f"http://localhost:{protected.port}/deployments")
     browser.wait_for("input").send_keys("user:secret", Keys.ENTER)
     browser.wait_for("body", "nightly")
 
 
-def test_with_a_password_other_pages_are_refused_before_it_is_asked_for(shut: Served) -> None:
+def test_with_a_password_other_pages_are_refused_before_it_is_asked_for(protected: Served) -> None:
     def asked(**headers: str) -> int:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return httpx.post(f"{shut.url}/flows/filter", headers=named, json={}, auth=("user", "secret")).status_code
+        return httpx.post(f"{protected.url}/flows/filter", headers=named, json={}, auth=("user", "secret")).status_code
 
     proxy = "forecasts.example.com"
     assert asked() == 200
@@ -221,4 +221,4 @@ def test_with_a_password_other_pages_are_refused_before_it_is_asked_for(shut: Se
     assert asked(origin="http://evil.example") == 403
     assert asked(sec_fetch_site="cross-site") == 403
     assert asked(host="evil.example") == 421
-    assert httpx.post(f"{shut.url}/flows/filter", json={}).status_code == 401
+    assert httpx.post(f"{protected.url}/flows/filter", json={}).status_code == 401
