@@ -26,7 +26,7 @@ def epoch_path(folder: Path, epoch: int) -> Path:
 
 def clear(folder: Path) -> None:
     """Remove what an earlier training left in `folder`, and nothing else."""
-    for path in (*_checkpoints(folder), *folder.glob(".epoch-*.tmp")):
+    for path in (*_checkpoints(folder), *folder.glob(".epoch-*.tmp"), *folder.glob(".epoch-*.former")):
         shutil.rmtree(path)
 
 

@@ -72,10 +72,10 @@ def lstm_of_state_dict(arrays: Mapping[str, np.ndarray], *, dtype: str = "float3
         raise ValueError("it has a projection (proj_size), which Gatecast does not have")
     gates, input_size = arrays["weight_ih_l0"].shape if arrays.get("weight_ih_l0", np.zeros(0)).ndim == 2 else (0, 0)
     num_layers, bidirectional = len({int(match[1]) for match in found}), any(match[2] for match in found)
-    if num_layers != 1 + max(int(match[1]) for match in found):
-        raise ValueError(f"its layers are not numbered from 0 to {num_layers - 1}")
     if gates == 0 or gates % 4:
         raise ValueError("weight_ih_l0 is not of shape (4 * hidden_size, input_size)")
+    if num_layers != 1 + max(int(match[1]) for match in found):
+        raise ValueError(f"its layers are not numbered from 0 to {num_layers - 1}")
     layer = LSTM(input_size, gates // 4, num_layers, bidirectional, dtype=dtype, backend=backend)
     biases = {name: array for name, array in layer.state_dict().items() if "bias" in name}
     has_biases = any("bias" in name for name in arrays)

@@ -202,7 +202,7 @@ def _value(text: str, described: Mapping[str, Any], schema: Mapping[str, Any]) -
     kinds = {form.get("type") for form in _variants(described, schema)}
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = text.strip()
     if "array" in kinds and not isinstance(value, list):
         return [part.strip() for part in text.split(",") if part.strip()]

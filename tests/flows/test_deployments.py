@@ -39,6 +39,13 @@ def test_the_example_shows_every_setting_of_the_file() -> None:
     assert shown == set(ServeSettings.model_fields)
 
 
+def test_a_file_nested_without_end_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "gatecast.toml"
+    path.write_text("a = " + "[" * 100_000)
+    with pytest.raises(InputError, match="is not TOML"):
+        read_settings(path)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -26,6 +26,7 @@ def test_the_last_ones_stay_also_beyond_four_digits(tmp_path):
 def test_clearing_removes_checkpoints_and_nothing_else(tmp_path):
     make(tmp_path, 1, 2)
     (tmp_path / ".epoch-0003.1234.tmp").mkdir()
+    (tmp_path / ".epoch-0003.former").mkdir()
     (tmp_path / "notes.txt").write_text("mine")
     (tmp_path / "epoch-of-rain").mkdir()
     clear(tmp_path)

@@ -158,6 +158,12 @@ def test_what_a_killed_writer_moved_aside_is_loaded_and_is_not_overwritten_unask
     assert {entry.name for entry in tmp_path.iterdir()} == {"model", ".model.lock"}
 
 
+def test_looking_for_a_checkpoint_that_is_not_there_leaves_nothing(tmp_path):
+    with pytest.raises(CheckpointError):
+        read(tmp_path / "model")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_checkpoint_that_is_damaged_and_not_replaced_is_an_error(tmp_path):
     path = write(contents(1), tmp_path / "model")
     (path / "model.safetensors").write_bytes(b"")
