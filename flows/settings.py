@@ -2,8 +2,9 @@
 
 A setting is written once, here or in `lstm.config` and `data.splits`: its option on the command line, its field in the
 dashboard's form and its row in ``docs/settings.md`` are made from it. What only the command line needs is in
-``json_schema_extra``: ``options``, where the spelling is not just the name, ``panel``, the part of the help that begins
-with this field, ``metavar``, and ``defaults``, what the inner settings of this field come to where that is no value.
+``json_schema_extra``: ``options``, where the spelling is not just the name; ``panel``, the part of the help that begins
+with this field; ``metavar``; ``argument``, for what is given by its place; and ``defaults``, in words, of settings
+within this field whose default depends on others.
 """
 
 from __future__ import annotations
