@@ -12,11 +12,12 @@ import pandas as pd
 from data.errors import InputError
 from data.sequences import Sequences, build_sequences, scale_frame
 from data.splits import TEST
+from flows.champion_settings import MonitorSettings
 from flows.evaluation import MODEL, NAIVE, in_unit, sequence_settings
 from flows.ingest import read_ingested
 from flows.promotion import compare
 from flows.registry import Registry
-from flows.settings import MonitorSettings, RetrainSettings
+from flows.settings import RetrainSettings
 from flows.targets import series_frame, target_of
 from lstm import load
 from lstm.drift import STATISTICS, chance_greatest, usual_greatest

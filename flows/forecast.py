@@ -12,10 +12,11 @@ from data.dates import format_date, period_name
 from data.errors import InputError
 from data.features import Target, told_apart
 from data.store import write_parquet
+from flows.champion_settings import ForecastSettings
 from flows.ingest import ingest, read_ingested
 from flows.orchestration import Output, Steps, flow, hashes, run_name, task
 from flows.registry import Registry, choose_champion
-from flows.settings import ForecastSettings, RetrainSettings, Workspace
+from flows.settings import RetrainSettings, Workspace
 from flows.targets import DISPLAYS, Display, series_frame, target_of
 from lstm import load
 from lstm.forecaster import Forecaster

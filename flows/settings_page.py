@@ -13,16 +13,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from flows.champion_settings import ForecastSettings, MonitorSettings
 from flows.commands.setting import Setting, settings_in
 from flows.deployments import DeploymentSettings, ServeSettings
-from flows.settings import (
-    IN_WORDS,
-    BacktestSettings,
-    FleetSettings,
-    ForecastSettings,
-    MonitorSettings,
-    RetrainSettings,
-)
+from flows.settings import IN_WORDS, BacktestSettings, FleetSettings, RetrainSettings
 from flows.tagging_settings import TaggingSettings
 from flows.text_settings import TextSettings
 

@@ -2,10 +2,11 @@
 
 `flows.settings` says what a field's ``json_schema_extra`` may hold.
 
-Two libraries that Prefect brings along make options of models too, and were tried. cyclopts wants its own marker on each
-field, so that `lstm` and `data` would import a command-line library; it prints pydantic's errors as they are, five lines
-with a URL, and its help of 12 options took twice the time of this one's 73. pydantic-settings goes through argparse: no
-panels, no shorter names for what is nested (``--model.num-layers``), a traceback for a value that is not allowed.
+Two libraries that Prefect brings along make options of models too, and were tried. cyclopts wants its own marker on
+each field, so that `lstm` and `data` would import a command-line library; it prints pydantic's errors as they are, five
+lines with a URL, and its help of 12 options took twice the time of this one's 73. pydantic-settings goes through
+argparse: no panels, no short names for what is nested (``--model.num-layers``), a traceback for a value that is not
+allowed.
 """
 
 from __future__ import annotations
