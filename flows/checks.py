@@ -12,12 +12,13 @@ import pandas as pd
 from data.errors import InputError
 from data.sequences import Sequences, build_sequences, scale_frame
 from data.splits import TEST
+from flows.champion_settings import MonitorSettings
 from flows.comparison import compare
 from flows.evaluation import MODEL, NAIVE, in_unit, sequence_settings
 from flows.ingest import read_ingested
 from flows.kinds import FORECASTER
 from flows.registry import Registry
-from flows.settings import MonitorSettings, RetrainSettings
+from flows.settings import RetrainSettings
 from flows.targets import series_frame, target_of
 from lstm.drift import STATISTICS, chance_greatest, usual_greatest
 from lstm.forecaster import Forecaster

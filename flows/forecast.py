@@ -14,12 +14,13 @@ from data.features import Target, told_apart
 from data.periods import period_name
 from data.store import write_parquet
 from flows.catalogue import choose_champion
+from flows.champion_settings import ForecastSettings
 from flows.ingest import ingest, read_ingested
 from flows.kinds import FORECASTER
 from flows.locations import LocalPath
 from flows.orchestration import Output, Steps, flow, hashes, run_name, task
 from flows.registry import Registry
-from flows.settings import ForecastSettings, RetrainSettings, Workspace
+from flows.settings import RetrainSettings, Workspace
 from flows.targets import DISPLAYS, Display, series_frame, target_of
 from lstm import load
 from lstm.forecaster import Forecaster

@@ -16,6 +16,7 @@ from data.errors import InputError
 from data.store import read_json, read_parquet, write_json, write_parquet
 from flows import promotion
 from flows.artifacts import create_table_artifact
+from flows.champion_settings import MonitorSettings
 from flows.checks import Check, check_all, check_skill, read_reference
 from flows.evaluation import MODEL
 from flows.forecast import choose_model
@@ -25,7 +26,7 @@ from flows.live import hindcast, read_forecasts, score_forecasts
 from flows.orchestration import Output, Steps, artifact_key, emit_event, flow, run_name, task
 from flows.prometheus import require_folder, write_metrics
 from flows.registry import Registry
-from flows.settings import BREACH, MonitorSettings, RetrainSettings, Workspace
+from flows.settings import BREACH, RetrainSettings, Workspace
 from flows.terminal import figure
 from lstm.metrics import regression
 

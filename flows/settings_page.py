@@ -14,15 +14,10 @@ from typing import Any
 from pydantic import BaseModel
 
 from data.settings import IN_WORDS
+from flows.champion_settings import ForecastSettings, MonitorSettings
 from flows.commands.setting import Setting, settings_in
 from flows.deployments import DeploymentSettings, ServeSettings
-from flows.settings import (
-    BacktestSettings,
-    FleetSettings,
-    ForecastSettings,
-    MonitorSettings,
-    RetrainSettings,
-)
+from flows.settings import BacktestSettings, FleetSettings, RetrainSettings
 from flows.tagging_settings import TaggingSettings
 from flows.text_settings import TextSettings
 

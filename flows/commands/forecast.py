@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from flows.champion_settings import ForecastSettings
 from flows.commands.options import CommonOptions, Typed, takes
-from flows.settings import ForecastSettings
 from flows.terminal import console, explained, literal, print_next, print_paths, say
 
 

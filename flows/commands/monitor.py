@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from flows.champion_settings import MonitorSettings
 from flows.commands.options import CommonOptions, Typed, takes
-from flows.settings import MonitorSettings
 from flows.terminal import console, explained, print_next, print_paths, print_table, say
 
 

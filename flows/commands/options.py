@@ -14,6 +14,7 @@ from typing import Annotated, Any, Generic, TypeVar, get_type_hints
 import typer
 from pydantic import BaseModel, ValidationError
 
+from data.errors import InputError
 from flows.commands.setting import Setting, options_by_name, settings_in
 from flows.login import take_login_out_of_address
 from flows.terminal import explain_settings
@@ -56,8 +57,6 @@ class Typed(Generic[Model]):
         InputError
             A value is not allowed, or some do not go together.
         """
-        from data.errors import InputError
-
         try:
             return self.model.model_validate(self.values)
         except ValidationError as error:

@@ -13,12 +13,13 @@ from data.sequences import read_sequences
 from data.store import read_json, write_json
 from flows import monitor as module
 from flows import promotion
+from flows.champion_settings import MonitorSettings
 from flows.checks import check_coverage, check_skill, read_reference
 from flows.cli import app
 from flows.ingest import read_ingested
 from flows.monitor import monitor
 from flows.registry import Registry
-from flows.settings import MonitorSettings, Workspace
+from flows.settings import Workspace
 from flows.targets import series_frame
 from lstm import Forecaster
 from lstm.checkpoint import fingerprint

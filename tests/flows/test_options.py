@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field
 from typer.testing import CliRunner
 
 from data.errors import InputError
+from flows.champion_settings import ForecastSettings
 from flows.cli import ENTRIES, app
 from flows.commands.backtest import BacktestOptions
 from flows.commands.data import CheckOptions
@@ -30,7 +31,7 @@ from flows.commands.tag import EvaluateOptions, PredictOptions
 from flows.commands.tag import TrainOptions as TagOptions
 from flows.commands.text import TrainOptions as TextOptions
 from flows.deployments import KINDS
-from flows.settings import DataSettings, ForecastSettings, Settings
+from flows.settings import DataSettings, Settings
 from tests.flows.typed import parsed
 
 

@@ -52,7 +52,8 @@ print(json.dumps([name for name in {HEAVY} if name in sys.modules]))
 
 
 @pytest.mark.parametrize(
-    "module", ["lstm.config", "data.splits", "flows.settings", "flows.tagging_settings", "flows.text_settings"]
+    "module",
+    ["lstm.config", "data.splits"] + [f"flows.{name}settings" for name in ("", "champion_", "tagging_", "text_")],
 )
 def test_settings_import_nothing_heavy(module: str, tmp_path: Path) -> None:
     code = f"import json, sys, {module}; print(json.dumps([name for name in {HEAVY} if name in sys.modules]))"
