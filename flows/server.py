@@ -260,10 +260,13 @@ def main(host: str, port: str, reports: str) -> None:
     from starlette.routing import Mount
     from starlette.staticfiles import StaticFiles
 
+    from flows.guard import NoSecrets
+
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _wait_in_line()
     prefect.__ui_v2_static_path__ = Path(os.devnull) / "v2"  # those pages call an outside host, and are not offered
     app = create_app()
+    app.add_middleware(NoSecrets)
     if not os.environ.get("PREFECT_SERVER_API_AUTH_STRING"):
         # Where the API asks for a password, reports that do not are not served.
         app.router.routes.insert(0, Mount(REPORTS, StaticFiles(directory=reports, check_dir=False)))
