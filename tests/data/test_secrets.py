@@ -42,7 +42,7 @@ WITH_SECRET = [
         f"https://host/x.csv?a=1&{name}=hunter2&b=2"
         for name in (
             "password", "passwd", "PWD", "token", "access_token", "api_key", "apikey", "ApiKey", "x-api-key", "key",
-            "secret", "client_secret", "sig", "signature", "X-Amz-Signature", "X-Amz-Security-Token", 
+            "secret", "client_secret", "sig", "signature", "X-Amz-Signature", "X-Amz-Security-Token",
             "X-Goog-Signature", "X-Amz-Credential", "auth", "refresh_token", "subscription-key", "sslpassword", "jwt",
         )
     ),
