@@ -261,8 +261,9 @@ def summarise(name: str, outcomes: list[dict[str, Any]], directory: str) -> Outp
         with atomic_file(again) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
             for each in failed:
                 # Where it is not quoted, a # begins a comment.
-                quoting = csv.QUOTE_ALL if any("#" in symbol for symbol in each["symbols"]) else csv.QUOTE_MINIMAL
-                csv.writer(file, quoting=quoting, lineterminator="\n").writerow(each["symbols"])
+                whole = any("#" in symbol for symbol in each["symbols"])
+                row = csv.writer(file, quoting=csv.QUOTE_ALL if whole else csv.QUOTE_MINIMAL, lineterminator="\n")
+                row.writerow(each["symbols"])
     beat = sum(1 for each in outcomes if each["skill"] is not None and each["skill"] > 0)
     trained = len(outcomes) - len(failed)
     sentence = f"{trained} of {len(outcomes)} models trained, {beat} of them better than the naive forecast"

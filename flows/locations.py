@@ -22,13 +22,13 @@ SECRET = "secret"
 
 def _refuse(value: Any) -> Any:
     if isinstance(value, (str, Path)) and holds_secret(str(value)):
-        raise PydanticCustomError(SECRET, REFUSAL)  # type: ignore[arg-type]  # it wants a literal
+        raise PydanticCustomError(SECRET, REFUSAL)
     return value
 
 
 def _refuse_in_text(value: Any) -> Any:
     if isinstance(value, str) and text_holds_secret(value):
-        raise PydanticCustomError(SECRET, REFUSAL)  # type: ignore[arg-type]
+        raise PydanticCustomError(SECRET, REFUSAL)
     return value
 
 
@@ -44,7 +44,7 @@ def _absolute_path(path: Path) -> Path:
 
 _RULE = {"not": {"pattern": PATTERN}}
 
-Address = Annotated[str, BeforeValidator(_refuse), Field(json_schema_extra=_RULE)]  # type: ignore[arg-type]
+Address = Annotated[str, BeforeValidator(_refuse), Field(json_schema_extra=_RULE)]
 """A URL, or the name of an environment variable with one"""
 
 Location = Annotated[
@@ -56,7 +56,7 @@ LocalPath = Annotated[
     Path,
     BeforeValidator(_refuse),
     AfterValidator(_absolute_path),
-    Field(json_schema_extra=_RULE),  # type: ignore[arg-type]
+    Field(json_schema_extra=_RULE),
 ]
 """A file or a folder of this machine, which becomes absolute"""
 
