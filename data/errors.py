@@ -82,7 +82,7 @@ class SourceError(RuntimeError):
 
 @contextmanager
 def secrets_hidden(location: str) -> Iterator[None]:
-    """Let no exception tell a secret of the location that is read in the block, nor that of a library behind it.
+    """Let no exception tell a secret of the location that is used in the block, nor that of a library behind it.
 
     Where the location has no secret, they pass as they are.
     """
@@ -96,4 +96,4 @@ def secrets_hidden(location: str) -> Iterator[None]:
         if isinstance(error, (InputError, SourceError)):
             raise (InputError if isinstance(error, InputError) else SourceError)(text) from None
         reason = " ".join(f"{type(error).__name__}: {text}".split())
-        raise SourceError(f"{masked(location)} cannot be read ({reason}); check it, and try again.") from None
+        raise SourceError(f"{masked(location)} fails ({reason}); check it, and try again.") from None

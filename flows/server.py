@@ -353,9 +353,11 @@ def make_app(host: str, reports: str, allowed_hosts: Sequence[str]) -> Guard:
     from starlette.staticfiles import StaticFiles
 
     from flows.guard import Guard, read_allowed
+    from flows.no_secrets import NoSecrets
 
     prefect.__ui_v2_static_path__ = Path(os.devnull) / "v2"  # those pages call an outside host, and are not offered
     app = create_app()
+    app.add_middleware(NoSecrets)
     if not has_password():
         # Where the API asks for a password, reports that do not are not served.
         app.router.routes.insert(0, Mount(REPORTS, StaticFiles(directory=reports, check_dir=False)))

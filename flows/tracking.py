@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from data.errors import InputError
+from data.errors import InputError, secrets_hidden
 from flows.orchestration import Output, task
 from flows.registry import Registry
 from flows.settings import flat
@@ -50,9 +50,13 @@ def track(directory: str, version: Output, evaluated: Output, promoted: Output) 
     dict
         ``run_id`` and ``experiment``.
     """
+    with secrets_hidden(os.environ[URI]):
+        return _track(Registry(Path(directory)), version["version"], evaluated, promoted)
+
+
+def _track(registry: Registry, name: str, evaluated: Output, promoted: Output) -> Output:
     from mlflow import MlflowClient
 
-    registry, name = Registry(Path(directory)), version["version"]
     client = MlflowClient()
     found = client.get_experiment_by_name(registry.name)
     experiment = found.experiment_id if found else client.create_experiment(registry.name)

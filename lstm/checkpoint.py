@@ -2,8 +2,8 @@
 
 ``model.json`` says what kind of model it is, the settings and everything else that is not an array, and names each
 other file with its SHA-256, and itself with that of its own content. It holds no time and no path, so the same training
-gives the same bytes. A checkpoint is written whole to a temporary directory and synced before it gets its name; a reader
-finds the former one until then.
+gives the same bytes. A checkpoint is written whole to a temporary directory and synced before it gets its name; until
+then a reader finds the former one.
 """
 
 from __future__ import annotations

@@ -132,6 +132,23 @@ def test_what_the_file_names_has_a_schedule_a_limit_and_defaults(tmp_path: Path)
     assert built["retrain"].concurrency_limit is None
 
 
+def test_the_webhook_may_be_in_a_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOOK", "https://example.com/hook?token=hunter2")
+    monkeypatch.setenv("TOKEN", "hunter2")
+    for text in ("$HOOK", "https://example.com/hook?token=${TOKEN}"):
+        settings = read_settings(write(tmp_path / "gatecast.toml", f"webhook = '{text}'"))
+        assert str(settings.webhook) == "https://example.com/hook?token=hunter2"
+    monkeypatch.delenv("HOOK")
+    with pytest.raises(InputError, match="webhook is wrong: the environment variable HOOK is not set"):
+        read_settings(write(tmp_path / "gatecast.toml", "webhook = '$HOOK'"))
+
+
+def test_workers_are_not_given_the_webhook_which_all_could_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATECAST_WEBHOOK", "https://example.com/hunter2")
+    for deployment in build(ServeSettings(webhook="https://example.com/hunter2"), "pool"):
+        assert "hunter2" not in str(deployment.model_dump())
+
+
 def test_workers_are_given_the_environment_of_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATECAST_TIME_LIMIT_MINUTES", "30")
     for deployment in build(ServeSettings(), "pool"):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import html
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -7,9 +9,15 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from data.display import one_line
+from data.store import write_parquet
+from flows.commands.retrain import show as show_retrain
 from flows.publication import data_table, forecast_table, report_link, version_table
 from flows.registry import Registry
-from flows.settings import Workspace
+from flows.retrain import retrain
+from flows.settings import DataSettings, RetrainSettings, Workspace
+from lstm.config import ForecasterSettings
+from tests.data.frames import make_series
 
 KINDS = {"scores", "champion", "forecasts", "data", "pictures", "report", "training"}
 
@@ -45,6 +53,36 @@ def test_a_name_is_no_markup(trained: tuple[Workspace, dict[str, Any]]) -> None:
     page = render(**parts, tables={"t": [{"series": "<script>"}]}, pictures={}, lineage={})
     assert "<script>" not in page
     assert "&lt;script&gt;" in page
+
+
+HOSTILE = ["![p](http://127.0.0.1:9/p.png)", "[red]$\\frac$[/red]\n<b>\x1b[2J", "because\u2028it is http://127.0.0.1:9"]
+
+
+def test_names_of_series_are_shown_as_they_are_everywhere(
+    server: str, workspace: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from flows.artifacts import escaped
+
+    path = write_parquet(make_series(dict.fromkeys(HOSTILE, 60)), tmp_path / "hostile.parquet")
+    settings = RetrainSettings(
+        data=DataSettings(path=path), model=ForecasterSettings(lookback=4, hidden_size=4, max_epochs=1)
+    )
+    result = retrain(settings)
+    show_retrain(result, 1.0)
+    printed = capsys.readouterr().out
+    assert len([line for line in printed.split("\n") if one_line(HOSTILE[1]) in line]) >= 2
+    assert "\x1b[2J" not in printed
+    assert "\u2028" not in printed
+    found = [artifact for artifact in artifacts() if str(artifact.key).startswith(("hostile-", "ingest"))]
+    assert {f"hostile-{kind}" for kind in KINDS} <= {artifact.key for artifact in found}
+    for artifact in found:
+        shown = re.sub(r"!\[[^\]]*\]\(data:image/png;base64,[^)]*\)", "", f"{artifact.data} {artifact.description}")
+        assert not re.search(r"[^\\]\]\(http|[^\\]<b|http:/|\u2028|\x1b", shown.replace("\\\\", "\\")), artifact.key
+    table = next(artifact for artifact in found if artifact.key == "hostile-scores")
+    assert {row["series"] for row in json.loads(table.data)} == {"all series", *map(escaped, HOSTILE)}
+    page = Path(result["publish"]["report"]).read_text(encoding="utf-8")
+    assert html.unescape(page).count(one_line(HOSTILE[1])) >= 3
+    assert not re.search(r"<b>|\x1b|\u2028", page)
 
 
 def test_the_stalest_series_comes_first() -> None:

@@ -67,3 +67,22 @@ def test_text_stays_text(deployment: dict[str, Any], text: str, value: str | Non
 def test_a_mistake_names_what_there_is(deployment: dict[str, Any], assignment: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         settings(deployment, assignment)
+
+
+@pytest.mark.parametrize(
+    "assignment",
+    [
+        "data.path=https://me:hunter2@host/x.csv",
+        "data.url=postgres:/me:hunter2@host",
+        "data.query=LOAD 'https://h/x?key=hunter2'",
+    ],
+)
+def test_a_secret_is_refused_before_it_is_sent(deployment: dict[str, Any], assignment: str) -> None:
+    with pytest.raises(InputError, match=rf"The setting {assignment.partition('=')[0]} holds a secret") as refused:
+        settings(deployment, assignment)
+    assert "hunter2" not in str(refused.value)
+
+
+def test_the_name_of_a_variable_is_no_secret(deployment: dict[str, Any]) -> None:
+    path = "https://me:${PASSWORD}@host/x.csv"
+    assert settings(deployment, f"data.path={path}")["settings"]["data"]["path"] == path

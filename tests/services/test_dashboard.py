@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import http.server
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from data.store import write_parquet
+from tests.data.frames import make_series
 from tests.services.browser import Browser, needs_browser
 from tests.services.conftest import Served
 
@@ -100,6 +104,46 @@ def test_the_form_of_a_deployment_explains_its_settings(browser: Browser, served
     browser.open(f"/deployments/deployment/{retrain['id']}/run")
     assert browser.wait_for("body", "Units of each LSTM layer")
     browser.keep("dashboard-form")
+
+
+def test_names_of_series_are_neither_images_nor_links(browser: Browser, served: Served, tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(404)
+            self.end_headers()
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        names = [
+            f"![p]({address}/1.png)", f"<img src={address}/2.png>", f"[here]({address}/3)", f"see {address}/4",
+            "www.example.com", "me@work.example", "**a** _b_ `c` a_b_c 1*2*3", "# x", "S&P 500 &lt;", "back\\slash",
+        ]  # fmt: skip
+        path = write_parquet(make_series(dict.fromkeys(names, 60)), tmp_path / "hostile.parquet")
+        small = ("--set", "model.lookback=4", "--set", "model.max_epochs=1")
+        done = served.run("retrain", "--set", f"data.path={path}", *small, "--wait")
+        assert done.returncode == 0, done.stdout + done.stderr + served.said()
+        run = done.stdout.split("/flow-run/")[1].split()[0]
+        found = served.api("artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [run]}}})
+        tables = [artifact for artifact in found if artifact["type"] == "table"]
+        assert len(tables) >= 4
+        for artifact in tables:
+            browser.open(f"/artifacts/artifact/{artifact['id']}")
+            table = browser.wait_for("table", "here" if artifact["key"] != "hostile-champion" else "v0001")
+            assert not browser.chrome.execute_script(
+                "return arguments[0].querySelectorAll('img, a, em, code').length", table
+            )
+            if artifact["key"] in ("hostile-data", "hostile-scores"):
+                assert [name for name in names if name not in table.text] == []
+        assert browser.hosts() == {"127.0.0.1"}
+        assert asked == []
+        server.shutdown()
 
 
 def test_the_pages_ask_no_outside_host_and_offer_none_that_do(browser: Browser, finished: str) -> None:
