@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from data.errors import InputError
+from data.errors import DamagedFileError, InputError
 from flows.evaluation import KEYS, MODEL, predict_test_with
 from flows.registry import Decision, Registry
 from flows.settings import GateSettings, RetrainSettings
@@ -146,13 +146,18 @@ def _shortfall(figures: dict[str, Any], gate: GateSettings) -> str | None:
 def promote(registry: Registry, version: str, reason: str = "chosen by hand") -> Decision:
     """Make a version the champion whatever the gate says, if it can be read.
 
+    Where nobody can tell any more who is the champion, this says so.
+
     Raises
     ------
     InputError
         It is damaged; the champion stays.
     """
     with registry.locked():
-        champion = registry.champion()
+        try:
+            champion = registry.champion()
+        except DamagedFileError:
+            champion = None
         if champion == version:
             return Decision(version, champion, False, f"{version} is the champion already.", version, "manual")
         _require_whole(registry, version)

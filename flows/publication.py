@@ -8,6 +8,7 @@ training, ``NAME-training``.
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from urllib.parse import quote
 
 import pandas as pd
 
+from data.errors import InputError
 from data.store import atomic_file, read_json, read_parquet
 from flows.evaluation import LABELS, MODEL, NAIVE, overall
 from flows.ingest import read_ingested
@@ -35,6 +37,7 @@ from flows.settings import RetrainSettings, Workspace
 from flows.targets import DISPLAYS
 from flows.terminal import counted
 
+_LOGGER = logging.getLogger(__name__)
 ROWS = 200
 """Rows of a table on the dashboard, which loads all of them for its list of artifacts."""
 
@@ -89,7 +92,7 @@ def publish(
                 },
                 pictures=pictures,
                 settings=json.dumps(settings.to_dict(), indent=2),
-                lineage=read_json(registry.path(version["version"]) / "lineage.json"),
+                lineage=registry.lineage(version["version"]),
             ),
             encoding="utf-8",
         )
@@ -160,23 +163,36 @@ def forecast_table(forecasts: pd.DataFrame, label: str) -> Table:
 
 
 def version_table(registry: Registry, challenger: str, champion: str) -> Table:
-    """Return the version of this run and the champion, each with the scores it got when it was trained."""
+    """Return the version of this run and the champion, each with the scores it got when it was trained.
+
+    A champion whose scores are damaged is among them without, and with a warning.
+    """
     rows = []
     for version in dict.fromkeys((challenger, champion)):
-        evaluation = read_json(registry.path(version) / "evaluation.json")
-        total = overall(evaluation["scores"])
+        try:
+            scores = _scores_of(registry.evaluation(version))
+        except InputError as error:
+            _LOGGER.warning("%s", error)
+            scores = dict.fromkeys(("RMSE", "naive RMSE", "tested on"), "–")
         roles = [role for role, name in (("this run", challenger), ("champion", champion)) if name == version]
         rows.append(
             {
                 "version": version,
                 "role": " and ".join(roles),
-                "RMSE": f"{total[MODEL]['rmse']:#.4g}",
-                "naive RMSE": f"{total[NAIVE]['rmse']:#.4g}",
-                "tested on": f"{evaluation['first']} to {evaluation['last']}",
-                "trained": str(read_json(registry.path(version) / "lineage.json")["created_at"]),
+                **scores,
+                "trained": str(registry.lineage(version).get("created_at", "–")),
             }
         )
     return rows
+
+
+def _scores_of(evaluation: Mapping[str, Any]) -> dict[str, str]:
+    total = overall(evaluation["scores"])
+    return {
+        "RMSE": f"{total[MODEL]['rmse']:#.4g}",
+        "naive RMSE": f"{total[NAIVE]['rmse']:#.4g}",
+        "tested on": f"{evaluation['first']} to {evaluation['last']}",
+    }
 
 
 def report_link(report: Path, workspace: Workspace) -> str:

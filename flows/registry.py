@@ -6,14 +6,20 @@
 
 A version's lineage: hash and folder of its data and their last day, version of the code, the settings (their own file)
 and its parent, the champion of the time.
+
+What is damaged of the other files is made again where the registry is locked: ``champion.json`` from the decisions,
+``promotions.jsonl`` without the lines that cannot be read; the file as it was is set aside. A lost lineage stops
+nothing.
 """
 
 from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,15 +30,17 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import ValidationError
 
 from data.errors import InputError
-from data.store import atomic_file, read_json, sha256_file, sync, write_json
+from data.store import read_json, set_aside, sha256_file, sync, write_json
+from flows.decisions import VERSION_PATTERN, Decisions
 from flows.settings import RetrainSettings, Workspace
-from lstm.checkpoint import fingerprint
+from lstm.checkpoint import CheckpointError, fingerprint, read_extra_file
 
 if TYPE_CHECKING:
     from lstm.forecaster import Forecaster
 
-HISTORY = "promotions.jsonl"
-VERSION = re.compile(r"v(\d{4,})-([0-9a-f]{12})")
+_LOGGER = logging.getLogger(__name__)
+LINEAGE = "lineage.json"
+VERSION = re.compile(VERSION_PATTERN)
 
 
 @dataclass(frozen=True)
@@ -79,13 +87,15 @@ class Registry:
     def __init__(self, directory: Path) -> None:
         self.name = directory.name
         self.directory = directory
+        self._decisions = Decisions(directory)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Let one process at a time add a version or decide; another waits."""
+        """Let one process at a time add a version or decide; another waits. What is damaged is made again first."""
         self.directory.mkdir(parents=True, exist_ok=True)
         with (self.directory / ".lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
+            self._decisions.heal()
             yield
 
     def training_directory(self, key: str) -> Path:
@@ -125,15 +135,46 @@ class Registry:
             raise InputError(f"{self.name} has no version {text!r}; choose from the latest: {known}.")
         return found[-1]
 
-    def lineage(self, version: str) -> dict[str, Any]:
-        """Return where a version comes from.
+    def load(self, version: str) -> Any:
+        """Load a version.
 
         Raises
         ------
         InputError
-            ``lineage.json`` is missing or damaged.
+            It is damaged; the message says what to do.
         """
-        return read_json(self.path(version) / "lineage.json")
+        from lstm import load
+
+        try:
+            return load(self.path(version))
+        except CheckpointError as error:
+            raise self._with_command(error) from error
+
+    def _with_command(self, error: CheckpointError) -> InputError:
+        another = f"or choose another version with 'gatecast models promote {self.name} VERSION'"
+        return InputError(f"{str(error).rstrip('.')}, {another}.")
+
+    def lineage(self, version: str) -> dict[str, Any]:
+        """Return where a version comes from; empty where that is lost. A damaged file is set aside, with a warning."""
+        path = self.path(version) / LINEAGE
+        if path.exists() and not _is_whole(path):
+            with self.locked():
+                if not _is_whole(path):
+                    _set_aside(path)
+        return read_json(path, dict[str, Any]) if path.exists() else {}
+
+    def data(self, version: str) -> Path:
+        """Return the folder of the data that a version was trained on.
+
+        Raises
+        ------
+        InputError
+            The lineage, which names it, is lost.
+        """
+        data = self.lineage(version).get("data")
+        if not isinstance(data, str):
+            raise InputError(f"The lineage of {self.name} {version} is lost, and with it where its data are; retrain.")
+        return Path(data)
 
     def evaluation(self, version: str) -> dict[str, Any]:
         """Return the scores of a version on the test rows of its time.
@@ -143,7 +184,7 @@ class Registry:
         InputError
             ``evaluation.json`` is missing or damaged.
         """
-        return read_json(self.path(version) / "evaluation.json")
+        return json.loads(self._extra_file(version, "evaluation.json"))
 
     def settings(self, version: str) -> RetrainSettings:
         """Return the resolved settings that a version was trained with.
@@ -151,13 +192,20 @@ class Registry:
         Raises
         ------
         InputError
-            They are missing or of another version of Gatecast.
+            They are missing, damaged or of another version of Gatecast.
         """
-        path = self.path(version) / "settings.json"
+        content = self._extra_file(version, "settings.json")
         try:
-            return RetrainSettings.model_validate(read_json(path))
-        except (InputError, ValidationError) as error:
+            return RetrainSettings.model_validate(json.loads(content))
+        except ValidationError as error:
+            path = self.path(version) / "settings.json"
             raise InputError(f"{path} does not hold the settings of this version of Gatecast; retrain.") from error
+
+    def _extra_file(self, version: str, name: str) -> bytes:
+        try:
+            return read_extra_file(self.path(version), name)
+        except CheckpointError as error:
+            raise self._with_command(error) from error
 
     def candidate(self) -> Path:
         """Return where the next version is put together, with nothing there that a killed run has left.
@@ -189,20 +237,30 @@ class Registry:
         versions = self.versions()
         known = next((version for version in versions if version.endswith(f"-{fingerprint}")), None)
         if known is not None:
-            # The fingerprint stands for every file, so whatever differs has been damaged since.
-            for file in candidate.iterdir():
-                if not (self.path(known) / file.name).exists() or sha256_file(file) != sha256_file(
-                    self.path(known) / file.name
-                ):
-                    file.replace(self.path(known) / file.name)
-            shutil.rmtree(candidate)
+            self._make_whole(known, candidate, lineage)
             return known
         number = int(versions[-1][1:].split("-")[0]) + 1 if versions else 1
         version = f"v{number:04d}-{fingerprint}"
-        write_json(candidate / "lineage.json", {"version": version, "created_at": _now(), **lineage})
+        write_json(candidate / LINEAGE, {"version": version, "created_at": _now(), **lineage})
         candidate.rename(self.path(version))
         sync(self.directory)
         return version
+
+    def _make_whole(self, version: str, candidate: Path, lineage: dict[str, Any]) -> None:
+        """Replace what has been damaged of a version by what is in a checkpoint of the same fingerprint."""
+        folder = self.path(version)
+        made_at = min((file.stat().st_mtime for file in folder.iterdir()), default=time.time())
+        # The fingerprint stands for every file, so whatever differs has been damaged since.
+        for file in candidate.iterdir():
+            if not (folder / file.name).exists() or sha256_file(file) != sha256_file(folder / file.name):
+                file.replace(folder / file.name)
+        shutil.rmtree(candidate)
+        if not _is_whole(folder / LINEAGE):
+            _set_aside(folder / LINEAGE)
+            if lineage.get("parent") == version:
+                lineage = {**lineage, "parent": None}
+            created_at = datetime.fromtimestamp(made_at, UTC).isoformat(timespec="seconds")
+            write_json(folder / LINEAGE, {"version": version, "created_at": created_at, **lineage})
 
     def add_model(
         self, model: Forecaster, settings: RetrainSettings, evaluation: Mapping[str, Any], lineage: Mapping[str, Any]
@@ -232,25 +290,14 @@ class Registry:
     def champion(self) -> str | None:
         """Return the name of the champion, None while there is none.
 
+        Where ``champion.json`` is damaged, the last decision says who it is, with a warning.
+
         Raises
         ------
-        InputError
-            ``champion.json`` is damaged.
+        DamagedFileError
+            That cannot be read either.
         """
-        pointer = self.directory / "champion.json"
-        if not pointer.exists():
-            return None
-        try:
-            content = read_json(pointer)
-        except InputError:
-            content = None
-        version = content.get("version") if isinstance(content, dict) else None
-        if not isinstance(version, str) or not VERSION.fullmatch(version):
-            raise InputError(
-                f"{pointer} is damaged and names no version; remove it, then choose a champion with 'gatecast models"
-                f" promote {self.name} VERSION', or retrain."
-            )
-        return version
+        return self._decisions.champion()
 
     def without_comparison(self, version: str) -> Decision | None:
         """Return what is decided about a version that meets no other champion; None where it does."""
@@ -271,33 +318,14 @@ class Registry:
 
     def record(self, decision: Decision) -> None:
         """Keep a decision, and let ``champion.json`` name its winner."""
-        entry = {"decided_at": _now(), **vars(decision)}
-        history = self.directory / HISTORY
-        former = history.read_text(encoding="utf-8") if history.exists() else ""
-        with atomic_file(history) as temporary:
-            temporary.write_text(f"{former}{json.dumps(entry, ensure_ascii=False)}\n", encoding="utf-8")
-        if decision.winner is None:
-            (self.directory / "champion.json").unlink(missing_ok=True)
-        elif decision.winner != decision.champion:
-            write_json(
-                self.directory / "champion.json", {"promoted_at": entry["decided_at"], "version": decision.winner}
-            )
+        self._decisions.add({"decided_at": _now(), **vars(decision)})
 
     def history(self) -> list[dict[str, Any]]:
         """Return every decision, oldest first: the fields of `Decision` and ``decided_at``.
 
-        Raises
-        ------
-        InputError
-            A line of ``promotions.jsonl`` is damaged.
+        Lines that are damaged are left out, with a warning.
         """
-        path = self.directory / HISTORY
-        if not path.exists():
-            return []
-        try:
-            return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        except ValueError as error:
-            raise InputError(f"{path} holds a line that is not JSON ({error}); remove that line.") from error
+        return self._decisions.all()
 
     def former_champions(self) -> list[str]:
         """Return the champions before the present one that are still there, the latest first.
@@ -343,6 +371,19 @@ class Registry:
         for path in (*self.directory.glob(".*.pruned"), *trainings[: -len(self.versions()) or None]):
             shutil.rmtree(path)
         return removed
+
+
+def _is_whole(lineage: Path) -> bool:
+    try:
+        read_json(lineage, dict[str, Any])
+        return True
+    except InputError:
+        return False
+
+
+def _set_aside(lineage: Path) -> None:
+    if lineage.exists():
+        _LOGGER.warning("%s is damaged, and was set aside as %s.", lineage, set_aside(lineage).name)
 
 
 def champions(workspace: Workspace, kind: str | None = None) -> list[str]:

@@ -87,10 +87,10 @@ def crash_dead_runs(workspace: Workspace) -> list[UUID]:
     marked = []
     for path in sorted(_running(workspace).glob("*")):
         try:
-            with path.open("r+") as file:
+            with path.open("rb+") as file:
                 if not _locked(file.fileno()):
                     continue
-                if file.read() == ENDED and time.time() - path.stat().st_mtime < RECORD_SECONDS:
+                if file.read() == ENDED.encode() and time.time() - path.stat().st_mtime < RECORD_SECONDS:
                     continue  # its end is on the way to the server
                 if crash_run(UUID(path.name)):
                     marked.append(UUID(path.name))

@@ -11,7 +11,6 @@ serves the model reports of the workspace beside Prefect's own pages.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import secrets
 import signal
@@ -26,7 +25,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from data.errors import InputError
-from data.store import write_json
+from data.store import read_json, write_json
+from flows.database import is_damaged, set_aside_with_journal
 from flows.settings import Workspace
 
 ENVIRONMENT = {
@@ -110,7 +110,7 @@ class Server:
         return self
 
     def start(self) -> None:
-        """Start the server and wait until it answers.
+        """Start the server and wait until it answers; where its database is damaged, that is set aside.
 
         Raises
         ------
@@ -119,6 +119,16 @@ class Server:
         RuntimeError
             The server does not start.
         """
+        try:
+            self._start()
+        except RuntimeError:
+            database = Path(os.environ["PREFECT_HOME"]) / "prefect.db"
+            if not is_damaged(database):
+                raise
+            set_aside_with_journal(database)
+            self._start()
+
+    def _start(self) -> None:
         if not _is_free(self.host, self.port):
             raise InputError(f"Port {self.port} of {self.host} is taken; choose another with --port.")
         self.log.parent.mkdir(parents=True, exist_ok=True)
@@ -191,15 +201,15 @@ def answers(url: str) -> bool:
 
     try:
         return httpx.get(f"{url.rstrip('/')}/health", timeout=HEALTH_SECONDS).is_success
-    except httpx.HTTPError:
+    except (httpx.HTTPError, httpx.InvalidURL):
         return False
 
 
 def dashboard_url(workspace: Workspace) -> str | None:
     """Return the API of the dashboard that runs on this workspace, None where none does."""
     try:
-        url = str(json.loads(_pointer(workspace).read_text(encoding="utf-8"))["url"])
-    except (OSError, ValueError, KeyError):
+        url = str(read_json(_pointer(workspace), dict[str, str])["url"])
+    except (InputError, KeyError):
         return None
     return url if answers(url) else None
 

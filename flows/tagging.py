@@ -6,13 +6,15 @@ often had in training. The champion is the version with the best score on the de
 
 from __future__ import annotations
 
+import json
+import logging
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from data.errors import InputError
-from data.store import atomic_directory, atomic_file, read_json, sha256_file, write_json
+from data.store import atomic_directory, atomic_file, sha256_file, write_json
 from data.tagging import TaggedText, has_chunks, read_conll, write_conll
 from data.words import read_vectors
 from flows import tagging_report
@@ -25,10 +27,12 @@ from flows.tagging_settings import TaggingSettings
 from flows.terminal import counted
 from flows.versions import checkpoint, outcome, registry_of
 from lstm import Tagger, load
+from lstm.checkpoint import CheckpointError, read_extra_file
 from lstm.config import TaggerSettings
 from lstm.entities import confusion, most_frequent_tags, score_chunks, token_accuracy
 from lstm.train import EpochRecord
 
+_LOGGER = logging.getLogger(__name__)
 NAIVE = "most_frequent_tags.json"
 PARTS = ("train", "dev", "test")
 
@@ -259,5 +263,11 @@ def choose_tagger(workspace: Workspace, name: str | None) -> tuple[Registry, str
 
 
 def naive_tagger(path: Path) -> dict[str, Any] | None:
-    """Return what a version keeps of the naive tagger; None where it keeps nothing."""
-    return read_json(path / NAIVE) if (path / NAIVE).exists() else None
+    """Return what a version keeps of the naive tagger; None where it keeps nothing, or what is damaged."""
+    if not (path / NAIVE).exists():
+        return None
+    try:
+        return json.loads(read_extra_file(path, NAIVE))
+    except CheckpointError as error:
+        _LOGGER.warning("%s", error)
+        return None

@@ -215,11 +215,15 @@ def compare(options: CompareOptions) -> None:
 
 def _frame(registry: Registry, version: str, path: Path | None) -> Any:
     """Return the bars or series frame that the version was trained on, or what `path` holds."""
+    from data.errors import InputError
     from flows.ingest import ingest, read_ingested
     from flows.settings import Workspace
 
     if path is None:
-        return read_ingested(Path(registry.lineage(version)["data"]))
+        try:
+            return read_ingested(registry.data(version))
+        except InputError as error:
+            raise InputError(f"{str(error).rstrip('.')}, or give newer data with --path.") from error
     newer = registry.settings(version).data.from_file(path)
     return read_ingested(Path(ingest.fn(newer, str(Workspace.from_environment().bars))["directory"]))
 
@@ -313,7 +317,7 @@ def _facts(registry: Registry, version: str | None) -> dict[str, str]:
         return {**NO_FACTS, "version": version, "made": f"damaged: {error}"[:60]}
     return {
         "version": version,
-        "made": lineage["created_at"][:16].replace("T", " "),
+        "made": str(lineage.get("created_at", "–"))[:16].replace("T", " "),
         "data until": lineage.get("last", "–"),
         "parent": (lineage.get("parent") or "–").split("-")[0],
         "RMSE": figure(scores[MODEL]["rmse"]),

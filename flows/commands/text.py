@@ -293,14 +293,13 @@ def generate(options: GenerateOptions) -> None:
 def _champion(workspace: Workspace, name: str | None) -> tuple[str, CharLM]:
     """Load the champion of the language model that is named, or of the only one."""
     from flows.registry import Registry, choose_champion
-    from lstm import load
     from lstm.char_lm import CharLM
 
     chosen = choose_champion(workspace, name, CharLM.kind, "language model", "gatecast text train")
     registry = Registry(workspace.models / chosen)
     version = registry.champion()
     assert version is not None  # it is among the champions
-    return registry.name, load(registry.path(version))
+    return registry.name, registry.load(version)
 
 
 def _compressors(text: str) -> dict[str, float]:

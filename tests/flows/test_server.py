@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from flows.server import dashboard_url
+from flows.settings import Workspace
+from tests.damage import HARM_NAMES, HARMS, Harm
+
 # Two transactions at a time, each of which reads and then writes, as Prefect's server does when it creates a run.
 PROGRAM = """
 import asyncio, sys
@@ -43,3 +47,15 @@ def test_transactions_on_sqlite_wait_for_each_other(tmp_path: Path, how: str) ->
         assert done.stdout.strip() == "3", done.stderr
     else:
         assert "database is locked" in done.stderr  # else Prefect has mended it, and `_wait_in_line` may go
+
+
+@pytest.mark.parametrize(
+    "harm", [*HARMS, lambda path: path.write_text('{"url": "http://\\u0000"}')], ids=[*HARM_NAMES, "no_address"]
+)
+def test_a_damaged_file_of_the_dashboard_names_none(tmp_path: Path, harm: Harm) -> None:
+    workspace = Workspace(tmp_path)
+    pointer = workspace.prefect / "dashboard.json"
+    pointer.parent.mkdir()
+    pointer.write_text('{"url": "http://127.0.0.1:1/api"}')
+    harm(pointer)
+    assert dashboard_url(workspace) is None
