@@ -7,6 +7,7 @@ Any program that reads Parquet reads a file as it is; where it comes from stands
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,10 +17,19 @@ from types import MappingProxyType
 import pandas as pd
 
 from data.dates import format_date
-from data.errors import InputError
-from data.store import content_hash, locked, read_parquet, remove_leftovers, symbol_filename, write_parquet
+from data.errors import DamagedFileError, InputError
+from data.store import (
+    content_hash,
+    locked,
+    read_parquet,
+    remove_leftovers,
+    set_aside,
+    symbol_filename,
+    write_parquet,
+)
 from data.validation import PRICE_COLUMNS
 
+_LOGGER = logging.getLogger(__name__)
 SCHEMA_VERSION = 2
 
 
@@ -72,7 +82,9 @@ def read_rows(path: Path) -> Stored:
             "install that version."
         )
     if version == SCHEMA_VERSION and content_hash(rows) != metadata.get("content_hash"):
-        raise InputError(f"{path} does not hold what was written there, its content hash differs; fetch it anew.")
+        raise DamagedFileError(
+            f"{path} does not hold what was written there, its content hash differs; fetch it again."
+        )
     for older in range(version, SCHEMA_VERSION):
         rows, metadata = MIGRATIONS[older](rows, metadata, path)
     return Stored(rows, metadata)
@@ -82,13 +94,13 @@ def _version(metadata: Mapping[str, str], path: Path) -> int:
     try:
         return int(metadata.get("schema_version", "1"))
     except ValueError as error:
-        raise InputError(f"{path} is not a file of this workspace; fetch it anew.") from error
+        raise DamagedFileError(f"{path} is not a file of this workspace; fetch it again.") from error
 
 
 def _from_1(rows: pd.DataFrame, metadata: Mapping[str, str], path: Path) -> tuple[pd.DataFrame, dict[str, str]]:
     """Add what files lacked that said no more than ``kind``, ``source`` and ``origin``."""
     if rows.empty or not {"unique_id", "ds"} <= set(rows.columns):
-        raise InputError(f"{path} is not a file of this workspace; fetch it anew.")
+        raise DamagedFileError(f"{path} is not a file of this workspace; fetch it again.")
     if set(PRICE_COLUMNS) <= set(rows.columns):
         rows = rows.assign(**{name: value for name, value in (("dividend", 0.0), ("split", 1.0)) if name not in rows})
     written = pd.Timestamp(path.stat().st_mtime, unit="s", tz="UTC")
@@ -162,10 +174,16 @@ class BarStore:
 
 
 def add_to_quarantine(refused: pd.DataFrame, path: Path) -> Path:
-    """Add rows, as text and with what is wrong with them in ``problem``, to a file that keeps each of them once."""
+    """Add rows, as text and with what is wrong with them in ``problem``, to a file that keeps each of them once.
+
+    A damaged file is set aside, with a warning.
+    """
     text = refused.astype(object).where(refused.notna(), "").astype(str)
     with locked(path):
         if path.exists():
-            text = pd.concat([read_parquet(path)[0], text], ignore_index=True).fillna("")
+            try:
+                text = pd.concat([read_parquet(path)[0], text], ignore_index=True).fillna("")
+            except DamagedFileError as error:
+                _LOGGER.warning("%s Its rows were set aside in %s.", error, set_aside(path))
         # The order of columns is that of the first file.
         return write_parquet(text.drop_duplicates(ignore_index=True), path)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import BaseModel
 
 from data.calendar import infer_calendar
 from data.dates import format_date
@@ -15,6 +16,19 @@ from data.validation import as_problems
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 SPARKLINE_WIDTH = 12
+
+
+class Record(BaseModel):
+    """What a record of `overview` has to hold, wherever it comes from."""
+
+    unique_id: str
+    rows: int
+    first: str
+    last: str
+    calendar: str | None
+    gaps: int
+    problems: int
+    sparkline: str
 
 
 def overview(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,7 @@ from lstm.drift import STATISTICS, chance_greatest, usual_greatest
 from lstm.forecaster import Forecaster
 from lstm.metrics import skill
 
+_LOGGER = logging.getLogger(__name__)
 ERROR_INTERVAL = 90
 """Percent of the test errors within the interval that live errors are held against where forecasts bring none."""
 
@@ -64,24 +65,31 @@ class Reference:
         news. One array for each series.
     errors : DataFrame
         ``unique_id`` and ``error`` of the test rows, in the target's unit and the order of time.
+    lost : str or None
+        Why its data cannot be read, and nothing is held against them; features and errors are empty then.
     """
 
     model: Forecaster
     settings: RetrainSettings
     features: dict[str, list[np.ndarray]]
     errors: pd.DataFrame
+    lost: str | None = None
 
 
 def read_reference(registry: Registry, version: str) -> Reference:
-    """Read what a version was trained and tested on.
+    """Read what a version was trained and tested on; where its data cannot be read any more, with a warning.
 
     Raises
     ------
     InputError
-        The version or its data cannot be read any more.
+        The version cannot be read any more.
     """
     model, settings = registry.model(version, FORECASTER), registry.settings(version, FORECASTER)
-    frame = read_ingested(Path(registry.lineage(version)["data"]))
+    try:
+        frame = read_ingested(registry.data(version))
+    except InputError as error:
+        _LOGGER.warning("%s Until there is another champion, drift is not judged.", error)
+        return Reference(model, settings, {}, pd.DataFrame(columns=["unique_id", "error"]), f"not judged: {error}")
     series = series_frame(frame, settings.target, settings.features)
     sequences = build_sequences(series, sequence_settings(settings), scalers=model.scalers)
     tested = in_unit(model.predict_windows(sequences, TEST), frame, target_of(settings)).sort_values("cutoff")
@@ -148,6 +156,8 @@ def check_coverage(reference: Reference, live: pd.DataFrame, settings: MonitorSe
         for level in levels:
             covered = live[f"covered-{level}"].dropna().astype(bool)
             yield _coverage(covered, float(level), f"{level} % intervals of the forecasts", settings)
+    elif reference.lost:
+        yield Check("coverage", None, None, False, reference.lost)
     else:
         tail = (100 - ERROR_INTERVAL) / 200
         tested = reference.errors.groupby("unique_id")["error"]
@@ -174,6 +184,8 @@ def check_errors(reference: Reference, live: pd.DataFrame, settings: MonitorSett
     """Tell whether live errors are spread as the test errors were, each series in units of its own test error."""
     if len(live) < settings.minimum_rows:
         return _too_few("drift of errors", len(live), settings.minimum_rows)
+    if reference.lost:
+        return Check("drift of errors", None, None, False, reference.lost)
     scale = reference.errors.groupby("unique_id")["error"].std().replace(0, np.nan)
     tested = [
         (rows["error"] / scale[unique_id]).to_numpy() for unique_id, rows in reference.errors.groupby("unique_id")
@@ -200,6 +212,9 @@ def check_features(reference: Reference, frame: pd.DataFrame, settings: MonitorS
     latest = series.groupby("unique_id").tail(settings.window)
     values = scale_frame(latest, model.columns, model.scalers, 1).values.astype(np.float64)
     for number, column in enumerate(model.columns):
+        if reference.lost:
+            yield Check(f"drift of {column}", None, None, False, reference.lost)
+            continue
         yield _drift(
             f"drift of {column}",
             reference.features[column],

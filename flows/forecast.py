@@ -22,7 +22,6 @@ from flows.orchestration import Output, Steps, flow, hashes, run_name, task
 from flows.registry import Registry
 from flows.settings import RetrainSettings, Workspace
 from flows.targets import DISPLAYS, Display, series_frame, target_of
-from lstm import load
 from lstm.forecaster import Forecaster
 from lstm.uncertainty import interval_names, intervals
 
@@ -105,15 +104,17 @@ def forecast(
     dict
         ``path`` of the forecasts and ``sentences`` for people, see `shown`.
     """
-    forecasts, sentences = predict_next(load(Path(version)), read_ingested(Path(bars)), settings, n_samples, seed)
-    metadata = {"model": str(settings.name), "version": Path(version).name, "target": settings.target or "y"}
+    folder = Path(version)
+    model = Registry(folder.parent).model(folder.name, FORECASTER)
+    forecasts, sentences = predict_next(model, read_ingested(Path(bars)), settings, n_samples, seed)
+    metadata = {"model": str(settings.name), "version": folder.name, "target": settings.target or "y"}
     path = write_parquet(forecasts, Path(directory) / f"{last}.parquet", metadata)
     steps = f"{settings.model.horizon} steps" if settings.model.horizon > 1 else "the next step"
     return {
         "path": str(path),
         "files": hashes(path),
         "sentences": shown(sentences),
-        "summary": f"{steps} of {len(sentences)} series by {Path(version).name}",
+        "summary": f"{steps} of {len(sentences)} series by {folder.name}",
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context, copy_context
@@ -15,8 +16,8 @@ import pandas as pd
 
 from data.barstore import BarStore, add_to_quarantine, read_rows, write_rows
 from data.calendar import require_calendar
-from data.errors import InputError
-from data.overview import overview, problems_in_words
+from data.errors import DamagedFileError, InputError
+from data.overview import Record, overview, problems_in_words
 from data.selection import Selection, frame_kind, select
 from data.sources import open_source
 from data.store import (
@@ -24,6 +25,7 @@ from data.store import (
     content_hash,
     locked,
     read_json,
+    read_parquet_metadata,
     remove_leftovers,
     settled,
     symbol_filename,
@@ -46,6 +48,7 @@ from flows.progress import FetchProgress
 from flows.settings import DataSettings, Workspace
 from flows.terminal import warn
 
+_LOGGER = logging.getLogger(__name__)
 OVERVIEW_FILE = "overview.json"
 NOTICES_SHOWN = 5
 DEFAULTS = DataSettings()
@@ -129,7 +132,7 @@ def read_data(settings: DataSettings, bars: Path, fetch: Fetch | None = None) ->
         if not _holds(directory, content):
             records, _ = overview(frame, found.calendars)
             _write(frame, records, directory, settings)
-        records = read_json(directory / OVERVIEW_FILE)
+        records = read_json(directory / OVERVIEW_FILE, list[Record])
     for record in records:
         name = record["unique_id"]
         record["new"] = found.new.get(name, record["rows"] - former.get(name, 0))
@@ -321,12 +324,17 @@ def _write(frame: pd.DataFrame, records: list[dict[str, Any]], directory: Path, 
 
 
 def _holds(directory: Path, content: str) -> bool:
-    """Tell whether a folder still holds this content; a damaged one does not."""
-    try:
-        read_json(directory / OVERVIEW_FILE)
-        return content_hash(read_ingested(directory)) == content
-    except (InputError, KeyError, ValueError):
+    """Tell whether a folder still holds this content; a damaged one does not, which is a warning."""
+    if not directory.exists():
         return False
+    try:
+        read_json(directory / OVERVIEW_FILE, list[Record])
+        if content_hash(read_ingested(directory)) == content:
+            return True
+        _LOGGER.warning("%s does not hold what was written there; it is written again.", directory)
+    except InputError as error:
+        _LOGGER.warning("%s The folder is written again.", error)
+    return False
 
 
 def _rows_before(bars: Path, origin: str) -> dict[str, int]:
@@ -335,7 +343,15 @@ def _rows_before(bars: Path, origin: str) -> dict[str, int]:
     if not others:
         return {}
     newest = max(others, key=lambda file: file.stat().st_mtime)
-    return {record["unique_id"]: record["rows"] for record in read_json(newest)}
+    try:
+        return {record["unique_id"]: record["rows"] for record in read_json(newest, list[Record])}
+    except DamagedFileError as error:
+        _LOGGER.warning("%s Its rows are counted in the files beside it.", error)
+    try:
+        found = [read_parquet_metadata(file) for file in ingested_files(newest.parent)]
+        return {metadata["symbol"]: int(metadata["rows"]) for metadata in found}
+    except (InputError, KeyError, ValueError):
+        return {}  # how many rows are new is for people to read, and no reason to stop
 
 
 def _age(last: str) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from data.errors import InputError
-from data.store import read_parquet
+from data.errors import DamagedFileError
+from data.store import read_parquet, set_aside
 from flows.comparison import naive_forecast
 from flows.evaluation import KEYS, MODEL, NAIVE, in_unit
 from flows.kinds import FORECASTER
@@ -16,6 +17,25 @@ from flows.registry import Registry
 from flows.settings import RetrainSettings
 from flows.targets import series_frame, target_of
 from lstm.backtest import cross_validation
+
+_LOGGER = logging.getLogger(__name__)
+
+
+def read_file(path: Path) -> tuple[pd.DataFrame, dict[str, str]] | None:
+    """Return the rows and the metadata of a file of forecasts.
+
+    A damaged file is set aside, with a warning, and gives None: the record lacks what it held, and nothing else does.
+    """
+    try:
+        rows, metadata = read_parquet(path)
+        if not {"unique_id", "cutoff", "ds", "y_hat", "value", "unit"} <= set(rows):
+            raise DamagedFileError(f"{path} does not hold forecasts.")
+        if not {"version", "target"} <= set(metadata):
+            raise DamagedFileError(f"{path} does not say what made the forecasts.")
+    except DamagedFileError as error:
+        _LOGGER.warning("%s It was set aside as %s.", error, set_aside(path).name)
+        return None
+    return rows, metadata
 
 
 def read_forecasts(directory: Path, target: str) -> pd.DataFrame:
@@ -32,18 +52,11 @@ def read_forecasts(directory: Path, target: str) -> pd.DataFrame:
     -------
     DataFrame
         ``unique_id, cutoff, step, y_hat``, any ``y_hat-lo-90`` and ``y_hat-hi-90``, and ``version``, which made them.
-
-    Raises
-    ------
-    InputError
-        A file is damaged.
     """
     parts = []
     for path in sorted(directory.glob("*.parquet")):
-        rows, metadata = read_parquet(path)
-        if "cutoff" not in rows or "version" not in metadata:
-            raise InputError(f"{path} does not say what it was made from; remove it, since it cannot be scored.")
-        if metadata["target"] == target:
+        rows, metadata = read_file(path) or (None, {})
+        if rows is not None and metadata["target"] == target:
             steps = rows.groupby(["unique_id", "cutoff"]).cumcount() + 1
             parts.append(rows.assign(step=steps, version=metadata["version"]).drop(columns=["ds", "value", "unit"]))
     if not parts:

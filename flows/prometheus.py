@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from data.errors import InputError
-from data.store import read_parquet
+from flows.live import read_file
 from flows.settings import Workspace
 
 
@@ -75,8 +75,9 @@ def write_metrics(name: str, report: Mapping[str, Any], workspace: Workspace, di
 
 
 def _latest_forecasts(directory: Path) -> pd.DataFrame:
-    newest = max(directory.glob("*.parquet"), default=None)
-    if newest is None:
-        return pd.DataFrame(columns=["unique_id", "cutoff", "step", "value", "unit"])
-    rows, _ = read_parquet(newest)
-    return rows.assign(step=rows.groupby("unique_id").cumcount() + 1)
+    for path in sorted(directory.glob("*.parquet"), reverse=True):
+        stored = read_file(path)
+        if stored is not None:
+            rows, _ = stored
+            return rows.assign(step=rows.groupby("unique_id").cumcount() + 1)
+    return pd.DataFrame(columns=["unique_id", "cutoff", "step", "value", "unit"])

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from data.errors import CheckpointError, DamagedError, InputError
+from data.errors import CheckpointError, DamagedError, DamagedFileError, InputError
 from data.secrets import masked
 from flows.comparison import Comparison, IncomparableError
 from flows.kinds import ModelKind
@@ -114,13 +114,18 @@ def _shortfall(met: Comparison, gate: GateSettings) -> str | None:
 def promote(registry: Registry, version: str, reason: str = "chosen by hand") -> Decision:
     """Make a version the champion whatever the gate says, if it can be read; of whatever kind it is.
 
+    Where nobody can tell any more who is the champion, this says so.
+
     Raises
     ------
     CheckpointError
         It cannot be read; the champion stays.
     """
     with registry.locked():
-        champion = registry.champion()
+        try:
+            champion = registry.champion()
+        except DamagedFileError:
+            champion = None
         if champion == version:
             return Decision(version, champion, False, f"{version} is the champion already.", version, "manual")
         _read(registry, version)

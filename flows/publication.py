@@ -8,6 +8,7 @@ training, ``NAME-training``.
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from urllib.parse import quote
 import pandas as pd
 
 from data.display import one_line
+from data.errors import InputError
 from data.store import atomic_file, read_json, read_parquet
 from flows.artifacts import (
     Markdown,
@@ -36,6 +38,7 @@ from flows.settings import RetrainSettings, Workspace
 from flows.targets import DISPLAYS
 from flows.terminal import counted
 
+_LOGGER = logging.getLogger(__name__)
 ROWS = 200
 """Rows of a table on the dashboard, which loads all of them for its list of artifacts."""
 
@@ -90,7 +93,7 @@ def publish(
                 },
                 pictures=pictures,
                 settings=json.dumps(settings.to_dict(), indent=2),
-                lineage=read_json(registry.path(version["version"]) / "lineage.json"),
+                lineage=registry.lineage(version["version"]),
             ),
             encoding="utf-8",
         )
@@ -163,23 +166,38 @@ def forecast_table(forecasts: pd.DataFrame, label: str) -> Table:
 
 
 def version_table(registry: Registry, challenger: str, champion: str) -> Table:
-    """Return the version of this run and the champion, each with the scores it got when it was trained."""
+    """Return the version of this run and the champion, each with the scores it got when it was trained.
+
+    A champion whose scores are damaged is among them without, and with a warning.
+    """
     rows = []
     for version in dict.fromkeys((challenger, champion)):
-        evaluation, figure = registry.evaluation(version), registry.figure(version)
+        try:
+            scores = _scores_of(registry, version)
+        except InputError as error:
+            _LOGGER.warning("%s", error)
+            scores = dict.fromkeys(("RMSE", "naive RMSE", "tested on"), "–")
         roles = [role for role, name in (("this run", challenger), ("champion", champion)) if name == version]
-        measure = figure.measure
         rows.append(
             {
                 "version": version,
                 "role": " and ".join(roles),
-                measure.name: measure.text(figure.value),
-                f"naive {measure.name}": "–" if figure.naive is None else measure.text(figure.naive),
-                "tested on": f"{evaluation['first']} to {evaluation['last']}",
-                "trained": str(registry.lineage(version)["created_at"]),
+                **scores,
+                "trained": str(registry.lineage(version).get("created_at", "–")),
             }
         )
     return rows
+
+
+def _scores_of(registry: Registry, version: str) -> dict[str, str]:
+    evaluation = registry.evaluation(version)
+    figure = registry.figure(version)
+    measure = figure.measure
+    return {
+        measure.name: measure.text(figure.value),
+        f"naive {measure.name}": "–" if figure.naive is None else measure.text(figure.naive),
+        "tested on": f"{evaluation['first']} to {evaluation['last']}",
+    }
 
 
 def report_link(report: Path, workspace: Workspace) -> str:

@@ -5,12 +5,18 @@ used; ``models/NAME/promotions.jsonl`` keeps every decision. A version is never 
 
 A version's lineage: hash and folder of its data and their last day, version of the code, the settings (their own file)
 and its parent, the champion of the time.
+
+What is damaged of the other files is made again where the registry is locked: ``champion.json`` from the decisions,
+``promotions.jsonl`` without the lines that cannot be read; the file as it was is set aside. A lost lineage stops
+nothing.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,7 +26,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from data.errors import DamagedError, InputError, KindError
 from data.locks import lock_file
-from data.store import atomic_file, read_json, remove_leftovers, sha256_file, sync, write_json
+from data.store import read_json, remove_leftovers, set_aside, sha256_file, sync, write_json
+from flows.decisions import Decisions
 from flows.kinds import ModelKind
 from flows.settings import RetrainSettings
 from flows.stored_versions import VERSION, StoredVersions
@@ -29,7 +36,8 @@ from lstm.checkpoint import fingerprint
 if TYPE_CHECKING:
     from lstm.forecaster import Forecaster
 
-HISTORY = "promotions.jsonl"
+_LOGGER = logging.getLogger(__name__)
+LINEAGE = "lineage.json"
 
 
 @dataclass(frozen=True)
@@ -73,11 +81,16 @@ class Registry(StoredVersions):
         ``models/NAME`` of the workspace.
     """
 
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self._decisions = Decisions(directory)
+
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Let one process at a time add a version or decide; another waits."""
+        """Let one process at a time add a version or decide; another waits. What is damaged is made again first."""
         self.directory.mkdir(parents=True, exist_ok=True)
         with lock_file(self.directory / ".lock"):
+            self._decisions.heal()
             yield
 
     def training_directory(self, key: str) -> Path:
@@ -129,6 +142,28 @@ class Registry(StoredVersions):
         if present not in (None, kind):
             raise KindError(f"The model {self.name} is a {present.called}, not a {kind.called}; {remedy}.")
 
+    def lineage(self, version: str) -> dict[str, Any]:
+        """Return where a version comes from; empty where that is lost. A damaged file is set aside, with a warning."""
+        path = self.path(version) / LINEAGE
+        if path.exists() and not _is_whole(path):
+            with self.locked():
+                if not _is_whole(path):
+                    _set_aside(path)
+        return read_json(path, dict[str, Any]) if path.exists() else {}
+
+    def data(self, version: str) -> Path:
+        """Return the folder of the data that a version was trained on.
+
+        Raises
+        ------
+        InputError
+            The lineage, which names it, is lost.
+        """
+        data = self.lineage(version).get("data")
+        if not isinstance(data, str):
+            raise InputError(f"The lineage of {self.name} {version} is lost, and with it where its data are; retrain.")
+        return Path(data)
+
     def candidate(self) -> Path:
         """Return where the next version is put together, with nothing there that a killed run has left.
 
@@ -160,20 +195,30 @@ class Registry(StoredVersions):
         versions = self.versions()
         known = next((version for version in versions if version.endswith(f"-{fingerprint}")), None)
         if known is not None:
-            # The fingerprint stands for every file, so whatever differs has been damaged since.
-            for file in candidate.iterdir():
-                if not (self.path(known) / file.name).exists() or sha256_file(file) != sha256_file(
-                    self.path(known) / file.name
-                ):
-                    file.replace(self.path(known) / file.name)
-            shutil.rmtree(candidate)
+            self._make_whole(known, candidate, lineage)
             return known
         number = int(versions[-1][1:].split("-")[0]) + 1 if versions else 1
         version = f"v{number:04d}-{fingerprint}"
-        write_json(candidate / "lineage.json", {"version": version, "created_at": _now(), **lineage})
+        write_json(candidate / LINEAGE, {"version": version, "created_at": _now(), **lineage})
         candidate.rename(self.path(version))
         sync(self.directory)
         return version
+
+    def _make_whole(self, version: str, candidate: Path, lineage: dict[str, Any]) -> None:
+        """Replace what has been damaged of a version by what is in a checkpoint of the same fingerprint."""
+        folder = self.path(version)
+        made_at = min((file.stat().st_mtime for file in folder.iterdir()), default=time.time())
+        # The fingerprint stands for every file, so whatever differs has been damaged since.
+        for file in candidate.iterdir():
+            if not (folder / file.name).exists() or sha256_file(file) != sha256_file(folder / file.name):
+                file.replace(folder / file.name)
+        shutil.rmtree(candidate)
+        if not _is_whole(folder / LINEAGE):
+            _set_aside(folder / LINEAGE)
+            if lineage.get("parent") == version:
+                lineage = {**lineage, "parent": None}
+            created_at = datetime.fromtimestamp(made_at, UTC).isoformat(timespec="seconds")
+            write_json(folder / LINEAGE, {"version": version, "created_at": created_at, **lineage})
 
     def add_model(
         self, model: Forecaster, settings: RetrainSettings, evaluation: Mapping[str, Any], lineage: Mapping[str, Any]
@@ -203,25 +248,14 @@ class Registry(StoredVersions):
     def champion(self) -> str | None:
         """Return the name of the champion, None while there is none.
 
+        Where ``champion.json`` is damaged, the last decision says who it is, with a warning.
+
         Raises
         ------
-        InputError
-            ``champion.json`` is damaged.
+        DamagedFileError
+            That cannot be read either.
         """
-        pointer = self.directory / "champion.json"
-        if not pointer.exists():
-            return None
-        try:
-            content = read_json(pointer)
-        except InputError:
-            content = None
-        version = content.get("version") if isinstance(content, dict) else None
-        if not isinstance(version, str) or not VERSION.fullmatch(version):
-            raise InputError(
-                f"{pointer} is damaged and names no version; remove it, then choose a champion with 'gatecast models"
-                f" promote {self.name} VERSION', or retrain."
-            )
-        return version
+        return self._decisions.champion()
 
     def without_comparison(self, version: str) -> Decision | None:
         """Return what is decided about a version that meets no other champion; None where it does."""
@@ -242,34 +276,14 @@ class Registry(StoredVersions):
 
     def record(self, decision: Decision) -> None:
         """Keep a decision, and let ``champion.json`` name its winner."""
-        entry = {"decided_at": _now(), **vars(decision)}
-        history = self.directory / HISTORY
-        former = history.read_text(encoding="utf-8") if history.exists() else ""
-        with atomic_file(history) as temporary:
-            temporary.write_text(f"{former}{json.dumps(entry, ensure_ascii=False)}\n", encoding="utf-8")
-        if decision.winner is None:
-            (self.directory / "champion.json").unlink(missing_ok=True)
-        elif decision.winner != decision.champion:
-            write_json(
-                self.directory / "champion.json", {"promoted_at": entry["decided_at"], "version": decision.winner}
-            )
+        self._decisions.add({"decided_at": _now(), **vars(decision)})
 
     def history(self) -> list[dict[str, Any]]:
         """Return every decision, oldest first: the fields of `Decision` and ``decided_at``.
 
-        Raises
-        ------
-        InputError
-            A line of ``promotions.jsonl`` is damaged.
+        Lines that are damaged are left out, with a warning.
         """
-        path = self.directory / HISTORY
-        if not path.exists():
-            return []
-        try:
-            # A reason may hold what else ends a line in Unicode.
-            return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
-        except ValueError as error:
-            raise InputError(f"{path} holds a line that is not JSON ({error}); remove that line.") from error
+        return self._decisions.all()
 
     def former_champions(self) -> list[str]:
         """Return the champions before the present one that are still there, the latest first.
@@ -315,6 +329,19 @@ class Registry(StoredVersions):
         for path in (*self.directory.glob(".*.pruned"), *trainings[: -len(self.versions()) or None]):
             shutil.rmtree(path)
         return removed
+
+
+def _is_whole(lineage: Path) -> bool:
+    try:
+        read_json(lineage, dict[str, Any])
+        return True
+    except InputError:
+        return False
+
+
+def _set_aside(lineage: Path) -> None:
+    if lineage.exists():
+        _LOGGER.warning("%s is damaged, and was set aside as %s.", lineage, set_aside(lineage).name)
 
 
 def _now() -> str:

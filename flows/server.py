@@ -12,7 +12,6 @@ the model reports of the workspace beside Prefect's own pages; and it answers no
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import secrets
 import signal
@@ -29,7 +28,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from data.errors import InputError
-from data.store import write_json
+from data.store import read_json, write_json
+from flows.database import is_damaged, set_aside_with_journal
 from flows.login import take_login_out_of_address
 from flows.settings import Workspace
 
@@ -155,7 +155,7 @@ class Server:
         return self
 
     def start(self) -> None:
-        """Start the server and wait until it answers.
+        """Start the server and wait until it answers; where its database is damaged, that is set aside.
 
         Raises
         ------
@@ -164,6 +164,16 @@ class Server:
         RuntimeError
             The server does not start.
         """
+        try:
+            self._start()
+        except RuntimeError:
+            database = Path(os.environ["PREFECT_HOME"]) / "prefect.db"
+            if not is_damaged(database):
+                raise
+            set_aside_with_journal(database)
+            self._start()
+
+    def _start(self) -> None:
         if not _is_free(self.host, self.port):
             raise InputError(f"Port {self.port} of {self.host} is taken; choose another with --port.")
         self.log.parent.mkdir(parents=True, exist_ok=True)
@@ -242,15 +252,15 @@ def answers(url: str) -> bool:
 
     try:
         return httpx.get(f"{url.rstrip('/')}/health", timeout=HEALTH_SECONDS).is_success
-    except httpx.HTTPError:
+    except (httpx.HTTPError, httpx.InvalidURL):
         return False
 
 
 def dashboard_url(workspace: Workspace) -> str | None:
     """Return the API of the dashboard that runs on this workspace, None where none does."""
     try:
-        url = str(json.loads(_pointer(workspace).read_text(encoding="utf-8"))["url"])
-    except (OSError, ValueError, KeyError):
+        url = str(read_json(_pointer(workspace), dict[str, str])["url"])
+    except (InputError, KeyError):
         return None
     return url if answers(url) else None
 

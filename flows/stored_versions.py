@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from data.errors import FormatError, KindError
+from data.errors import DamagedError, FormatError, KindError
 from data.store import read_json
 from flows.kinds import ModelKind, Rows, find_kind
 from flows.measures import Figure
@@ -60,7 +61,8 @@ class StoredVersions:
             It is not the required kind.
         """
         path = self.path(version)
-        kind = find_kind(checkpoint.read_document(path)["kind"], path)
+        with self._with_command():
+            kind = find_kind(checkpoint.read_document(path)["kind"], path)
         if required not in (None, kind):
             raise KindError(f"{path} is a {kind.called}, not a {required.called}; choose another version.")
         return kind
@@ -73,7 +75,9 @@ class StoredVersions:
         DamagedError, FormatError, KindError
             See `data.errors`.
         """
-        return self.kind_of(version, kind).load(self.path(version))
+        found = self.kind_of(version, kind)
+        with self._with_command():
+            return found.load(self.path(version))
 
     def settings(self, version: str, kind: ModelKind | None = None) -> Any:
         """Return the settings that a version was trained with, of the class of its kind.
@@ -84,7 +88,7 @@ class StoredVersions:
             See `data.errors`.
         """
         own = self.kind_of(version, kind)
-        content = checkpoint.read_extra_file(self.path(version), "settings.json")
+        content = self._extra_file(version, "settings.json")
         try:
             return own.settings(json.loads(content))
         except ValueError as error:
@@ -98,7 +102,7 @@ class StoredVersions:
         DamagedError, FormatError
             See `data.errors`.
         """
-        return json.loads(checkpoint.read_extra_file(self.path(version), "evaluation.json"))
+        return json.loads(self._extra_file(version, "evaluation.json"))
 
     def figure(self, version: str) -> Figure:
         """Return what a version is judged by, as of its training.
@@ -129,6 +133,19 @@ class StoredVersions:
             return tell(kind, evaluation)
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise self._from_elsewhere(version, "evaluation.json", error) from error
+
+    def _extra_file(self, version: str, name: str) -> bytes:
+        with self._with_command():
+            return checkpoint.read_extra_file(self.path(version), name)
+
+    @contextmanager
+    def _with_command(self) -> Iterator[None]:
+        """Add to the error on a damaged version the command that chooses another."""
+        try:
+            yield
+        except DamagedError as error:
+            another = f"or choose another version with 'gatecast models promote {self.name} VERSION'"
+            raise DamagedError(f"{str(error).rstrip('.')}, {another}.") from error
 
     def _from_elsewhere(self, version: str, name: str, error: Exception) -> FormatError:
         """Return the error on a file that is as it was written, but not as this Gatecast writes it."""

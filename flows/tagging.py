@@ -6,12 +6,14 @@ often had in training. The champion is the version with the best score on the de
 
 from __future__ import annotations
 
+import json
+import logging
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from data.store import atomic_directory, atomic_file, read_json, settled, sha256_file, write_json
+from data.store import atomic_directory, atomic_file, settled, sha256_file, write_json
 from data.tagging import TaggedText, has_chunks, read_conll, write_conll
 from data.words import read_vectors
 from flows import promotion, tagging_report
@@ -25,12 +27,14 @@ from flows.runs import WhenBusy
 from flows.settings import Workspace
 from flows.tagging_settings import TaggingSettings
 from flows.terminal import counted
-from flows.versions import checkpoint, outcome, registry_of
+from flows.versions import checkpoint, outcome, registry_of, save_trained
 from lstm import Tagger, load
+from lstm.checkpoint import CheckpointError, read_extra_file
 from lstm.config import TaggerSettings
 from lstm.entities import confusion, most_frequent_tags, score_chunks, token_accuracy
 from lstm.train import EpochRecord
 
+_LOGGER = logging.getLogger(__name__)
 NAIVE = "most_frequent_tags.json"
 PARTS = ("train", "dev", "test")
 
@@ -137,12 +141,12 @@ def train(
             texts["train"].sentences, texts["train"].tags, dev=dev, vectors=read, checkpoints=folder, resume=resume,
             on_epoch=progress,
         )  # fmt: skip
-    model.save(folder / "model", overwrite=True)
+    saved = save_trained(model, folder)
     note = "went on with the interrupted training, " if begun else "found nothing to resume, " if resume else ""
     seconds = model.seconds_per_epoch
     return {
-        "model": str(folder / "model"),
-        "files": hashes(folder / "model"),
+        "model": str(saved),
+        "files": hashes(saved),
         "seconds_per_epoch": round(seconds, 3) if math.isfinite(seconds) else None,
         "summary": f"{note}{counted(len(model.history), 'epoch')}, the best was {model.best_epoch}",
     }
@@ -244,5 +248,11 @@ def choose_tagger(workspace: Workspace, name: str | None) -> tuple[Registry, str
 
 
 def naive_tagger(path: Path) -> dict[str, Any] | None:
-    """Return what a version keeps of the naive tagger; None where it keeps nothing."""
-    return read_json(path / NAIVE) if (path / NAIVE).exists() else None
+    """Return what a version keeps of the naive tagger; None where it keeps nothing, or what is damaged."""
+    if not (path / NAIVE).exists():
+        return None
+    try:
+        return json.loads(read_extra_file(path, NAIVE))
+    except CheckpointError as error:
+        _LOGGER.warning("%s", error)
+        return None

@@ -38,7 +38,7 @@ from flows.runs import WhenBusy
 from flows.settings import Workspace
 from flows.terminal import counted
 from flows.text_settings import TextSettings
-from flows.versions import checkpoint, outcome, registry_of
+from flows.versions import checkpoint, outcome, registry_of, save_trained
 from lstm import load
 from lstm.char_lm import CharLM
 from lstm.config import CharLMSettings
@@ -144,14 +144,14 @@ def train(text: str, settings: CharLMSettings, name: str, directory: str, resume
             on_epoch=after_epoch,
             on_step=lambda step, loss: progress.after_step(step, model.total_steps, loss),
         )
-    model.save(folder / "model", overwrite=True)
+    saved = save_trained(model, folder)
     steps = model.history[-1].step
     milliseconds = 1000 * model.seconds_per_step
     note = "went on with the interrupted training, " if begun else "found nothing to resume, " if resume else ""
     length = f"{counted(steps, 'step')}, {counted(len(model.history), 'epoch')}"
     return {
-        "model": str(folder / "model"),
-        "files": hashes(folder / "model"),
+        "model": str(saved),
+        "files": hashes(saved),
         "milliseconds_per_step": round(milliseconds, 3) if math.isfinite(milliseconds) else None,
         "summary": f"{note}{length}, the best was {model.best_epoch}",
     }

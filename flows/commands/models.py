@@ -230,7 +230,7 @@ def _contender(registry: Registry, version: str, kind: ModelKind) -> Contender:
     from flows.comparison import Contender
 
     model, settings = registry.model(version, kind), registry.settings(version, kind)
-    return Contender(version, model, settings, Path(registry.lineage(version)["data"]))
+    return Contender(version, model, settings, registry.data(version))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -317,7 +317,7 @@ def _facts(registry: Registry, version: str | None) -> dict[str, str]:
         return {**NO_FACTS, "version": "none"}
     try:
         lineage, figure = registry.lineage(version), registry.figure(version)
-        made = lineage["created_at"][:16].replace("T", " ")
+        made = str(lineage.get("created_at", "–"))[:16].replace("T", " ")
     except (InputError, KeyError) as error:
         trouble = "of another Gatecast" if isinstance(error, FormatError) else "damaged"
         return {**NO_FACTS, "version": version, "made": f"{trouble}: {error}"[:60]}

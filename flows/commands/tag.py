@@ -124,12 +124,11 @@ def evaluate(options: EvaluateOptions) -> None:
         text = read_conll(options.file, word_column=columns.word_column, tag_column=columns.tag_column)
         with console(stderr=True).status("Loading the tagger"):
             from flows import tagging_report
+            from flows.kinds import TAGGER
             from flows.tagging import choose_tagger, naive_tagger, score
-            from lstm import load
 
             registry, version = choose_tagger(Workspace.from_environment(), options.name)
-            path = registry.path(version)
-            scores, _ = score(load(path), text, naive_tagger(path))
+            scores, _ = score(registry.model(version, TAGGER), text, naive_tagger(registry.path(version)))
         title = f"Scores of {registry.name} {version} on {options.file}"
         _show_scores(scores, title, tagging_report.verdict(scores, options.file.name))
         print_next(f"tag predict {options.file} --name {registry.name}")
@@ -170,11 +169,11 @@ def predict(options: PredictOptions) -> None:
             raise InputError(f"--format {options.form} is not allowed: it should be conll or json.")
         workspace = Workspace.from_environment()
         with console(stderr=True).status("Loading the tagger"):
+            from flows.kinds import TAGGER
             from flows.tagging import choose_tagger
-            from lstm import load
 
             registry, version = choose_tagger(workspace, options.name)
-            tagger = load(registry.path(version))
+            tagger = registry.model(version, TAGGER)
         text = _read(options)
         _write(options, text, tagger.predict(text.sentences))
         if options.output is not None:

@@ -14,7 +14,7 @@ from data.features import FEATURE_SETS, TARGETS, build_series_frame
 from data.sequence_build import build_from_files
 from data.sequences import SequenceSettings, build_sequences, read_sequences, write_sequences
 from data.splits import SplitSettings
-from tests.damage import HARM_NAMES, HARMS
+from tests.damage import HARM_NAMES, HARMS, one_bit
 from tests.data.frames import make_bars, make_series
 
 SETTINGS = SequenceSettings(lookback=5, horizon=2)
@@ -124,7 +124,7 @@ def is_mapped(array: np.ndarray) -> bool:
     return False
 
 
-@pytest.mark.parametrize("harm", HARMS, ids=HARM_NAMES)
+@pytest.mark.parametrize("harm", [*HARMS, one_bit], ids=[*HARM_NAMES, "one_bit"])
 @pytest.mark.parametrize("part", ["series", "windows"])
 def test_damaged_arrow_files_are_made_again_from_the_parquet_ones(tmp_path, caplog, part, harm):
     built = build_sequences(make_series({"a": 60}), SETTINGS)
@@ -140,7 +140,7 @@ def test_damaged_arrow_files_are_made_again_from_the_parquet_ones(tmp_path, capl
     assert path.read_bytes() == whole
 
 
-@pytest.mark.parametrize("harm", HARMS, ids=HARM_NAMES)
+@pytest.mark.parametrize("harm", [*HARMS, one_bit], ids=[*HARM_NAMES, "one_bit"])
 def test_a_damaged_kept_series_is_computed_again(tmp_path, caplog, harm):
     files = write_files(make_series({"a": 60, "b": 60}), tmp_path / "in")
     built = build_from_files(files, same, "k", SETTINGS, tmp_path / "cache")

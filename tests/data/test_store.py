@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,18 +13,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.errors import InputError
+from data.errors import DamagedFileError, InputError
 from data.store import (
     atomic_directory,
     atomic_file,
     content_hash,
     read_json,
     read_parquet,
+    read_parquet_metadata,
+    set_aside,
     sha256_file,
     symbol_filename,
     write_json,
     write_parquet,
 )
+from tests.damage import HARM_NAMES, HARMS
 from tests.data.frames import REPRODUCIBLE, make_bars
 
 SYMBOLS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=60)
@@ -153,6 +157,62 @@ def test_a_directory_comes_back_when_the_new_one_cannot_take_its_place(tmp_path)
     with pytest.raises(FileNotFoundError), atomic_directory(path) as temporary:
         temporary.rename(tmp_path / "elsewhere")
     assert (path / "f").read_text() == "old"
+
+
+def test_what_is_damaged_is_set_aside_and_overwrites_nothing(tmp_path):
+    path = tmp_path / "f.json"
+    for content, name in (("one", "f.json.damaged"), ("two", "f.json.damaged-2"), ("three", "f.json.damaged-3")):
+        path.write_text(content)
+        assert set_aside(path) == tmp_path / name
+        assert not path.exists()
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {
+        "f.json.damaged": "one", "f.json.damaged-2": "two", "f.json.damaged-3": "three",
+    }  # fmt: skip
+
+
+def test_what_has_gone_cannot_be_set_aside_and_leaves_nothing(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        set_aside(tmp_path / "f.json")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("text", ["[]", "null", '"text"', "0", "[1, 2]", '{"a": "b"}', "[" * 100_000])
+def test_json_of_another_form_is_damaged(tmp_path, text):
+    path = tmp_path / "f.json"
+    path.write_text(text)
+    with pytest.raises(DamagedFileError, match=r"f\.json .* it is damaged: fetch it\."):
+        read_json(path, dict[str, int], mend="fetch it")
+
+
+@pytest.mark.parametrize("harm", HARMS, ids=HARM_NAMES)
+def test_a_damaged_file_is_known_as_such(tmp_path, harm):
+    files = {
+        read_json: write_json(tmp_path / "f.json", {"a": "b"}),
+        read_parquet: write_parquet(make_bars(), tmp_path / "f.parquet"),
+        read_parquet_metadata: write_parquet(make_bars(), tmp_path / "g.parquet"),
+    }
+    for read, path in files.items():
+        harm(path)
+        with pytest.raises(DamagedFileError, match=f"^{re.escape(str(path))} "):
+            read(path, dict) if read is read_json else read(path)
+
+
+def test_no_flipped_bit_of_parquet_data_is_read_as_something_else(tmp_path):
+    path = write_parquet(make_bars(rows=40), tmp_path / "bars.parquet")
+    whole = path.read_bytes()
+    pages = len(whole) - int.from_bytes(whole[-8:-4], "little") - 8  # the rest describes them
+    expected = content_hash(read_parquet(path)[0])
+    unseen = 0
+    for place in range(pages):
+        content = bytearray(whole)
+        content[place] ^= 1 << (place % 8)
+        path.write_bytes(content)
+        try:
+            assert content_hash(read_parquet(path)[0]) == expected
+            unseen += 1  # in a statistic, or the like
+        except DamagedFileError:
+            continue
+    assert unseen < pages / 2
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -12,6 +13,7 @@ from data.errors import InputError, SourceError
 from data.store import content_hash, read_parquet, write_parquet
 from flows.ingest import ingest_data, read_data, read_ingested, table_of
 from flows.settings import DataSettings, Workspace
+from tests.damage import HARM_NAMES, HARMS, Harm
 from tests.data.frames import make_bars
 from tests.data.yahoo.server import Reply, Yahoo, listing, serving
 
@@ -43,11 +45,59 @@ def test_the_same_data_is_not_written_twice(tmp_path: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.parquet")} == times
 
 
-def test_a_damaged_file_is_written_anew(tmp_path: Path) -> None:
+def in_folder(result: dict[str, Any]) -> dict[str, bytes]:
+    folder = Path(result["directory"])
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+@pytest.mark.parametrize("harm", HARMS, ids=HARM_NAMES)
+@pytest.mark.parametrize("name", ["overview.json", "sp500+.parquet"])
+def test_a_damaged_file_is_written_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, name: str, harm: Harm
+) -> None:
+    monkeypatch.setattr("flows.ingest.utc_now", lambda: pd.Timestamp("2018-02-01", tz="UTC"))
     first = read_data(JANUARY, tmp_path)
-    next(iter(tmp_path.rglob("*.parquet"))).write_bytes(b"PAR1")
-    assert read_data(JANUARY, tmp_path)["directory"] == first["directory"]
-    assert content_hash(read_ingested(Path(first["directory"]))) == first["content_hash"]
+    whole = in_folder(first)
+    harm(Path(first["directory"], name))
+    again = read_data(JANUARY, tmp_path)
+    assert again == {**first, "series": [{**record, "new": 0} for record in first["series"]]}
+    assert in_folder(again) == whole
+    assert "written again" in caplog.text
+    assert first["directory"] in caplog.text
+    caplog.clear()
+    assert read_data(JANUARY, tmp_path) == again
+    assert not caplog.messages
+
+
+@pytest.mark.parametrize("harm", HARMS, ids=HARM_NAMES)
+def test_a_damaged_overview_of_older_data_stops_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, harm: Harm
+) -> None:
+    old = read_data(JANUARY, tmp_path)
+    harm(Path(old["directory"], "overview.json"))
+    new = read_data(DataSettings(start=date(2018, 1, 1), end=date(2018, 2, 2)), tmp_path)
+    assert [record["new"] for record in new["series"]] == [2, 2]
+    harm(Path(new["directory"], "overview.json"))
+    for file in Path(new["directory"]).glob("*.parquet"):
+        harm(file)
+    newest = read_data(DataSettings(start=date(2018, 1, 1), end=date(2018, 2, 5)), tmp_path)
+    assert "overview.json" in caplog.text
+    assert [record["rows"] for record in newest["series"]] == [24, 24]
+
+
+@pytest.mark.parametrize("harm", HARMS, ids=HARM_NAMES)
+def test_a_damaged_quarantine_is_set_aside(tmp_path: Path, caplog: pytest.LogCaptureFixture, harm: Harm) -> None:
+    path = tmp_path / "prices.csv"
+    make_bars(("A",), rows=30).assign(close=lambda bars: bars["close"].where(bars.index != 7, -1)).to_csv(path)
+    settings = DataSettings(source="csv", path=path, bad_rows="quarantine")
+    quarantine = Path(read_data(settings, tmp_path / "bars")["quarantine"])
+    harm(quarantine)
+    damaged = quarantine.read_bytes()
+    assert read_data(settings, tmp_path / "bars")["quarantine"] == str(quarantine)
+    assert len(read_parquet(quarantine)[0]) == 1
+    aside = quarantine.with_name(f"{quarantine.name}.damaged")
+    assert aside.read_bytes() == damaged
+    assert str(aside) in caplog.text
 
 
 def test_wrong_input_writes_nothing(tmp_path: Path) -> None:

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from data.errors import InputError
 from data.store import read_parquet, write_parquet
 from flows.live import hindcast, read_forecasts, score_forecasts
 from flows.settings import Workspace
+from tests.damage import HARM_NAMES, HARMS, Harm
 from tests.flows.conftest import small_settings
 from tests.flows.life import DAYS, NAME, Life, live, log_variance
 
@@ -63,13 +63,36 @@ def test_intervals_are_held_against_what_came(life: Life) -> None:
     assert scored["covered-80"].mean() == pytest.approx(0.75, abs=0.03)
 
 
-def test_files_of_another_target_and_without_origin(life: Life) -> None:
+def of_something_else(path: Path) -> None:
+    write_parquet(pd.DataFrame({"unique_id": ["a"], "y_hat": [1.0]}), path, read_parquet(path)[1])
+
+
+def of_nobody(path: Path) -> None:
+    write_parquet(read_parquet(path)[0], path)
+
+
+def test_files_of_another_target(life: Life) -> None:
     directory = life.workspace.forecasts / NAME
     assert len(read_forecasts(directory, "close")) == 0
     assert len(read_forecasts(directory / "none", "range")) == 0
-    write_parquet(pd.DataFrame({"unique_id": ["a"], "y_hat": [1.0]}), directory / "2001-01-01.parquet")
-    with pytest.raises(InputError, match=r"2001-01-01\.parquet does not say"):
-        read_forecasts(directory, "range")
+
+
+@pytest.mark.parametrize("harm", [*HARMS, of_something_else, of_nobody], ids=[*HARM_NAMES, "something", "nobody"])
+def test_damaged_forecasts_are_set_aside(life: Life, caplog: pytest.LogCaptureFixture, harm: Harm) -> None:
+    whole = forecasts_of(life)
+    directory = life.workspace.forecasts / NAME
+    first = min(directory.glob("*.parquet"))
+    harm(first)
+    damaged = first.read_bytes()
+    rest = forecasts_of(life)
+    assert rest.equals(whole[whole["cutoff"] > whole["cutoff"].min()].reset_index(drop=True))
+    aside = first.with_name(f"{first.name}.damaged")
+    assert aside.read_bytes() == damaged
+    (message,) = caplog.messages
+    assert message.startswith(str(first))
+    assert message.endswith(f"It was set aside as {aside.name}.")
+    assert forecasts_of(life).equals(rest)
+    assert len(caplog.messages) == 1
 
 
 def test_a_hindcast_is_what_was_forecast(life: Life) -> None:

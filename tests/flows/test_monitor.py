@@ -282,13 +282,28 @@ def test_data_of_other_series_are_named_as_such(
     assert "The model was not trained on 'other', which is what the data holds; give data of 'sp500'." in done.output
 
 
-def test_a_version_whose_data_are_gone_is_named(copied: Workspace, tmp_path: Path, server: str) -> None:
+@pytest.mark.parametrize("lost", ["data", "lineage"])
+def test_where_the_training_data_are_lost_drift_is_not_judged_and_the_rest_is(
+    copied: Workspace, tmp_path: Path, server: str, lost: str
+) -> None:
     life = live(copied, tmp_path)
     lineage = life.registry.path(str(life.registry.champion())) / "lineage.json"
-    write_json(lineage, {**read_json(lineage), "data": str(tmp_path / "gone")})
+    if lost == "data":
+        write_json(lineage, {**read_json(lineage), "data": str(tmp_path / "gone")})
+        expected = f"{tmp_path / 'gone'} holds no Parquet file; retrain to read the data anew."
+    else:
+        lineage.write_text("{")
+        expected = "is lost, and with it where its data are; retrain."
     done = gatecast("--path", str(life.path))
-    assert done.exit_code == 2
-    assert "gone holds no Parquet file" in done.output
+    assert done.exit_code == 0, done.output
+    assert f"{expected} Until there is another champion, drift is not judged." in done.output
+    checks = read_json(copied.reports / NAME / "monitor" / "monitor.json")["checks"]
+    judged = {each["name"]: each["value"] is not None for each in checks}
+    assert judged.pop("live skill")
+    assert judged.pop("the champion's own skill")
+    assert len(judged) > 3
+    assert not any(judged.values())
+    assert all(expected in each["note"] for each in checks if each["name"] in judged)
 
 
 def test_checks_are_plain_values() -> None:

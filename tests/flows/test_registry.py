@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from data.errors import InputError
-from flows.catalogue import champions
+from flows.catalogue import champions, find_registry, models
 from flows.registry import Decision, Registry
-from flows.settings import Workspace
+from flows.settings import RetrainSettings, Workspace
+from lstm.checkpoint import Checkpoint, fingerprint, write
+from tests.damage import HARM_NAMES, HARMS, Harm, one_bit
 
 
 @pytest.fixture
@@ -89,11 +91,129 @@ def test_a_refusal_leaves_the_pointer_and_is_kept(registry: Registry, tmp_path: 
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"version": "../elsewhere"}', '{"version": null}'])
-def test_a_damaged_pointer_is_named(registry: Registry, text: str) -> None:
+def test_a_damaged_pointer_without_decisions_is_named_with_what_heals_it(registry: Registry, text: str) -> None:
     registry.directory.mkdir(parents=True)
-    (registry.directory / "champion.json").write_text(text)
-    with pytest.raises(InputError, match=r"champion\.json"):
+    pointer = registry.directory / "champion.json"
+    pointer.write_text(text)
+    with pytest.raises(InputError, match=r"champion\.json .* with 'gatecast models promote model VERSION'"):
         registry.champion()
+    with registry.locked():
+        assert pointer.read_text() == text
+
+
+def saved(registry: Registry, settings: bytes = b"{}") -> str:
+    """Add a version that is a checkpoint."""
+    extra = {"settings.json": settings, "evaluation.json": b'{"verdict": "good"}'}
+    path = write(Checkpoint("Forecaster", {}, {}, extra), registry.candidate())
+    return registry.add(path, fingerprint(path), {"parent": registry.champion(), "data": "there"})
+
+
+@pytest.mark.parametrize("harm", [*HARMS, one_bit, Path.unlink])
+@pytest.mark.parametrize("name", ["settings.json", "evaluation.json", "model.json"])
+def test_damaged_settings_and_scores_are_named_with_what_heals_them(registry: Registry, name: str, harm: Harm) -> None:
+    version = saved(registry)
+    assert registry.settings(version) == RetrainSettings()
+    assert registry.evaluation(version) == {"verdict": "good"}
+    path = registry.path(version) / name
+    whole = path.read_bytes()
+    harm(path)
+    for read in (registry.settings, registry.evaluation):
+        if name in ("model.json", f"{read.__name__}.json"):
+            with pytest.raises(InputError) as caught:
+                read(version)
+            assert str(path) in str(caught.value)
+            assert str(caught.value).endswith("choose another version with 'gatecast models promote model VERSION'.")
+        else:
+            read(version)
+    assert saved(registry) == version
+    assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("harm", HARMS, ids=HARM_NAMES)
+def test_a_damaged_lineage_is_set_aside_and_written_again_with_its_version(
+    registry: Registry, harm: Harm, caplog: pytest.LogCaptureFixture
+) -> None:
+    version = saved(registry)
+    reign(registry, version)
+    path = registry.path(version) / "lineage.json"
+    whole = registry.lineage(version)
+    harm(path)
+    damaged = path.read_bytes()
+    assert registry.lineage(version) == registry.lineage(version) == {}
+    aside = path.with_name("lineage.json.damaged")
+    assert aside.read_bytes() == damaged
+    assert caplog.messages == [f"{path} is damaged, and was set aside as {aside.name}."]
+    with pytest.raises(InputError, match="is lost, and with it where its data are; retrain"):
+        registry.data(version)
+    assert saved(registry) == version
+    again = registry.lineage(version)
+    assert again == {**whole, "created_at": again["created_at"]}
+    assert registry.data(version) == Path("there")
+
+
+@pytest.mark.parametrize("harm", HARMS, ids=HARM_NAMES)
+def test_a_damaged_pointer_is_made_again_from_the_decisions(
+    registry: Registry, tmp_path: Path, harm: Harm, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = versions(registry, tmp_path, 2)
+    reign(registry, first, second)
+    pointer = registry.directory / "champion.json"
+    whole = pointer.read_bytes()
+    harm(pointer)
+    assert registry.champion() == second
+    assert caplog.messages == [f"{pointer} is damaged; promotions.jsonl says that {second} is the champion."]
+    with registry.locked():
+        assert pointer.read_bytes() == whole
+    assert registry.champion() == second
+
+
+@pytest.mark.parametrize("harm", HARMS, ids=HARM_NAMES)
+def test_damaged_decisions_are_set_aside_and_what_is_whole_of_them_stays(
+    registry: Registry, tmp_path: Path, harm: Harm, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = versions(registry, tmp_path, 2)
+    reign(registry, first, second)
+    path = registry.directory / "promotions.jsonl"
+    whole = registry.history()
+    harm(path)
+    damaged = path.read_bytes()
+    left = registry.history()
+    assert left == whole[: len(left)]
+    assert f"{path} is damaged; {len(left)} of its" in caplog.text
+    assert registry.champion() == second
+    reign(registry, first)
+    assert path.with_name("promotions.jsonl.damaged").read_bytes() == damaged
+    assert [entry["winner"] for entry in registry.history()] == [entry["winner"] for entry in left] + [first]
+    assert registry.champion() == first
+
+
+def test_one_damaged_line_leaves_the_others(registry: Registry, tmp_path: Path) -> None:
+    made = versions(registry, tmp_path, 3)
+    reign(registry, *made)
+    path = registry.directory / "promotions.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(lines[0] + b'{"winner": 3}\n' + lines[2])
+    assert registry.former_champions() == [made[0]]
+    (registry.directory / "champion.json").write_text("")
+    assert registry.champion() == made[2]
+
+
+def test_where_the_last_decision_is_damaged_too_only_a_person_says_who_is_the_champion(
+    registry: Registry, tmp_path: Path
+) -> None:
+    made = versions(registry, tmp_path, 2)
+    reign(registry, *made)
+    pointer, path = registry.directory / "champion.json", registry.directory / "promotions.jsonl"
+    pointer.write_text("")
+    truncated_line = path.read_bytes()[:-9]
+    path.write_bytes(truncated_line)
+    with registry.locked():
+        assert (pointer.read_text(), path.read_bytes()) == ("", truncated_line)
+    with pytest.raises(InputError, match="gatecast models promote model VERSION"):
+        registry.champion()
+    registry.record(Decision(made[1], None, True, "by hand", made[1], "manual"))
+    assert registry.champion() == made[1]
+    assert registry.former_champions() == [made[0]]
 
 
 def versions(registry: Registry, tmp_path: Path, count: int) -> list[str]:
@@ -157,9 +277,15 @@ def test_pruning_keeps_the_newest_the_champion_and_the_one_before(registry: Regi
     assert registry.prune(2) == []
 
 
-def test_a_damaged_history_is_named(registry: Registry, tmp_path: Path) -> None:
-    reign(registry, *versions(registry, tmp_path, 1))
-    path = registry.directory / "promotions.jsonl"
-    path.write_text(path.read_text() + "{half a line")
-    with pytest.raises(InputError, match=r"promotions\.jsonl"):
-        registry.former_champions()
+def test_the_models_of_a_workspace(registry: Registry, tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    assert models(workspace) == []
+    with pytest.raises(InputError, match="run 'gatecast retrain' first"):
+        find_registry(workspace, "model")
+    versions(registry, tmp_path, 1)
+    (workspace.models / "empty").mkdir()
+    assert models(workspace) == ["model"]
+    assert find_registry(workspace, "model").versions() == registry.versions()
+    for wrong in ("other", "../models/model"):
+        with pytest.raises(InputError, match="choose from model"):
+            find_registry(workspace, wrong)

@@ -15,6 +15,7 @@ from data.errors import InputError
 from flows import runs
 from flows.orchestration import Steps, cancelled, flow, is_retry, task
 from flows.settings import Workspace
+from tests.damage import HARM_NAMES, HARMS, Harm
 from tests.webhook import listening
 
 
@@ -210,6 +211,17 @@ def test_a_run_that_ended_just_now_has_time_to_be_recorded(
     monkeypatch.setattr(runs, "RECORD_SECONDS", 0)
     assert runs.crash_dead_runs(workspace) == [run]
     assert _state(run).is_crashed()
+
+
+@pytest.mark.parametrize("harm", HARMS, ids=HARM_NAMES)
+def test_a_damaged_mark_of_a_run_stops_no_other_run(server: str, workspace: Workspace, harm: Harm) -> None:
+    run = uuid4()
+    with runs.alive(workspace, str(run)):
+        pass
+    mark = workspace.prefect / "running" / str(run)
+    harm(mark)
+    assert runs.crash_dead_runs(workspace) == []  # there is no such run on the server
+    assert not mark.exists()
 
 
 def test_runs_that_nobody_starts_any_more_are_marked_as_crashed(server: str) -> None:

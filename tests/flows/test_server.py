@@ -15,8 +15,9 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from data.errors import InputError
-from flows.server import Server, _is_free, is_loopback
+from flows.server import Server, _is_free, dashboard_url, is_loopback
 from flows.settings import Workspace
+from tests.damage import HARM_NAMES, HARMS, Harm
 
 # Two transactions at a time, each of which reads and then writes, as Prefect's server does when it creates a run.
 PROGRAM = """
@@ -182,3 +183,15 @@ def test_loopback_is_what_only_this_machine_reaches(host: str, only_here: bool) 
 def test_what_is_no_address_is_refused(host: str) -> None:
     with pytest.raises(InputError, match=f"{re.escape(repr(host))} is no address to listen on"):
         is_loopback(host)
+
+
+@pytest.mark.parametrize(
+    "harm", [*HARMS, lambda path: path.write_text('{"url": "http://\\u0000"}')], ids=[*HARM_NAMES, "no_address"]
+)
+def test_a_damaged_file_of_the_dashboard_names_none(tmp_path: Path, harm: Harm) -> None:
+    workspace = Workspace(tmp_path)
+    pointer = workspace.prefect / "dashboard.json"
+    pointer.parent.mkdir()
+    pointer.write_text('{"url": "http://127.0.0.1:1/api"}')
+    harm(pointer)
+    assert dashboard_url(workspace) is None
