@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from data.barstore import read_rows
 from data.sequences import build_sequences
 from data.store import read_parquet, sha256_file, symbol_filename, write_parquet
 from flows import evaluation, promotion
@@ -102,7 +103,7 @@ def train_one(
     use_threads(1)
     registry = Registry(workspace.models / str(settings.name))
     with _under_way(registry):
-        frame = pd.concat([read_parquet(file)[0] for file in files], ignore_index=True)
+        frame = pd.concat([read_rows(file).rows for file in files], ignore_index=True)
         series = series_frame(frame, settings.target, settings.features)
         sequences = build_sequences(series, evaluation.sequence_settings(settings))
         model = Forecaster.from_settings(settings.model).fit_sequences(sequences)

@@ -51,7 +51,7 @@ from flows.runs import WhenBusy
 from flows.settings import GateSettings, RetrainSettings, Workspace
 from flows.targets import DISPLAYS, series_frame, target_of
 from flows.terminal import counted
-from flows.versions import outcome
+from flows.versions import outcome, save_trained
 from lstm import load
 from lstm.config import ForecasterSettings
 from lstm.forecaster import Forecaster
@@ -165,12 +165,12 @@ def train(sequences: str, settings: ForecasterSettings, directory: str, resume: 
     model = Forecaster.from_settings(settings)
     with TrainingProgress(settings.max_epochs, folder.parent.parent.name) as progress:
         model.fit_sequences(read_sequences(Path(sequences)), checkpoints=folder, resume=resume, on_epoch=progress)
-    model.save(folder / "model", overwrite=True)
+    saved = save_trained(model, folder)
     note = "went on with the interrupted training, " if begun else "found nothing to resume, " if resume else ""
     milliseconds = 1000 * model.seconds_per_step
     return {
-        "model": str(folder / "model"),
-        "files": hashes(folder / "model"),
+        "model": str(saved),
+        "files": hashes(saved),
         "milliseconds_per_step": round(milliseconds, 3) if math.isfinite(milliseconds) else None,
         "summary": f"{note}{counted(len(model.history), 'epoch')}, the best was {model.best_epoch}",
     }

@@ -25,7 +25,7 @@ from flows.runs import WhenBusy
 from flows.settings import Workspace
 from flows.tagging_settings import TaggingSettings
 from flows.terminal import counted
-from flows.versions import checkpoint, outcome, registry_of
+from flows.versions import checkpoint, outcome, registry_of, save_trained
 from lstm import Tagger, load
 from lstm.checkpoint import CheckpointError, read_extra_file
 from lstm.config import TaggerSettings
@@ -139,12 +139,12 @@ def train(
             texts["train"].sentences, texts["train"].tags, dev=dev, vectors=read, checkpoints=folder, resume=resume,
             on_epoch=progress,
         )  # fmt: skip
-    model.save(folder / "model", overwrite=True)
+    saved = save_trained(model, folder)
     note = "went on with the interrupted training, " if begun else "found nothing to resume, " if resume else ""
     seconds = model.seconds_per_epoch
     return {
-        "model": str(folder / "model"),
-        "files": hashes(folder / "model"),
+        "model": str(saved),
+        "files": hashes(saved),
         "seconds_per_epoch": round(seconds, 3) if math.isfinite(seconds) else None,
         "summary": f"{note}{counted(len(model.history), 'epoch')}, the best was {model.best_epoch}",
     }

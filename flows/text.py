@@ -39,7 +39,7 @@ from flows.registry import Decision, Registry
 from flows.runs import WhenBusy
 from flows.settings import NAME_PATTERN, Settings, Workspace
 from flows.terminal import counted
-from flows.versions import checkpoint, outcome, registry_of
+from flows.versions import checkpoint, outcome, registry_of, save_trained
 from lstm import load
 from lstm.char_lm import CharLM
 from lstm.config import CharLMSettings
@@ -167,15 +167,15 @@ def train(text: str, settings: CharLMSettings, name: str, directory: str, resume
             on_epoch=after_epoch,
             on_step=lambda step, loss: progress.after_step(step, model.total_steps, loss),
         )
-    model.save(folder / "model", overwrite=True)
+    saved = save_trained(model, folder)
     steps = model.history[-1].step
     timed = [record.seconds for record in model.history if math.isfinite(record.seconds)]
     per_step = 1000 * sum(timed) / (steps * len(timed) / len(model.history)) if timed else None
     note = "went on with the interrupted training, " if begun else "found nothing to resume, " if resume else ""
     length = f"{counted(steps, 'step')}, {counted(len(model.history), 'epoch')}"
     return {
-        "model": str(folder / "model"),
-        "files": hashes(folder / "model"),
+        "model": str(saved),
+        "files": hashes(saved),
         "milliseconds_per_step": per_step and round(per_step, 3),
         "summary": f"{note}{length}, the best was {model.best_epoch}",
     }

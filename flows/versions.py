@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from flows.orchestration import Output, hashes, task
 from flows.registry import Decision, Registry, champion_kind
 from flows.settings import Workspace
 from lstm import load
-from lstm.checkpoint import fingerprint
+from lstm.checkpoint import DOCUMENT, fingerprint
+from lstm.trained import TrainedModel
 
 
 def registry_of(workspace: Workspace, name: str, kind: str, called: str) -> Registry:
@@ -35,6 +37,14 @@ def registry_of(workspace: Workspace, name: str, kind: str, called: str) -> Regi
     if present not in (None, kind):
         raise InputError(f"The model {name} is a {present}; give the {called} another --name.")
     return registry
+
+
+def save_trained(model: TrainedModel[Any], training: Path) -> Path:
+    """Save a trained model in the folder of its training, in place of what is there, damaged or not."""
+    path = training / "model"
+    if path.is_dir() and not (path / DOCUMENT).is_file():
+        shutil.rmtree(path)  # a checkpoint takes the place of no folder that is none
+    return model.save(path, overwrite=True)
 
 
 @task("checkpoint", cached=True)
