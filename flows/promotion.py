@@ -29,7 +29,7 @@ def decide(
     registry: Registry,
     version: str,
     kind: ModelKind,
-    meet: Callable[[Any, Any], Comparison],
+    meet: Callable[[Any, Any], Comparison | None],
     gate: GateSettings = DEFAULT_GATE,
 ) -> Decision:
     """Let the champion and a challenger meet, and the gate say who wins the place.
@@ -43,7 +43,8 @@ def decide(
     kind : ModelKind
         Its kind.
     meet : callable
-        Given the champion's model and settings, compares it with the challenger; see `flows.comparison`.
+        Given the champion's model and settings, compares it with the challenger; see `flows.comparison`. None, where
+        there is no data for it, lets the challenger win.
     gate : GateSettings
         What the challenger has to show.
 
@@ -72,6 +73,9 @@ def decide(
         because = f"{str(error).rstrip('.')}{remedy}."
         reason = f"{opponent} stays, since it cannot be compared with {version}: {because}{damage}"
         return Decision(version, champion, False, reason, opponent)
+    if met is None:
+        reason = f"{version} replaces {opponent}: there is no data to compare them on{damage}."
+        return Decision(version, champion, True, reason, version)
     shortfall = _shortfall(met, gate)
     outcome = "is worse than" if met.measure.is_worse(met.value, met.opponent) else "is not worse than"
     words = f"{version} {outcome} {opponent}" + (

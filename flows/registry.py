@@ -60,7 +60,7 @@ class Decision:
     action : {"gate", "manual", "rollback"}
         Who decided: the gate of a retrain, a person, or a step back to a former champion.
     comparison : mapping, optional
-        The figures that the gate went by, see `flows.promotion.compare`.
+        The figures that the gate went by, see `flows.comparison.Comparison`.
     """
 
     version: str
@@ -139,7 +139,7 @@ class Registry(StoredVersions):
     def require_kind(self, kind: ModelKind, remedy: str) -> None:
         """Raise KindError, with what to do, where the model is of another kind."""
         present = self.kind()
-        if present not in (None, kind):
+        if present is not None and present is not kind:
             raise KindError(f"The model {self.name} is a {present.called}, not a {kind.called}; {remedy}.")
 
     def lineage(self, version: str) -> dict[str, Any]:

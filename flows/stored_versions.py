@@ -63,7 +63,7 @@ class StoredVersions:
         path = self.path(version)
         with self._with_command():
             kind = find_kind(checkpoint.read_document(path)["kind"], path)
-        if required not in (None, kind):
+        if required is not None and kind is not required:
             raise KindError(f"{path} is a {kind.called}, not a {required.called}; choose another version.")
         return kind
 

@@ -224,13 +224,9 @@ def promote(version: str, sentences: str, registry: str) -> Output:
 
 
 def _decide(versions: Registry, version: str, text: TaggedText | None) -> Decision:
-    if text is None:
-        champion = versions.champion()
-        reason = f"{version} replaces {champion}: without dev sentences they cannot be compared."
-        return versions.without_comparison(version) or Decision(version, champion, True, reason, version)
-
-    def meet(model: Tagger, _: TaggingSettings) -> Comparison:
-        return meet_tagger(model, versions.model(version, TAGGER), text)
+    def meet(champion: Tagger, _: TaggingSettings) -> Comparison | None:
+        # Every training holds back sentences of its own, which the other may have learnt from.
+        return meet_tagger(champion, versions.model(version, TAGGER), text) if text else None
 
     return promotion.decide(versions, version, TAGGER, meet)
 

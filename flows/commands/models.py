@@ -189,7 +189,7 @@ class CompareOptions(ModelOptions):
     path: Annotated[
         Path | None,
         typer.Option(
-            help="Newer data, .csv or .parquet, of the form the model was trained on.",
+            help="Newer data, in the form that the model was trained on: .csv or .parquet, a text, a CoNLL file.",
             show_default="what the newer version was trained on",
         ),
     ] = None

@@ -12,6 +12,7 @@ from data.errors import InputError
 from data.store import read_parquet
 from flows.forecast import choose_model, forecast_latest, predict_next, shown
 from flows.ingest import read_ingested
+from flows.kinds import ModelKind
 from flows.registry import Registry
 from flows.settings import RetrainSettings, Workspace
 from lstm import Forecaster, load
@@ -99,7 +100,7 @@ def test_an_unfitted_model_cannot_forecast(trained: tuple[Workspace, dict[str, A
 def test_newer_data_are_read_at_the_interval_the_model_was_trained_on(
     copied: Workspace, trained: tuple[Workspace, dict[str, Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def weekly(registry: Registry, version: str) -> RetrainSettings:
+    def weekly(registry: Registry, version: str, kind: ModelKind) -> RetrainSettings:
         return small_settings(data={"interval": "1wk", "symbols": ("sp500",)}).resolved("bars")
 
     monkeypatch.setattr(Registry, "settings", weekly)

@@ -17,7 +17,7 @@ from data.store import write_json
 from flows import promotion
 from flows.backtest import backtest
 from flows.cli import app
-from flows.comparison import Comparison
+from flows.comparison import Comparison, meet_language_model
 from flows.forecast import forecast_latest
 from flows.kinds import FORECASTER, KINDS, LANGUAGE_MODEL, TAGGER, ModelKind
 from flows.live import hindcast
@@ -31,6 +31,7 @@ from flows.tagging import train_tagger
 from flows.tagging_settings import TaggingSettings
 from flows.text import train_text
 from flows.text_settings import TextSettings
+from lstm import CharLM
 from tests.flows.conftest import contents, small_settings
 from tests.flows.life import of_another_gatecast
 
@@ -158,6 +159,29 @@ def test_no_training_replaces_what_another_gatecast_wrote(
 def meet(model: Any, settings: Any) -> Comparison:
     """A challenger that beats whom it meets."""
     return Comparison(RMSE, 1.0, 2.0, "3 rows")
+
+
+def test_a_champion_that_cannot_meet_the_challenger_stays(every_kind: Workspace) -> None:
+    registry = Registry(every_kind.models / "rhyme")
+
+    def meet(model: CharLM, settings: TextSettings) -> Comparison:
+        return meet_language_model(model, "ΑΒΓΔ", 1.0)
+
+    decision = promotion.decide(registry, "v0009-000000000000", LANGUAGE_MODEL, meet)
+    assert not decision.promoted
+    assert decision.winner == registry.champion()
+    assert "cannot be compared with v0009-000000000000: The model knows no token of this text" in decision.reason
+    assert decision.reason.endswith("; give the new model another --name.")
+
+
+def test_a_tagger_without_dev_sentences_replaces_what_it_can_read(every_kind: Workspace) -> None:
+    registry = Registry(every_kind.models / "names")
+    decision = promotion.decide(registry, "v0009-000000000000", TAGGER, lambda model, settings: None)
+    assert decision.promoted
+    assert f"replaces {registry.champion()}: there is no data to compare them on." in decision.reason
+    of_another_gatecast(registry, training={})
+    with pytest.raises(FormatError, match="cannot read its Tagger"):
+        promotion.decide(registry, "v0009-000000000000", TAGGER, lambda model, settings: None)
 
 
 def second_of(registry: Registry, other: Registry) -> str:

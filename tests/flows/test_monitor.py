@@ -275,7 +275,7 @@ def test_data_of_other_series_are_named_as_such(
     life = live(copied, tmp_path)
     own = life.registry.settings(str(life.registry.champion()))
     whole = own.model_copy(update={"data": own.data.model_copy(update={"symbols": None})})
-    monkeypatch.setattr(Registry, "settings", lambda registry, version: whole)
+    monkeypatch.setattr(Registry, "settings", lambda registry, version, kind: whole)
     life.bars.assign(unique_id="other").to_csv(tmp_path / "other.csv", index=False)
     done = gatecast("--path", str(tmp_path / "other.csv"))
     assert done.exit_code == 2
