@@ -13,6 +13,7 @@ ENV GATECAST_HOME=/data \
 
 WORKDIR /opt/gatecast
 COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY gatecast gatecast
 COPY kernels kernels
 COPY lstm lstm
 COPY data data

@@ -33,7 +33,7 @@ test: .venv/installed-test
 	$(VENV)/python -m pytest $(ARGS)
 
 test-gpu: .venv-gpu/installed
-	@NUMBA_ENABLE_CUDASIM=0 $(GPU)/python -m kernels cuda
+	@NUMBA_ENABLE_CUDASIM=0 $(GPU)/python -m gatecast.kernels cuda
 	NUMBA_ENABLE_CUDASIM=0 $(SANITIZER) $(GPU)/python -m pytest tests/kernels tests/lstm/test_backends.py $(ARGS)
 
 test-peers: .venv-peers/installed
@@ -59,7 +59,7 @@ bench-gpu: .venv-gpu/installed-bench
 	@NUMBA_ENABLE_CUDASIM=0 $(GPU)/python -m benchmarks.gpu $(ARGS)
 
 settings-page: .venv/installed
-	$(VENV)/python -m flows.settings_page
+	$(VENV)/python -m gatecast.flows.commands.settings_page
 
 # The torch vectors that `make test` compares with; committed, so that torch is not needed to run the tests.
 golden: .venv-peers/installed

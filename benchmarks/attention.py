@@ -38,9 +38,9 @@ def _compare(plan: Plan) -> list[Comparison]:
 
 def _training_step(score: str) -> Callable[[], float]:
     """Forward, loss, backward, clipping and Adam on one batch."""
-    from lstm.config import NetworkSettings
-    from lstm.network import Network
-    from lstm.optim import Adam
+    from gatecast.lstm.config import NetworkSettings
+    from gatecast.lstm.forecasting.network import Network
+    from gatecast.lstm.training.optim import Adam
 
     settings = {"hidden_size": _SIZES.hidden_size, "num_layers": _SIZES.num_layers, "attention": score}
     network = Network(_SIZES.input_size, 1, NetworkSettings.model_validate(settings))

@@ -34,7 +34,7 @@ def main() -> None:
 
 def forecaster_bits(settings: Mapping[str, Any]) -> str:
     """Return the hash of a forecaster of two sines."""
-    from lstm import Forecaster
+    from gatecast import Forecaster
 
     rng = np.random.default_rng(7)
     days = pd.bdate_range("2020-01-01", periods=300)
@@ -49,8 +49,8 @@ def forecaster_bits(settings: Mapping[str, Any]) -> str:
 
 def text_bits() -> str:
     """Return the hash of a character model of the sample's first characters."""
-    from data.text import sample_text
-    from lstm import CharLM
+    from gatecast import CharLM
+    from gatecast.data.language.text import sample_text
 
     model = CharLM(hidden_size=32, seq_len=16, batch_size=8, max_epochs=2, recurrent_dropout=0.1)
     return weights_hash(model.fit(sample_text()[:20_000]))
@@ -58,7 +58,7 @@ def text_bits() -> str:
 
 def tagger_bits() -> str:
     """Return the hash of a tagger of three sentences, many times over."""
-    from lstm import Tagger
+    from gatecast import Tagger
 
     sentences = [["Ada", "lives", "in", "Turin", "."], ["Turin", "sleeps", "."], ["we", "met", "Ada", "Byron"]] * 12
     tags = [["B-P", "O", "O", "B-L", "O"], ["B-L", "O", "O"], ["O", "O", "B-P", "I-P"]] * 12

@@ -2,8 +2,8 @@
 
 Both sides train embedding, one LSTM layer and softmax on the same pieces of the sample text, with the state carried
 from piece to piece, clipping and Adam; one bias for each gate, as in `benchmarks.trainers`. What a character adds to
-the gates Gatecast computes once a step for each of the vocabulary, see `lstm.gate_table`. Writing draws one character
-after another; torch runs its own layers step by step, without gradients.
+the gates Gatecast computes once a step for each of the vocabulary, see `lstm.nn.gate_table`. Writing draws one
+character after another; torch runs its own layers step by step, without gradients.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def cases(plan: Plan) -> list[Case]:
 
 def sample() -> tuple[np.ndarray, int]:
     """Return the sample text as tokens, and the size of its vocabulary."""
-    from data.text import Vocabulary, sample_text
+    from gatecast.data.language.text import Vocabulary, sample_text
 
     text = sample_text()
     vocabulary = Vocabulary.build(text)
@@ -68,9 +68,9 @@ def sample() -> tuple[np.ndarray, int]:
 
 
 def _compare_training(entry: _Entry, plan: Plan) -> list[Comparison]:
-    from data.text import TextStreams
-    from lstm.optim import Adam
-    from lstm.text_network import TextNetwork
+    from gatecast.data.language.text import TextStreams
+    from gatecast.lstm.language.network import TextNetwork
+    from gatecast.lstm.training.optim import Adam
 
     sizes = entry.sizes
     tokens, vocabulary_size = sample()
@@ -156,7 +156,7 @@ def _torch_model(weights: dict[str, np.ndarray]) -> Any:
 
 
 def _compare_writing(hidden_size: int, plan: Plan) -> list[Comparison]:
-    from lstm.text_network import TextNetwork
+    from gatecast.lstm.language.network import TextNetwork
 
     _, vocabulary_size = sample()
     network = TextNetwork(vocabulary_size, 64, hidden_size, 1)
@@ -209,8 +209,8 @@ def _hold(plan: Plan) -> list[Bounded]:
 
 
 def _train_for_minutes() -> list[Quality]:
-    from data.text import sample_text, split_text
-    from lstm import CharLM
+    from gatecast import CharLM
+    from gatecast.data.language.text import sample_text, split_text
 
     text = sample_text()
     CharLM(max_epochs=1).fit(text[: len(text) // 50])  # compiles the kernels, or loads them

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.results import Comparison, Report
-from data.store import atomic_file
+from gatecast.data.store import atomic_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -42,7 +42,7 @@ def cases(plan: Plan) -> list[Case]:
 
 
 def _compare(sizes: _Sizes, plan: Plan) -> list[Comparison]:
-    from lstm import CRF
+    from gatecast import CRF
 
     generator = np.random.default_rng(0)
     batch_size, seq_len, num_tags, is_ragged = sizes

@@ -54,7 +54,7 @@ def _compare(plan: Plan) -> list[Comparison]:
 
 
 def _gatecast_side(x: np.ndarray, dy: np.ndarray, rate: float) -> Callable[[], np.ndarray]:
-    from lstm import LSTM
+    from gatecast import LSTM
 
     layer = LSTM(_SIZES.input_size, _SIZES.hidden_size, recurrent_dropout=rate, input_dropout=rate)
 
@@ -68,7 +68,7 @@ def _gatecast_side(x: np.ndarray, dy: np.ndarray, rate: float) -> Callable[[], n
 def _torch_side(x: np.ndarray, dy: np.ndarray, rate: float) -> Callable[[], np.ndarray]:
     import torch
 
-    from lstm import LSTM
+    from gatecast import LSTM
 
     cell = torch.nn.LSTMCell(_SIZES.input_size, _SIZES.hidden_size)
     state = LSTM(_SIZES.input_size, _SIZES.hidden_size).state_dict()

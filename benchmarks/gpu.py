@@ -72,8 +72,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description="Gatecast beside cuDNN on one GPU.")
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/gpu.json"), help="the JSON file")
     arguments = parser.parse_args()
-    from kernels import BackendError, get_backend
-    from kernels.backend import describe
+    from gatecast.kernels import BackendError, get_backend
+    from gatecast.kernels.backend import describe
 
     try:
         get_backend("cuda")
@@ -156,7 +156,7 @@ def compare_layer(sizes: Sizes, floor: float) -> Iterator[Row]:
 
 def timed(sides: dict[str, Side]) -> dict[str, float]:
     """Return the seconds of each side as it is called, and as a CUDA graph."""
-    from kernels.cuda.call import record
+    from gatecast.kernels.cuda.call import record
 
     recorders = {"gatecast": record, "cudnn": record_torch}
     seconds = take_turns(sides)
@@ -167,8 +167,8 @@ def timed(sides: dict[str, Side]) -> dict[str, float]:
 def compare_windows(sizes: Sizes) -> Row:
     """Compare a step as a forecaster takes it, its windows gathered from the series, with torch's on a ready batch."""
     from benchmarks.trainers import GatecastWindowTrainer, TorchTrainer, draw_weights
-    from kernels import get_backend
-    from lstm.window_steps import steps_per_call
+    from gatecast.kernels import get_backend
+    from gatecast.lstm.forecasting.window_steps import steps_per_call
 
     generator, weights = np.random.default_rng(0), draw_weights(sizes, seed=0)
     values = generator.normal(size=(_WINDOW_ROWS, sizes.input_size)).astype("float32")
@@ -194,9 +194,9 @@ def compare_windows(sizes: Sizes) -> Row:
 def compare_characters() -> Row:
     """Compare training steps of a character model; both sides look at every loss, as they do when they train."""
     from benchmarks.char_lm import sample, torch_training
-    from data.text import TextStreams
-    from lstm.optim import Adam
-    from lstm.text_network import TextNetwork
+    from gatecast.data.language.text import TextStreams
+    from gatecast.lstm.language.network import TextNetwork
+    from gatecast.lstm.training.optim import Adam
 
     sizes, (tokens, vocabulary_size) = CHARACTERS, sample()
     pieces = list(islice(TextStreams(tokens, sizes.batch_size, sizes.seq_len, 0).epoch(1), _PIECES))

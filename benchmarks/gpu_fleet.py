@@ -27,8 +27,8 @@ class FleetTrainer:
 
     def __init__(self, sizes: Sizes, models: int, seed: int):
         from benchmarks.trainers import draw_weights
-        from kernels import get_backend
-        from kernels.cuda.fleet import FleetWeights, fleet_workspace
+        from gatecast.kernels import get_backend
+        from gatecast.kernels.cuda.fleet import FleetWeights, fleet_workspace
 
         self._ops = get_backend("cuda")
         generator = np.random.default_rng(seed)
@@ -50,7 +50,7 @@ class FleetTrainer:
 
     def step(self) -> None:
         """Train every model on its next batch; its loss stays on the GPU, in `losses`."""
-        from kernels.cuda.fleet import clip_fleet, fleet_gradients
+        from gatecast.kernels.cuda.fleet import clip_fleet, fleet_gradients
 
         batch = self.steps % self._starts.shape[0]
         fleet_gradients(

@@ -69,7 +69,7 @@ def _fits(plan: Plan) -> list[Growth]:
 
 
 def _fit(count: int) -> _Point:
-    from lstm import Forecaster
+    from gatecast import Forecaster
 
     frame = pd.DataFrame(
         {

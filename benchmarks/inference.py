@@ -33,7 +33,7 @@ def cases(plan: Plan) -> list[Case]:
 
 
 def _compare(sizes: Sizes, plan: Plan) -> list[Comparison]:
-    from lstm import LSTM
+    from gatecast import LSTM
 
     x = np.random.default_rng(0).normal(size=(sizes.batch_size, sizes.seq_len, sizes.input_size)).astype("float32")
     layer = LSTM(sizes.input_size, sizes.hidden_size)

@@ -25,7 +25,7 @@ def cases(plan: Plan) -> list[Case]:
 
 
 def _compare(rows: int, features: int, plan: Plan) -> list[Comparison]:
-    from lstm.normalisation import LayerNorm
+    from gatecast.lstm.nn.layer_norm import LayerNorm
 
     generator = np.random.default_rng(0)
     x, dy = (generator.normal(size=(rows, features)).astype("float32") for _ in range(2))

@@ -109,10 +109,10 @@ def _learn(task: Task, seed: int) -> list[Learning]:
 
 def wrong_answers(task: Task, seed: int, sequences: int | None = None) -> int:
     """Train a network on fresh sequences, the task's number or another, and count its wrong answers to 2,560 others."""
-    from kernels import get_backend
-    from lstm import LSTM, Initialisation, Linear
-    from lstm.optim import Adam
-    from lstm.parameters import Parameters
+    from gatecast import LSTM, Initialisation, Linear
+    from gatecast.kernels import get_backend
+    from gatecast.lstm.nn.parameters import Parameters
+    from gatecast.lstm.training.optim import Adam
 
     ops, generator = get_backend("cpu"), np.random.default_rng(seed)
     x, _, target = task.draw(1, np.random.default_rng(0))

@@ -17,7 +17,7 @@ _PACKAGES = ("numba", "llvmlite", "numpy", "torch", "onnx", "onnxruntime", "neur
 
 def machine_facts(threads: int) -> dict[str, Any]:
     """Return the processor, its cores and vectors, the memory, the system, and the threads that were used."""
-    from kernels.backend import describe
+    from gatecast.kernels.backend import describe
 
     kernels = describe()
     return {

@@ -98,7 +98,7 @@ def installed(package: str) -> bool:
 def set_threads(threads: int, *libraries: str) -> None:
     """Give "numba" and "torch", as far as they are named and installed, the same number of threads."""
     if "numba" in libraries:
-        from kernels.backend import use_threads
+        from gatecast.kernels.backend import use_threads
 
         use_threads(threads)
     if "torch" in libraries and installed("torch"):

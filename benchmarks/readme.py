@@ -8,8 +8,8 @@ from pathlib import Path
 
 from benchmarks.report import format_seconds
 from benchmarks.results import Comparison, Report
-from data.errors import InputError
-from data.store import atomic_file, read_json
+from gatecast.data.errors import InputError
+from gatecast.data.store import atomic_file, read_json
 
 __all__ = ["BEGIN", "END", "comparison_table", "replace_table"]
 

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from benchmarks.chart import write_chart
 from benchmarks.results import Bounded, Comparison, Growth, Learning, Quality, Report, Startup
-from data.store import write_json
+from gatecast.data.store import write_json
 
 __all__ = ["format_seconds", "print_report", "write_report"]
 

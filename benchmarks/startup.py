@@ -25,7 +25,7 @@ _QUICK_COMMANDS = _COMMANDS[:1]
 def cases(plan: Plan) -> list[Case]:
     """Return one case for each way to start; the first compile, which takes long, in the full form only."""
     entries: list[tuple[str, float, Callable[[Plan], float]]] = [
-        ("import lstm", _LIMIT_SECONDS, partial(_command, "import lstm")),
+        ("import gatecast", _LIMIT_SECONDS, partial(_command, "import gatecast")),
         ("gatecast --help", _HELP_SECONDS, partial(_command, _help_of(""))),
         *(
             (f"gatecast {command} --help", _COMMAND_HELP_SECONDS, partial(_command, _help_of(command)))
@@ -40,7 +40,7 @@ def cases(plan: Plan) -> list[Case]:
 def _help_of(command: str) -> str:
     """Return a program that prints the help of a sub-command, or of gatecast itself."""
     typed = ["gatecast", *command.split(), "--help"]
-    return f"import sys; from flows.cli import main; sys.argv = {typed}; main()"
+    return f"import sys; from gatecast.flows.cli import main; sys.argv = {typed}; main()"
 
 
 def _repeat(name: str, limit: float, start: Callable[[Plan], float], plan: Plan) -> list[Startup]:

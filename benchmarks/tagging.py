@@ -18,10 +18,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from data.errors import InputError
-from data.store import write_json
-from data.tagging import TaggedText, read_conll
-from lstm.entities import most_frequent_tags, score_chunks
+from gatecast.data.errors import InputError
+from gatecast.data.language.tagging import TaggedText, read_conll
+from gatecast.data.store import write_json
+from gatecast.lstm.tagging.entities import most_frequent_tags, score_chunks
 
 __all__ = ["VARIANTS", "compare", "main"]
 
@@ -52,7 +52,7 @@ def compare(
     list of dict
         ``variant``, ``seed``, ``dev_f1``, ``test_f1``, ``epochs``, ``seconds`` and ``seconds_per_epoch`` of each run.
     """
-    from lstm import Tagger
+    from gatecast import Tagger
 
     train, dev, test = (texts[part] for part in PARTS)
     runs = []

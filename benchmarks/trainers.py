@@ -21,7 +21,7 @@ _GRADIENT_CLIP = 1.0
 
 def draw_weights(sizes: Sizes, seed: int) -> dict[str, np.ndarray]:
     """Draw the weights that both sides start from, float32, under the names and shapes of torch."""
-    from lstm.initialisation import init_linear, init_parameters
+    from gatecast.lstm.nn.initialisation import init_linear, init_parameters
 
     generator = np.random.default_rng(seed)
     weights: dict[str, np.ndarray] = {}
@@ -43,9 +43,9 @@ class GatecastTrainer:
     """
 
     def __init__(self, sizes: Sizes, weights: dict[str, np.ndarray], backend: Literal["cpu", "cuda"] = "cpu"):
-        from lstm.config import NetworkSettings
-        from lstm.network import Network
-        from lstm.optim import Adam
+        from gatecast.lstm.config import NetworkSettings
+        from gatecast.lstm.forecasting.network import Network
+        from gatecast.lstm.training.optim import Adam
 
         settings = NetworkSettings(hidden_size=sizes.hidden_size, num_layers=sizes.num_layers, backend=backend)
         self.network = Network(sizes.input_size, 1, settings)
@@ -87,8 +87,8 @@ class GatecastWindowTrainer:
         values: np.ndarray,
         backend: Literal["cpu", "cuda"] = "cpu",
     ):
-        from lstm.batches import WindowBatches
-        from lstm.window_steps import WindowSteps
+        from gatecast.lstm.forecasting.batches import WindowBatches
+        from gatecast.lstm.forecasting.window_steps import WindowSteps
 
         plain = GatecastTrainer(sizes, weights, backend)
         network, optimizer = plain.network, plain.optimizer

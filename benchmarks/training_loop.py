@@ -26,11 +26,11 @@ def cases(plan: Plan) -> list[Case]:
 
 
 def _compare(plan: Plan) -> Comparison:
-    from lstm.batches import WindowBatches
-    from lstm.config import NetworkSettings
-    from lstm.network import Network
-    from lstm.optim import Adam
-    from lstm.window_steps import WindowSteps
+    from gatecast.lstm.config import NetworkSettings
+    from gatecast.lstm.forecasting.batches import WindowBatches
+    from gatecast.lstm.forecasting.network import Network
+    from gatecast.lstm.forecasting.window_steps import WindowSteps
+    from gatecast.lstm.training.optim import Adam
 
     network = Network(_SIZES.input_size, 1, NetworkSettings(hidden_size=_SIZES.hidden_size))
     values = np.random.default_rng(0).normal(size=(_WINDOWS + _SIZES.seq_len + 1, _SIZES.input_size)).astype("float32")

@@ -50,7 +50,7 @@ def cases(plan: Plan) -> list[Case]:
 
 
 def _compare(entry: _Entry, plan: Plan) -> list[Comparison]:
-    from lstm.window_steps import steps_per_call
+    from gatecast.lstm.forecasting.window_steps import steps_per_call
 
     sizes = entry.sizes
     generator = np.random.default_rng(0)

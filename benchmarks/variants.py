@@ -49,7 +49,7 @@ def cases(plan: Plan) -> list[Case]:
 
 
 def _compare(variant: _Variant, plan: Plan) -> list[Comparison]:
-    from lstm import LSTM
+    from gatecast import LSTM
 
     batch_size, seq_len, input_size, hidden_size, num_layers = variant.sizes
     generator = np.random.default_rng(0)

@@ -18,12 +18,11 @@ The three of checkpoints are told apart because only a damaged model may be repl
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
-from data.display import one_line
-from data.secrets import masked, replacements
+from gatecast.data.display import one_line
+from gatecast.data.secrets import masked
 
 
 class InputError(ValueError):
@@ -78,22 +77,3 @@ class SourceError(RuntimeError):
 
     def __init__(self, message: str) -> None:
         super().__init__(one_line(masked(message)))
-
-
-@contextmanager
-def secrets_hidden(location: str) -> Iterator[None]:
-    """Let no exception tell a secret of the location that is used in the block, nor that of a library behind it.
-
-    Where the location has no secret, they pass as they are.
-    """
-    known = replacements(location)
-    try:
-        yield
-    except Exception as error:
-        if not known:
-            raise
-        text = masked(str(error), known)
-        if isinstance(error, (InputError, SourceError)):
-            raise (InputError if isinstance(error, InputError) else SourceError)(text) from None
-        reason = " ".join(f"{type(error).__name__}: {text}".split())
-        raise SourceError(f"{masked(location)} fails ({reason}); check it, and try again.") from None

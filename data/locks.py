@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from data.errors import InputError
+from gatecast.data.errors import InputError
 
 ON_WINDOWS = os.name == "nt"
 POLL_SECONDS = 0.05

@@ -9,10 +9,8 @@ What is written as ``${NAME}`` is the name of an environment variable and no sec
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
-from urllib.parse import unquote
 
 HIDDEN = "***"
 SECRET = "secret"
@@ -20,12 +18,10 @@ SECRET = "secret"
 SHORTEST = 3
 """Characters of a secret that is looked for by itself; a shorter one would be found in any text"""
 
-_VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
-_WHOLE = re.compile(rf"\$(?:({_VARIABLE})|\{{({_VARIABLE})\}})")
-_PART = re.compile(rf"\$\{{({_VARIABLE})\}}")
+VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
 
 # What stands in the place of a secret and is none.
-_NONE = rf"(?!(?:\$\{{{_VARIABLE}\}}|\*\*\*)(?:[@&#;\s]|$))"
+_NONE = rf"(?!(?:\$\{{{VARIABLE}\}}|\*\*\*)(?:[@&#;\s]|$))"
 _START = r"(?<![^\s/\\\"'(<\[=,])"
 # Schemes of hosts and files, whose port may be followed by a path with an @; a database's password may hold anything.
 _HOSTS = r"(?:https?|ftps?|sftp|hdfs|webhdfs|tcp|tls|ray):/{1,3}"
@@ -51,7 +47,7 @@ _SOURCES = (
     rf"((?:[?&;#]|%3b|%26|%3f|%23){_KEY}(?:=|%3d)){_NONE}([^&\s]+)",
     rf"((?:^|[\s;,{{(\"'])(?:\w*(?:password|passwd|passphrase)|pwd)\s*=\s*){_NONE}([^&;\s]+)",
 )
-_PATTERNS = tuple(re.compile(source, re.IGNORECASE) for source in _SOURCES)
+PATTERNS = tuple(re.compile(source, re.IGNORECASE) for source in _SOURCES)
 PATTERN = f"(?i){'|'.join(_SOURCES)}"
 """What finds a secret in a URL, for the forms of the dashboard"""
 PATTERN_IN_TEXT = rf"(?i){'|'.join(_SOURCES[:3])}|://\S{{0,500}}{_SOURCES[4]}"
@@ -67,59 +63,12 @@ def holds_secret(location: str) -> bool:
     """Tell whether a URL, a path or what was meant as one carries a secret."""
     # It is one word, whatever blanks a password has.
     word = re.sub(r"\s", "_", location)
-    return any(pattern.search(text) for pattern in _PATTERNS for text in (word, location))
+    return any(pattern.search(text) for pattern in PATTERNS for text in (word, location))
 
 
 def text_holds_secret(text: str) -> bool:
     """Tell whether a URL in a text carries a secret."""
     return re.search(PATTERN_IN_TEXT, text) is not None
-
-
-def resolved(location: str) -> str:
-    """Return a location with the values of the environment variables that it names.
-
-    ``$NAME`` or ``${NAME}`` is a location by itself; within a URL only ``${NAME}`` is a variable, since the names of
-    its parameters may begin with ``$``.
-
-    Raises
-    ------
-    InputError
-        A variable is not set.
-    """
-    whole = _WHOLE.fullmatch(location)
-    if whole:
-        return _value(whole[1] or whole[2])
-    return _PART.sub(lambda found: _value(found[1]), location) if "://" in location else location
-
-
-def is_variable(location: str) -> bool:
-    """Tell whether a location is the name of an environment variable that holds it."""
-    return _WHOLE.fullmatch(location) is not None
-
-
-def replacements(location: str) -> dict[str, str]:
-    """Return what to show instead of what must not be shown of a location, the longest first.
-
-    That is the value of each environment variable that the location names, and every secret in it.
-    """
-    written = resolved(location)
-    if is_variable(location):
-        found = {written: location}
-    else:
-        found = {_value(part[1]): part[0] for part in _PART.finditer(location)} if written != location else {}
-    for pattern in _PATTERNS:
-        for match in pattern.finditer(written):
-            found |= {secret: HIDDEN for secret in (match[2], unquote(match[2])) if secret not in found}
-    return {secret: found[secret] for secret in sorted(found, key=len, reverse=True) if len(secret) >= SHORTEST}
-
-
-def _value(name: str) -> str:
-    from data.errors import InputError  # which hides secrets in its messages
-
-    value = os.environ.get(name)
-    if not value:
-        raise InputError(f"The environment variable {name} is not set; put the URL, or the secret in it, there.")
-    return value
 
 
 def masked(text: str, known: Mapping[str, str] | None = None) -> str:
@@ -133,6 +82,6 @@ def masked(text: str, known: Mapping[str, str] | None = None) -> str:
     """
     for secret, shown in (known or {}).items():
         text = text.replace(secret, shown)
-    for pattern in _PATTERNS:
+    for pattern in PATTERNS:
         text = pattern.sub(rf"\1{HIDDEN}", text)
     return text

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from data.errors import SettingsError
-from data.secrets import HIDDEN, SECRET
+from gatecast.data.errors import SettingsError
+from gatecast.data.secrets import HIDDEN, SECRET
 
 __all__ = ["AGE_PATTERN", "NAME_PATTERN", "Settings", "expected", "fields_of", "nearest"]
 

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 import numpy as np
 import pandas as pd
 
-from data.errors import DamagedFileError, InputError
-from data.exchange import exchange
-from data.locks import ON_WINDOWS, lock_file, open_lock_file, wait_for_lock
+from gatecast.data.errors import DamagedFileError, InputError
+from gatecast.data.exchange import exchange
+from gatecast.data.locks import ON_WINDOWS, lock_file, open_lock_file, wait_for_lock
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -1,4 +1,4 @@
-"""URLs among the locations of data; kept apart from `data.files`, which imports pandas."""
+"""URLs among the locations of data; kept apart from `data.sources.files`, which imports pandas."""
 
 from __future__ import annotations
 

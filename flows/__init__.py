@@ -1,4 +1,6 @@
-"""Flows: Prefect around `lstm` and `data`, and the `gatecast` command. The only package that imports prefect.
+"""Flows: the scheduled work, Prefect's thin tasks around `lstm` and `data`, and the `gatecast` command.
 
-Start reading at `flows.retrain`, the main job.
+Enter at `flows.retrain`, the main job.
+May import everything; the only package that imports prefect. Inside: commands, flows, reporting, judging, registry,
+engine, settings, each of which may import those after it.
 """

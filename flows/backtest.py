@@ -14,33 +14,27 @@ from typing import Any, cast
 import pandas as pd
 from rich.progress import Progress
 
-from data.errors import InputError
-from data.store import read_json, read_parquet, write_json, write_parquet
-from flows import evaluation, report
-from flows.artifacts import create_progress_artifact, update_progress_artifact
-from flows.comparison import compare
-from flows.evaluation import MODEL, NAIVE
-from flows.forecast import choose_model
-from flows.ingest import ingest, read_ingested
-from flows.kinds import FORECASTER
-from flows.orchestration import (
-    Output,
-    Steps,
-    code_version,
-    digest,
-    flow,
-    hashes,
-    run_name,
-    task,
-)
-from flows.publication import publish_scores
-from flows.registry import Registry
-from flows.settings import BacktestSettings, RetrainSettings, Workspace
-from flows.targets import DISPLAYS, series_frame, target_of
-from flows.terminal import console, counted
-from lstm import baselines, load
-from lstm.backtest import cross_validation
-from lstm.forecaster import Forecaster
+from gatecast.data.errors import InputError
+from gatecast.data.store import read_json, read_parquet, write_json, write_parquet
+from gatecast.flows.engine.artifacts import create_progress_artifact, update_progress_artifact
+from gatecast.flows.engine.ingested import read_ingested
+from gatecast.flows.engine.orchestration import Output, Steps, code_version, digest, flow, hashes, run_name, task
+from gatecast.flows.engine.terminal import console, counted
+from gatecast.flows.forecast import choose_model
+from gatecast.flows.ingest import ingest
+from gatecast.flows.judging import evaluation
+from gatecast.flows.judging.comparison import compare
+from gatecast.flows.judging.evaluation import MODEL, NAIVE
+from gatecast.flows.judging.targets import DISPLAYS, series_frame, target_of
+from gatecast.flows.registry.kinds import FORECASTER
+from gatecast.flows.registry.registry import Registry
+from gatecast.flows.reporting import pictures as report
+from gatecast.flows.reporting.publication import publish_scores
+from gatecast.flows.settings.runs import BacktestSettings, RetrainSettings, Workspace
+from gatecast.lstm.forecasting import baselines
+from gatecast.lstm.forecasting.backtest import cross_validation
+from gatecast.lstm.forecasting.forecaster import Forecaster
+from gatecast.lstm.models import load
 
 DEFAULTS = BacktestSettings()
 
@@ -144,7 +138,8 @@ def predict_rolling(
     Returns
     -------
     DataFrame
-        As `flows.evaluation.predict_test` returns it: ``unique_id, cutoff, ds, step, y`` and one column per forecast.
+        As `flows.judging.evaluation.predict_test` returns it: ``unique_id, cutoff, ds, step, y`` and one column per
+        forecast.
 
     Raises
     ------

@@ -62,35 +62,39 @@ class Entry:
 ENTRIES: Mapping[str, Entry] = MappingProxyType(
     {
         "retrain": Entry(
-            "flows.commands.retrain:retrain", "Train, evaluate, promote and forecast: the whole job.", EXAMPLES
+            "gatecast.flows.commands.retrain:retrain", "Train, evaluate, promote and forecast: the whole job.", EXAMPLES
         ),
-        "forecast": Entry("flows.commands.forecast:forecast", "Forecast with a model's champion."),
+        "forecast": Entry("gatecast.flows.commands.forecast:forecast", "Forecast with a model's champion."),
         "backtest": Entry(
-            "flows.commands.backtest:backtest",
+            "gatecast.flows.commands.backtest:backtest",
             "Forecast from many past origins, each with what was known then, and score beside the naive forecasts.",
         ),
         "monitor": Entry(
-            "flows.commands.monitor:monitor",
+            "gatecast.flows.commands.monitor:monitor",
             "Score the forecasts on file against what came, and look for drift in data and errors.",
         ),
-        "export": Entry("flows.commands.export:export", "Write a model for ONNX Runtime or torch."),
+        "export": Entry("gatecast.flows.commands.export:export", "Write a model for ONNX Runtime or torch."),
         "fetch": Entry(
-            "flows.commands.fetch:fetch", "Fetch data and show what they hold: rows, range, gaps, problems."
+            "gatecast.flows.commands.fetch:fetch", "Fetch data and show what they hold: rows, range, gaps, problems."
         ),
-        "data": Entry("flows.commands.data:app", "Look at data: check a file before anything is trained on it."),
+        "data": Entry(
+            "gatecast.flows.commands.data:app", "Look at data: check a file before anything is trained on it."
+        ),
         "models": Entry(
-            "flows.commands.models:models", "See, compare, promote, roll back and prune the versions of models."
+            "gatecast.flows.commands.models:models",
+            "See, compare, promote, roll back and prune the versions of models.",
         ),
         "text": Entry(
-            "flows.commands.text:app", "Language models: train one on text files, evaluate it, let it write."
+            "gatecast.flows.commands.text:app", "Language models: train one on text files, evaluate it, let it write."
         ),
         "tag": Entry(
-            "flows.commands.tag:tag", "Tag the words of sentences: names of people and places, parts of speech."
+            "gatecast.flows.commands.tag:tag",
+            "Tag the words of sentences: names of people and places, parts of speech.",
         ),
-        "serve": Entry("flows.commands.serve:serve", "Serve the dashboard and run what is due."),
-        "run": Entry("flows.commands.run:run", "Start a deployment now, on the dashboard that serves it."),
+        "serve": Entry("gatecast.flows.commands.serve:serve", "Serve the dashboard and run what is due."),
+        "run": Entry("gatecast.flows.commands.run:run", "Start a deployment now, on the dashboard that serves it."),
         "doctor": Entry(
-            "flows.commands.doctor:doctor",
+            "gatecast.flows.commands.doctor:doctor",
             "Look at the installation: versions, processor, kernels, workspace and Prefect's server.",
         ),
     }

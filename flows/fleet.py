@@ -19,25 +19,17 @@ from uuid import UUID
 import pandas as pd
 from rich.progress import Progress
 
-from data.sequences import SequenceSettings, build_sequences
-from data.splits import TEST
-from data.store import atomic_file, symbol_filename, write_json
-from flows.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
-from flows.ingest import ingest
-from flows.member import STARTED, Member, member_name, members_of, train_one
-from flows.orchestration import (
-    Output,
-    Steps,
-    artifact_key,
-    code_version,
-    flow,
-    run_name,
-    task,
-)
-from flows.runners import require_runner, task_runner
-from flows.settings import FleetSettings, GateSettings, RetrainSettings, Workspace
-from flows.terminal import console, explain, figure
-from lstm.forecaster import Forecaster
+from gatecast.data.sequences.sequences import SequenceSettings, build_sequences
+from gatecast.data.sequences.splits import TEST
+from gatecast.data.store import atomic_file, symbol_filename, write_json
+from gatecast.flows.engine.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
+from gatecast.flows.engine.orchestration import Output, Steps, artifact_key, code_version, flow, run_name, task
+from gatecast.flows.engine.runners import require_runner, task_runner
+from gatecast.flows.engine.terminal import console, explain, figure
+from gatecast.flows.ingest import ingest
+from gatecast.flows.member import STARTED, Member, member_name, members_of, train_one
+from gatecast.flows.settings.runs import FleetSettings, GateSettings, RetrainSettings, Workspace
+from gatecast.lstm.forecasting.forecaster import Forecaster
 
 DEFAULTS = FleetSettings()
 ATTEMPTS = 2

@@ -8,22 +8,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from data.dates import format_date
-from data.errors import InputError
-from data.features import Target, told_apart
-from data.periods import period_name
-from data.store import write_parquet
-from flows.catalogue import choose_champion
-from flows.champion_settings import ForecastSettings
-from flows.ingest import ingest, read_ingested
-from flows.kinds import FORECASTER
-from flows.locations import LocalPath
-from flows.orchestration import Output, Steps, flow, hashes, run_name, task
-from flows.registry import Registry
-from flows.settings import RetrainSettings, Workspace
-from flows.targets import DISPLAYS, Display, series_frame, target_of
-from lstm.forecaster import Forecaster
-from lstm.uncertainty import interval_names, intervals
+from gatecast.data.dates.periods import period_name
+from gatecast.data.dates.timestamps import format_date
+from gatecast.data.errors import InputError
+from gatecast.data.sequences.features import Target, told_apart
+from gatecast.data.store import write_parquet
+from gatecast.flows.engine.ingested import read_ingested
+from gatecast.flows.engine.orchestration import Output, Steps, flow, hashes, run_name, task
+from gatecast.flows.ingest import ingest
+from gatecast.flows.judging.targets import DISPLAYS, Display, series_frame, target_of
+from gatecast.flows.registry.catalogue import choose_champion
+from gatecast.flows.registry.kinds import FORECASTER
+from gatecast.flows.registry.registry import Registry
+from gatecast.flows.settings.champion import ForecastSettings
+from gatecast.flows.settings.locations import LocalPath
+from gatecast.flows.settings.runs import RetrainSettings, Workspace
+from gatecast.lstm.forecasting.forecaster import Forecaster
+from gatecast.lstm.forecasting.uncertainty import interval_names, intervals
 
 DEFAULTS = ForecastSettings()
 SENTENCES = 20

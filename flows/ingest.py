@@ -14,39 +14,31 @@ from uuid import UUID
 
 import pandas as pd
 
-from data.barstore import BarStore, add_to_quarantine, read_rows, write_rows
-from data.calendar import require_calendar
-from data.errors import DamagedFileError, InputError
-from data.overview import Record, overview, problems_in_words
-from data.selection import Selection, frame_kind, select
-from data.sources import open_source
-from data.store import (
+from gatecast.data.bars.store import BarStore, add_to_quarantine, write_rows
+from gatecast.data.dates.calendar import require_calendar
+from gatecast.data.errors import DamagedFileError, InputError
+from gatecast.data.quality.overview import Record, overview, problems_in_words
+from gatecast.data.quality.validation import Checked, sentence
+from gatecast.data.sources.selection import Selection, frame_kind, select
+from gatecast.data.sources.source import open_source
+from gatecast.data.store import (
     atomic_directory,
     content_hash,
     locked,
     read_json,
     read_parquet_metadata,
     remove_leftovers,
-    settled,
     symbol_filename,
     write_json,
 )
-from data.validation import Checked, sentence
-from data.yahoo.client import Policy, YahooClient, utc_now
-from data.yahoo.source import Update, YahooSource, format_age
-from flows.artifacts import create_table_artifact
-from flows.orchestration import (
-    Output,
-    State,
-    flow,
-    is_in_run,
-    run_name,
-    task,
-    wait_until_recorded,
-)
-from flows.progress import FetchProgress
-from flows.settings import DataSettings, Workspace
-from flows.terminal import warn
+from gatecast.data.yahoo.client import Policy, YahooClient, utc_now
+from gatecast.data.yahoo.source import Update, YahooSource, format_age
+from gatecast.flows.engine.artifacts import create_table_artifact
+from gatecast.flows.engine.ingested import ingested_files, read_ingested
+from gatecast.flows.engine.orchestration import Output, State, flow, is_in_run, run_name, task, wait_until_recorded
+from gatecast.flows.engine.progress import FetchProgress
+from gatecast.flows.engine.terminal import warn
+from gatecast.flows.settings.runs import DataSettings, Workspace
 
 _LOGGER = logging.getLogger(__name__)
 OVERVIEW_FILE = "overview.json"
@@ -92,7 +84,7 @@ def ingest(settings: DataSettings, bars: str) -> Output:
     -------
     dict
         ``directory`` with the Parquet files, their ``content_hash``, ``kind`` ("bars" or "series"), the date of the
-        ``last`` row, and ``series``: a record of each, see `data.overview.overview`.
+        ``last`` row, and ``series``: a record of each, see `data.quality.overview.overview`.
 
     Raises
     ------
@@ -166,32 +158,6 @@ def table_of(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         }
         for record in records
     ]
-
-
-def ingested_files(directory: Path) -> list[Path]:
-    """Return the files that `ingest` wrote, one for each series.
-
-    Raises
-    ------
-    InputError
-        The folder is gone or empty.
-    """
-    files = sorted(settled(directory).path.glob("*.parquet"))
-    if not files:
-        raise InputError(f"{directory} holds no Parquet file; retrain to read the data anew.")
-    return files
-
-
-def read_ingested(directory: Path) -> pd.DataFrame:
-    """Return the bars or series frame that `ingest` wrote.
-
-    Raises
-    ------
-    InputError
-        The folder is gone or a file in it is damaged.
-    """
-    frame = pd.concat([read_rows(file).rows for file in ingested_files(directory)], ignore_index=True)
-    return frame.sort_values(["unique_id", "ds"], ignore_index=True)
 
 
 # ---------------------------------------------------------------- reading

@@ -12,21 +12,21 @@ from typing import Any
 
 import pandas as pd
 
-from data.barstore import read_rows
-from data.sequences import build_sequences
-from data.store import read_parquet, sha256_file, symbol_filename, write_parquet
-from flows import evaluation, promotion
-from flows.comparison import Comparison, meet_forecaster
-from flows.evaluation import MODEL, NAIVE
-from flows.forecast import predict_next
-from flows.kinds import FORECASTER
-from flows.orchestration import digest, hashes
-from flows.registry import Registry
-from flows.runs import one_at_a_time
-from flows.settings import NAME_PATTERN, GateSettings, RetrainSettings, Workspace
-from flows.targets import series_frame, target_of
-from flows.versions import registry_of
-from lstm.forecaster import Forecaster
+from gatecast.data.bars.store import read_rows
+from gatecast.data.sequences.sequences import build_sequences
+from gatecast.data.store import read_parquet, sha256_file, symbol_filename, write_parquet
+from gatecast.flows.engine.orchestration import digest, hashes
+from gatecast.flows.engine.runs import one_at_a_time
+from gatecast.flows.forecast import predict_next
+from gatecast.flows.judging import evaluation, promotion
+from gatecast.flows.judging.comparison import Comparison, meet_forecaster
+from gatecast.flows.judging.evaluation import MODEL, NAIVE
+from gatecast.flows.judging.targets import series_frame, target_of
+from gatecast.flows.registry.kinds import FORECASTER
+from gatecast.flows.registry.registry import Registry
+from gatecast.flows.registry.versions import registry_of
+from gatecast.flows.settings.runs import NAME_PATTERN, GateSettings, RetrainSettings, Workspace
+from gatecast.lstm.forecasting.forecaster import Forecaster
 
 STARTED = ".started"
 """File beside the versions of a model that is being trained"""
@@ -99,7 +99,7 @@ def train_one(
     dict
         ``version``, ``champion``, ``rmse`` beside ``naive_rmse``, ``skill``, ``forecast`` (path) and ``seconds``.
     """
-    from kernels.backend import use_threads
+    from gatecast.kernels.backend import use_threads
 
     started = time.perf_counter()
     use_threads(1)

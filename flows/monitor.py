@@ -1,7 +1,7 @@
 """Watch a model at work: score its forecasts when the actuals arrive, and look for drift.
 
-A breach emits the Prefect event `BREACH`, on which an automation starts a retrain (`flows.alarm`). A champion that
-has become worse than the naive forecast gives way to the one before it, where that one would have done better.
+A breach emits the Prefect event `BREACH`, on which an automation starts a retrain (`flows.engine.alarm`). A champion
+that has become worse than the naive forecast gives way to the one before it, where that one would have done better.
 """
 
 from __future__ import annotations
@@ -12,23 +12,24 @@ from typing import Any
 
 import pandas as pd
 
-from data.errors import InputError
-from data.store import read_json, read_parquet, write_json, write_parquet
-from flows import promotion
-from flows.artifacts import create_table_artifact
-from flows.champion_settings import MonitorSettings
-from flows.checks import Check, check_all, check_skill, read_reference
-from flows.evaluation import MODEL
-from flows.forecast import choose_model
-from flows.ingest import ingest, read_ingested
-from flows.kinds import FORECASTER
-from flows.live import hindcast, read_forecasts, score_forecasts
-from flows.orchestration import Output, Steps, artifact_key, emit_event, flow, run_name, task
-from flows.prometheus import require_folder, write_metrics
-from flows.registry import Registry
-from flows.settings import BREACH, RetrainSettings, Workspace
-from flows.terminal import figure
-from lstm.metrics import regression
+from gatecast.data.errors import InputError
+from gatecast.data.store import read_json, read_parquet, write_json, write_parquet
+from gatecast.flows.engine.artifacts import create_table_artifact
+from gatecast.flows.engine.ingested import read_ingested
+from gatecast.flows.engine.orchestration import Output, Steps, artifact_key, emit_event, flow, run_name, task
+from gatecast.flows.engine.terminal import figure
+from gatecast.flows.forecast import choose_model
+from gatecast.flows.ingest import ingest
+from gatecast.flows.judging import promotion
+from gatecast.flows.judging.checks import Check, check_all, check_skill, read_reference
+from gatecast.flows.judging.evaluation import MODEL
+from gatecast.flows.judging.live import hindcast, read_forecasts, score_forecasts
+from gatecast.flows.registry.kinds import FORECASTER
+from gatecast.flows.registry.registry import Registry
+from gatecast.flows.reporting.prometheus import require_folder, write_metrics
+from gatecast.flows.settings.champion import MonitorSettings
+from gatecast.flows.settings.runs import BREACH, RetrainSettings, Workspace
+from gatecast.lstm.forecasting.metrics import regression
 
 DEFAULTS = MonitorSettings()
 
@@ -86,7 +87,7 @@ def monitor(settings: MonitorSettings = DEFAULTS) -> dict[str, Any]:
 
 @task("score forecasts of {name}", cached=False)
 def score_live(name: str, bars: str, directory: str) -> Output:
-    """Put what came beside the forecasts on file; see `flows.live`."""
+    """Put what came beside the forecasts on file; see `flows.judging.live`."""
     workspace = Workspace.from_environment()
     registry = Registry(workspace.models / name)
     settings = registry.settings(str(registry.champion()), FORECASTER)
@@ -98,7 +99,7 @@ def score_live(name: str, bars: str, directory: str) -> Output:
 
 @task("check {name}", cached=False)
 def check(name: str, version: str, bars: str, live: str, settings: MonitorSettings, directory: str) -> Output:
-    """Judge the latest forecasts and the data; see `flows.checks`.
+    """Judge the latest forecasts and the data; see `flows.judging.checks`.
 
     Returns
     -------

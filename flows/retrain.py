@@ -4,14 +4,14 @@
 are Parquet, safetensors and JSON. To follow the road down to a single gate of the LSTM, read in this order:
 
 1. `retrain` and `train` in this file;
-2. `lstm.forecaster.Forecaster.fit_sequences`, the model, and `lstm.train`, its epochs;
-3. `lstm.recurrent.LSTM`, the layer, forward and backward;
+2. `lstm.forecasting.forecaster.Forecaster.fit_sequences`, the model, and `lstm.training.loop`, its epochs;
+3. `lstm.nn.recurrent.LSTM`, the layer, forward and backward;
 4. ``kernels/cpu/lstm.py``, its loop over time, compiled by Numba;
 5. ``kernels/scalar.py``, the mathematics of one unit.
 
-A step whose inputs, code and files are unchanged is answered from cache (`flows.orchestration.Unchanged`). `ingest` and
-`promote` always run, since they look at the world outside: the data, and the present champion; so does `publish`, so
-that the page of every run shows what became of it.
+A step whose inputs, code and files are unchanged is answered from cache (`flows.engine.orchestration.Unchanged`).
+`ingest` and `promote` always run, since they look at the world outside: the data, and the present champion; so does
+`publish`, so that the page of every run shows what became of it.
 """
 
 from __future__ import annotations
@@ -21,17 +21,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from data.sequence_build import build_from_files
-from data.sequences import SequenceSettings, read_sequences, write_sequences
-from data.splits import SPLIT_NAMES, TEST
-from data.store import read_json, read_parquet, write_json, write_parquet
-from flows import evaluation, promotion, report, tracking
-from flows.attention import plot_attention
-from flows.comparison import Comparison, meet_forecaster
-from flows.forecast import forecast
-from flows.ingest import ingest, ingested_files, read_ingested
-from flows.kinds import FORECASTER
-from flows.orchestration import (
+from gatecast.data.sequences.build import build_from_files
+from gatecast.data.sequences.sequences import SequenceSettings, read_sequences, write_sequences
+from gatecast.data.sequences.splits import SPLIT_NAMES, TEST
+from gatecast.data.store import read_json, read_parquet, write_json, write_parquet
+from gatecast.flows.engine.ingested import ingested_files, read_ingested
+from gatecast.flows.engine.orchestration import (
     Output,
     Steps,
     Transaction,
@@ -46,17 +41,25 @@ from flows.orchestration import (
     task,
     transaction,
 )
-from flows.progress import TrainingProgress
-from flows.publication import publish
-from flows.registry import Registry
-from flows.runs import WhenBusy
-from flows.settings import GateSettings, RetrainSettings, Workspace
-from flows.targets import DISPLAYS, series_frame, target_of
-from flows.terminal import counted
-from flows.versions import outcome, registry_of, save_trained
-from lstm import load
-from lstm.config import ForecasterSettings
-from lstm.forecaster import Forecaster
+from gatecast.flows.engine.progress import TrainingProgress
+from gatecast.flows.engine.runs import WhenBusy
+from gatecast.flows.engine.terminal import counted
+from gatecast.flows.forecast import forecast
+from gatecast.flows.ingest import ingest
+from gatecast.flows.judging import evaluation, promotion
+from gatecast.flows.judging.comparison import Comparison, meet_forecaster
+from gatecast.flows.judging.targets import DISPLAYS, series_frame, target_of
+from gatecast.flows.registry.kinds import FORECASTER
+from gatecast.flows.registry.registry import Registry
+from gatecast.flows.registry.versions import outcome, registry_of, save_trained
+from gatecast.flows.reporting import pictures as report
+from gatecast.flows.reporting import tracking
+from gatecast.flows.reporting.attention import plot_attention
+from gatecast.flows.reporting.publication import publish
+from gatecast.flows.settings.runs import GateSettings, RetrainSettings, Workspace
+from gatecast.lstm.config import ForecasterSettings
+from gatecast.lstm.forecasting.forecaster import Forecaster
+from gatecast.lstm.models import load
 
 DEFAULTS = RetrainSettings()
 

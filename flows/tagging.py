@@ -1,6 +1,6 @@
 """Train a tagger: sentences → train → evaluate → version → promote.
 
-The model is `lstm.Tagger`. Its result stands beside that of the naive tagger, which gives each word the tag it most
+The model is `gatecast.Tagger`. Its result stands beside that of the naive tagger, which gives each word the tag it most
 often had in training. The champion is the version with the best score on the dev sentences.
 """
 
@@ -13,26 +13,39 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from data.store import atomic_directory, atomic_file, settled, sha256_file, write_json
-from data.tagging import TaggedText, has_chunks, read_conll, write_conll
-from data.words import read_vectors
-from flows import promotion, tagging_report
-from flows.catalogue import choose_champion
-from flows.comparison import Comparison, meet_tagger
-from flows.kinds import TAGGER
-from flows.orchestration import Output, Steps, cancelled, code_version, digest, flow, hashes, is_retry, run_name, task
-from flows.progress import TrainingProgress
-from flows.registry import Decision, Registry
-from flows.runs import WhenBusy
-from flows.settings import Workspace
-from flows.tagging_settings import TaggingSettings
-from flows.terminal import counted
-from flows.versions import checkpoint, outcome, registry_of, save_trained
-from lstm import Tagger, load
-from lstm.checkpoint import CheckpointError, read_extra_file
-from lstm.config import TaggerSettings
-from lstm.entities import confusion, most_frequent_tags, score_chunks, token_accuracy
-from lstm.train import EpochRecord
+from gatecast.data.language.tagging import TaggedText, has_chunks, read_conll, write_conll
+from gatecast.data.language.words import read_vectors
+from gatecast.data.store import atomic_directory, atomic_file, settled, sha256_file, write_json
+from gatecast.flows.engine.orchestration import (
+    Output,
+    Steps,
+    cancelled,
+    code_version,
+    digest,
+    flow,
+    hashes,
+    is_retry,
+    run_name,
+    task,
+)
+from gatecast.flows.engine.progress import TrainingProgress
+from gatecast.flows.engine.runs import WhenBusy
+from gatecast.flows.engine.terminal import counted
+from gatecast.flows.judging import promotion
+from gatecast.flows.judging.comparison import Comparison, meet_tagger
+from gatecast.flows.registry.catalogue import choose_champion
+from gatecast.flows.registry.kinds import TAGGER
+from gatecast.flows.registry.registry import Decision, Registry
+from gatecast.flows.registry.versions import checkpoint, outcome, registry_of, save_trained
+from gatecast.flows.reporting import tagging as tagging_report
+from gatecast.flows.settings.runs import Workspace
+from gatecast.flows.settings.tagging import TaggingSettings
+from gatecast.lstm.config import TaggerSettings
+from gatecast.lstm.models import load
+from gatecast.lstm.tagging.entities import confusion, most_frequent_tags, score_chunks, token_accuracy
+from gatecast.lstm.tagging.tagger import Tagger
+from gatecast.lstm.training.checkpoint import CheckpointError, read_extra_file
+from gatecast.lstm.training.loop import EpochRecord
 
 _LOGGER = logging.getLogger(__name__)
 NAIVE = "most_frequent_tags.json"
@@ -201,7 +214,7 @@ def score(tagger: Tagger, text: TaggedText, naive: Mapping[str, Any] | None) -> 
     tagger : Tagger
     text : TaggedText
     naive : mapping, optional
-        ``usual`` and ``words``, see `lstm.entities.most_frequent_tags`.
+        ``usual`` and ``words``, see `lstm.tagging.entities.most_frequent_tags`.
     """
     if tagger.scheme != "none":
         text.require_chunks()

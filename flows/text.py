@@ -1,7 +1,7 @@
 """Train a language model: text → train → evaluate → version → promote.
 
-The model is `lstm.CharLM`. Its result stands beside those of models that only count: token frequencies, and contexts of
-four tokens. The champion is the version that needs the fewest bits per character of the text's last part.
+The model is `gatecast.CharLM`. Its result stands beside those of models that only count: token frequencies, and
+contexts of four tokens. The champion is the version that needs the fewest bits per character of the text's last part.
 """
 
 from __future__ import annotations
@@ -13,13 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from data.store import atomic_file, sha256_file, write_json
-from data.text import read_text, sample_text, split_text
-from flows import promotion, report
-from flows.artifacts import Markdown, code_block, create_markdown_artifact, create_table_artifact, escaped
-from flows.comparison import meet_language_model
-from flows.kinds import LANGUAGE_MODEL
-from flows.orchestration import (
+from gatecast.data.language.text import read_text, sample_text, split_text
+from gatecast.data.store import atomic_file, sha256_file, write_json
+from gatecast.flows.engine.artifacts import (
+    Markdown,
+    code_block,
+    create_markdown_artifact,
+    create_table_artifact,
+    escaped,
+)
+from gatecast.flows.engine.orchestration import (
     Output,
     Steps,
     artifact_key,
@@ -32,18 +35,23 @@ from flows.orchestration import (
     run_name,
     task,
 )
-from flows.progress import StepProgress
-from flows.registry import Decision, Registry
-from flows.runs import WhenBusy
-from flows.settings import Workspace
-from flows.terminal import counted
-from flows.text_settings import TextSettings
-from flows.versions import checkpoint, outcome, registry_of, save_trained
-from lstm import load
-from lstm.char_lm import CharLM
-from lstm.config import CharLMSettings
-from lstm.ngram import ngram_cross_entropy
-from lstm.train import EpochRecord
+from gatecast.flows.engine.progress import StepProgress
+from gatecast.flows.engine.runs import WhenBusy
+from gatecast.flows.engine.terminal import counted
+from gatecast.flows.judging import promotion
+from gatecast.flows.judging.comparison import meet_language_model
+from gatecast.flows.judging.tables import language_model_table
+from gatecast.flows.registry.kinds import LANGUAGE_MODEL
+from gatecast.flows.registry.registry import Decision, Registry
+from gatecast.flows.registry.versions import checkpoint, outcome, registry_of, save_trained
+from gatecast.flows.reporting import pictures as report
+from gatecast.flows.settings.runs import Workspace
+from gatecast.flows.settings.text import TextSettings
+from gatecast.lstm.config import CharLMSettings
+from gatecast.lstm.language.char_lm import CharLM
+from gatecast.lstm.language.ngram import ngram_cross_entropy
+from gatecast.lstm.models import load
+from gatecast.lstm.training.loop import EpochRecord
 
 BASELINES = {"counts of 4-token contexts": 4, "token frequencies": 0}
 SAMPLE_TOKENS, SAMPLE_TEMPERATURE = 400, 0.8
@@ -183,7 +191,7 @@ def evaluate(model: str, text: str, name: str, directory: str) -> Output:
     with atomic_file(written["sample"]) as temporary:
         temporary.write_text(sample, encoding="utf-8")
     key, shown = artifact_key(name), report.embedded_picture(written["losses"], "Loss by epoch")
-    create_table_artifact(table=report.language_model_table(scores), key=f"{key}-scores", description=sentence)
+    create_table_artifact(table=language_model_table(scores), key=f"{key}-scores", description=sentence)
     markdown = Markdown(f"{escaped(sentence)}\n\n{shown}\n")
     create_markdown_artifact(markdown, key=f"{key}-losses", description=f"Training of {name}")
     return {

@@ -31,7 +31,7 @@ import os
 from functools import cache
 from pathlib import Path
 
-from kernels.backend import BackendError, get_backend
+from gatecast.kernels.backend import BackendError, get_backend
 
 __all__ = ["BackendError", "cache_folder", "code_version", "get_backend"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from kernels.backend import BackendError, describe_gpu, get_backend
+from gatecast.kernels.backend import BackendError, describe_gpu, get_backend
 
 
 def main() -> int:

@@ -42,7 +42,7 @@ def get_backend(name: str = "cpu") -> ModuleType:
             raise BackendError(problem)
     if name not in ("cpu", "cuda"):
         raise ValueError(f"backend {name!r} is unknown; choose cpu, cuda or auto")
-    return importlib.import_module(f"kernels.{name}")
+    return importlib.import_module(f"gatecast.kernels.{name}")
 
 
 def _cuda_problem() -> str | None:
@@ -88,8 +88,8 @@ def describe() -> dict[str, Any]:
     import llvmlite.binding
     import numba
 
-    from kernels import cache_folder, code_version
-    from kernels.cpu.tile import VECTOR_BYTES
+    from gatecast.kernels import cache_folder, code_version
+    from gatecast.kernels.cpu.tile import VECTOR_BYTES
 
     _run_one_kernel()
     problem = _cuda_problem()
@@ -109,7 +109,7 @@ def _run_one_kernel() -> None:
     """Numba chooses its threading layer when the first parallel kernel runs."""
     import numpy as np
 
-    from kernels import cpu
+    from gatecast.kernels import cpu
 
     weights = cpu.LinearWeights(np.ones((1, 1), "float32"), np.zeros(1, "float32"))
     cpu.linear_forward(

@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from data.settings import Settings
+from gatecast.data.settings import Settings
 
 __all__ = ["CharLMSettings", "ForecasterSettings", "NetworkSettings", "TaggerSettings"]
 

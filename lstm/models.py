@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lstm import checkpoint
-from lstm.char_lm import CharLM
-from lstm.forecaster import Forecaster
-from lstm.tagger import Tagger
+from gatecast.lstm.forecasting.forecaster import Forecaster
+from gatecast.lstm.language.char_lm import CharLM
+from gatecast.lstm.tagging.tagger import Tagger
+from gatecast.lstm.training import checkpoint
 
 __all__ = ["MODELS", "load"]
 

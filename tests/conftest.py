@@ -33,7 +33,7 @@ def ops(request: pytest.FixtureRequest) -> ModuleType:
 
 def get_ops(name: str) -> ModuleType:
     """Return a backend, or skip the test where this machine has none."""
-    from kernels import BackendError, get_backend
+    from gatecast.kernels import BackendError, get_backend
 
     try:
         return get_backend(name)

@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def _write(path: Path, number: int, seed: int) -> Path:
-    from data.barstore import write_rows
+    from gatecast.data.bars.store import write_rows
 
     values = np.random.default_rng(seed).normal(size=(ROWS, COLUMNS)).cumsum(axis=0)
     rows = pd.DataFrame(values, columns=["y", *(f"x{column}" for column in range(COLUMNS - 1))])
@@ -45,8 +45,8 @@ def _write(path: Path, number: int, seed: int) -> Path:
 
 
 def _build(files: list[Path], folder: Path) -> tuple[float, int]:
-    from data.sequence_build import build_from_files
-    from data.sequences import SequenceSettings, read_sequences, write_sequences
+    from gatecast.data.sequences.build import build_from_files
+    from gatecast.data.sequences.sequences import SequenceSettings, read_sequences, write_sequences
 
     begun = time.perf_counter()
     sequences = build_from_files(files, lambda rows: rows, "", SequenceSettings(), folder / "cache")

@@ -24,7 +24,7 @@ def main() -> None:
         }
     )
     begun = time.perf_counter()
-    from lstm import Forecaster
+    from gatecast import Forecaster
 
     Forecaster(lookback=_LOOKBACK, hidden_size=64, batch_size=64, max_epochs=1).fit(frame)
     print(json.dumps({"seconds": time.perf_counter() - begun}))

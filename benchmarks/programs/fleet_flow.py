@@ -29,9 +29,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["GATECAST_HOME"] = folder
         path = _series(models, Path(folder) / "load.parquet")
-        from flows.fleet import fleet, prepare
-        from flows.orchestration import start_embedded_server
-        from flows.settings import DataSettings, FleetSettings, RetrainSettings
+        from gatecast.flows.engine.orchestration import start_embedded_server
+        from gatecast.flows.fleet import fleet, prepare
+        from gatecast.flows.settings.runs import DataSettings, FleetSettings, RetrainSettings
 
         start_embedded_server()
         retrain = RetrainSettings(data=DataSettings(source="parquet", path=path))
@@ -65,9 +65,9 @@ def _series(models: int, path: Path) -> Path:
 
 def _without_prefect(retrain: object, workers: int, root: Path) -> float:
     """Return the seconds of reading the data and training the same models in a plain pool of processes."""
-    from flows.ingest import ingest
-    from flows.member import members_of, train_one
-    from flows.settings import RetrainSettings, Workspace
+    from gatecast.flows.ingest import ingest
+    from gatecast.flows.member import members_of, train_one
+    from gatecast.flows.settings.runs import RetrainSettings, Workspace
 
     assert isinstance(retrain, RetrainSettings)
     begun = time.perf_counter()

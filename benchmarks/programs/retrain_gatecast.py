@@ -10,8 +10,7 @@ import sys
 
 import pandas as pd
 
-from data import SplitSettings
-from lstm import Forecaster
+from gatecast import Forecaster, SplitSettings
 
 
 def main() -> None:

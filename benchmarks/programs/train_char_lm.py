@@ -16,8 +16,8 @@ BATCH_SIZE, SEQ_LEN, HIDDEN_SIZE = 64, 128, 512
 
 def main() -> None:
     """Run the program; see the module."""
-    from data.text import sample_text
-    from lstm import CharLM
+    from gatecast import CharLM
+    from gatecast.data.language.text import sample_text
 
     begun = time.perf_counter()
     model = CharLM(hidden_size=HIDDEN_SIZE, batch_size=BATCH_SIZE, seq_len=SEQ_LEN, max_minutes=float(sys.argv[1]))

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from data.adjustment import as_traded
-from data.bars import BAR_COLUMNS, INTRADAY
-from data.calendar import YAHOO_EXCHANGES, final_at
-from data.revisions import adjustment_error
-from data.secrets import holds_secret
+from gatecast.data.bars.adjustment import as_traded
+from gatecast.data.bars.prices import BAR_COLUMNS, INTRADAY
+from gatecast.data.bars.revisions import adjustment_error
+from gatecast.data.dates.calendar import YAHOO_EXCHANGES, final_at
+from gatecast.data.secrets import holds_secret
 
 if TYPE_CHECKING:
-    from data.yahoo.failures import YahooError
-    from data.yahoo.session import YahooSession
+    from gatecast.data.yahoo.failures import YahooError
+    from gatecast.data.yahoo.session import YahooSession
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class YahooClient:
         symbol : str
             In Yahoo's spelling.
         interval : str
-            "1d", or one of `data.bars.INTRADAY`.
+            "1d", or one of `data.bars.prices.INTRADAY`.
         since : date, optional
             First day; all there is by default.
         was_known : bool
@@ -119,7 +119,7 @@ class YahooClient:
         YahooError
             There are none, with the cause.
         """
-        from data.yahoo.failures import no_finished_bar
+        from gatecast.data.yahoo.failures import no_finished_bar
 
         history, meta = self._ask_until_answered(symbol, interval, since, was_known)
         timezone = str(meta["exchangeTimezoneName"])
@@ -135,7 +135,7 @@ class YahooClient:
     def _ask_until_answered(
         self, symbol: str, interval: str, since: date | None, was_known: bool
     ) -> tuple[pd.DataFrame, Mapping[str, Any]]:
-        from data.yahoo.failures import YahooError
+        from gatecast.data.yahoo.failures import YahooError
 
         delay = self.policy.first_delay
         for attempt in range(1, self.policy.attempts + 1):
@@ -163,7 +163,7 @@ class YahooClient:
         import yfinance
         from yfinance.data import YfData
 
-        from data.yahoo.failures import explain
+        from gatecast.data.yahoo.failures import explain
 
         history, error = pd.DataFrame(), None
         period = {"period": "max"} if since is None else {"start": since.isoformat()}
@@ -200,7 +200,7 @@ class YahooClient:
         """The session of all requests."""
         import yfinance
 
-        from data.yahoo.session import Pacer, YahooSession
+        from gatecast.data.yahoo.session import Pacer, YahooSession
 
         yfinance.config.debug.hide_exceptions = False
         # What matters is in our own sentences; yfinance's import has switched its deprecation warnings on.

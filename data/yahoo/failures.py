@@ -8,9 +8,9 @@ import pandas as pd
 from curl_cffi.requests.exceptions import HTTPError, JSONDecodeError, RequestException, Timeout
 from yfinance.exceptions import YFRateLimitError
 
-from data.errors import SourceError
-from data.secrets import masked
-from data.yahoo.session import Answer, TimeIsUpError
+from gatecast.data.errors import SourceError
+from gatecast.data.secrets import masked
+from gatecast.data.yahoo.session import Answer, TimeIsUpError
 
 # A market that has not been heard of for so long is closed for good; the longest holidays take a third of it.
 _SILENCE_OF_THE_DELISTED = pd.Timedelta(days=30)

@@ -15,12 +15,9 @@ from typing import Any, ClassVar
 
 import pandas as pd
 
-from data.adjustment import Adjustment, adjust
-from data.bars import INTRADAY, check_bars
-from data.barstore import BarStore, NewerFileError, Stored
-from data.dates import DAY, format_date
-from data.errors import InputError, SourceError
-from data.revisions import (
+from gatecast.data.bars.adjustment import Adjustment, adjust
+from gatecast.data.bars.prices import INTRADAY, check_bars
+from gatecast.data.bars.revisions import (
     SAME_ADJUSTED_CLOSE,
     Merged,
     carry_actions,
@@ -28,8 +25,11 @@ from data.revisions import (
     merge,
     overlap_start,
 )
-from data.selection import Selection, select
-from data.yahoo.client import Fetched, YahooClient
+from gatecast.data.bars.store import BarStore, NewerFileError, Stored
+from gatecast.data.dates.timestamps import DAY, format_date
+from gatecast.data.errors import InputError, SourceError
+from gatecast.data.sources.selection import Selection, select
+from gatecast.data.yahoo.client import Fetched, YahooClient
 
 _MADE_OF_DAYS = ("1wk", "1mo")
 

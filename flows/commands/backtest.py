@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flows.commands.options import RunOptions, Typed, takes
-from flows.settings import BacktestSettings
-from flows.terminal import (
+from gatecast.flows.commands.options import RunOptions, Typed, takes
+from gatecast.flows.engine.terminal import (
     console,
     explained,
     figure,
@@ -20,6 +19,7 @@ from flows.terminal import (
     print_times,
     say,
 )
+from gatecast.flows.settings.runs import BacktestSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,10 +43,10 @@ def backtest(options: BacktestOptions) -> None:
         options.prepare()
         settings = options.rolling.settings()
         with console(stderr=True).status("Starting Prefect"):
-            from flows.backtest import backtest as flow
-            from flows.backtest import of_champion
-            from flows.orchestration import start_embedded_server
-            from flows.settings import Workspace
+            from gatecast.flows.backtest import backtest as flow
+            from gatecast.flows.backtest import of_champion
+            from gatecast.flows.engine.orchestration import start_embedded_server
+            from gatecast.flows.settings.runs import Workspace
 
             settings = of_champion(settings, Workspace.from_environment())
             start_embedded_server()
@@ -55,8 +55,8 @@ def backtest(options: BacktestOptions) -> None:
 
 def show(result: Mapping[str, Any], seconds: float) -> None:
     """Print scores beside baselines, the course over time, what was written and what to type next."""
-    from flows.backtest import read_evaluation
-    from flows.report import score_table
+    from gatecast.flows.backtest import read_evaluation
+    from gatecast.flows.judging.tables import score_table
 
     evaluation = read_evaluation(dict(result))
     title = f"Rolling origins {evaluation['first']} to {evaluation['last']}, in {evaluation['unit']}"

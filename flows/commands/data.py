@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.commands.options import CommonOptions, Typed, takes
-from flows.settings import DataSettings
-from flows.terminal import INPUT_IS_WRONG, console, counted, explained, print_next, print_paths
+from gatecast.flows.commands.options import CommonOptions, Typed, takes
+from gatecast.flows.engine.terminal import INPUT_IS_WRONG, console, counted, explained, print_next, print_paths
+from gatecast.flows.settings.runs import DataSettings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,15 +51,15 @@ def check(options: CheckOptions) -> None:
     """
     with explained(options.debug):
         options.prepare()
-        from data.validation import ERROR
-        from flows.commands.series_table import print_problems
+        from gatecast.data.quality.validation import ERROR
+        from gatecast.flows.commands.series_table import print_problems
 
         settings = settings_of(options)
         problems = check_data(settings)
         print_problems(problems)
         errors = int((problems["severity"] == ERROR).sum())
         if options.output is not None:
-            from data.store import write_parquet
+            from gatecast.data.store import write_parquet
 
             print_paths({"problems": str(write_parquet(problems.astype({"ds": str}), options.output.resolve()))})
         if len(problems):
@@ -82,7 +82,7 @@ def settings_of(options: CheckOptions) -> DataSettings:
     InputError
         Two files are named, or a source that cannot be checked so.
     """
-    from data.errors import InputError
+    from gatecast.data.errors import InputError
 
     settings = options.data.settings()
     if options.file is not None:
@@ -98,11 +98,11 @@ def check_data(settings: DataSettings) -> pd.DataFrame:
     """Print a table of the series and return all problems."""
     import pandas as pd
 
-    from data.calendar import require_calendar
-    from data.overview import overview
-    from data.selection import Selection, select
-    from data.sources import open_source
-    from flows.commands.series_table import print_series
+    from gatecast.data.dates.calendar import require_calendar
+    from gatecast.data.quality.overview import overview
+    from gatecast.data.sources.selection import Selection, select
+    from gatecast.data.sources.source import open_source
+    from gatecast.flows.commands.series_table import print_series
 
     if settings.calendar is not None:
         require_calendar(settings.calendar)

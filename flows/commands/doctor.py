@@ -15,11 +15,11 @@ from pathlib import Path
 
 import typer
 
-from data.secrets import masked
-from flows.commands.options import CommonOptions, takes
-from flows.terminal import RUN_FAILED, console, explained, literal, print_next
+import gatecast
+from gatecast.data.secrets import masked
+from gatecast.flows.commands.options import CommonOptions, takes
+from gatecast.flows.engine.terminal import RUN_FAILED, console, explained, literal, print_next
 
-PACKAGES = ("data", "flows", "kernels", "lstm")
 DEPENDENCIES = (
     "numba", "numpy", "pandas", "pyarrow", "scikit-learn", "prefect", "fastapi", "sqlalchemy", "pydantic",
     "safetensors", "typer", "rich", "matplotlib",
@@ -94,20 +94,13 @@ def versions() -> Iterator[Finding]:
 
 
 def packages() -> Iterator[Finding]:
-    """Look where the four packages come from: their names are plain, and another project's may have come first."""
-    roots = {name: Path(str(importlib.import_module(name).__file__)).parent.parent for name in PACKAGES}
-    if len(set(roots.values())) == 1:
-        yield Finding("packages", f"{', '.join(PACKAGES)} from {roots['flows']}")
-        return
-    listed = ", ".join(f"{name} from {root}" for name, root in roots.items())
-    yield Finding(
-        "packages", listed, "Another project's package comes first; remove it from PYTHONPATH or the environment."
-    )
+    """Say where Gatecast comes from: another copy of it may be the one that Python finds first."""
+    yield Finding("package", f"gatecast from {Path(gatecast.__file__).parent}")
 
 
 def kernels() -> Iterator[Finding]:
     """Compile and run a kernel."""
-    from kernels.backend import describe
+    from gatecast.kernels.backend import describe
 
     found = describe()
     layer = f"{found['threads']} of {found['cores']} cores through Numba's {found['threading_layer']} layer"
@@ -118,10 +111,10 @@ def kernels() -> Iterator[Finding]:
 
 def workspace() -> Iterator[Finding]:
     """Look whether the workspace can be written to, and whether the champion of each of its models is there."""
-    from data.errors import InputError
-    from flows.catalogue import champions
-    from flows.registry import Registry
-    from flows.settings import Workspace
+    from gatecast.data.errors import InputError
+    from gatecast.flows.registry.catalogue import champions
+    from gatecast.flows.registry.registry import Registry
+    from gatecast.flows.settings.runs import Workspace
 
     here = Workspace.from_environment()
     nearest = next(path for path in (here.root, *here.root.parents) if path.exists())
@@ -148,8 +141,8 @@ def server() -> Iterator[Finding]:
     """Look for Prefect's server: the one that is named, or the embedded one."""
     import httpx
 
-    from flows.server import dashboard_url
-    from flows.settings import Workspace
+    from gatecast.flows.engine.server import dashboard_url
+    from gatecast.flows.settings.runs import Workspace
 
     url = os.environ.get("PREFECT_API_URL") or dashboard_url(Workspace.from_environment())
     if not url:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.commands.options import CommonOptions, takes
-from flows.terminal import console, explained, literal, print_next, print_paths, say
+from gatecast.flows.commands.options import CommonOptions, takes
+from gatecast.flows.engine.terminal import console, explained, literal, print_next, print_paths, say
 
 if TYPE_CHECKING:
-    from lstm.forecaster import Forecaster
+    from gatecast.lstm.forecasting.forecaster import Forecaster
 
 SUFFIXES = {"onnx": ".onnx", "torch": ".safetensors"}
 
@@ -44,9 +44,10 @@ def export(options: ExportOptions) -> None:
     """
     with explained(options.debug):
         options.prepare()
-        from data.errors import InputError, KindError
-        from flows.kinds import KINDS, find_kind
-        from lstm import checkpoint, interop
+        from gatecast.data.errors import InputError, KindError
+        from gatecast.flows.registry.kinds import KINDS, find_kind
+        from gatecast.lstm.interop import exchange as interop
+        from gatecast.lstm.training import checkpoint
 
         if options.to not in SUFFIXES:
             raise InputError(f"--to {options.to} is not allowed: it should be {' or '.join(SUFFIXES)}.")
@@ -70,10 +71,10 @@ def export(options: ExportOptions) -> None:
 
 def find(model: str) -> tuple[Path, Path]:
     """Return the folder of a model's champion, or the folder itself, and where its export goes, without a suffix."""
-    from data.errors import InputError
-    from flows.catalogue import champions
-    from flows.registry import Registry
-    from flows.settings import Workspace
+    from gatecast.data.errors import InputError
+    from gatecast.flows.registry.catalogue import champions
+    from gatecast.flows.registry.registry import Registry
+    from gatecast.flows.settings.runs import Workspace
 
     workspace = Workspace.from_environment()
     exports = workspace.root / "exports"
@@ -107,8 +108,10 @@ def _describe_state_dict(model: Forecaster) -> list[str]:
     both = ", bidirectional=True" if settings.bidirectional else ""
     if settings.residual or settings.layer_norm:
         norms = ", lstm.norms.* a torch.nn.LayerNorm each" if settings.layer_norm else ""
-        layers = f"lstm.layers.* is a torch.nn.LSTM of one layer each ({sizes}{both}, batch_first=True){norms}"
+        layers = (
+            f"gatecast.lstm.nn.layers.* is a torch.nn.LSTM of one layer each ({sizes}{both}, batch_first=True){norms}"
+        )
     else:
         layers = f"lstm.* is a torch.nn.LSTM({sizes}, num_layers={settings.num_layers}{both}, batch_first=True)"
-    attention = [] if settings.attention == "none" else ["attention.* are the matrices of lstm/attention.py"]
+    attention = [] if settings.attention == "none" else ["attention.* are the matrices of lstm/nn/attention.py"]
     return [layers, *attention, "head.* is a torch.nn.Linear"]

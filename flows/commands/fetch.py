@@ -6,9 +6,9 @@ import shlex
 import sys
 from dataclasses import dataclass
 
-from flows.commands.options import CommonOptions, Typed, takes
-from flows.settings import DataSettings
-from flows.terminal import console, explained, print_next, print_paths
+from gatecast.flows.commands.options import CommonOptions, Typed, takes
+from gatecast.flows.engine.terminal import console, explained, print_next, print_paths
+from gatecast.flows.settings.runs import DataSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,9 +29,9 @@ def fetch(options: FetchOptions) -> None:
         options.prepare()
         settings = options.data.settings()
         with console(stderr=True).status("Starting Prefect"):
-            from flows.commands.series_table import print_series
-            from flows.ingest import ingest_data
-            from flows.orchestration import start_embedded_server
+            from gatecast.flows.commands.series_table import print_series
+            from gatecast.flows.engine.orchestration import start_embedded_server
+            from gatecast.flows.ingest import ingest_data
 
             start_embedded_server()
         result = ingest_data(settings)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from flows.terminal import (
+from gatecast.flows.engine.terminal import (
     RUN_FAILED,
     command_line,
     console,
@@ -26,7 +26,8 @@ from flows.terminal import (
 )
 
 if TYPE_CHECKING:
-    from flows.commands.retrain import RetrainOptions
+    from gatecast.flows.commands.options import Typed
+    from gatecast.flows.settings.runs import FleetSettings
 
 SHOWN = 20
 # Outside of quotes.
@@ -43,8 +44,8 @@ def read_groups(path: Path) -> tuple[tuple[str, ...], ...]:
     InputError
         The file is missing, is no text, names no series, or names a model twice.
     """
-    from data.errors import InputError
-    from data.store import require_file
+    from gatecast.data.errors import InputError
+    from gatecast.data.store import require_file
 
     require_file(path)
     try:
@@ -70,24 +71,23 @@ def read_groups(path: Path) -> tuple[tuple[str, ...], ...]:
     return tuple(groups)
 
 
-def retrain_fleet(options: RetrainOptions) -> None:
+def retrain_fleet(options: Typed[FleetSettings], symbols_file: Path, force: bool) -> None:
     """Train the models of the file, and end with status 1 if some failed."""
-    from data.errors import InputError
+    from gatecast.data.errors import InputError
 
     started = time.perf_counter()
-    assert options.symbols_file is not None
-    settings = options.fleet.settings()
+    settings = options.settings()
     if settings.retrain.data.symbols is not None:
         raise InputError("--symbols and --symbols-file both say which series to learn; give one of them.")
-    settings = settings.model_copy(update={"groups": read_groups(options.symbols_file)})
+    settings = settings.model_copy(update={"groups": read_groups(symbols_file)})
     with console(stderr=True).status("Starting Prefect"):
-        from flows.fleet import fleet
-        from flows.orchestration import start_embedded_server
-        from flows.runners import require_runner
+        from gatecast.flows.engine.orchestration import start_embedded_server
+        from gatecast.flows.engine.runners import require_runner
+        from gatecast.flows.fleet import fleet
 
         require_runner(settings.runner)
         start_embedded_server()
-    result = fleet(settings, force=options.force)
+    result = fleet(settings, force=force)
     show(result, time.perf_counter() - started)
     if result["failed"]:
         raise typer.Exit(RUN_FAILED)
@@ -95,7 +95,7 @@ def retrain_fleet(options: RetrainOptions) -> None:
 
 def show(result: Mapping[str, Any], seconds: float) -> None:
     """Print what became of the models, and the command that trains the failed ones again."""
-    from flows.fleet import outcome_table
+    from gatecast.flows.fleet import outcome_table
 
     outcomes = result["outcomes"]
     rows = outcome_table(outcomes)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from flows.champion_settings import ForecastSettings
-from flows.commands.options import CommonOptions, Typed, takes
-from flows.terminal import console, explained, literal, print_next, print_paths, say
+from gatecast.flows.commands.options import CommonOptions, Typed, takes
+from gatecast.flows.engine.terminal import console, explained, literal, print_next, print_paths, say
+from gatecast.flows.settings.champion import ForecastSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,9 +26,9 @@ def forecast(options: ForecastOptions) -> None:
         options.prepare()
         settings = options.champion.settings()
         with console(stderr=True).status("Starting Prefect"):
-            from flows.forecast import choose_model, forecast_latest
-            from flows.orchestration import start_embedded_server
-            from flows.settings import Workspace
+            from gatecast.flows.engine.orchestration import start_embedded_server
+            from gatecast.flows.forecast import choose_model, forecast_latest
+            from gatecast.flows.settings.runs import Workspace
 
             name = choose_model(Workspace.from_environment(), settings.name)
             start_embedded_server()
@@ -44,8 +44,8 @@ def forecast(options: ForecastOptions) -> None:
 
 def skill(name: str, version: str) -> str:
     """Say how a version did on its test rows, so that nobody has to trust a forecast unseen."""
-    from flows.registry import Registry
-    from flows.settings import Workspace
+    from gatecast.flows.registry.registry import Registry
+    from gatecast.flows.settings.runs import Workspace
 
     evaluation = Registry(Workspace.from_environment().models / name).evaluation(version)
     return f"On its test rows, {evaluation['first']} to {evaluation['last']}: {evaluation['verdict']}"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.commands.options import CommonOptions, takes
-from flows.terminal import (
+from gatecast.flows.commands.options import CommonOptions, takes
+from gatecast.flows.engine.terminal import (
     INPUT_IS_WRONG,
     console,
     counted,
@@ -24,9 +24,9 @@ from flows.terminal import (
 )
 
 if TYPE_CHECKING:
-    from flows.comparison import Contender
-    from flows.kinds import ModelKind
-    from flows.registry import Registry
+    from gatecast.flows.judging.comparison import Contender
+    from gatecast.flows.registry.kinds import ModelKind
+    from gatecast.flows.registry.registry import Registry
 
 NAME = typer.Argument(help="Name of the model; 'gatecast models list' shows them.", show_default=False)
 VERSION_HELP = "its name, its number or 'champion'"
@@ -46,8 +46,8 @@ class ModelOptions(CommonOptions):
 
     def registry(self) -> Registry:
         """Return the registry of the model, which has to be there."""
-        from flows.catalogue import find_registry
-        from flows.settings import Workspace
+        from gatecast.flows.registry.catalogue import find_registry
+        from gatecast.flows.settings.runs import Workspace
 
         return find_registry(Workspace.from_environment(), self.name)
 
@@ -61,10 +61,10 @@ def list_models(options: CommonOptions) -> None:
     """
     with explained(options.debug):
         options.prepare()
-        from data.errors import InputError
-        from flows import catalogue
-        from flows.registry import Registry
-        from flows.settings import Workspace
+        from gatecast.data.errors import InputError
+        from gatecast.flows.registry import catalogue
+        from gatecast.flows.registry.registry import Registry
+        from gatecast.flows.settings.runs import Workspace
 
         workspace = Workspace.from_environment()
         names = catalogue.models(workspace)
@@ -83,7 +83,7 @@ def list_models(options: CommonOptions) -> None:
 
 def _of_model(registry: Registry) -> tuple[dict[str, str], str | None]:
     """Return the row of a model in the list and, where its champion is not on record, a sentence on that."""
-    from data.errors import InputError
+    from gatecast.data.errors import InputError
 
     try:
         facts, damage = _facts(registry, registry.champion()), None
@@ -103,7 +103,7 @@ def _of_model(registry: Registry) -> tuple[dict[str, str], str | None]:
 
 def _called(registry: Registry) -> str:
     """Return what people call a model of this kind; a dash where that cannot be read."""
-    from data.errors import FormatError
+    from gatecast.data.errors import FormatError
 
     try:
         kind = registry.kind()
@@ -148,7 +148,7 @@ def show(options: ShowOptions) -> None:
 
 
 def _show_version(registry: Registry, version: str) -> None:
-    from flows.settings import flat
+    from gatecast.flows.settings.runs import flat
 
     settings, lineage = registry.settings(version), registry.lineage(version)
     test_data, rows, verdict = registry.scores(version)
@@ -202,7 +202,7 @@ def compare(options: CompareOptions) -> None:
     with explained(options.debug):
         options.prepare()
         registry = options.registry()
-        from data.errors import InputError
+        from gatecast.data.errors import InputError
 
         known = registry.versions()
         first, second = sorted((registry.find(options.first), registry.find(options.second)), key=known.index)
@@ -227,7 +227,7 @@ def compare(options: CompareOptions) -> None:
 
 
 def _contender(registry: Registry, version: str, kind: ModelKind) -> Contender:
-    from flows.comparison import Contender
+    from gatecast.flows.judging.comparison import Contender
 
     model, settings = registry.model(version, kind), registry.settings(version, kind)
     return Contender(version, model, settings, registry.data(version))
@@ -248,7 +248,7 @@ def promote(options: PromoteOptions) -> None:
     with explained(options.debug):
         options.prepare()
         registry = options.registry()
-        from flows.promotion import promote
+        from gatecast.flows.judging.promotion import promote
 
         _print_decision(registry, promote(registry, registry.find(options.version), options.reason).reason)
 
@@ -267,7 +267,7 @@ def rollback(options: RollbackOptions) -> None:
     with explained(options.debug):
         options.prepare()
         registry = options.registry()
-        from flows.promotion import roll_back
+        from gatecast.flows.judging.promotion import roll_back
 
         _print_decision(registry, roll_back(registry, options.reason).reason)
 
@@ -311,7 +311,7 @@ def prune(options: PruneOptions) -> None:
 
 def _facts(registry: Registry, version: str | None) -> dict[str, str]:
     """Return what a table says of a version: its name, when it was made, from which data, and how it scored."""
-    from data.errors import FormatError, InputError
+    from gatecast.data.errors import FormatError, InputError
 
     if version is None:
         return {**NO_FACTS, "version": "none"}

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flows.champion_settings import MonitorSettings
-from flows.commands.options import CommonOptions, Typed, takes
-from flows.terminal import console, explained, print_next, print_paths, print_table, say
+from gatecast.flows.commands.options import CommonOptions, Typed, takes
+from gatecast.flows.engine.terminal import console, explained, print_next, print_paths, print_table, say
+from gatecast.flows.settings.champion import MonitorSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,10 +29,10 @@ def monitor(options: MonitorOptions) -> None:
         options.prepare()
         settings = options.limits.settings()
         with console(stderr=True).status("Starting Prefect"):
-            from flows.forecast import choose_model
-            from flows.monitor import monitor as flow
-            from flows.orchestration import start_embedded_server
-            from flows.settings import Workspace
+            from gatecast.flows.engine.orchestration import start_embedded_server
+            from gatecast.flows.forecast import choose_model
+            from gatecast.flows.monitor import monitor as flow
+            from gatecast.flows.settings.runs import Workspace
 
             choose_model(Workspace.from_environment(), settings.name)
             start_embedded_server()
@@ -41,9 +41,9 @@ def monitor(options: MonitorOptions) -> None:
 
 def show(result: dict[str, Any]) -> None:
     """Print the checks, what was done about them, and what to type next."""
-    from data.store import read_json
-    from flows.checks import Check
-    from flows.monitor import check_table
+    from gatecast.data.store import read_json
+    from gatecast.flows.judging.checks import Check
+    from gatecast.flows.monitor import check_table
 
     report = read_json(Path(result["check"]["report"]))
     rows = check_table([Check(**each) for each in report["checks"]])

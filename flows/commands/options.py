@@ -14,10 +14,10 @@ from typing import Annotated, Any, Generic, TypeVar, get_type_hints
 import typer
 from pydantic import BaseModel, ValidationError
 
-from data.errors import InputError
-from flows.commands.setting import Setting, options_by_name, settings_in
-from flows.login import take_login_out_of_address
-from flows.terminal import explain_settings
+from gatecast.data.errors import InputError
+from gatecast.flows.commands.setting import Setting, options_by_name, settings_in
+from gatecast.flows.engine.login import take_login_out_of_address
+from gatecast.flows.engine.terminal import explain_settings
 
 Options = TypeVar("Options")
 Model = TypeVar("Model", bound=BaseModel)

@@ -10,10 +10,19 @@ from typing import Annotated, Any
 
 import typer
 
-from flows.commands.fleet import retrain_fleet
-from flows.commands.options import TrainingOptions, Typed, takes
-from flows.settings import FleetSettings
-from flows.terminal import command_line, console, explained, print_next, print_paths, print_scores, print_times, say
+from gatecast.flows.commands.fleet import retrain_fleet
+from gatecast.flows.commands.options import TrainingOptions, Typed, takes
+from gatecast.flows.engine.terminal import (
+    command_line,
+    console,
+    explained,
+    print_next,
+    print_paths,
+    print_scores,
+    print_times,
+    say,
+)
+from gatecast.flows.settings.runs import FleetSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,12 +54,12 @@ def retrain(options: RetrainOptions) -> None:
     with explained(options.debug, after_interrupt=f"to go on where it stopped: {command_line('--resume')}"):
         options.prepare()
         if options.symbols_file is not None:
-            retrain_fleet(options)
+            retrain_fleet(options.fleet, options.symbols_file, options.force)
             return
         settings = options.fleet.settings().retrain
         with console(stderr=True).status("Starting Prefect"):
-            from flows.orchestration import start_embedded_server
-            from flows.retrain import retrain as flow
+            from gatecast.flows.engine.orchestration import start_embedded_server
+            from gatecast.flows.retrain import retrain as flow
 
             start_embedded_server()
         result = flow(settings, resume=options.resume, force=options.force)
@@ -59,8 +68,8 @@ def retrain(options: RetrainOptions) -> None:
 
 def show(result: Mapping[str, Any], seconds: float) -> None:
     """Print the closing tables: scores beside baselines, seconds per step, what was written, what to type next."""
-    from data.store import read_json
-    from flows.report import score_table
+    from gatecast.data.store import read_json
+    from gatecast.flows.judging.tables import score_table
 
     evaluated, forecasts, trained = result["evaluate"], result["forecast"], result["train"]
     evaluation = read_json(Path(evaluated["evaluation"]))

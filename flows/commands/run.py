@@ -16,8 +16,8 @@ from uuid import uuid4
 
 import typer
 
-from flows.commands.options import CommonOptions, takes
-from flows.terminal import RUN_FAILED, console, explained, print_error, print_next, say
+from gatecast.flows.commands.options import CommonOptions, takes
+from gatecast.flows.engine.terminal import RUN_FAILED, console, explained, print_error, print_next, say
 
 if TYPE_CHECKING:
     import httpx
@@ -75,9 +75,9 @@ def client() -> Iterator[httpx.Client]:
     """
     import httpx
 
-    from data.errors import InputError
-    from flows.server import dashboard_url
-    from flows.settings import Workspace
+    from gatecast.data.errors import InputError
+    from gatecast.flows.engine.server import dashboard_url
+    from gatecast.flows.settings.runs import Workspace
 
     workspace = Workspace.from_environment()
     url = os.environ.get("PREFECT_API_URL") or dashboard_url(workspace)
@@ -94,7 +94,7 @@ def client() -> Iterator[httpx.Client]:
 
 def _ask(api: httpx.Client, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
     """Return what the server answers; as Prefect's own client does, ask again while it is too busy."""
-    from data.errors import InputError
+    from gatecast.data.errors import InputError
 
     for attempt in range(1, ATTEMPTS + 1):
         response = api.request(method, path, json=body)
@@ -117,7 +117,7 @@ def find(api: httpx.Client, name: str) -> dict[str, Any]:
     InputError
         There is none.
     """
-    from data.errors import InputError
+    from gatecast.data.errors import InputError
 
     found = _ask(api, "POST", "deployments/filter", {"sort": "NAME_ASC"})
     named = [deployment for deployment in found if deployment["name"] == name.rpartition("/")[2]]
@@ -137,8 +137,8 @@ def with_settings(deployment: Mapping[str, Any], assignments: list[str]) -> dict
     InputError
         An assignment is none, or there is no such setting.
     """
-    from data.errors import InputError
-    from data.secrets import REFUSAL
+    from gatecast.data.errors import InputError
+    from gatecast.data.secrets import REFUSAL
 
     schema = deployment["parameter_openapi_schema"]
     parameters = deepcopy(deployment["parameters"])

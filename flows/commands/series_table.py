@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from flows.terminal import console, literal, plain
+from gatecast.flows.engine.terminal import console, literal, plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +19,7 @@ PROBLEMS_SHOWN = 30
 
 def print_series(records: Sequence[Mapping[str, Any]], title: str) -> None:
     """Print a row for each series: rows, range, what is new, how old the last row is, problems, and a small picture."""
-    from data.overview import problems_in_words
+    from gatecast.data.quality.overview import problems_in_words
 
     console().print(f"\n[bold]{literal(title)}[/bold]")
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
@@ -45,7 +45,7 @@ def print_series(records: Sequence[Mapping[str, Any]], title: str) -> None:
 
 def print_problems(problems: pd.DataFrame) -> None:
     """Print what is wrong or worth a look, errors first, each with series, date and value."""
-    from data.validation import ERROR, sentence
+    from gatecast.data.quality.validation import ERROR, sentence
 
     ordered = problems.sort_values("severity", key=lambda column: column != ERROR, kind="stable")
     for _, problem in ordered.head(PROBLEMS_SHOWN).iterrows():

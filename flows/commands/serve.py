@@ -15,20 +15,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from data.errors import InputError
-from data.locks import ON_WINDOWS
-from data.secrets import masked
-from flows.commands.options import CommonOptions, takes
-from flows.terminal import console, counted, explained, literal, print_next, say, warn
+from gatecast.data.errors import InputError
+from gatecast.data.locks import ON_WINDOWS
+from gatecast.data.secrets import masked
+from gatecast.flows.commands.options import CommonOptions, takes
+from gatecast.flows.engine.terminal import console, counted, explained, literal, print_next, say, warn
 
 if TYPE_CHECKING:
     from prefect.deployments.runner import RunnerDeployment
     from prefect.runner import Runner
 
-    from flows.deployments import ServeSettings
-    from flows.server import Server
-    from flows.settings import Workspace
-    from flows.watch import Watch
+    from gatecast.flows.engine.deployments import ServeSettings
+    from gatecast.flows.engine.server import Server
+    from gatecast.flows.engine.watch import Watch
+    from gatecast.flows.settings.runs import Workspace
 
 SETTINGS_FILE = Path("gatecast.toml")
 POLL_SECONDS = 1.0
@@ -86,9 +86,9 @@ def serve(options: ServeOptions) -> None:
         if ON_WINDOWS:
             raise InputError("gatecast serve needs Linux or macOS; run it in the Windows Subsystem for Linux.")
         options.prepare()
-        from flows.deployments import read_settings
-        from flows.server import set_environment
-        from flows.settings import Workspace
+        from gatecast.flows.engine.deployments import read_settings
+        from gatecast.flows.engine.server import set_environment
+        from gatecast.flows.settings.runs import Workspace
 
         workspace = Workspace.from_environment()
         os.environ["GATECAST_HOME"] = str(workspace.root)  # for the processes of the runs, wherever they start
@@ -109,8 +109,8 @@ def serve(options: ServeOptions) -> None:
 
 def connect(options: ServeOptions, workspace: Workspace, stack: ExitStack) -> Server | None:
     """Start the server and return it, or None where the environment names one that runs."""
-    from flows.orchestration import use_server
-    from flows.server import Server, answers, check_password, dashboard_url
+    from gatecast.flows.engine.orchestration import use_server
+    from gatecast.flows.engine.server import Server, answers, check_password, dashboard_url
 
     named = os.environ.get("PREFECT_API_URL")
     if named:
@@ -131,7 +131,7 @@ def connect(options: ServeOptions, workspace: Workspace, stack: ExitStack) -> Se
 
 def pass_on(settings: ServeSettings) -> None:
     """Let the processes of the runs know the webhook and the time limit; the environment comes first."""
-    from flows.runs import TIME_LIMIT, WEBHOOK
+    from gatecast.flows.engine.runs import TIME_LIMIT, WEBHOOK
 
     os.environ.setdefault(TIME_LIMIT, str(settings.time_limit_minutes))
     if settings.webhook and not os.environ.get(WEBHOOK):
@@ -140,9 +140,9 @@ def pass_on(settings: ServeSettings) -> None:
 
 def run(settings: ServeSettings, pool: str | None, workspace: Workspace, server: Server | None) -> None:
     """Register the deployments and run what is due, until the process is told to stop."""
-    from flows.deployments import TAG, build, register_in_pool
-    from flows.runs import WEBHOOK, crash_dead_runs, crash_pending_runs
-    from flows.watch import Watch
+    from gatecast.flows.engine.deployments import TAG, build, register_in_pool
+    from gatecast.flows.engine.runs import WEBHOOK, crash_dead_runs, crash_pending_runs
+    from gatecast.flows.engine.watch import Watch
 
     deployments = list(build(settings, pool))
     # Runs may be on machines that share no files with this one; where all is on one machine, its locks tell more.
@@ -194,8 +194,8 @@ def wait() -> None:
 
 def runner_of(deployments: Sequence[RunnerDeployment], at_once: int) -> Runner:
     """Register deployments, and return what runs them in processes of this machine."""
-    from flows.alarm import answer
-    from flows.orchestration import Runner
+    from gatecast.flows.engine.alarm import answer
+    from gatecast.flows.engine.orchestration import Runner
 
     runner = Runner(name="gatecast", limit=at_once, query_seconds=POLL_SECONDS, pause_on_shutdown=True)
     for deployment in deployments:
@@ -208,7 +208,7 @@ def keep_going(workspace: Workspace, server: Server | None, watch: Watch | None,
     """Start the server again should it end, and look for runs whose process or machine is gone, again and again."""
     import httpx
 
-    from flows.runs import crash_dead_runs
+    from gatecast.flows.engine.runs import crash_dead_runs
 
     swept = time.monotonic()
     while not ended.wait(POLL_SECONDS):

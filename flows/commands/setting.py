@@ -1,6 +1,6 @@
 """A setting as the command line and the docs show it: all that they say is in its pydantic field.
 
-`flows.settings` says what a field's ``json_schema_extra`` may hold.
+`flows.settings.runs` says what a field's ``json_schema_extra`` may hold.
 
 Two libraries that Prefect brings along make options of models too, and were tried. cyclopts wants its own marker on
 each field, so that `lstm` and `data` would import a command-line library; it prints pydantic's errors as they are, five

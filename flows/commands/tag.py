@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.commands.options import CommonOptions, TrainingOptions, Typed, takes
-from flows.tagging_settings import ColumnSettings, TaggingSettings
-from flows.terminal import (
+from gatecast.flows.commands.options import CommonOptions, TrainingOptions, Typed, takes
+from gatecast.flows.engine.terminal import (
     command_line,
     console,
     explained,
@@ -24,9 +23,10 @@ from flows.terminal import (
     say,
     standard_output,
 )
+from gatecast.flows.settings.tagging import ColumnSettings, TaggingSettings
 
 if TYPE_CHECKING:
-    from data.tagging import TaggedText
+    from gatecast.data.language.tagging import TaggedText
 
 EXAMPLES = """Examples:
 
@@ -62,8 +62,8 @@ def train(options: TrainOptions) -> None:
         options.prepare()
         settings = options.tagging.settings()
         with console(stderr=True).status("Starting Prefect"):
-            from flows.orchestration import start_embedded_server
-            from flows.tagging import train_tagger
+            from gatecast.flows.engine.orchestration import start_embedded_server
+            from gatecast.flows.tagging import train_tagger
 
             start_embedded_server()
         result = train_tagger(settings, resume=options.resume, force=options.force)
@@ -71,7 +71,7 @@ def train(options: TrainOptions) -> None:
 
 
 def _show_training(result: Mapping[str, Any], seconds: float) -> None:
-    from data.store import read_json
+    from gatecast.data.store import read_json
 
     evaluated, trained = result["evaluate"], result["train"]
     scores = read_json(Path(evaluated["scores"]))
@@ -94,7 +94,7 @@ def _show_training(result: Mapping[str, Any], seconds: float) -> None:
 
 
 def _show_scores(scores: Mapping[str, Any], title: str, verdict: str) -> None:
-    from flows.report import tagger_table
+    from gatecast.flows.judging.tables import tagger_table
 
     print_comparison(tagger_table(scores), title)
     say(verdict)
@@ -117,15 +117,15 @@ def evaluate(options: EvaluateOptions) -> None:
     """Score a tagger's champion on a CoNLL file: token accuracy, and precision, recall and F1 of each type."""
     with explained(options.debug):
         options.prepare()
-        from data.tagging import read_conll
-        from flows.settings import Workspace
+        from gatecast.data.language.tagging import read_conll
+        from gatecast.flows.settings.runs import Workspace
 
         columns = options.columns.settings()
         text = read_conll(options.file, word_column=columns.word_column, tag_column=columns.tag_column)
         with console(stderr=True).status("Loading the tagger"):
-            from flows import tagging_report
-            from flows.kinds import TAGGER
-            from flows.tagging import choose_tagger, naive_tagger, score
+            from gatecast.flows.registry.kinds import TAGGER
+            from gatecast.flows.reporting import tagging as tagging_report
+            from gatecast.flows.tagging import choose_tagger, naive_tagger, score
 
             registry, version = choose_tagger(Workspace.from_environment(), options.name)
             scores, _ = score(registry.model(version, TAGGER), text, naive_tagger(registry.path(version)))
@@ -162,15 +162,15 @@ def predict(options: PredictOptions) -> None:
     """
     with explained(options.debug):
         options.prepare()
-        from data.errors import InputError
-        from flows.settings import Workspace
+        from gatecast.data.errors import InputError
+        from gatecast.flows.settings.runs import Workspace
 
         if options.form not in ("conll", "json"):
             raise InputError(f"--format {options.form} is not allowed: it should be conll or json.")
         workspace = Workspace.from_environment()
         with console(stderr=True).status("Loading the tagger"):
-            from flows.kinds import TAGGER
-            from flows.tagging import choose_tagger
+            from gatecast.flows.registry.kinds import TAGGER
+            from gatecast.flows.tagging import choose_tagger
 
             registry, version = choose_tagger(workspace, options.name)
             tagger = registry.model(version, TAGGER)
@@ -182,7 +182,7 @@ def predict(options: PredictOptions) -> None:
 
 
 def _read(options: PredictOptions) -> TaggedText:
-    from data.tagging import parse_conll, parse_text, read_text_file
+    from gatecast.data.language.tagging import parse_conll, parse_text, read_text_file
 
     if options.file is None or str(options.file) == "-":
         if sys.stdin.isatty():
@@ -190,7 +190,7 @@ def _read(options: PredictOptions) -> TaggedText:
             console(stderr=True).print(f"Type a {unit}; Ctrl-D ends it.")
         name, content = "standard input", read_text_file(sys.stdin.buffer.read(), "standard input")
     else:
-        from data.store import require_file
+        from gatecast.data.store import require_file
 
         require_file(options.file)
         name = str(options.file)
@@ -201,8 +201,8 @@ def _read(options: PredictOptions) -> TaggedText:
 
 
 def _write(options: PredictOptions, text: TaggedText, tags: list[list[str]]) -> None:
-    from data.store import atomic_file
-    from data.tagging import write_conll, write_json_lines
+    from gatecast.data.language.tagging import write_conll, write_json_lines
+    from gatecast.data.store import atomic_file
 
     write = write_json_lines if options.form == "json" else write_conll
     if options.output is None:

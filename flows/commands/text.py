@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.commands.options import CommonOptions, TrainingOptions, Typed, takes
-from flows.terminal import (
+from gatecast.flows.commands.options import CommonOptions, TrainingOptions, Typed, takes
+from gatecast.flows.engine.terminal import (
     command_line,
     console,
     counted,
@@ -26,11 +26,11 @@ from flows.terminal import (
     say,
     warn,
 )
-from flows.text_settings import TextSettings
+from gatecast.flows.settings.text import TextSettings
 
 if TYPE_CHECKING:
-    from flows.settings import Workspace
-    from lstm.char_lm import CharLM
+    from gatecast.flows.settings.runs import Workspace
+    from gatecast.lstm.language.char_lm import CharLM
 
 Files = Annotated[list[Path] | None, typer.Argument(metavar="FILE…", help="Text files in UTF-8.", show_default=False)]
 Name = Annotated[str | None, typer.Option(help="Name of the model.", show_default="the only one there is")]
@@ -78,8 +78,8 @@ def train(options: TrainOptions) -> None:
         options.prepare()
         with console(stderr=True).status("Starting Prefect"):
             settings = options.text.settings()
-            from flows.orchestration import start_embedded_server
-            from flows.text import train_text
+            from gatecast.flows.engine.orchestration import start_embedded_server
+            from gatecast.flows.text import train_text
 
             start_embedded_server()
         result = train_text(settings, resume=options.resume, force=options.force)
@@ -88,8 +88,8 @@ def train(options: TrainOptions) -> None:
 
 def show(result: Mapping[str, Any], seconds: float) -> None:
     """Print the closing tables: scores beside the counting models, a sample, what was written, what to type next."""
-    from data.store import read_json
-    from flows.report import language_model_table
+    from gatecast.data.store import read_json
+    from gatecast.flows.judging.tables import language_model_table
 
     evaluated = result["evaluate"]
     evaluation = read_json(Path(evaluated["evaluation"]))
@@ -122,9 +122,9 @@ def evaluate(options: EvaluateOptions) -> None:
     """
     with explained(options.debug):
         options.prepare()
-        from data.errors import InputError
-        from data.text import read_text, tokenise
-        from flows.settings import Workspace
+        from gatecast.data.errors import InputError
+        from gatecast.data.language.text import read_text, tokenise
+        from gatecast.flows.settings.runs import Workspace
 
         if not options.files:
             raise InputError("No text is named; give one or more files.")
@@ -161,8 +161,8 @@ def generate(options: GenerateOptions) -> None:
     """
     with explained(options.debug):
         options.prepare()
-        from data.errors import InputError
-        from flows.settings import Workspace
+        from gatecast.data.errors import InputError
+        from gatecast.flows.settings.runs import Workspace
 
         if any("\ud800" <= letter <= "\udfff" for letter in options.prompt):  # bytes that could not be decoded
             raise InputError("The prompt is not UTF-8; give it in the terminal's encoding.")
@@ -187,9 +187,9 @@ def generate(options: GenerateOptions) -> None:
 
 def _champion(workspace: Workspace, name: str | None) -> tuple[str, CharLM]:
     """Load the champion of the language model that is named, or of the only one."""
-    from flows.catalogue import choose_champion
-    from flows.kinds import LANGUAGE_MODEL
-    from flows.registry import Registry
+    from gatecast.flows.registry.catalogue import choose_champion
+    from gatecast.flows.registry.kinds import LANGUAGE_MODEL
+    from gatecast.flows.registry.registry import Registry
 
     registry = Registry(workspace.models / choose_champion(workspace, name, LANGUAGE_MODEL))
     return registry.name, registry.model(str(registry.champion()), LANGUAGE_MODEL)

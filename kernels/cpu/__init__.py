@@ -6,28 +6,28 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kernels.cpu.activation import tanh_backward, tanh_forward
-from kernels.cpu.additive_attention import additive_attention_backward, additive_attention_forward
-from kernels.cpu.attention import attention_workspace, dot_attention_backward, dot_attention_forward
-from kernels.cpu.crf import CRFWeights, crf_log_partition, crf_loss, crf_marginals, crf_viterbi, crf_workspace
-from kernels.cpu.dropout import dropout
-from kernels.cpu.embedding import embedding_backward, embedding_forward
-from kernels.cpu.gather import gather_windows
-from kernels.cpu.generation import generate_tokens, generation_workspace
-from kernels.cpu.layer_norm import (
+from gatecast.kernels.cpu.activation import tanh_backward, tanh_forward
+from gatecast.kernels.cpu.additive_attention import additive_attention_backward, additive_attention_forward
+from gatecast.kernels.cpu.attention import attention_workspace, dot_attention_backward, dot_attention_forward
+from gatecast.kernels.cpu.crf import CRFWeights, crf_log_partition, crf_loss, crf_marginals, crf_viterbi, crf_workspace
+from gatecast.kernels.cpu.dropout import dropout
+from gatecast.kernels.cpu.embedding import embedding_backward, embedding_forward
+from gatecast.kernels.cpu.gather import gather_windows
+from gatecast.kernels.cpu.generation import generate_tokens, generation_workspace
+from gatecast.kernels.cpu.layer_norm import (
     LayerNormWeights,
     layer_norm_backward,
     layer_norm_forward,
     layer_norm_workspace,
 )
-from kernels.cpu.linear import LinearWeights, linear_backward, linear_forward, linear_workspace
-from kernels.cpu.loss import cross_entropy_loss, mse_loss
-from kernels.cpu.lstm import lstm_backward, lstm_forward
-from kernels.cpu.optim import adam_step, clip_gradient_norm
-from kernels.cpu.softmax import softmax_cross_entropy, softmax_workspace
-from kernels.cpu.steps import copy_columns, copy_steps
-from kernels.cpu.window_training import window_training
-from kernels.cpu.workspace import LSTMWeights, lookup_is_worth, lstm_gates, lstm_workspace
+from gatecast.kernels.cpu.linear import LinearWeights, linear_backward, linear_forward, linear_workspace
+from gatecast.kernels.cpu.loss import cross_entropy_loss, mse_loss
+from gatecast.kernels.cpu.lstm import lstm_backward, lstm_forward
+from gatecast.kernels.cpu.optim import adam_step, clip_gradient_norm
+from gatecast.kernels.cpu.softmax import softmax_cross_entropy, softmax_workspace
+from gatecast.kernels.cpu.steps import copy_columns, copy_steps
+from gatecast.kernels.cpu.window_training import window_training
+from gatecast.kernels.cpu.workspace import LSTMWeights, lookup_is_worth, lstm_gates, lstm_workspace
 
 __all__ = [
     "CRFWeights",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from kernels.cpu.compilation import kernel
-from kernels.scalar import tanh, tanh_derivative
+from gatecast.kernels.cpu.compilation import kernel
+from gatecast.kernels.scalar import tanh, tanh_derivative
 
 __all__ = ["tanh_backward", "tanh_forward", "tanh_line"]
 

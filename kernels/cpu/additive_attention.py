@@ -8,8 +8,8 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from kernels.cpu.activation import tanh_line
-from kernels.cpu.attention import (
+from gatecast.kernels.cpu.activation import tanh_line
+from gatecast.kernels.cpu.attention import (
     AttentionWorkspace,
     attend,
     attend_backward,
@@ -18,10 +18,10 @@ from kernels.cpu.attention import (
     sequences_of,
     spread_heads,
 )
-from kernels.cpu.borrow import borrowed
-from kernels.cpu.compilation import kernel, parallel_kernel
-from kernels.cpu.pack import copy, copy_line, pack, product, sum_shards
-from kernels.scalar import tanh_derivative
+from gatecast.kernels.cpu.borrow import borrowed
+from gatecast.kernels.cpu.compilation import kernel, parallel_kernel
+from gatecast.kernels.cpu.pack import copy, copy_line, pack, product, sum_shards
+from gatecast.kernels.scalar import tanh_derivative
 
 __all__ = ["additive_attention_backward", "additive_attention_forward"]
 

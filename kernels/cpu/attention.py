@@ -16,11 +16,11 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from kernels.cpu.borrow import borrowed
-from kernels.cpu.compilation import kernel, parallel_kernel
-from kernels.cpu.dot import dot_rows
-from kernels.cpu.pack import copy_line, padded, panels_shape, product
-from kernels.scalar import exponential, multiply_add
+from gatecast.kernels.cpu.borrow import borrowed
+from gatecast.kernels.cpu.compilation import kernel, parallel_kernel
+from gatecast.kernels.cpu.dot import dot_rows
+from gatecast.kernels.cpu.pack import copy_line, padded, panels_shape, product
+from gatecast.kernels.scalar import exponential, multiply_add
 
 __all__ = [
     "AttentionWorkspace",

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kernels.cpu.compilation import kernel
-from kernels.scalar import exponential, log_add_exp
+from gatecast.kernels.cpu.compilation import kernel
+from gatecast.kernels.scalar import exponential, log_add_exp
 
 __all__ = [
     "CRFWeights",

@@ -17,8 +17,8 @@ from numba import config
 from numba.core.registry import cpu_target
 from numba.np import linalg
 
-from kernels import cache_folder
-from kernels.collector import collector_paused
+from gatecast.kernels import cache_folder
+from gatecast.kernels.collector import collector_paused
 
 __all__ = ["inner_kernel", "kernel", "parallel_kernel", "start_threads"]
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from kernels.cpu.chain import (
+from gatecast.kernels.cpu.chain import (
     CRFWeights,
     Workspace,
     add_pairs,
@@ -26,7 +26,7 @@ from kernels.cpu.chain import (
     score_sentence,
     viterbi_sentence,
 )
-from kernels.cpu.compilation import kernel, parallel_kernel
+from gatecast.kernels.cpu.compilation import kernel, parallel_kernel
 
 __all__ = ["CRFWeights", "crf_log_partition", "crf_loss", "crf_marginals", "crf_viterbi", "crf_workspace"]
 

@@ -13,8 +13,8 @@ from numba.core import cgutils, types
 from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
-from kernels.cpu.compilation import kernel
-from kernels.cpu.tile import VECTOR_BYTES
+from gatecast.kernels.cpu.compilation import kernel
+from gatecast.kernels.cpu.tile import VECTOR_BYTES
 
 __all__ = ["dot_rows"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from kernels.cpu.compilation import inner_kernel, kernel
-from kernels.masks import Mask
-from kernels.scalar import dropout_factor
+from gatecast.kernels.cpu.compilation import inner_kernel, kernel
+from gatecast.kernels.masks import Mask
+from gatecast.kernels.scalar import dropout_factor
 
 __all__ = ["draw_mask", "dropout"]
 

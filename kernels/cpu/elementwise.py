@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numba
 
-from kernels import scalar
+from gatecast.kernels import scalar
 
 __all__ = ["sigmoid", "sigmoid_derivative", "tanh", "tanh_derivative"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kernels.cpu.compilation import inner_kernel, kernel
+from gatecast.kernels.cpu.compilation import inner_kernel, kernel
 
 __all__ = ["add_to_table", "embedding_backward", "embedding_forward", "look_up"]
 

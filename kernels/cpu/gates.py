@@ -7,9 +7,9 @@ are memory of their own, no two of them the same.
 
 from __future__ import annotations
 
-from kernels.cpu.alias import arrays_are_apart
-from kernels.cpu.compilation import inner_kernel
-from kernels.scalar import (
+from gatecast.kernels.cpu.alias import arrays_are_apart
+from gatecast.kernels.cpu.compilation import inner_kernel
+from gatecast.kernels.scalar import (
     candidate_gradient,
     cell_state,
     cell_state_gradient,

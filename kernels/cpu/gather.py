@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from kernels.cpu.borrow import borrowed
-from kernels.cpu.compilation import kernel
-from kernels.cpu.pack import copy
+from gatecast.kernels.cpu.borrow import borrowed
+from gatecast.kernels.cpu.compilation import kernel
+from gatecast.kernels.cpu.pack import copy
 
 __all__ = ["copy_windows", "gather_windows"]
 

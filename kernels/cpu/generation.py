@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kernels.cpu.compilation import inner_kernel, kernel
-from kernels.cpu.linear import LinearWeights
-from kernels.cpu.memory import aligned_zeros
-from kernels.cpu.pack import pack, padded, panels_shape, product
-from kernels.cpu.workspace import LSTMWeights
-from kernels.sampling import sample
-from kernels.scalar import cell_state, hidden_state, sigmoid, tanh
+from gatecast.kernels.cpu.compilation import inner_kernel, kernel
+from gatecast.kernels.cpu.linear import LinearWeights
+from gatecast.kernels.cpu.memory import aligned_zeros
+from gatecast.kernels.cpu.pack import pack, padded, panels_shape, product
+from gatecast.kernels.cpu.workspace import LSTMWeights
+from gatecast.kernels.sampling import sample
+from gatecast.kernels.scalar import cell_state, hidden_state, sigmoid, tanh
 
 __all__ = ["generate_tokens", "generation_workspace"]
 

@@ -12,12 +12,12 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from kernels.cpu.alias import arrays_are_apart
-from kernels.cpu.borrow import borrowed
-from kernels.cpu.compilation import inner_kernel, kernel, parallel_kernel
-from kernels.cpu.dot import dot_rows
-from kernels.cpu.pack import sum_shards
-from kernels.scalar import multiply_add
+from gatecast.kernels.cpu.alias import arrays_are_apart
+from gatecast.kernels.cpu.borrow import borrowed
+from gatecast.kernels.cpu.compilation import inner_kernel, kernel, parallel_kernel
+from gatecast.kernels.cpu.dot import dot_rows
+from gatecast.kernels.cpu.pack import sum_shards
+from gatecast.kernels.scalar import multiply_add
 
 __all__ = ["LayerNormWeights", "layer_norm_backward", "layer_norm_forward", "layer_norm_workspace"]
 

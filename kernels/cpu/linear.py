@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from kernels.cpu.compilation import inner_kernel, kernel, parallel_kernel
-from kernels.cpu.memory import aligned_zeros
-from kernels.cpu.pack import copy, pack, padded, panels_shape, product, sum_shards
+from gatecast.kernels.cpu.compilation import inner_kernel, kernel, parallel_kernel
+from gatecast.kernels.cpu.memory import aligned_zeros
+from gatecast.kernels.cpu.pack import copy, pack, padded, panels_shape, product, sum_shards
 
 __all__ = [
     "LinearWeights",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from kernels.cpu.compilation import inner_kernel, kernel
-from kernels.scalar import exponential
+from gatecast.kernels.cpu.compilation import inner_kernel, kernel
+from gatecast.kernels.scalar import exponential
 
 __all__ = ["cross_entropy_loss", "cross_entropy_row", "mse_loss", "squared_error"]
 

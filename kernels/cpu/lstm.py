@@ -18,13 +18,13 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from kernels.cpu.borrow import borrowed
-from kernels.cpu.compilation import inner_kernel, kernel, parallel_kernel
-from kernels.cpu.dropout import draw_mask
-from kernels.cpu.embedding import add_to_table, look_up
-from kernels.cpu.gates import activate_cell, activate_output, differentiate
-from kernels.cpu.pack import copy, product
-from kernels.cpu.workspace import (
+from gatecast.kernels.cpu.borrow import borrowed
+from gatecast.kernels.cpu.compilation import inner_kernel, kernel, parallel_kernel
+from gatecast.kernels.cpu.dropout import draw_mask
+from gatecast.kernels.cpu.embedding import add_to_table, look_up
+from gatecast.kernels.cpu.gates import activate_cell, activate_output, differentiate
+from gatecast.kernels.cpu.pack import copy, product
+from gatecast.kernels.cpu.workspace import (
     LSTMWeights,
     Workspace,
     forward_panels,
@@ -41,8 +41,8 @@ from kernels.cpu.workspace import (
     shard_views,
     unpack_gradients,
 )
-from kernels.lookup import Lookup
-from kernels.masks import NO_MASK, Mask
+from gatecast.kernels.lookup import Lookup
+from gatecast.kernels.masks import NO_MASK, Mask
 
 __all__ = ["NO_LENGTHS", "backward_shards", "forward_shards", "lstm_backward", "lstm_forward"]
 

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from kernels.cpu.compilation import inner_kernel, kernel
+from gatecast.kernels.cpu.compilation import inner_kernel, kernel
 
 __all__ = ["adam_step", "clip", "clip_gradient_norm", "update"]
 

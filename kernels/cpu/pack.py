@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from kernels.cpu.borrow import borrowed
-from kernels.cpu.compilation import inner_kernel, kernel
-from kernels.cpu.tile import HEIGHT, VECTOR_BYTES, tile
+from gatecast.kernels.cpu.borrow import borrowed
+from gatecast.kernels.cpu.compilation import inner_kernel, kernel
+from gatecast.kernels.cpu.tile import HEIGHT, VECTOR_BYTES, tile
 
 __all__ = ["PANEL_BYTES", "add", "copy", "copy_line", "pack", "padded", "panels_shape", "product", "sum_shards"]
 

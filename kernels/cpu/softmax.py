@@ -13,11 +13,11 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from kernels.cpu.compilation import kernel, parallel_kernel
-from kernels.cpu.linear import LinearWeights, pack_weights, unpack_gradients
-from kernels.cpu.loss import cross_entropy_row
-from kernels.cpu.memory import aligned_zeros
-from kernels.cpu.pack import copy, pack, padded, panels_shape, product, sum_shards
+from gatecast.kernels.cpu.compilation import kernel, parallel_kernel
+from gatecast.kernels.cpu.linear import LinearWeights, pack_weights, unpack_gradients
+from gatecast.kernels.cpu.loss import cross_entropy_row
+from gatecast.kernels.cpu.memory import aligned_zeros
+from gatecast.kernels.cpu.pack import copy, pack, padded, panels_shape, product, sum_shards
 
 __all__ = ["softmax_cross_entropy", "softmax_workspace"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from kernels.cpu.borrow import borrowed
-from kernels.cpu.compilation import kernel, parallel_kernel
-from kernels.cpu.pack import add, copy_line
+from gatecast.kernels.cpu.borrow import borrowed
+from gatecast.kernels.cpu.compilation import kernel, parallel_kernel
+from gatecast.kernels.cpu.pack import add, copy_line
 
 __all__ = ["copy_columns", "copy_steps"]
 

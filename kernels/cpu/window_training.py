@@ -2,7 +2,7 @@
 
 A step of a small network takes a tenth of a millisecond, and the interpreter takes a fifth of that from kernel to
 kernel. Here the steps follow each other in compiled code; they are the same kernels in the same order as in
-`lstm.network`, so the bits are the same.
+`lstm.forecasting.network`, so the bits are the same.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from kernels.cpu.compilation import kernel, start_threads
-from kernels.cpu.gather import copy_windows
-from kernels.cpu.linear import backward_alone, forward_alone
-from kernels.cpu.loss import squared_error
-from kernels.cpu.lstm import NO_LENGTHS, backward_shards, forward_shards
-from kernels.cpu.optim import clip, update
-from kernels.masks import NO_MASK
-from kernels.window_training import AdamArrays, AdamConstants, WindowPass
+from gatecast.kernels.cpu.compilation import kernel, start_threads
+from gatecast.kernels.cpu.gather import copy_windows
+from gatecast.kernels.cpu.linear import backward_alone, forward_alone
+from gatecast.kernels.cpu.loss import squared_error
+from gatecast.kernels.cpu.lstm import NO_LENGTHS, backward_shards, forward_shards
+from gatecast.kernels.cpu.optim import clip, update
+from gatecast.kernels.masks import NO_MASK
+from gatecast.kernels.window_training import AdamArrays, AdamConstants, WindowPass
 
 __all__ = ["window_training"]
 

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from numba.extending import register_jitable
 
-from kernels.cpu.borrow import borrowed
-from kernels.cpu.compilation import inner_kernel
-from kernels.cpu.memory import aligned_over, aligned_zeros
-from kernels.cpu.pack import PANEL_BYTES, add, copy, copy_line, pack, padded
+from gatecast.kernels.cpu.borrow import borrowed
+from gatecast.kernels.cpu.compilation import inner_kernel
+from gatecast.kernels.cpu.memory import aligned_over, aligned_zeros
+from gatecast.kernels.cpu.pack import PANEL_BYTES, add, copy, copy_line, pack, padded
 
 __all__ = [
     "LSTMWeights",

@@ -5,34 +5,41 @@ Under ``NUMBA_ENABLE_CUDASIM=1`` the kernels run in numba-cuda's simulator, slow
 
 from __future__ import annotations
 
-from kernels.cuda.activation import tanh_backward, tanh_forward
-from kernels.cuda.arrays import as_array, copy_into, empty, ones, to_host, zeros
-from kernels.cuda.attention import (
+from gatecast.kernels.cuda.activation import tanh_backward, tanh_forward
+from gatecast.kernels.cuda.arrays import as_array, copy_into, empty, ones, to_host, zeros
+from gatecast.kernels.cuda.attention import (
     additive_attention_backward,
     additive_attention_forward,
     attention_workspace,
     dot_attention_backward,
     dot_attention_forward,
 )
-from kernels.cuda.crf import CRFWeights, crf_log_partition, crf_loss, crf_marginals, crf_viterbi, crf_workspace
-from kernels.cuda.dropout import dropout
-from kernels.cuda.embedding import embedding_backward, embedding_forward
-from kernels.cuda.gather import gather_windows
-from kernels.cuda.generation import generate_tokens, generation_workspace
-from kernels.cuda.layer_norm import (
+from gatecast.kernels.cuda.crf import CRFWeights, crf_log_partition, crf_loss, crf_marginals, crf_viterbi, crf_workspace
+from gatecast.kernels.cuda.dropout import dropout
+from gatecast.kernels.cuda.embedding import embedding_backward, embedding_forward
+from gatecast.kernels.cuda.gather import gather_windows
+from gatecast.kernels.cuda.generation import generate_tokens, generation_workspace
+from gatecast.kernels.cuda.layer_norm import (
     LayerNormWeights,
     layer_norm_backward,
     layer_norm_forward,
     layer_norm_workspace,
 )
-from kernels.cuda.linear import LinearWeights, linear_backward, linear_forward, linear_workspace
-from kernels.cuda.loss import cross_entropy_loss, mse_loss
-from kernels.cuda.lstm import LSTMWeights, lookup_is_worth, lstm_backward, lstm_forward, lstm_gates, lstm_workspace
-from kernels.cuda.optim import adam_step, clip_gradient_norm
-from kernels.cuda.reduction import to_floats
-from kernels.cuda.softmax import softmax_cross_entropy, softmax_workspace
-from kernels.cuda.steps import copy_columns, copy_steps
-from kernels.cuda.window_training import window_training
+from gatecast.kernels.cuda.linear import LinearWeights, linear_backward, linear_forward, linear_workspace
+from gatecast.kernels.cuda.loss import cross_entropy_loss, mse_loss
+from gatecast.kernels.cuda.lstm import (
+    LSTMWeights,
+    lookup_is_worth,
+    lstm_backward,
+    lstm_forward,
+    lstm_gates,
+    lstm_workspace,
+)
+from gatecast.kernels.cuda.optim import adam_step, clip_gradient_norm
+from gatecast.kernels.cuda.reduction import to_floats
+from gatecast.kernels.cuda.softmax import softmax_cross_entropy, softmax_workspace
+from gatecast.kernels.cuda.steps import copy_columns, copy_steps
+from gatecast.kernels.cuda.window_training import window_training
 
 __all__ = [
     "CRFWeights",

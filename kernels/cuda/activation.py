@@ -6,9 +6,9 @@ from typing import Any
 
 from numba import cuda
 
-from kernels.cuda.call import kernel
-from kernels.cuda.launch import launch
-from kernels.scalar import tanh, tanh_derivative
+from gatecast.kernels.cuda.call import kernel
+from gatecast.kernels.cuda.launch import launch
+from gatecast.kernels.scalar import tanh, tanh_derivative
 
 __all__ = ["tanh_backward", "tanh_forward"]
 

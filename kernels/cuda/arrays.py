@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numba import cuda
 
-from kernels.cuda.call import as_device_array, kernel, new_array
-from kernels.cuda.launch import launch
+from gatecast.kernels.cuda.call import as_device_array, kernel, new_array
+from gatecast.kernels.cuda.launch import launch
 
 __all__ = ["as_array", "copy_array", "copy_into", "empty", "fill", "ones", "to_host", "zeros"]
 

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import cuda
 
-from kernels.cuda.call import as_device_array, kernel, new_array
-from kernels.cuda.launch import launch
-from kernels.cuda.linear import LinearWeights, linear_forward, linear_workspace
-from kernels.scalar import tanh, tanh_derivative
+from gatecast.kernels.cuda.call import as_device_array, kernel, new_array
+from gatecast.kernels.cuda.launch import launch
+from gatecast.kernels.cuda.linear import LinearWeights, linear_forward, linear_workspace
+from gatecast.kernels.scalar import tanh, tanh_derivative
 
 __all__ = [
     "additive_attention_backward",

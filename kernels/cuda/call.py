@@ -18,7 +18,7 @@ from numba import cuda, from_dtype, types
 from numba.core import config
 from numba.cuda.core import config as cuda_config
 
-from kernels import cache_folder
+from gatecast.kernels import cache_folder
 
 __all__ = ["as_device_array", "kernel", "new_array", "record", "run"]
 

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import cuda
 
-from kernels.cuda.arrays import copy_array
-from kernels.cuda.call import kernel, new_array, run
-from kernels.cuda.launch import launch
-from kernels.cuda.reduction import DeviceNumber
-from kernels.scalar import log_add_exp
+from gatecast.kernels.cuda.arrays import copy_array
+from gatecast.kernels.cuda.call import kernel, new_array, run
+from gatecast.kernels.cuda.launch import launch
+from gatecast.kernels.cuda.reduction import DeviceNumber
+from gatecast.kernels.scalar import log_add_exp
 
 __all__ = ["CRFWeights", "crf_log_partition", "crf_loss", "crf_marginals", "crf_viterbi", "crf_workspace"]
 

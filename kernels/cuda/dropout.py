@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numba import cuda
 
-from kernels.cuda.call import kernel
-from kernels.cuda.launch import launch
-from kernels.masks import Mask
-from kernels.scalar import dropout_factor
+from gatecast.kernels.cuda.call import kernel
+from gatecast.kernels.cuda.launch import launch
+from gatecast.kernels.masks import Mask
+from gatecast.kernels.scalar import dropout_factor
 
 __all__ = ["dropout", "of_dtype"]
 

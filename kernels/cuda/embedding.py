@@ -6,8 +6,8 @@ from typing import Any
 
 from numba import cuda
 
-from kernels.cuda.call import kernel
-from kernels.cuda.launch import launch
+from gatecast.kernels.cuda.call import kernel
+from gatecast.kernels.cuda.launch import launch
 
 __all__ = ["embedding_backward", "embedding_forward"]
 

@@ -13,12 +13,12 @@ import numpy as np
 from numba import cuda, float64
 from numba.extending import register_jitable
 
-from kernels.cuda import lstm
-from kernels.cuda.call import as_device_array, kernel, new_array, run
-from kernels.cuda.gather import gather_windows
-from kernels.cuda.launch import launch
-from kernels.cuda.product import affine, column_sums, partial_sums, row_product, transposed_product
-from kernels.masks import NO_MASK
+from gatecast.kernels.cuda import lstm
+from gatecast.kernels.cuda.call import as_device_array, kernel, new_array, run
+from gatecast.kernels.cuda.gather import gather_windows
+from gatecast.kernels.cuda.launch import launch
+from gatecast.kernels.cuda.product import affine, column_sums, partial_sums, row_product, transposed_product
+from gatecast.kernels.masks import NO_MASK
 
 __all__ = ["FleetWeights", "clip_fleet", "fleet_gradients", "fleet_workspace"]
 

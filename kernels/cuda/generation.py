@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import cuda
 
-from kernels.cuda.call import as_device_array, kernel, new_array, run
-from kernels.cuda.linear import LinearWeights
-from kernels.cuda.lstm import LSTMWeights
-from kernels.sampling import sample
-from kernels.scalar import cell_state, hidden_state, sigmoid, tanh
+from gatecast.kernels.cuda.call import as_device_array, kernel, new_array, run
+from gatecast.kernels.cuda.linear import LinearWeights
+from gatecast.kernels.cuda.lstm import LSTMWeights
+from gatecast.kernels.sampling import sample
+from gatecast.kernels.scalar import cell_state, hidden_state, sigmoid, tanh
 
 __all__ = ["generate_tokens", "generation_workspace"]
 

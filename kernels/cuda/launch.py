@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from numba import cuda
 from numba.core import config
 
-from kernels.cuda.call import run
+from gatecast.kernels.cuda.call import run
 
 __all__ = [
     "ROWS",

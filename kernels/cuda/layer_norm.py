@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from numba import cuda
 
-from kernels.cuda.call import kernel, new_array
-from kernels.cuda.launch import launch
+from gatecast.kernels.cuda.call import kernel, new_array
+from gatecast.kernels.cuda.launch import launch
 
 __all__ = ["LayerNormWeights", "layer_norm_backward", "layer_norm_forward", "layer_norm_workspace"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from kernels.cuda.arrays import copy_array
-from kernels.cuda.call import new_array
-from kernels.cuda.product import affine, column_sums, partial_sums, row_product, transposed_product
+from gatecast.kernels.cuda.arrays import copy_array
+from gatecast.kernels.cuda.call import new_array
+from gatecast.kernels.cuda.product import affine, column_sums, partial_sums, row_product, transposed_product
 
 __all__ = [
     "LinearWeights",

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numba import cuda
 
-from kernels.cuda.call import kernel, new_array, run
-from kernels.cuda.launch import launch
-from kernels.cuda.reduction import DeviceNumber, squared_error_parts, sum_of_products_parts, sum_parts, total
+from gatecast.kernels.cuda.call import kernel, new_array, run
+from gatecast.kernels.cuda.launch import launch
+from gatecast.kernels.cuda.reduction import DeviceNumber, squared_error_parts, sum_of_products_parts, sum_parts, total
 
 __all__ = ["cross_entropy_loss", "cross_entropy_rows", "mean_of_rows", "mse_loss"]
 

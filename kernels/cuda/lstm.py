@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kernels.cuda.call import as_device_array, new_array
-from kernels.cuda.dropout import dropout, of_dtype
-from kernels.cuda.embedding import embedding_backward, embedding_forward
-from kernels.cuda.launch import SequencePlan, device, launch_sequence, plan_sequence
-from kernels.cuda.product import affine, column_sums, partial_sums, row_product, transposed_product
-from kernels.cuda.sequence import (
+from gatecast.kernels.cuda.call import as_device_array, new_array
+from gatecast.kernels.cuda.dropout import dropout, of_dtype
+from gatecast.kernels.cuda.embedding import embedding_backward, embedding_forward
+from gatecast.kernels.cuda.launch import SequencePlan, device, launch_sequence, plan_sequence
+from gatecast.kernels.cuda.product import affine, column_sums, partial_sums, row_product, transposed_product
+from gatecast.kernels.cuda.sequence import (
     BACKWARD_BUFFERS,
     FORWARD_BUFFERS,
     backward_sequence,
@@ -26,10 +26,10 @@ from kernels.cuda.sequence import (
     pack,
     packed_size,
 )
-from kernels.cuda.spread import Spread, backward_spread, forward_spread, make_spread
-from kernels.cuda.stepwise import backward_steps, forward_steps
-from kernels.lookup import Lookup
-from kernels.masks import NO_MASK, Mask
+from gatecast.kernels.cuda.spread import Spread, backward_spread, forward_spread, make_spread
+from gatecast.kernels.cuda.stepwise import backward_steps, forward_steps
+from gatecast.kernels.lookup import Lookup
+from gatecast.kernels.masks import NO_MASK, Mask
 
 __all__ = ["LSTMWeights", "lookup_is_worth", "lstm_backward", "lstm_forward", "lstm_gates", "lstm_workspace"]
 

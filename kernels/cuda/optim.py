@@ -10,10 +10,10 @@ import numpy as np
 from numba import cuda
 from numba.extending import register_jitable
 
-from kernels.cuda.call import kernel, new_array, run
-from kernels.cuda.launch import launch
-from kernels.cuda.reduction import DeviceNumber, sum_of_products_parts, total
-from kernels.window_training import AdamArrays, AdamConstants
+from gatecast.kernels.cuda.call import kernel, new_array, run
+from gatecast.kernels.cuda.launch import launch
+from gatecast.kernels.cuda.reduction import DeviceNumber, sum_of_products_parts, total
+from gatecast.kernels.window_training import AdamArrays, AdamConstants
 
 __all__ = ["adam_rates", "adam_step", "adam_step_at", "clip_gradient_norm"]
 

@@ -12,12 +12,12 @@ from typing import Any
 from numba import cuda
 from numba.core import config
 
-from kernels.cuda.call import kernel, new_array, run
-from kernels.cuda.launch import device, launch, tiles
-from kernels.cuda.tensor import WARP_TILE, tensor_product
-from kernels.cuda.tile import DEPTH, EXTENT, PADDING, deal, load_tile
-from kernels.cuda.vector import SHARED_ALIGNMENT, four
-from kernels.scalar import multiply_add
+from gatecast.kernels.cuda.call import kernel, new_array, run
+from gatecast.kernels.cuda.launch import device, launch, tiles
+from gatecast.kernels.cuda.tensor import WARP_TILE, tensor_product
+from gatecast.kernels.cuda.tile import DEPTH, EXTENT, PADDING, deal, load_tile
+from gatecast.kernels.cuda.vector import SHARED_ALIGNMENT, four
+from gatecast.kernels.scalar import multiply_add
 
 __all__ = ["add_product", "affine", "column_sums", "partial_sums", "row_product", "transposed_product"]
 

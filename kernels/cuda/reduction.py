@@ -13,8 +13,8 @@ import numpy as np
 from numba import cuda, float64
 from numba.extending import register_jitable
 
-from kernels.cuda.arrays import copy_array
-from kernels.cuda.call import kernel, new_array, run
+from gatecast.kernels.cuda.arrays import copy_array
+from gatecast.kernels.cuda.call import kernel, new_array, run
 
 __all__ = ["DeviceNumber", "squared_error_parts", "sum_of_products_parts", "sum_parts", "to_floats", "total"]
 

@@ -28,11 +28,11 @@ from typing import Any
 from numba import cuda
 from numba.extending import register_jitable
 
-from kernels.cuda.call import kernel
-from kernels.cuda.launch import ROWS, launch, padded
-from kernels.cuda.unit import activate, differentiate, mask_factor, read_gates, write_gates
-from kernels.cuda.vector import SHARED_ALIGNMENT, four
-from kernels.scalar import multiply_add
+from gatecast.kernels.cuda.call import kernel
+from gatecast.kernels.cuda.launch import ROWS, launch, padded
+from gatecast.kernels.cuda.unit import activate, differentiate, mask_factor, read_gates, write_gates
+from gatecast.kernels.cuda.vector import SHARED_ALIGNMENT, four
+from gatecast.kernels.scalar import multiply_add
 
 __all__ = [
     "BACKWARD_BUFFERS",

@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 
 from numba import cuda
 
-from kernels.cuda.call import kernel, new_array
-from kernels.cuda.launch import launch
-from kernels.cuda.linear import LinearWeights, add_weight_gradients, rows_backward, rows_forward
-from kernels.cuda.loss import cross_entropy_rows, mean_of_rows
-from kernels.cuda.product import partial_sums
-from kernels.cuda.reduction import DeviceNumber, sum_parts
+from gatecast.kernels.cuda.call import kernel, new_array
+from gatecast.kernels.cuda.launch import launch
+from gatecast.kernels.cuda.linear import LinearWeights, add_weight_gradients, rows_backward, rows_forward
+from gatecast.kernels.cuda.loss import cross_entropy_rows, mean_of_rows
+from gatecast.kernels.cuda.product import partial_sums
+from gatecast.kernels.cuda.reduction import DeviceNumber, sum_parts
 
 __all__ = ["softmax_cross_entropy", "softmax_workspace"]
 

@@ -22,13 +22,13 @@ from numba import cuda
 from numba.core import config
 from numba.extending import register_jitable
 
-from kernels.cuda.arrays import copy_array, fill
-from kernels.cuda.call import kernel, new_array, run
-from kernels.cuda.launch import ROWS, Device, SpreadPlan, launch, padded, plan_spread
-from kernels.cuda.sequence import add_unit
-from kernels.cuda.unit import activate, differentiate, mask_factor, read_gates, write_gates
-from kernels.cuda.vector import SHARED_ALIGNMENT, four
-from kernels.masks import Mask
+from gatecast.kernels.cuda.arrays import copy_array, fill
+from gatecast.kernels.cuda.call import kernel, new_array, run
+from gatecast.kernels.cuda.launch import ROWS, Device, SpreadPlan, launch, padded, plan_spread
+from gatecast.kernels.cuda.sequence import add_unit
+from gatecast.kernels.cuda.unit import activate, differentiate, mask_factor, read_gates, write_gates
+from gatecast.kernels.cuda.vector import SHARED_ALIGNMENT, four
+from gatecast.kernels.masks import Mask
 
 __all__ = ["Spread", "backward_spread", "forward_spread", "make_spread"]
 

@@ -10,12 +10,12 @@ from typing import Any
 
 from numba import cuda
 
-from kernels.cuda.arrays import copy_array
-from kernels.cuda.call import kernel
-from kernels.cuda.launch import launch
-from kernels.cuda.product import add_product, row_product
-from kernels.cuda.unit import activate, differentiate, mask_factor, read_gates, write_gates
-from kernels.masks import Mask
+from gatecast.kernels.cuda.arrays import copy_array
+from gatecast.kernels.cuda.call import kernel
+from gatecast.kernels.cuda.launch import launch
+from gatecast.kernels.cuda.product import add_product, row_product
+from gatecast.kernels.cuda.unit import activate, differentiate, mask_factor, read_gates, write_gates
+from gatecast.kernels.masks import Mask
 
 __all__ = ["backward_steps", "forward_steps"]
 

@@ -15,9 +15,9 @@ from numba import cuda, types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
-from kernels.cuda.call import kernel
-from kernels.cuda.tile import DEPTH, PADDING, deal, load_tile
-from kernels.cuda.vector import SHARED_ALIGNMENT
+from gatecast.kernels.cuda.call import kernel
+from gatecast.kernels.cuda.tile import DEPTH, PADDING, deal, load_tile
+from gatecast.kernels.cuda.vector import SHARED_ALIGNMENT
 
 __all__ = ["WARP_TILE", "tensor_product", "to_tf32"]
 

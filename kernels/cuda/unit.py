@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numba.extending import register_jitable
 
-from kernels.scalar import (
+from gatecast.kernels.scalar import (
     candidate_gradient,
     cell_state,
     cell_state_gradient,

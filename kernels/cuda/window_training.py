@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 from numba import cuda
 
-from kernels.cuda.arrays import copy_array, fill
-from kernels.cuda.call import as_device_array, kernel, new_array, record, run
-from kernels.cuda.gather import copy_windows
-from kernels.cuda.launch import launch
-from kernels.cuda.linear import linear_backward, linear_forward
-from kernels.cuda.loss import mse_loss
-from kernels.cuda.lstm import lstm_backward, lstm_forward
-from kernels.cuda.optim import adam_rates, adam_step_at, clip_gradient_norm
-from kernels.cuda.reduction import DeviceNumber
-from kernels.window_training import AdamArrays, AdamConstants, WindowPass
+from gatecast.kernels.cuda.arrays import copy_array, fill
+from gatecast.kernels.cuda.call import as_device_array, kernel, new_array, record, run
+from gatecast.kernels.cuda.gather import copy_windows
+from gatecast.kernels.cuda.launch import launch
+from gatecast.kernels.cuda.linear import linear_backward, linear_forward
+from gatecast.kernels.cuda.loss import mse_loss
+from gatecast.kernels.cuda.lstm import lstm_backward, lstm_forward
+from gatecast.kernels.cuda.optim import adam_rates, adam_step_at, clip_gradient_norm
+from gatecast.kernels.cuda.reduction import DeviceNumber
+from gatecast.kernels.window_training import AdamArrays, AdamConstants, WindowPass
 
 __all__ = ["window_training"]
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.readme import BEGIN, END, comparison_table, replace_table
-from data.errors import InputError
+from gatecast.data.errors import InputError
 from tests.benchmarks.test_results import COMPARISON, MISSING, report
 
 

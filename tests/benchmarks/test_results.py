@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks.report import print_report, write_report
 from benchmarks.results import Bounded, Comparison, Growth, Report, Spread, Startup, Timing
-from data.store import read_json
+from gatecast.data.store import read_json
 
 
 def timing(*rounds: float) -> Timing:
@@ -47,7 +47,7 @@ def test_exponents_of_powers_are_exact():
 
 
 def test_json_file_gives_the_report_back(tmp_path):
-    startup = Startup(name="import lstm", seconds=Spread(0.1, 0.1, 0.2), limit=1)
+    startup = Startup(name="import gatecast", seconds=Spread(0.1, 0.1, 0.2), limit=1)
     whole = report(comparisons=(COMPARISON, MISSING), startup=(startup,))
     paths = write_report(whole, tmp_path)
     assert [path.name for path in paths] == ["benchmark.json", "benchmark.png"]

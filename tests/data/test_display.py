@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from data.display import one_line
+from gatecast.data.display import one_line
 
 
 @pytest.mark.parametrize(

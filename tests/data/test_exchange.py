@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from data.exchange import exchange
+from gatecast.data.exchange import exchange
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux exchanges names")
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from data.errors import InputError
-from data.locks import lock_file, open_lock_file, try_lock
+from gatecast.data.errors import InputError
+from gatecast.data.locks import lock_file, open_lock_file, try_lock
 
 ROOT = Path(__file__).parents[2]
 HOLDER = """
 import sys, time
 from pathlib import Path
-from data.locks import lock_file
+from gatecast.data.locks import lock_file
 with lock_file(Path(sys.argv[1])):
     print("in", flush=True)
     time.sleep(600)

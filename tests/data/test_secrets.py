@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from data.errors import InputError, SourceError, secrets_hidden
-from data.secrets import PATTERN, holds_secret, masked, replacements, resolved
+from gatecast.data.errors import InputError, SourceError
+from gatecast.data.secrets import PATTERN, holds_secret, masked
+from gatecast.data.variables import replacements, resolved, secrets_hidden
 
 SECRET = "hunter2"
 WITH_SECRET = [

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from data.errors import InputError, SettingsError
-from data.sequences import SequenceSettings
-from data.splits import SplitSettings
-from flows.settings import DataSettings, RetrainSettings
-from flows.tagging_settings import TaggingSettings
-from lstm import CharLM, Forecaster, LSTMRegressor, Tagger
-from lstm.config import ForecasterSettings
+from gatecast import CharLM, Forecaster, LSTMRegressor, Tagger
+from gatecast.data.errors import InputError, SettingsError
+from gatecast.data.sequences.sequences import SequenceSettings
+from gatecast.data.sequences.splits import SplitSettings
+from gatecast.flows.settings.runs import DataSettings, RetrainSettings
+from gatecast.flows.settings.tagging import TaggingSettings
+from gatecast.lstm.config import ForecasterSettings
 
 ROOT = Path(__file__).parents[2]
 
@@ -103,5 +103,7 @@ def test_whoever_validates_by_pydantic_gets_all_its_problems():
 
 
 def test_settings_import_neither_pandas_nor_numba():
-    code = "import sys, lstm.config; sys.exit(any(name in sys.modules for name in ('pandas', 'numba', 'numpy')))"
+    code = (
+        "import sys, gatecast.lstm.config; sys.exit(any(name in sys.modules for name in ('pandas', 'numba', 'numpy')))"
+    )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.errors import DamagedFileError, InputError
-from data.store import (
+from gatecast.data.errors import DamagedFileError, InputError
+from gatecast.data.store import (
     atomic_directory,
     atomic_file,
     content_hash,
@@ -40,9 +40,8 @@ def test_a_file_has_the_hash_of_its_bytes(tmp_path):
 
 
 def test_the_content_hash_is_the_same_in_another_process():
-    code = (
-        "from data.store import content_hash; from tests.data.frames import make_bars; print(content_hash(make_bars()))"
-    )
+    imports = "from gatecast.data.store import content_hash; from tests.data.frames import make_bars"
+    code = f"{imports}; print(content_hash(make_bars()))"
     root = Path(__file__).parents[2]
     other = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert other.stdout.strip() == content_hash(make_bars())

@@ -16,9 +16,9 @@ DEFAULT_WORKSPACE = os.environ["GATECAST_HOME"] = tempfile.mkdtemp(prefix="gatec
 os.environ["PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL"] = "1"
 os.environ["PREFECT_TASKS_DEFAULT_RETRY_DELAY_SECONDS"] = "0"
 
-from flows.orchestration import prefect, prepare
-from flows.settings import DataSettings, RetrainSettings, Workspace
-from lstm.config import ForecasterSettings
+from gatecast.flows.engine.orchestration import prefect, prepare
+from gatecast.flows.settings.runs import DataSettings, RetrainSettings, Workspace
+from gatecast.lstm.config import ForecasterSettings
 from tests.fixtures import copy_workspace
 
 prepare()
@@ -61,7 +61,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
 @pytest.fixture(scope="session")
 def trained(server: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, dict[str, Any]]:
     """A workspace after one small retrain, and what it returned; tests must not change it."""
-    from flows.retrain import retrain
+    from gatecast.flows.retrain import retrain
 
     root = tmp_path_factory.mktemp("trained")
     with pytest.MonkeyPatch.context() as patch:

@@ -11,13 +11,13 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 
-from data.sources import Selection, open_source
-from data.store import read_json, sha256_file, write_json, write_parquet
-from flows.forecast import predict_next
-from flows.registry import Decision, Registry
-from flows.settings import Workspace
-from lstm import load
-from lstm.checkpoint import fingerprint
+from gatecast import load
+from gatecast.data.sources.source import Selection, open_source
+from gatecast.data.store import read_json, sha256_file, write_json, write_parquet
+from gatecast.flows.forecast import predict_next
+from gatecast.flows.registry.registry import Decision, Registry
+from gatecast.flows.settings.runs import Workspace
+from gatecast.lstm.training.checkpoint import fingerprint
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 NAME = "sample-range"

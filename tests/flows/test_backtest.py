@@ -8,14 +8,14 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner, Result
 
-from data.errors import InputError
-from data.store import read_json, read_parquet
-from flows.backtest import backtest, by_period, of_champion, predict_rolling
-from flows.cli import app
-from flows.commands.backtest import BacktestOptions
-from flows.ingest import read_ingested
-from flows.settings import BacktestSettings, Workspace
-from lstm import Forecaster
+from gatecast import Forecaster
+from gatecast.data.errors import InputError
+from gatecast.data.store import read_json, read_parquet
+from gatecast.flows.backtest import backtest, by_period, of_champion, predict_rolling
+from gatecast.flows.cli import app
+from gatecast.flows.commands.backtest import BacktestOptions
+from gatecast.flows.engine.ingested import read_ingested
+from gatecast.flows.settings.runs import BacktestSettings, Workspace
 from tests.flows.conftest import contents, small_settings
 from tests.flows.typed import parsed
 

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from data.splits import SplitSettings
-from flows.cli import app
-from flows.commands.retrain import RetrainOptions
-from flows.settings import Workspace
-from flows.terminal import counted, explain
+from gatecast.data.sequences.splits import SplitSettings
+from gatecast.flows.cli import app
+from gatecast.flows.commands.retrain import RetrainOptions
+from gatecast.flows.engine.terminal import counted, explain
+from gatecast.flows.settings.runs import Workspace
 from tests.flows.conftest import contents
 from tests.flows.typed import parsed
 
@@ -183,7 +183,7 @@ def test_forecast_prints_what_it_wrote(trained: tuple[Workspace, dict[str, Any]]
 def test_an_interrupt_names_the_command_that_goes_on(
     workspace: Workspace, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from flows import retrain
+    from gatecast.flows import retrain
 
     def interrupt(*arguments: Any, **options: Any) -> None:
         raise KeyboardInterrupt
@@ -198,7 +198,7 @@ def test_an_interrupt_names_the_command_that_goes_on(
 def test_a_failure_of_ours_is_one_sentence_and_status_1(
     workspace: Workspace, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from flows import retrain
+    from gatecast.flows import retrain
 
     def fail(*arguments: Any) -> None:
         raise OSError("No space left on device")
@@ -235,5 +235,5 @@ def test_a_full_disk_is_named(
 def test_doctor_finds_nothing_broken(workspace: Workspace) -> None:
     done = gatecast("doctor")
     assert done.exit_code == 0, done.output
-    for expected in ("Python", "packages", "processor", "kernels", "GPU", "workspace", "Prefect", "yfinance"):
+    for expected in ("Python", "gatecast from", "processor", "kernels", "GPU", "workspace", "Prefect", "yfinance"):
         assert expected in done.output

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from flows.cli import app
-from flows.registry import Registry
-from flows.settings import RetrainSettings, Workspace
+from gatecast.flows.cli import app
+from gatecast.flows.registry.registry import Registry
+from gatecast.flows.settings.runs import RetrainSettings, Workspace
 from tests.fixtures import FIXTURES, REVISIONS, copy_workspace
 from tests.flows.conftest import contents
 
@@ -137,8 +137,8 @@ def test_other_data_is_compared_on(old: Workspace, tmp_path: Path) -> None:
 
 
 def test_an_old_champion_forecasts_and_meets_a_new_challenger(server: str, old: Workspace) -> None:
-    from flows.forecast import forecast_latest
-    from flows.retrain import retrain
+    from gatecast.flows.forecast import forecast_latest
+    from gatecast.flows.retrain import retrain
 
     registry = Registry(old.models / "range")
     champion = str(registry.champion())

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flows.fleet import fleet
-from flows.registry import Registry
-from flows.settings import DataSettings, FleetSettings, RetrainSettings, Workspace
-from lstm.config import ForecasterSettings
+from gatecast.flows.fleet import fleet
+from gatecast.flows.registry.registry import Registry
+from gatecast.flows.settings.runs import DataSettings, FleetSettings, RetrainSettings, Workspace
+from gatecast.lstm.config import ForecasterSettings
 
 MODELS = 8
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from data.store import read_parquet
-from flows.commands.fetch import FetchOptions, without_workspace
-from flows.settings import DataSettings, Workspace
+from gatecast.data.store import read_parquet
+from gatecast.flows.commands.fetch import FetchOptions, without_workspace
+from gatecast.flows.settings.runs import DataSettings, Workspace
 from tests.data.frames import make_bars
 from tests.data.yahoo.server import Reply, Yahoo, listing, serving
 from tests.flows.test_cli import gatecast, plain

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import safetensors.numpy
 
-from flows.settings import Workspace
-from lstm import load
+from gatecast import load
+from gatecast.flows.settings.runs import Workspace
 from tests.flows.test_cli import gatecast
 
 Trained = tuple[Workspace, dict[str, Any]]

@@ -14,18 +14,18 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner, Result
 
-from data.errors import InputError
-from data.store import read_json, read_parquet
-from flows import fleet as module
-from flows.cli import app
-from flows.commands.fleet import read_groups
-from flows.fleet import fleet, outcome, outcome_table
-from flows.member import STARTED, Member, member_name, train_one
-from flows.registry import Registry
-from flows.runners import require_runner
-from flows.settings import DataSettings, FleetSettings, RetrainSettings, Workspace
-from lstm import load
-from lstm.config import ForecasterSettings
+from gatecast import load
+from gatecast.data.errors import InputError
+from gatecast.data.store import read_json, read_parquet
+from gatecast.flows import fleet as module
+from gatecast.flows.cli import app
+from gatecast.flows.commands.fleet import read_groups
+from gatecast.flows.engine.runners import require_runner
+from gatecast.flows.fleet import fleet, outcome, outcome_table
+from gatecast.flows.member import STARTED, Member, member_name, train_one
+from gatecast.flows.registry.registry import Registry
+from gatecast.flows.settings.runs import DataSettings, FleetSettings, RetrainSettings, Workspace
+from gatecast.lstm.config import ForecasterSettings
 
 MODEL = {"lookback": 8, "hidden_size": 4, "max_epochs": 2}
 GROUPS = (("a",), ("b",), ("c", "d"), ("short",), ("none",))
@@ -238,8 +238,8 @@ def test_wrong_input_is_one_sentence(workspace: Workspace, tmp_path: Path, argum
 
 POOL = """
 import os, signal
-from flows.runners import task_runner
-from flows.settings import FleetSettings
+from gatecast.flows.engine.runners import task_runner
+from gatecast.flows.settings.runs import FleetSettings
 
 if __name__ == "__main__":
     with task_runner(FleetSettings(runner="processes", workers=1)) as (_, pool):

@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from data.errors import InputError
-from data.store import read_parquet
-from flows.forecast import choose_model, forecast_latest, predict_next, shown
-from flows.ingest import read_ingested
-from flows.kinds import ModelKind
-from flows.registry import Registry
-from flows.settings import RetrainSettings, Workspace
-from lstm import Forecaster, load
+from gatecast import Forecaster, load
+from gatecast.data.errors import InputError
+from gatecast.data.store import read_parquet
+from gatecast.flows.engine.ingested import read_ingested
+from gatecast.flows.forecast import choose_model, forecast_latest, predict_next, shown
+from gatecast.flows.registry.kinds import ModelKind
+from gatecast.flows.registry.registry import Registry
+from gatecast.flows.settings.runs import RetrainSettings, Workspace
 from tests.flows.conftest import small_settings
 
 

@@ -9,10 +9,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from data.errors import InputError, SourceError
-from data.store import content_hash, read_parquet, write_parquet
-from flows.ingest import ingest_data, read_data, read_ingested, table_of
-from flows.settings import DataSettings, Workspace
+from gatecast.data.errors import InputError, SourceError
+from gatecast.data.store import content_hash, read_parquet, write_parquet
+from gatecast.flows.engine.ingested import read_ingested
+from gatecast.flows.ingest import ingest_data, read_data, table_of
+from gatecast.flows.settings.runs import DataSettings, Workspace
 from tests.damage import HARM_NAMES, HARMS, Harm
 from tests.data.frames import make_bars
 from tests.data.yahoo.server import Reply, Yahoo, listing, serving
@@ -55,7 +56,7 @@ def in_folder(result: dict[str, Any]) -> dict[str, bytes]:
 def test_a_damaged_file_is_written_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, name: str, harm: Harm
 ) -> None:
-    monkeypatch.setattr("flows.ingest.utc_now", lambda: pd.Timestamp("2018-02-01", tz="UTC"))
+    monkeypatch.setattr("gatecast.flows.ingest.utc_now", lambda: pd.Timestamp("2018-02-01", tz="UTC"))
     first = read_data(JANUARY, tmp_path)
     whole = in_folder(first)
     harm(Path(first["directory"], name))

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from flows.cli import app
-from flows.ingest import read_ingested
-from flows.registry import Registry
-from flows.settings import Workspace
+from gatecast.flows.cli import app
+from gatecast.flows.engine.ingested import read_ingested
+from gatecast.flows.registry.registry import Registry
+from gatecast.flows.settings.runs import Workspace
 from tests.flows.conftest import contents
 
 NAME = "sample-range"

@@ -9,20 +9,20 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner, Result
 
-from data.sequences import read_sequences
-from data.store import read_json, write_json
-from flows import monitor as module
-from flows import promotion
-from flows.champion_settings import MonitorSettings
-from flows.checks import check_coverage, check_skill, read_reference
-from flows.cli import app
-from flows.ingest import read_ingested
-from flows.monitor import monitor
-from flows.registry import Registry
-from flows.settings import Workspace
-from flows.targets import series_frame
-from lstm import Forecaster
-from lstm.checkpoint import fingerprint
+from gatecast import Forecaster
+from gatecast.data.sequences.sequences import read_sequences
+from gatecast.data.store import read_json, write_json
+from gatecast.flows import monitor as module
+from gatecast.flows.cli import app
+from gatecast.flows.engine.ingested import read_ingested
+from gatecast.flows.judging import promotion
+from gatecast.flows.judging.checks import check_coverage, check_skill, read_reference
+from gatecast.flows.judging.targets import series_frame
+from gatecast.flows.monitor import monitor
+from gatecast.flows.registry.registry import Registry
+from gatecast.flows.settings.champion import MonitorSettings
+from gatecast.flows.settings.runs import Workspace
+from gatecast.lstm.training.checkpoint import fingerprint
 from tests.flows.life import DAYS, NAME, Life, forecast_daily, live
 
 # The small model may lose against the naive forecast; where that is not the point, it is allowed to.

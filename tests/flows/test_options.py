@@ -16,22 +16,22 @@ import pytest
 from pydantic import BaseModel, Field
 from typer.testing import CliRunner
 
-from data.errors import InputError
-from flows.champion_settings import ForecastSettings
-from flows.cli import ENTRIES, app
-from flows.commands.backtest import BacktestOptions
-from flows.commands.data import CheckOptions
-from flows.commands.fetch import FetchOptions
-from flows.commands.forecast import ForecastOptions
-from flows.commands.monitor import MonitorOptions
-from flows.commands.options import CommonOptions, Typed
-from flows.commands.retrain import RetrainOptions
-from flows.commands.setting import Setting, settings_in
-from flows.commands.tag import EvaluateOptions, PredictOptions
-from flows.commands.tag import TrainOptions as TagOptions
-from flows.commands.text import TrainOptions as TextOptions
-from flows.deployments import KINDS
-from flows.settings import DataSettings, Settings
+from gatecast.data.errors import InputError
+from gatecast.flows.cli import ENTRIES, app
+from gatecast.flows.commands.backtest import BacktestOptions
+from gatecast.flows.commands.data import CheckOptions
+from gatecast.flows.commands.fetch import FetchOptions
+from gatecast.flows.commands.forecast import ForecastOptions
+from gatecast.flows.commands.monitor import MonitorOptions
+from gatecast.flows.commands.options import CommonOptions, Typed
+from gatecast.flows.commands.retrain import RetrainOptions
+from gatecast.flows.commands.setting import Setting, settings_in
+from gatecast.flows.commands.tag import EvaluateOptions, PredictOptions
+from gatecast.flows.commands.tag import TrainOptions as TagOptions
+from gatecast.flows.commands.text import TrainOptions as TextOptions
+from gatecast.flows.engine.deployments import KINDS
+from gatecast.flows.settings.champion import ForecastSettings
+from gatecast.flows.settings.runs import DataSettings, Settings
 from tests.flows.typed import parsed
 
 
@@ -228,14 +228,14 @@ def test_a_command_without_options_does_what_the_flow_does_by_default(name: str)
 
 
 def test_a_retrain_without_options_does_what_the_flow_does_by_default() -> None:
-    from flows.retrain import DEFAULTS
+    from gatecast.flows.retrain import DEFAULTS
 
     assert parsed(RetrainOptions).fleet.settings().retrain == DEFAULTS
 
 
 def test_a_command_and_a_flow_that_are_given_the_same_do_the_same() -> None:
     """Text settings of which only some are given: whoever gives them, the others are the same."""
-    from flows.text_settings import TextSettings
+    from gatecast.flows.settings.text import TextSettings
 
     for typed, given in (
         ((), {}),
@@ -250,7 +250,7 @@ def test_a_command_and_a_flow_that_are_given_the_same_do_the_same() -> None:
 
 
 def test_yahoo_is_asked_as_often_by_the_library() -> None:
-    from data.yahoo.client import Policy
+    from gatecast.data.yahoo.client import Policy
 
     assert Policy().requests_per_second == DataSettings().requests_per_second
 

@@ -9,15 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from data.errors import InputError
-from data.sequences import SequenceSettings, read_sequences
-from data.store import read_parquet
-from flows import retrain as module
-from flows.orchestration import flow
-from flows.registry import Registry
-from flows.retrain import build_sequences, retrain, train
-from flows.runs import one_at_a_time
-from flows.settings import DataSettings, RetrainSettings, Workspace
+from gatecast.data.errors import InputError
+from gatecast.data.sequences.sequences import SequenceSettings, read_sequences
+from gatecast.data.store import read_parquet
+from gatecast.flows import retrain as module
+from gatecast.flows.engine.orchestration import flow
+from gatecast.flows.engine.runs import one_at_a_time
+from gatecast.flows.registry.registry import Registry
+from gatecast.flows.retrain import build_sequences, retrain, train
+from gatecast.flows.settings.runs import DataSettings, RetrainSettings, Workspace
 from tests.flows.conftest import contents, small_settings
 
 STEPS = ["ingest", "build_sequences", "train", "evaluate", "checkpoint", "promote", "forecast", "publish"]
@@ -163,7 +163,7 @@ def test_without_resume_a_training_begins_anew(server: str, workspace: Workspace
 
 
 def prepared(workspace: Workspace) -> str:
-    from flows.ingest import ingest
+    from gatecast.flows.ingest import ingest
 
     bars = ingest.fn(small_settings().data, str(workspace.bars))
     windows = SequenceSettings(lookback=8, split=small_settings().resolved("bars").split)
@@ -218,7 +218,7 @@ def test_a_run_that_fails_after_the_promotion_rolls_it_back(copied: Workspace, m
         raise OSError("No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("flows.forecast.predict_next", fail)
+        patch.setattr("gatecast.flows.forecast.predict_next", fail)
         with pytest.raises(OSError, match="No space left"):
             retrain(settings)
     assert registry.champion() == first
@@ -232,7 +232,7 @@ def test_a_run_that_fails_after_the_promotion_rolls_it_back(copied: Workspace, m
 def test_a_first_run_that_fails_leaves_no_champion(
     workspace: Workspace, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flows.forecast.predict_next", lambda *arguments: 1 / 0)
+    monkeypatch.setattr("gatecast.flows.forecast.predict_next", lambda *arguments: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         retrain(small_settings())
     registry = Registry(workspace.models / "sample-range")

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from data.errors import InputError
-from flows.commands.run import with_settings
-from flows.deployments import ServeSettings, build
+from gatecast.data.errors import InputError
+from gatecast.flows.commands.run import with_settings
+from gatecast.flows.engine.deployments import ServeSettings, build
 
 
 @pytest.fixture(scope="module")

@@ -18,21 +18,28 @@ import pytest
 from pydantic import ValidationError
 from typer.testing import CliRunner, Result
 
-from data.errors import InputError, SourceError
-from flows.backtest import backtest
-from flows.cli import app
-from flows.commands.run import with_settings
-from flows.deployments import ServeSettings, build, read_settings, register_in_pool
-from flows.fleet import fleet
-from flows.forecast import forecast_latest
-from flows.ingest import ingest_data
-from flows.monitor import monitor
-from flows.retrain import retrain
-from flows.runs import WEBHOOK
-from flows.settings import BacktestSettings, DataSettings, FleetSettings, MonitorSettings, RetrainSettings, Workspace
-from flows.tagging import train_tagger
-from flows.tagging_settings import TaggingSettings
-from flows.text import TextSettings, train_text
+from gatecast.data.errors import InputError, SourceError
+from gatecast.flows.backtest import backtest
+from gatecast.flows.cli import app
+from gatecast.flows.commands.run import with_settings
+from gatecast.flows.engine.deployments import ServeSettings, build, read_settings, register_in_pool
+from gatecast.flows.engine.runs import WEBHOOK
+from gatecast.flows.fleet import fleet
+from gatecast.flows.forecast import forecast_latest
+from gatecast.flows.ingest import ingest_data
+from gatecast.flows.monitor import monitor
+from gatecast.flows.retrain import retrain
+from gatecast.flows.settings.runs import (
+    BacktestSettings,
+    DataSettings,
+    FleetSettings,
+    MonitorSettings,
+    RetrainSettings,
+    Workspace,
+)
+from gatecast.flows.settings.tagging import TaggingSettings
+from gatecast.flows.tagging import train_tagger
+from gatecast.flows.text import TextSettings, train_text
 from tests.data.test_files import serving
 from tests.flows.conftest import small_settings
 from tests.webhook import listening
@@ -164,7 +171,7 @@ def plant_in_pool() -> None:
 
 
 def plant_in_environment(patch: pytest.MonkeyPatch) -> None:
-    from flows.commands.serve import pass_on
+    from gatecast.flows.commands.serve import pass_on
 
     patch.setenv(WEBHOOK, "")
     pass_on(ServeSettings(webhook=f"http://127.0.0.1:9/{SECRET}"))

@@ -15,12 +15,12 @@ import yaml
 from prefect.settings import PREFECT_SERVER_API_AUTH_STRING, temporary_settings
 from typer.testing import CliRunner
 
-from data.errors import InputError
-from flows.cli import app
-from flows.commands import serve
-from flows.commands.serve import ServeOptions, connect, interrupt
-from flows.guard import Guard, read_allowed
-from flows.settings import Workspace
+from gatecast.data.errors import InputError
+from gatecast.flows.cli import app
+from gatecast.flows.commands import serve
+from gatecast.flows.commands.serve import ServeOptions, connect, interrupt
+from gatecast.flows.engine.guard import Guard, read_allowed
+from gatecast.flows.settings.runs import Workspace
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -68,7 +68,7 @@ def test_it_is_not_open_to_other_machines_by_accident(
 def test_what_a_person_types_is_refused_in_one_sentence(tmp_path: Path) -> None:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT")}
     done = subprocess.run(
-        [sys.executable, "-m", "flows.cli", "serve", "--host", "0.0.0.0"],
+        [sys.executable, "-m", "gatecast.flows.cli", "serve", "--host", "0.0.0.0"],
         env={**kept, "GATECAST_HOME": str(tmp_path), "COLUMNS": "400"},
         capture_output=True,
         text=True,

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from flows.cli import ENTRIES
+from gatecast.flows.cli import ENTRIES
 
 ROOT = Path(__file__).parents[2]
 HEAVY = ("numba", "llvmlite", "numpy", "pandas", "pyarrow", "prefect", "sklearn", "scipy", "matplotlib", "seqeval")
@@ -43,7 +43,7 @@ def test_help_imports_nothing_heavy(command: list[str], tmp_path: Path) -> None:
     code = f"""
 import json, sys
 from typer.testing import CliRunner
-from flows.cli import app
+from gatecast.flows.cli import app
 assert CliRunner().invoke(app, {[*command, "--help"]}).exit_code == 0
 print(json.dumps([name for name in {HEAVY} if name in sys.modules]))
 """
@@ -53,7 +53,8 @@ print(json.dumps([name for name in {HEAVY} if name in sys.modules]))
 
 @pytest.mark.parametrize(
     "module",
-    ["lstm.config", "data.splits"] + [f"flows.{name}settings" for name in ("", "champion_", "tagging_", "text_")],
+    ["gatecast.lstm.config", "gatecast.data.sequences.splits"]
+    + [f"flows.{name}settings" for name in ("", "champion_", "tagging_", "text_")],
 )
 def test_settings_import_nothing_heavy(module: str, tmp_path: Path) -> None:
     code = f"import json, sys, {module}; print(json.dumps([name for name in {HEAVY} if name in sys.modules]))"
@@ -64,9 +65,9 @@ def test_the_list_of_commands_imports_none_of_them(tmp_path: Path) -> None:
     code = """
 import json, sys
 from typer.testing import CliRunner
-from flows.cli import app
+from gatecast.flows.cli import app
 assert CliRunner().invoke(app, []).exit_code == 2
-print(json.dumps([name for name in sys.modules if name.startswith(("flows.commands", "pydantic"))]))
+print(json.dumps([name for name in sys.modules if name.startswith(("gatecast.flows.commands", "pydantic"))]))
 """
     assert python(code, tmp_path) == []
 
@@ -74,7 +75,7 @@ print(json.dumps([name for name in sys.modules if name.startswith(("flows.comman
 IMPORT_ALL = """
 import importlib, json, os, pkgutil
 before = dict(os.environ)
-import flows
+from gatecast import flows
 names = [module.name for module in pkgutil.walk_packages(flows.__path__, "flows.")]
 for name in names:
     importlib.import_module(name)
@@ -90,7 +91,9 @@ def test_importing_the_flows_does_nothing(tmp_path: Path) -> None:
     home.mkdir()
     package = sorted((ROOT / "flows").glob("*"))
     found = python(IMPORT_ALL, folder, HOME=str(home))
-    assert {"flows.retrain", "flows.server", "flows.commands.serve"} <= set(found["names"])
+    assert {"gatecast.flows.retrain", "gatecast.flows.engine.server", "gatecast.flows.commands.serve"} <= set(
+        found["names"]
+    )
     assert found["unchanged"]
     assert found["telemetry"] is False
     assert not list(folder.iterdir())
@@ -101,7 +104,7 @@ def test_importing_the_flows_does_nothing(tmp_path: Path) -> None:
 def test_what_the_user_has_set_is_read_by_the_import_too(tmp_path: Path) -> None:
     code = """
 import json, os
-import flows.orchestration
+import gatecast.flows.engine.orchestration
 from prefect.settings import get_current_settings
 settings = get_current_settings()
 print(json.dumps([str(settings.home), settings.tasks.default_retry_delay_seconds, os.environ["PREFECT_HOME"]]))
@@ -113,7 +116,7 @@ print(json.dumps([str(settings.home), settings.tasks.default_retry_delay_seconds
 
 CALL = """
 import json, os
-from flows.orchestration import Output, Steps, flow, task
+from gatecast.flows.engine.orchestration import Output, Steps, flow, task
 
 @task("write", cached=True)
 def write() -> Output:
@@ -154,8 +157,8 @@ def test_a_flow_that_is_called_uses_the_workspace(tmp_path: Path) -> None:
 def test_a_flow_tells_of_a_workspace_that_cannot_be_written_to(tmp_path: Path) -> None:
     code = """
 import json
-from data.errors import InputError
-from flows.ingest import ingest_data
+from gatecast.data.errors import InputError
+from gatecast.flows.ingest import ingest_data
 try:
     ingest_data()
 except InputError as error:

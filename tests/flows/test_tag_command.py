@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from flows.cli import app
+from gatecast.flows.cli import app
 from tests.flows.conftest import contents
 from tests.flows.test_tagging import write_files
 

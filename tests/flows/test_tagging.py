@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from data.errors import InputError
-from data.store import read_json
-from data.tagging import read_conll, write_conll
-from flows import tagging as module
-from flows.registry import Registry
-from flows.runs import one_at_a_time
-from flows.settings import Workspace
-from flows.tagging import choose_tagger, train_tagger
-from flows.tagging_settings import TaggingSettings
-from lstm import Tagger, load
-from lstm.config import TaggerSettings
+from gatecast import Tagger, load
+from gatecast.data.errors import InputError
+from gatecast.data.language.tagging import read_conll, write_conll
+from gatecast.data.store import read_json
+from gatecast.flows import tagging as module
+from gatecast.flows.engine.runs import one_at_a_time
+from gatecast.flows.registry.registry import Registry
+from gatecast.flows.settings.runs import Workspace
+from gatecast.flows.settings.tagging import TaggingSettings
+from gatecast.flows.tagging import choose_tagger, train_tagger
+from gatecast.lstm.config import TaggerSettings
 from tests.flows.conftest import contents
 from tests.lstm.sentences import tagged_sentences
 

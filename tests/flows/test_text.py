@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from data.errors import InputError
-from flows import text as text_flow
-from flows.catalogue import champions
-from flows.kinds import FORECASTER, LANGUAGE_MODEL
-from flows.registry import Registry
-from flows.runs import one_at_a_time
-from flows.text import TextSettings, train_text
-from lstm import CharLM, load
-from lstm.config import CharLMSettings
+from gatecast import CharLM, load
+from gatecast.data.errors import InputError
+from gatecast.flows import text as text_flow
+from gatecast.flows.engine.runs import one_at_a_time
+from gatecast.flows.registry.catalogue import champions
+from gatecast.flows.registry.kinds import FORECASTER, LANGUAGE_MODEL
+from gatecast.flows.registry.registry import Registry
+from gatecast.flows.text import TextSettings, train_text
+from gatecast.lstm.config import CharLMSettings
 from tests.flows.conftest import contents
 
 TEXT = "the cat sat on the mat, the dog sat on the log.\n" * 30

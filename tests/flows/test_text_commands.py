@@ -5,11 +5,11 @@ import lzma
 import pytest
 from typer.testing import CliRunner
 
-from flows.cli import app
-from flows.commands.text import TrainOptions
-from flows.registry import Decision, Registry
-from lstm import CharLM
-from lstm.checkpoint import fingerprint
+from gatecast import CharLM
+from gatecast.flows.cli import app
+from gatecast.flows.commands.text import TrainOptions
+from gatecast.flows.registry.registry import Decision, Registry
+from gatecast.lstm.training.checkpoint import fingerprint
 from tests.flows.typed import parsed
 
 TEXT = "the cat sat on the mat, the dog sat on the log. " * 30

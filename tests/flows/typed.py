@@ -7,7 +7,7 @@ from typing import TypeVar
 import typer
 from typer.testing import CliRunner
 
-from flows.commands.options import takes
+from gatecast.flows.commands.options import takes
 
 Options = TypeVar("Options")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lstm import LSTM
+from gatecast import LSTM
 from tests.reference import relative_error
 
 VECTORS = np.load(Path(__file__).with_name("lstm.npz"))

@@ -4,7 +4,7 @@ import numba
 import numpy as np
 import pytest
 
-from kernels import get_backend
+from gatecast.kernels import get_backend
 from tests.conftest import on_device
 from tests.reference import additive_attention, dot_attention, relative_error
 

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-import kernels
+from gatecast import kernels
 from tests.conftest import SIMULATED, get_ops
 
 
@@ -28,7 +28,7 @@ def test_an_unknown_backend_is_named():
 def test_cuda_without_a_gpu_is_an_error_and_auto_says_what_it_chose(tmp_path):
     code = (
         "import logging; logging.basicConfig(level='INFO')\n"
-        "import kernels\n"
+        "from gatecast import kernels\n"
         "print(kernels.get_backend('auto').name)\n"
         "try: kernels.get_backend('cuda'); print('usable')\n"
         "except kernels.BackendError as error: print(error)\n"
@@ -66,7 +66,7 @@ def test_the_code_version_names_the_cache_folder():
 
 
 def test_describe_says_what_doctor_shows():
-    from kernels.backend import describe
+    from gatecast.kernels.backend import describe
 
     facts = describe()
     assert facts["threads"] >= 1

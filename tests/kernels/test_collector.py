@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from kernels.collector import collector_paused
+from gatecast.kernels.collector import collector_paused
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +55,7 @@ def test_what_the_process_froze_stays_frozen():
 
 
 def test_importing_a_model_leaves_the_collector_running_and_freezes_nothing():
-    program = "import gc; from lstm import LSTM; LSTM(1, 1); print(gc.isenabled(), gc.get_freeze_count())"
+    program = "import gc; from gatecast import LSTM; LSTM(1, 1); print(gc.isenabled(), gc.get_freeze_count())"
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert answer.split() == ["True", "0"]
 
@@ -63,9 +63,9 @@ def test_importing_a_model_leaves_the_collector_running_and_freezes_nothing():
 def test_using_a_model_again_leaves_young_objects_young():
     program = """
 import gc
-from lstm import LSTM
+from gatecast import LSTM
 young = [[]]
-from lstm import LSTM
+from gatecast import LSTM
 print(any(young[0] is some for some in gc.get_objects(generation=0)))
 """
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kernels.masks import NO_MASK, mask
-from kernels.scalar import random_word
+from gatecast.kernels.masks import NO_MASK, mask
+from gatecast.kernels.scalar import random_word
 from tests import reference
 from tests.conftest import on_device
 from tests.gradcheck import central_difference
@@ -50,7 +50,7 @@ def test_dropout_may_write_over_its_input_and_no_mask_changes_nothing(ops, rng):
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
 def test_the_share_that_is_dropped_is_the_rate(rate):
-    from kernels import get_backend
+    from gatecast.kernels import get_backend
 
     y = np.empty((64, 50, 64), "float64")
     for seed in range(3):

@@ -26,7 +26,7 @@ def test_backward_adds_the_rows_of_each_entry(ops, rng, accumulate):
 
 
 def test_both_backends_add_in_the_same_order(rng):
-    from kernels import cpu, cuda
+    from gatecast.kernels import cpu, cuda
 
     indices, dy = rng.integers(0, 3, 40), rng.normal(size=(40, 2)).astype("float32")
     results = []

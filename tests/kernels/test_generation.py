@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kernels.sampling import sample
+from gatecast.kernels.sampling import sample
 from tests.conftest import on_device
 from tests.reference import lstm_forward
 
@@ -86,7 +86,7 @@ def test_text_in_pieces_is_the_text_at_once(ops, rng, dtype):
 
 
 def test_the_workspace_keeps_the_weights_it_was_made_from(rng):
-    from kernels import cpu
+    from gatecast.kernels import cpu
 
     embedding, _, head, workspace = draw_network(cpu, rng, 1, "float64")
     draws = rng.random(20)

@@ -4,7 +4,7 @@ import numba
 import numpy as np
 import pytest
 
-from kernels.lookup import Lookup
+from gatecast.kernels.lookup import Lookup
 from tests import reference
 from tests.conftest import SIMULATED, on_device
 from tests.gradcheck import central_difference
@@ -256,7 +256,7 @@ def test_nan_in_one_row_stays_in_that_row(ops, rng):
 
 
 def test_bits_do_not_depend_on_the_number_of_threads(rng):
-    from kernels import get_backend
+    from gatecast.kernels import get_backend
 
     ops = get_backend("cpu")
     case = Case(rng, (70, 6, 5, 24), "float32")
@@ -275,7 +275,7 @@ def test_bits_do_not_depend_on_the_number_of_threads(rng):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("hidden_size", [1, 10, 50, 64, 100])
 def test_a_row_has_the_same_bits_in_any_batch_and_by_itself(rng, hidden_size, dtype):
-    from kernels import get_backend
+    from gatecast.kernels import get_backend
 
     ops = get_backend("cpu")
     whole = Case(rng, (19, 4, 3, hidden_size), dtype)

@@ -4,7 +4,7 @@ import numba
 import numpy as np
 import pytest
 
-from kernels.sampling import sample
+from gatecast.kernels.sampling import sample
 
 compiled = numba.njit(lambda *arguments: sample(*arguments))
 

@@ -6,7 +6,7 @@ import numba
 import numpy as np
 import pytest
 
-from kernels import scalar
+from gatecast.kernels import scalar
 
 
 def compiled(function):

@@ -85,11 +85,11 @@ def test_the_gradient_may_take_the_place_of_the_input(ops, rng):
 
 
 def test_blocks_of_the_gpu_add_up(rng, monkeypatch):
-    from kernels import cuda
+    from gatecast.kernels import cuda
 
     arguments = draw(rng, 7, 3, 4, "float64")
     whole = run(cuda, *arguments)
-    monkeypatch.setattr("kernels.cuda.softmax._BLOCK_ROWS", 3)
+    monkeypatch.setattr("gatecast.kernels.cuda.softmax._BLOCK_ROWS", 3)
     blocks = run(cuda, *arguments)
     assert blocks[0] == whole[0]
     for ours, theirs in zip(blocks[2], whole[2], strict=True):
@@ -97,7 +97,7 @@ def test_blocks_of_the_gpu_add_up(rng, monkeypatch):
 
 
 def test_the_number_of_threads_does_not_change_a_bit(rng):
-    from kernels import cpu
+    from gatecast.kernels import cpu
 
     arguments = draw(rng, 3000, 8, 40, "float32")
     many = run(cpu, *arguments)
@@ -112,7 +112,7 @@ def test_the_number_of_threads_does_not_change_a_bit(rng):
 
 
 def test_memory_does_not_grow_with_rows_times_vocabulary():
-    from kernels import cpu
+    from gatecast.kernels import cpu
 
     workspace = cpu.softmax_workspace(8192, 128, 20_000, "float32")
     size = sum(array.nbytes for array in workspace if isinstance(array, np.ndarray))

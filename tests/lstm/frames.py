@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from data.sequences import Sequences, SequenceSettings, build_sequences
-from data.splits import SplitSettings
-from lstm.forecaster import Forecaster
+from gatecast.data.sequences.sequences import Sequences, SequenceSettings, build_sequences
+from gatecast.data.sequences.splits import SplitSettings
+from gatecast.lstm.forecasting.forecaster import Forecaster
 
 SPLIT = SplitSettings(validation_fraction=0.15, test_fraction=0.15)
 SMALL = {

@@ -8,12 +8,12 @@ import numba.cuda
 import numpy as np
 import pytest
 
-from kernels import BackendError
-from lstm import Forecaster, load
-from lstm.batches import WindowBatches
-from lstm.config import ForecasterSettings
-from lstm.network import Network
-from lstm.train import fit
+from gatecast import Forecaster, load
+from gatecast.kernels import BackendError
+from gatecast.lstm.config import ForecasterSettings
+from gatecast.lstm.forecasting.batches import WindowBatches
+from gatecast.lstm.forecasting.network import Network
+from gatecast.lstm.training.loop import fit
 from tests.conftest import get_ops
 from tests.lstm.frames import sine_frame
 from tests.reference import relative_error

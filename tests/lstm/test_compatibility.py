@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lstm import load
+from gatecast import load
 from tests.fixtures import FIXTURES, checkpoints_in, expected_predictions, predictions
 
 EXPECTED = expected_predictions()

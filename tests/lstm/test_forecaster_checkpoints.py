@@ -1,4 +1,4 @@
-"""Saving, checkpoints while training, and resuming: `Forecaster` of lstm/forecaster.py."""
+"""Saving, checkpoints while training, and resuming: `Forecaster` of lstm/forecasting/forecaster.py."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from data.errors import InputError
-from lstm import checkpoint
-from lstm.checkpoint import CheckpointError
-from lstm.models import load
+from gatecast.data.errors import InputError
+from gatecast.lstm.models import load
+from gatecast.lstm.training import checkpoint
+from gatecast.lstm.training.checkpoint import CheckpointError
 from tests.lstm.frames import SPLIT, sequences_for, sine_frame, small_model
 
 

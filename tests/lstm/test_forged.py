@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from data.errors import InputError
-from data.store import read_json
-from lstm import CharLM, Forecaster, Tagger, checkpoint, load
-from lstm.checkpoint import CheckpointError
-from lstm.initialisation import count_weights
-from lstm.interop import lstm_of_state_dict
+from gatecast import CharLM, Forecaster, Tagger, load
+from gatecast.data.errors import InputError
+from gatecast.data.store import read_json
+from gatecast.lstm.interop.exchange import lstm_of_state_dict
+from gatecast.lstm.nn.initialisation import count_weights
+from gatecast.lstm.training import checkpoint
+from gatecast.lstm.training.checkpoint import CheckpointError
 from tests.lstm.frames import SPLIT, sine_frame, small_model
 from tests.lstm.sentences import tagged_sentences
 

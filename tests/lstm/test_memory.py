@@ -8,8 +8,8 @@ import pathlib
 import re
 import resource
 import sys
-from data.text import sample_text
-from lstm import CharLM
+from gatecast.data.language.text import sample_text
+from gatecast import CharLM
 
 text = sample_text()[:1_000_000]
 sizes = {"hidden_size": int(sys.argv[1]), "batch_size": 64, "seq_len": 128}

@@ -3,12 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from data.errors import DamagedError, FormatError, KindError
-from lstm import checkpoint
-from lstm.checkpoint import Checkpoint
-from lstm.forecaster import Forecaster
-from lstm.models import load
-from lstm.tagger import Tagger
+from gatecast.data.errors import DamagedError, FormatError, KindError
+from gatecast.lstm.forecasting.forecaster import Forecaster
+from gatecast.lstm.models import load
+from gatecast.lstm.tagging.tagger import Tagger
+from gatecast.lstm.training import checkpoint
+from gatecast.lstm.training.checkpoint import Checkpoint
 from tests.lstm.frames import SPLIT, sine_frame, small_model
 
 DOCUMENT = ("settings", "columns", "scalers", "boundaries", "data_hash", "context", "training")

@@ -17,7 +17,7 @@ import sys
 for name in sys.argv[2:]:
     sys.modules[name] = None  # importing it raises ImportError
 
-from lstm import Forecaster, load
+from gatecast import Forecaster, load
 from tests.lstm.frames import SPLIT, SMALL, sine_frame
 
 model = Forecaster(**SMALL).fit(sine_frame(), SPLIT)

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import data.store
-from lstm.checkpoint import Checkpoint, CheckpointError, fingerprint, read, write
+from gatecast.data import store
+from gatecast.lstm.training.checkpoint import Checkpoint, CheckpointError, fingerprint, read, write
 
 ROOT = Path(__file__).parents[2]
 SAVES = 2000
@@ -19,13 +19,13 @@ SAVES = 2000
 BUSY = """
 import os, sys
 from pathlib import Path
-import data.store
-from lstm.checkpoint import write
+from gatecast.data import store
+from gatecast.lstm.training.checkpoint import write
 from tests.lstm.test_replacement import contents
 
 os.fsync = lambda descriptor: None  # no power fails here, and a save would take ten times as long
 if sys.argv[2] == "without":
-    data.store.exchange = lambda one, other: False
+    gatecast.data.store.exchange = lambda one, other: False
 for number in range(1, int(sys.argv[3]) + 1):
     write(contents(number), Path(sys.argv[1]), overwrite=True)
 """
@@ -36,13 +36,13 @@ import os, sys
 from itertools import count
 from pathlib import Path
 
-import data.store
-from lstm.checkpoint import read, write
+from gatecast.data import store
+from gatecast.lstm.training.checkpoint import read, write
 from tests.lstm.test_replacement import contents, value
 
 path = Path(sys.argv[1])
 if sys.argv[2] == "without":
-    data.store.exchange = lambda one, other: False
+    gatecast.data.store.exchange = lambda one, other: False
 left = 0
 
 def mortal(function):
@@ -61,7 +61,7 @@ def step():
 
 for name in ("fsync", "mkdir", "rename", "rmdir", "unlink"):
     setattr(os, name, mortal(getattr(os, name)))
-data.store.exchange = mortal(data.store.exchange)
+gatecast.data.store.exchange = mortal(gatecast.data.store.exchange)
 
 write(contents(0), path)
 former, codes = 0, []
@@ -84,7 +84,7 @@ print(number)
 @pytest.fixture(params=["with", "without"])
 def renameat2(request, monkeypatch):
     if request.param == "without":
-        monkeypatch.setattr(data.store, "exchange", lambda one, other: False)
+        monkeypatch.setattr(store, "exchange", lambda one, other: False)
     elif sys.platform != "linux":
         pytest.skip("only Linux exchanges names")
     return request.param

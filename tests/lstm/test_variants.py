@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lstm.recurrent import LSTM
+from gatecast.lstm.nn.recurrent import LSTM
 from tests.gradcheck import central_difference
 from tests.lstm.oracle import draw, oracle_passes
 from tests.reference import relative_error

@@ -6,8 +6,17 @@ from typing import Any
 
 import pandas as pd
 
-from data import SplitSettings
-from lstm import LSTM, CharLM, CharLMSettings, Forecaster, ForecasterSettings, LSTMRegressor, Tagger, load
+from gatecast import (
+    LSTM,
+    CharLM,
+    CharLMSettings,
+    Forecaster,
+    ForecasterSettings,
+    LSTMRegressor,
+    SplitSettings,
+    Tagger,
+    load,
+)
 
 frame = pd.DataFrame()
 model: Forecaster = Forecaster(lookback=60, horizon=5, dropout=0.2, attention="dot")

@@ -19,8 +19,8 @@ from numba.cuda import types
 from numba.cuda.dispatcher import _Kernel
 from numba.cuda.typing.typeof import Purpose, typeof
 
-from kernels.cuda import call
-from kernels.masks import Mask
+from gatecast.kernels.cuda import call
+from gatecast.kernels.masks import Mask
 
 memory = SimpleNamespace(device_ctypes_pointer=ctypes.c_uint64(4096), size=1 << 20, view=lambda *_: memory)
 

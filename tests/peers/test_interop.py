@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from data.errors import InputError
-from lstm import Forecaster, interop
-from lstm.onnx_graph import state_dict_of
+from gatecast import Forecaster
+from gatecast.data.errors import InputError
+from gatecast.lstm.interop import exchange as interop
+from gatecast.lstm.interop.onnx_graph import state_dict_of
 from tests.lstm.frames import sine_frame, small_model
 from tests.reference import relative_error
 

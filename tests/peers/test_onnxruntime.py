@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lstm import LSTM
+from gatecast import LSTM
 from tests.reference import relative_error
 
 onnx = pytest.importorskip("onnx", reason="make test-peers installs onnx in an environment of its own")

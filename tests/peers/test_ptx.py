@@ -21,12 +21,13 @@ class Hopper:
     compute_capability = (9, 0)
 
 dispatcher.get_current_device = Hopper
-import kernels.cuda
-from kernels.cuda.dropout import _dropout
-from kernels.cuda.window_training import _keep, _take
-from kernels.masks import Mask
-from kernels.cuda import activation, arrays, attention, crf, embedding, fleet, gather, generation, layer_norm, loss
-from kernels.cuda import optim, product, reduction, sequence, softmax, spread, steps, stepwise, tensor
+import gatecast.kernels.cuda
+from gatecast.kernels.cuda.dropout import _dropout
+from gatecast.kernels.cuda.window_training import _keep, _take
+from gatecast.kernels.masks import Mask
+from gatecast.kernels.cuda import activation, arrays, attention, crf, embedding, fleet, gather, generation
+from gatecast.kernels.cuda import layer_norm, loss
+from gatecast.kernels.cuda import optim, product, reduction, sequence, softmax, spread, steps, stepwise, tensor
 
 number = {"float32": float32, "float64": float64}["DTYPE"]
 one, two, three, four, five = (types.Array(number, ndim, "C") for ndim in (1, 2, 3, 4, 5))
@@ -132,7 +133,7 @@ for kernel, signature in {**signatures, **wide}.items():
         assert ".local" not in ptx
     compiled.add(kernel)
 present = set()
-for module in pkgutil.iter_modules(kernels.cuda.__path__, "kernels.cuda."):
+for module in pkgutil.iter_modules(gatecast.kernels.cuda.__path__, "gatecast.kernels.cuda."):
     for value in vars(importlib.import_module(module.name)).values():
         if hasattr(value, "py_func") and not value.targetoptions.get("device"):
             present.add(value)

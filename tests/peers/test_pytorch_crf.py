@@ -8,7 +8,7 @@ import pytest
 torchcrf = pytest.importorskip("torchcrf", reason="make test-peers installs pytorch-crf")
 torch = pytest.importorskip("torch")
 
-from lstm import CRF  # noqa: E402
+from gatecast import CRF  # noqa: E402
 
 
 @pytest.fixture(params=[(1, 1, 2), (4, 7, 5), (32, 30, 20)], ids=str)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lstm import LSTM, Linear
+from gatecast import LSTM, Linear
 from tests.reference import relative_error
 
 torch = pytest.importorskip("torch", reason="make test-peers installs torch in an environment of its own")
@@ -57,9 +57,9 @@ def _torch_forward(peer, x, state, lengths):
 
 
 def test_adam_agrees_with_torch():
-    from kernels import get_backend
-    from lstm.optim import Adam
-    from lstm.parameters import Parameters
+    from gatecast.kernels import get_backend
+    from gatecast.lstm.nn.parameters import Parameters
+    from gatecast.lstm.training.optim import Adam
 
     rng = np.random.default_rng(0)
     start = rng.normal(size=50)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from data.text import TextStreams
-from lstm.text_network import TextNetwork
+from gatecast.data.language.text import TextStreams
+from gatecast.lstm.language.network import TextNetwork
 from tests.reference import relative_error
 
 torch = pytest.importorskip("torch", reason="make test-peers installs torch in an environment of its own")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lstm import Attention, LayerNorm, Stack
+from gatecast import Attention, LayerNorm, Stack
 from tests.reference import relative_error
 
 torch = pytest.importorskip("torch", reason="make test-peers installs torch in an environment of its own")

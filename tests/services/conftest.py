@@ -14,8 +14,8 @@ from typing import Any, Self
 import httpx
 import pytest
 
-from data.store import read_json
-from flows.server import free_port
+from gatecast.data.store import read_json
+from gatecast.flows.engine.server import free_port
 from tests.services.processes import kill_all, of_workspace, wait_for
 from tests.webhook import listening
 
@@ -144,7 +144,7 @@ class Served:
 
     def children(self) -> dict[str, int]:
         """Return the process ids of the server and of the runs."""
-        kinds = {"flows.server": "server", "prefect.engine": "run"}
+        kinds = {"gatecast.flows.engine.server": "server", "prefect.engine": "run"}
         found = {}
         for process in of_workspace(self.home):
             with suppress(OSError):  # it has ended since

@@ -6,8 +6,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from data.store import read_json
-from flows.settings import BREACH, Workspace
+from gatecast.data.store import read_json
+from gatecast.flows.settings.runs import BREACH, Workspace
 from tests.flows.life import NAME, live
 from tests.services.conftest import GATECAST, Served
 from tests.services.processes import wait_for

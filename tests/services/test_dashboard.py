@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from data.store import write_parquet
+from gatecast.data.store import write_parquet
 from tests.data.frames import make_series
 from tests.services.browser import Browser, needs_browser
 from tests.services.conftest import Served

@@ -16,7 +16,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from flows.settings import BREACH
+from gatecast.flows.settings.runs import BREACH
 from tests.services.browser import EVIL, Browser, needs_browser
 from tests.services.conftest import GATECAST, PREFECT, Served, Worker
 from tests.services.processes import wait_for

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from flows.server import free_port
+from gatecast.flows.engine.server import free_port
 from tests.services.conftest import ENDLESS, GATECAST, PREFECT, Served, Worker
 from tests.services.processes import wait_for
 
@@ -100,12 +100,12 @@ def test_prefect_yaml_deploys_to_the_pool_of_a_server_with_a_password(served: Se
     assert done.returncode == 0, done.stdout + done.stderr
     found = served.api("deployments/filter", {"deployments": {"tags": {"all_": ["gatecast"]}}})
     deployed = {f"{deployment['entrypoint']} {deployment['name']}": deployment for deployment in found}
-    nightly = deployed["flows.retrain.retrain indices-nightly"]
+    nightly = deployed["gatecast.flows.retrain.retrain indices-nightly"]
     assert nightly["work_pool_name"] == "gatecast"
     assert nightly["schedules"][0]["schedule"]["timezone"] == "America/New_York"
     assert nightly["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
     assert nightly["parameters"]["settings"]["name"] == "indices"
-    assert "flows.forecast.forecast_latest forecast" in deployed
+    assert "gatecast.flows.forecast.forecast_latest forecast" in deployed
     assert httpx.post(f"{served.url}/deployments/filter", json={}).status_code == 401
     report = served.home / "reports" / "report.html"
     report.parent.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from data.store import read_json
+from gatecast.data.store import read_json
 from tests.services.conftest import GATECAST
 from tests.services.processes import kill_all
 

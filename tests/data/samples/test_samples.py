@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-import data.samples
-from data.sources import SampleSource, Selection
-from data.text import sample_text
+from gatecast.data import samples
+from gatecast.data.language.text import sample_text
+from gatecast.data.sources.source import SampleSource, Selection
 
 
 @pytest.mark.parametrize("symbol", ["sp500", "nasdaq"])
@@ -33,4 +33,4 @@ def test_the_text_is_as_long_as_the_readme_tells():
 
 def readme() -> str:
     """Return the text beside the sample files."""
-    return (Path(data.samples.__file__).parent / "README.md").read_text(encoding="utf-8")
+    return (Path(samples.__file__).parent / "README.md").read_text(encoding="utf-8")

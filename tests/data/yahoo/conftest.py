@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from data.barstore import BarStore
-from data.yahoo.client import Policy, YahooClient
-from data.yahoo.source import YahooSource
+from gatecast.data.bars.store import BarStore
+from gatecast.data.yahoo.client import Policy, YahooClient
+from gatecast.data.yahoo.source import YahooSource
 from tests.data.yahoo.server import Yahoo, serving
 
 NOW = pd.Timestamp("2024-04-01 22:00", tz="UTC")

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from data.adjustment import adjusted_close
-from data.barstore import BarStore
-from data.errors import InputError, SourceError
-from data.selection import Selection
-from data.store import read_parquet
+from gatecast.data.bars.adjustment import adjusted_close
+from gatecast.data.bars.store import BarStore
+from gatecast.data.errors import InputError, SourceError
+from gatecast.data.sources.selection import Selection
+from gatecast.data.store import read_parquet
 from tests.data.yahoo.server import Listing, Reply, Yahoo, listing, walk
 
 # yfinance asks for the last 60 days of quarters of an hour, unless it is told a start.

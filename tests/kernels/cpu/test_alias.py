@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numba import float32, njit
 
-from kernels.cpu.alias import arrays_are_apart
-from kernels.cpu.gates import activate_cell, activate_output, differentiate
+from gatecast.kernels.cpu.alias import arrays_are_apart
+from gatecast.kernels.cpu.gates import activate_cell, activate_output, differentiate
 
 # Not `kernel`: of code that comes from disk Numba shows nothing.
 compiled = njit(error_model="numpy")

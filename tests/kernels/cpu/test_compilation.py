@@ -7,7 +7,7 @@ import sys
 STEP = """
 import hashlib
 import numpy as np
-import kernels
+from gatecast import kernels
 ops = kernels.get_backend("cpu")
 rng = np.random.default_rng(0)
 draw = lambda *shape: rng.normal(size=shape).astype("float32")
@@ -37,7 +37,7 @@ def test_scipy_is_loaded_where_a_users_own_function_multiplies_matrices():
     program = """
 import sys
 import numpy as np
-import kernels.cpu
+import gatecast.kernels.cpu
 assert "scipy" in sys.modules
 assert not [name for name in sys.modules if name.startswith("scipy.linalg")]
 import numba

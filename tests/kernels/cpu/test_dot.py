@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kernels.cpu.dot import dot_rows
+from gatecast.kernels.cpu.dot import dot_rows
 from tests.reference import relative_error
 
 

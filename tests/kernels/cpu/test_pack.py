@@ -7,13 +7,13 @@ import sys
 import numpy as np
 import pytest
 
-from kernels.cpu.pack import pack, padded, panels_shape, product
+from gatecast.kernels.cpu.pack import pack, padded, panels_shape, product
 from tests.reference import relative_error
 
 PRODUCTS = """
 import numpy as np
-from kernels.cpu.pack import pack, padded, panels_shape, product
-from kernels.cpu.tile import VECTOR_BYTES
+from gatecast.kernels.cpu.pack import pack, padded, panels_shape, product
+from gatecast.kernels.cpu.tile import VECTOR_BYTES
 rng = np.random.default_rng(0)
 worst = 0
 for rows, depth, columns in ((1, 1, 1), (1, 5, 200), (5, 3, 7), (16, 9, 40)):

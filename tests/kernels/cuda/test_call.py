@@ -11,8 +11,8 @@ CUDA = get_ops("cuda")
 
 from numba import cuda  # noqa: E402
 
-from kernels.cuda.call import as_device_array, kernel, record, run  # noqa: E402
-from kernels.masks import Mask  # noqa: E402
+from gatecast.kernels.cuda.call import as_device_array, kernel, record, run  # noqa: E402
+from gatecast.kernels.masks import Mask  # noqa: E402
 
 on_a_gpu_only = pytest.mark.skipif(SIMULATED, reason="no GPU here: arrays are the simulator's")
 

@@ -8,7 +8,7 @@ from tests.conftest import SIMULATED, get_ops
 
 CUDA = get_ops("cuda")
 
-from kernels.cuda.fleet import FleetWeights, clip_fleet, fleet_gradients, fleet_workspace  # noqa: E402
+from gatecast.kernels.cuda.fleet import FleetWeights, clip_fleet, fleet_gradients, fleet_workspace  # noqa: E402
 
 SIZES = (3, 5, 4, 2, 6, 2) if SIMULATED else (200, 32, 30, 2, 32, 3)  # models, B, T, I, H, outputs
 

@@ -6,9 +6,9 @@ from tests.conftest import get_ops
 
 get_ops("cuda")
 
-from kernels.cuda import launch  # noqa: E402
-from kernels.cuda.launch import ROWS, Device, padded, plan_sequence, plan_spread, tiles  # noqa: E402
-from kernels.cuda.sequence import BACKWARD_BUFFERS, FORWARD_BUFFERS  # noqa: E402
+from gatecast.kernels.cuda import launch  # noqa: E402
+from gatecast.kernels.cuda.launch import ROWS, Device, padded, plan_sequence, plan_spread, tiles  # noqa: E402
+from gatecast.kernels.cuda.sequence import BACKWARD_BUFFERS, FORWARD_BUFFERS  # noqa: E402
 
 HOPPER = Device(multiprocessors=132, shared_bytes=227 * 1024)
 OLDER = Device(multiprocessors=40, shared_bytes=64 * 1024)

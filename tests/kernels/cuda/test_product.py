@@ -7,7 +7,7 @@ from tests.conftest import get_ops
 
 get_ops("cuda")
 
-from kernels.cuda import product  # noqa: E402
+from gatecast.kernels.cuda import product  # noqa: E402
 
 SIZES = [(1, 1, 1, 1), (1, 7, 3, 5), (2, 9, 10, 6), (3, 1, 2, 17)]  # models, rows, in, out
 DTYPES = [("float32", 1e-5), ("float64", 1e-12)]

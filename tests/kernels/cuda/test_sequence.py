@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kernels.masks import NO_MASK, mask
+from gatecast.kernels.masks import NO_MASK, mask
 from tests.conftest import SIMULATED, get_ops
 from tests.kernels.test_lstm import Case
 from tests.reference import relative_error
 
 CUDA = get_ops("cuda")
 
-from kernels.cuda import launch, lstm, spread  # noqa: E402
-from kernels.cuda.launch import Device, padded  # noqa: E402
-from kernels.cuda.sequence import BACKWARD_BUFFERS  # noqa: E402
+from gatecast.kernels.cuda import launch, lstm, spread  # noqa: E402
+from gatecast.kernels.cuda.launch import Device, padded  # noqa: E402
+from gatecast.kernels.cuda.sequence import BACKWARD_BUFFERS  # noqa: E402
 
 CONFIGURATIONS = 60
 

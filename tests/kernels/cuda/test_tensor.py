@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lstm import LSTM
+from gatecast import LSTM
 from tests.conftest import SIMULATED, get_ops
 from tests.reference import relative_error
 
 CUDA = get_ops("cuda")
 
-from kernels.cuda import product  # noqa: E402
-from kernels.cuda.tensor import to_tf32  # noqa: E402
+from gatecast.kernels.cuda import product  # noqa: E402
+from gatecast.kernels.cuda.tensor import to_tf32  # noqa: E402
 
 SIZES = [(1, 1, 1, 1), (1, 7, 3, 5), (2, 33, 9, 35)] if SIMULATED else [(2, 33, 9, 35), (3, 700, 130, 515)]
 BOUND = 2.0**-10 + 2.0**-22  # each operand is off by at most 2^-11 of itself; and a little for float32 sums

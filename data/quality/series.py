@@ -1,0 +1,45 @@
+"""The long frame: ``unique_id, ds, y, covariates...``, as Nixtla's libraries have it."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from gatecast.data.quality.validation import KEYS, Checked, check_rows
+
+
+def validate_series(frame: pd.DataFrame, origin: str) -> pd.DataFrame:
+    """Check a series frame and return it in its one form.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns ``unique_id``, ``ds``, ``y``; every further column is a covariate and has to be numeric.
+    origin : str
+        What the frame was read from; errors begin with it.
+
+    Returns
+    -------
+    DataFrame
+        ``unique_id`` (str), ``ds`` (datetime64[ns], naive or with a time zone), ``y`` and the covariates (float64),
+        sorted by ``unique_id``, then ``ds``.
+
+    Raises
+    ------
+    InputError
+        A column is missing or occurs twice, or a row holds text, NaN or infinity where a number belongs, no date, a
+        date twice, or a date out of order. The row is counted from 1, without the header.
+    """
+    return check_series(frame, origin).require(origin)
+
+
+def check_series(frame: pd.DataFrame, origin: str, in_order: bool = True) -> Checked:
+    """Check a series frame as `validate_series` does, but sort its rows into good and refused ones.
+
+    Raises
+    ------
+    InputError
+        A column is missing or occurs twice, or there is no row.
+    """
+    frame = frame.rename(columns=str)
+    covariates = [column for column in frame.columns if column not in (*KEYS, "y")]
+    return check_rows(frame, ["y", *dict.fromkeys(covariates)], origin, "series", in_order)

@@ -1,0 +1,129 @@
+"""Scaling of the columns of one series, fitted on its training rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Self, get_args
+
+import numpy as np
+
+from gatecast.data.errors import InputError
+
+# Variances stay finite up to here, and above zero down to its inverse.
+LARGEST = 1e150
+ScalerKind = Literal["standard", "minmax", "robust", "none"]
+
+
+@dataclass(frozen=True, eq=False)
+class Scaler:
+    """``(values - center) / scale``, column by column.
+
+    Attributes
+    ----------
+    kind : {"standard", "minmax", "robust", "none"}
+        Mean and standard deviation, minimum and range, median and interquartile range, or no change.
+    columns : tuple of str
+        Names of the columns.
+    center, scale : float64, (n_columns,)
+        A constant column has scale 1.
+    """
+
+    kind: ScalerKind
+    columns: tuple[str, ...]
+    center: np.ndarray
+    scale: np.ndarray
+
+    @classmethod
+    def fit(
+        cls, values: np.ndarray, columns: Sequence[str], kind: ScalerKind = "standard", series: str = "The data"
+    ) -> Self:
+        """Fit to `values`, shape (rows, n_columns); whoever calls passes training rows only.
+
+        Raises
+        ------
+        InputError
+            An unknown kind, no rows, or values of a column of `series` that cannot be squared in float64.
+        """
+        if kind not in get_args(ScalerKind):
+            raise InputError(f"Unknown scaling {kind!r}; choose one of {', '.join(get_args(ScalerKind))}.")
+        if len(values) == 0:
+            raise InputError("A scaler needs at least one training row; give more rows.")
+        values = np.asarray(values, dtype=np.float64)
+        require_magnitudes(values, columns, series)
+        center, scale = _center_and_scale(values, kind)
+        return cls(kind, tuple(columns), center, scale)
+
+    def transform(self, values: np.ndarray) -> np.ndarray:
+        """Scale `values`, shape (..., n_columns), to float64 of the same shape."""
+        return (values - self.center) / self.scale
+
+    def inverse(self, values: np.ndarray) -> np.ndarray:
+        """Undo `transform`."""
+        return values * self.scale + self.center
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what JSON can hold; `from_dict` gives back the same bits."""
+        return {
+            "kind": self.kind,
+            "columns": list(self.columns),
+            "center": self.center.tolist(),
+            "scale": self.scale.tolist(),
+        }
+
+    @classmethod
+    def from_dict(cls, state: dict[str, Any]) -> Self:
+        """Build the scaler that `to_dict` described."""
+        center, scale = (np.array(state[name], dtype=np.float64) for name in ("center", "scale"))
+        if not center.shape == scale.shape == (len(state["columns"]),) or not np.isfinite([center, scale]).all():
+            raise ValueError("a scaler needs a finite center and scale of each column")
+        return cls(state["kind"], tuple(state["columns"]), center, scale)
+
+
+def scale(series: str, values: np.ndarray, scaler: Scaler) -> np.ndarray:
+    """Return the values of one series scaled, float32, in the shape of `values`.
+
+    Raises
+    ------
+    InputError
+        A value is beyond float32.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaled = scaler.transform(values).astype(np.float32)
+    finite = np.isfinite(scaled).all(axis=0)
+    if not finite.all():
+        column = scaler.columns[int(finite.argmin())]
+        raise InputError(f"{series} has a value of {column} that is too large to scale to float32; correct it.")
+    return scaled
+
+
+def require_magnitudes(values: np.ndarray, columns: Sequence[str], series: str) -> None:
+    """Raise InputError where a column of `values` has numbers whose squares are beyond float64, or vanish in it."""
+    for column, largest in zip(columns, np.abs(values).max(axis=0), strict=True):
+        if largest > LARGEST:
+            raise InputError(
+                f"{series} has a value of {column} that is too large to scale, {largest:.3g}; correct it, or give"
+                f" {column} in another unit."
+            )
+        if 0 < largest < 1 / LARGEST:
+            raise InputError(
+                f"{series} has values of {column} that are too small to scale, {largest:.3g} at most; give {column} in"
+                " another unit."
+            )
+
+
+def _center_and_scale(values: np.ndarray, kind: ScalerKind) -> tuple[np.ndarray, np.ndarray]:
+    # The definitions of scikit-learn's scalers, which a test compares; importing it would double the start-up time.
+    if kind == "none":
+        return np.zeros(values.shape[1]), np.ones(values.shape[1])
+    if kind == "standard":
+        center, scale = values.mean(axis=0), values.std(axis=0)
+    elif kind == "minmax":
+        center = values.min(axis=0)
+        scale = values.max(axis=0) - center
+    else:
+        low, center, high = np.quantile(values, (0.25, 0.5, 0.75), axis=0)
+        scale = high - low
+    # The spread of a constant column is rounding error, or nothing.
+    is_constant = scale <= 10 * np.finfo(np.float64).eps * np.abs(values).max(axis=0)
+    return center, np.where(is_constant, 1.0, scale)

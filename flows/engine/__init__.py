@@ -1,0 +1,5 @@
+"""Engine: Prefect as this project uses it, its server and deployments, safe runs, progress and the terminal.
+
+Enter at `flows.engine.orchestration`.
+May import `flows.settings`, `data` and `lstm`.
+"""

@@ -1,0 +1,299 @@
+"""What ``gatecast serve`` offers: the flows, each on demand, and the schedules of ``gatecast.toml``.
+
+A new kind of deployment is one line of `KINDS`. Its flow takes plain, typed parameters, best of all one pydantic model
+``settings``: Prefect makes the form of the dashboard from it, and ``gatecast.toml`` and ``gatecast run --set`` are
+checked against it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, get_type_hints
+from zoneinfo import available_timezones
+
+from pydantic import Field, HttpUrl, TypeAdapter, ValidationError, field_validator, model_validator
+
+from gatecast.data.errors import InputError
+from gatecast.data.variables import resolved
+from gatecast.flows.engine.parameters import explain_problem, validated
+from gatecast.flows.engine.runs import TIME_LIMIT
+from gatecast.flows.engine.server import ENVIRONMENT
+from gatecast.flows.settings.runs import NAME_PATTERN, Settings
+
+if TYPE_CHECKING:
+    from prefect import Flow
+    from prefect.deployments.runner import RunnerDeployment
+
+TAG = "gatecast"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A flow that can be deployed.
+
+    Attributes
+    ----------
+    entrypoint : str
+        Module and name of the flow, ``flows.retrain:retrain``.
+    about : str
+        What it does, for the dashboard.
+    defaults : mapping
+        Parameters in which a deployed flow differs from one that is called.
+    """
+
+    entrypoint: str
+    about: str
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+    def flow(self) -> Flow[..., Any]:
+        """Import the flow."""
+        module, name = self.entrypoint.split(":")
+        return getattr(importlib.import_module(module), name)
+
+
+KINDS: Mapping[str, Kind] = MappingProxyType(
+    {
+        "retrain": Kind(
+            "gatecast.flows.retrain:retrain",
+            "Trains on the latest data, compares with the naive forecasts and the champion, and forecasts with the"
+            " winner.",
+            # After a crash, the next run goes on where it stopped.
+            {"resume": True},
+        ),
+        "forecast": Kind(
+            "gatecast.flows.forecast:forecast_latest", "Reads the latest data and forecasts with the champion."
+        ),
+        "monitor": Kind(
+            "gatecast.flows.monitor:monitor",
+            "Scores the forecasts on file, looks for drift, and raises an alarm that starts a retrain.",
+        ),
+        "backtest": Kind(
+            "gatecast.flows.backtest:backtest", "Forecasts from many past origins and compares with naive."
+        ),
+        "fleet": Kind("gatecast.flows.fleet:fleet", "Trains a model for each series or group, side by side."),
+        "ingest": Kind("gatecast.flows.ingest:ingest_data", "Fetches the latest data and says what is wrong with it."),
+        "text": Kind("gatecast.flows.text:train_text", "Trains a character model on text files.", {"resume": True}),
+        "tagging": Kind("gatecast.flows.tagging:train_tagger", "Trains a tagger on CoNLL files.", {"resume": True}),
+    }
+)
+
+
+class DeploymentSettings(Settings):
+    """One deployment: a flow, when it runs and with which parameters."""
+
+    flow: str = Field(description="What runs: one of " + ", ".join(KINDS))
+    cron: str | None = Field(None, description="When it runs, as minute hour day month weekday; on demand if left out")
+    timezone: str | None = Field(None, description="Time zone of cron; that of the file if left out")
+    when_busy: Literal["cancel", "wait"] | None = Field(
+        None, description="What a run does while another of the same deployment or model is under way"
+    )
+    description: str | None = Field(None, description="For people who look at the dashboard")
+    tags: tuple[str, ...] = Field((), description="Tags on the dashboard, besides gatecast and the flow's name")
+    settings: dict[str, Any] = Field({}, description="Settings of the flow, as its form on the dashboard shows them")
+
+    @field_validator("flow")
+    @classmethod
+    def _known(cls, flow: str) -> str:
+        if flow not in KINDS:
+            raise ValueError(f"{flow!r} is no flow; choose from {', '.join(KINDS)}")
+        return flow
+
+    @field_validator("cron")
+    @classmethod
+    def _parses(cls, cron: str | None) -> str | None:
+        from cronsim import CronSim, CronSimError  # what Prefect parses it with
+        from pendulum import now
+
+        if cron is not None:
+            try:
+                CronSim(cron, now())
+            except CronSimError as error:
+                raise ValueError(f"{cron!r} is no cron schedule ({error}); 30 18 * * mon-fri is one") from error
+        return cron
+
+    @field_validator("timezone")
+    @classmethod
+    def _on_the_map(cls, timezone: str | None) -> str | None:
+        return timezone and _timezone(timezone)
+
+
+def _timezone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError(f"{name!r} is no time zone; America/New_York is one")
+    return name
+
+
+class ServeSettings(Settings):
+    """The file ``gatecast.toml``."""
+
+    timezone: str = Field("UTC", description="Time zone of the schedules, such as that of the exchange")
+    when_busy: Literal["cancel", "wait"] = Field(
+        "cancel", description="What a run does while another of the same deployment or model is under way"
+    )
+    time_limit_minutes: float = Field(240, gt=0, description="A run that takes longer fails")
+    # Every 30 seconds a run tells the server of itself; that is the least that Prefect allows.
+    lost_after_seconds: float = Field(
+        100, ge=45, le=240, description="A run that tells nothing of itself for so long is given up as crashed"
+    )
+    runs_at_once: int = Field(4, gt=0, description="Runs at the same time, of all deployments together")
+    webhook: HttpUrl | None = Field(
+        None,
+        description="Where failures, crashes and cancellations are posted as JSON; $NAME of an environment variable,"
+        " or ${NAME} within the URL, for secrets",
+    )
+    deployments: dict[str, DeploymentSettings] = Field({}, description="By name; each flow is there on demand anyway")
+
+    @field_validator("timezone")
+    @classmethod
+    def _on_the_map(cls, timezone: str) -> str:
+        return _timezone(timezone)
+
+    @field_validator("webhook", mode="before")
+    @classmethod
+    def _from_the_environment(cls, webhook: Any) -> Any:
+        return resolved(webhook) if isinstance(webhook, str) else webhook
+
+    @model_validator(mode="after")
+    def _names(self) -> ServeSettings:
+        import re
+
+        for name in self.deployments:
+            if not re.match(NAME_PATTERN, name):
+                raise ValueError(f"{name!r} is no name for a deployment; use letters, digits, dots, dashes")
+        return self
+
+    def all_deployments(self) -> dict[str, DeploymentSettings]:
+        """Return the deployments of the file, after one of each flow that runs on demand only."""
+        return {**{kind: DeploymentSettings(flow=kind) for kind in KINDS}, **self.deployments}
+
+
+def read_settings(path: Path | None) -> ServeSettings:
+    """Read ``gatecast.toml``; without a file, every flow is there on demand.
+
+    Raises
+    ------
+    InputError
+        The file is missing, is no TOML, or says something that is not allowed; the message names it.
+    """
+    if path is None:
+        return ServeSettings()
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); name the file with --file.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"{path} is not TOML: {error}.") from error
+    try:
+        settings = ServeSettings.model_validate(content)
+    except ValidationError as error:
+        raise InputError(explain_problem(f"{path}:", error)) from error
+    for name, deployment in settings.deployments.items():
+        parameters(deployment, f"{path}: deployments.{name}")
+    return settings
+
+
+def parameters(deployment: DeploymentSettings, where: str, when_busy: str | None = None) -> dict[str, Any]:
+    """Return the parameters of a deployment's flow as JSON values, checked.
+
+    A name under ``settings`` is a parameter of the flow, or else a setting of its parameter ``settings``.
+
+    Parameters
+    ----------
+    deployment : DeploymentSettings
+        Flow and settings.
+    where : str
+        What an error names.
+    when_busy : str, optional
+        For a flow that has this parameter.
+
+    Raises
+    ------
+    InputError
+        The flow takes no such setting, or not that value.
+    """
+    kind = KINDS[deployment.flow]
+    hints = get_type_hints(kind.flow().fn, include_extras=True)
+    hints.pop("return", None)
+    given = {**kind.defaults, **({"when_busy": when_busy} if when_busy and "when_busy" in hints else {})}
+    nested: dict[str, Any] = {}
+    for name, value in deployment.settings.items():
+        (given if name in hints and name != "settings" else nested)[name] = value
+    if nested and "settings" not in hints:
+        raise InputError(f"{where}.settings: {deployment.flow} takes {', '.join(hints)}, not {', '.join(nested)}.")
+    if nested:
+        given["settings"] = nested
+    checked = {}
+    for name, value in given.items():
+        inner = f"{where}.settings" if name == "settings" else f"{where}.settings.{name}"
+        parsed = validated(value, hints[name], inner)
+        checked[name] = TypeAdapter(hints[name]).dump_python(parsed, mode="json", exclude_unset=True)
+    return checked
+
+
+def build(settings: ServeSettings, work_pool: str | None = None) -> Iterator[RunnerDeployment]:
+    """Make the deployments that Prefect serves or, with a work pool, hands to workers."""
+    from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
+    from prefect.deployments.runner import EntrypointType, RunnerDeployment
+    from prefect.schedules import Cron
+
+    for name, deployment in settings.all_deployments().items():
+        kind, when_busy = KINDS[deployment.flow], deployment.when_busy or settings.when_busy
+        strategy = ConcurrencyLimitStrategy("CANCEL_NEW" if when_busy == "cancel" else "ENQUEUE")
+        # On demand, models differ from run to run: there the flow itself sees to it that no two train the same.
+        exclusive = name in settings.deployments
+        made = RunnerDeployment.from_flow(
+            kind.flow(),
+            name,
+            schedule=Cron(deployment.cron, timezone=deployment.timezone or settings.timezone)
+            if deployment.cron
+            else None,
+            paused=False,
+            concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=strategy) if exclusive else None,
+            parameters=parameters(deployment, f"deployments.{name}", when_busy),
+            description=deployment.description or kind.about,
+            tags=list(dict.fromkeys((TAG, deployment.flow, *deployment.tags))),
+            entrypoint_type=EntrypointType.MODULE_PATH,
+            work_pool_name=work_pool,
+            job_variables={"env": run_environment()} if work_pool else None,
+        )
+        _describe(made, kind.flow())
+        yield made
+
+
+def _describe(deployment: RunnerDeployment, flow: Flow[..., Any]) -> None:
+    """Give the form of a deployment what the flow's docstring says of its parameters; Prefect reads no numpydoc."""
+    from docstring_parser import parse
+
+    about = {parameter.arg_name: parameter.description for parameter in parse(flow.fn.__doc__ or "").params}
+    for name, described in deployment._parameter_openapi_schema.properties.items():
+        described.setdefault("description", " ".join((about.get(name) or "").split()))
+
+
+def run_environment() -> dict[str, str]:
+    """Return the environment variables that a worker, on whatever machine, gives to a run.
+
+    The webhook is not among them: whoever can read the server's API could read it, and it is a secret.
+    """
+    given = {TIME_LIMIT: os.environ[TIME_LIMIT]} if TIME_LIMIT in os.environ else {}
+    return {**{name: os.environ.get(name, value) for name, value in ENVIRONMENT.items()}, **given}
+
+
+def register_in_pool(deployments: Sequence[RunnerDeployment], work_pool: str) -> None:
+    """Register deployments for the workers of a pool, which is made unless it is there."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.actions import WorkPoolCreate
+    from prefect.exceptions import ObjectAlreadyExists
+
+    from gatecast.flows.engine.alarm import answer
+
+    with get_client(sync_client=True) as client, suppress(ObjectAlreadyExists):
+        client.create_work_pool(WorkPoolCreate(name=work_pool, type="process"))
+    for deployment in deployments:
+        answer(deployment, deployment.apply())

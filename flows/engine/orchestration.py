@@ -1,0 +1,422 @@
+"""Prefect as this project uses it; every other module takes what it needs of Prefect from here.
+
+Importing this module changes neither environment nor disk: a flow that is called, and a server that is started, do
+(`prepare`).
+
+Five things are added to Prefect's own:
+
+- a task's result is JSON with its hash, and it is answered from cache while its inputs, the code, the result itself
+  and the files it wrote are unchanged;
+- what the packages below log as warnings, such as a damaged file that is made again, is in the log of the run;
+- a finished flow waits until the server has recorded its task runs: the embedded server drops what is still queued when
+  the process ends;
+- a run that fails, crashes or is cancelled is reported, and one whose process is gone does not stay "Running"
+  (`flows.engine.runs`);
+- the server of a single command is ours (`flows.engine.server`), unless one runs already.
+"""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import json
+import logging
+import os
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache, partial
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
+from uuid import UUID
+
+import gatecast
+from gatecast.data.display import one_line
+from gatecast.data.errors import InputError
+from gatecast.data.store import sha256_file
+from gatecast.flows.engine.parameters import require_valid
+from gatecast.flows.engine.runs import WhenBusy, alive, crash_dead_runs, one_at_a_time, report, time_limit_seconds
+from gatecast.flows.engine.server import Server, dashboard_url, quiet_import, set_environment
+from gatecast.flows.engine.terminal import print_step, warn, warnings_to
+from gatecast.flows.settings.runs import Workspace
+
+with quiet_import():
+    import prefect
+    import prefect.runtime
+    from prefect import Task, artifacts, get_run_logger
+    from prefect.cache_policies import NO_CACHE, CachePolicy
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import TaskRunFilter, TaskRunFilterId
+    from prefect.client.schemas.objects import State, TaskRun
+    from prefect.context import TaskRunContext, refresh_global_settings_context
+    from prefect.events import emit_event
+    from prefect.exceptions import MissingContextError
+    from prefect.results import ResultStore
+    from prefect.runner import Runner
+    from prefect.serializers import JSONSerializer
+    from prefect.settings import PREFECT_API_URL, PREFECT_LOCAL_STORAGE_PATH
+    from prefect.states import Cancelled
+    from prefect.transactions import Transaction, get_transaction, transaction
+    from prefect.types import DateTime
+    from prefect.utilities.callables import get_call_parameters
+from pydantic import Field
+
+__all__ = [
+    "Output",
+    "Runner",
+    "State",
+    "Steps",
+    "Transaction",
+    "Unchanged",
+    "artifact_key",
+    "artifacts",
+    "cancelled",
+    "code_version",
+    "digest",
+    "emit_event",
+    "flow",
+    "flow_parameters",
+    "get_transaction",
+    "hashes",
+    "is_in_run",
+    "is_retry",
+    "prepare",
+    "run_name",
+    "start_embedded_server",
+    "task",
+    "transaction",
+    "use_server",
+]
+
+P = ParamSpec("P")
+R = TypeVar("R", bound=Mapping[str, Any])
+F = TypeVar("F")
+
+Output = dict[str, Any]
+"""What a step returns, in JSON values: ``summary``, a line for people, paths, and with a cached step its ``files``."""
+
+
+_LOGGER = logging.getLogger(__name__)
+LONG_AGO = DateTime(2000, 1, 1, tzinfo=UTC)
+RECORD_LIMIT_SECONDS = 60.0
+RUNS_PER_QUERY = 200
+
+
+def prepare() -> None:
+    """Make this process ready to run flows: Prefect keeps what it has in the workspace, and reads our defaults.
+
+    Raises
+    ------
+    InputError
+        The workspace cannot be written to.
+    """
+    set_environment(Workspace.from_environment())
+    refresh_global_settings_context()
+
+
+class Flow(prefect.Flow[P, F]):
+    """A flow whose parameters are checked before there is a run to store them, and which prepares its process.
+
+    A run that a runner starts inherits a prepared environment.
+    """
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the flow; see `prefect.Flow`."""
+        given = {name: value for name, value in kwargs.items() if name not in ("return_state", "wait_for")}
+        require_valid(self.fn, get_call_parameters(self.fn, args, given))
+        prepare()
+        return super().__call__(*args, **kwargs)
+
+    def validate_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Check what a deployment hands on; Prefect alone would log wrong parameters as they are."""
+        require_valid(self.fn, parameters)
+        return super().validate_parameters(parameters)
+
+
+if TYPE_CHECKING:
+    from prefect import flow
+else:
+
+    def flow(function: Callable[P, F] | None = None, **options: Any) -> Any:
+        """Make a flow with what every run has, the hooks and the time limit; the options are those of Prefect's."""
+        if function is None:
+            return partial(flow, **options)
+        return Flow(
+            function,
+            on_failure=[report],
+            on_crashed=[report],
+            on_cancellation=[report],
+            timeout_seconds=time_limit_seconds(),
+            **options,
+        )
+
+
+@cache
+def code_version() -> str:
+    """Return 16 hex digits that change with any source file of the four packages."""
+    root = Path(gatecast.__file__).parent
+    total = hashlib.sha256()
+    for package in ("data", "flows", "kernels", "lstm"):
+        for path in sorted((root / package).rglob("*.py")):
+            total.update(path.relative_to(root).as_posix().encode())
+            total.update(path.read_bytes())
+    return total.hexdigest()[:16]
+
+
+def artifact_key(*words: str) -> str:
+    """Return the key of an artifact: small letters, digits and dashes, as Prefect wants them."""
+    return re.sub(r"[^a-z0-9]+", "-", "-".join(words).lower()).strip("-")
+
+
+def digest(*values: Any) -> str:
+    """Return 12 hex digits of the SHA-256 of JSON values and settings."""
+    text = json.dumps(values, sort_keys=True, default=lambda settings: settings.model_dump(mode="json"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def hashes(*paths: Path) -> dict[str, str]:
+    """Return path and SHA-256 of files, and of all files in directories: what a step says it wrote."""
+    files = [
+        file for path in paths for file in (sorted(path.rglob("*")) if path.is_dir() else [path]) if file.is_file()
+    ]
+    return {str(file): sha256_file(file) for file in files}
+
+
+class HashedJSON(JSONSerializer[Any]):
+    """JSON with the hash of the value, so that a result that was edited or damaged is none."""
+
+    type: str = Field(default="hashed-json", frozen=True)
+
+    def dumps(self, obj: Any) -> bytes:
+        """Return the value and its hash as JSON."""
+        value = super().dumps(obj)
+        return b'{"sha256": "%s", "value": %s}' % (_sha256(value), value)
+
+    def loads(self, blob: bytes) -> Any:
+        """Undo `dumps`; raise ValueError where the hash is another."""
+        stored = json.loads(blob)
+        value = json.dumps(stored["value"]).encode()
+        if _sha256(value) != stored["sha256"].encode():
+            raise ValueError("the stored result is not what was written there")
+        return super().loads(value)
+
+
+def _sha256(content: bytes) -> bytes:
+    return hashlib.sha256(content).hexdigest().encode()
+
+
+@dataclass
+class Unchanged(CachePolicy):
+    """Answer a task from cache while its inputs and the code are unchanged and the files it wrote are as it left them.
+
+    A task lists its files with their hashes under ``files`` of its result (see `hashes`). A flow's parameter ``force``
+    makes every task run again.
+
+    Attributes
+    ----------
+    ignore : tuple of str
+        Inputs that do not change the result.
+    """
+
+    ignore: tuple[str, ...] = ()
+
+    def compute_key(
+        self, task_ctx: TaskRunContext, inputs: dict[str, Any], flow_parameters: dict[str, Any], **kwargs: Any
+    ) -> str:
+        """Return the key of the task's result; a result that must not be used is made to expire."""
+        considered = {name: value for name, value in inputs.items() if name not in self.ignore}
+        key = f"{task_ctx.task.name}-{digest(code_version(), considered)}"
+        store = task_ctx.result_store
+        forced = bool(flow_parameters.get("force"))
+        damage = None if forced else _damage(store, key)
+        if damage:
+            _LOGGER.warning("%s, so the step %s runs again.", damage, task_ctx.task.name)
+        if store.exists(key) and (forced or damage):
+            store.write(obj=None, key=key, expiration=LONG_AGO)
+        return key
+
+
+def _damage(store: ResultStore, key: str) -> str | None:
+    """Say which file keeps a stored result from being used; None where all are as the task left them."""
+    path = PREFECT_LOCAL_STORAGE_PATH.value() / key
+    try:
+        result = store.read(key).result
+        if result is None:
+            return None  # one that was made to expire
+        files: Mapping[str, str] = result["files"]
+    except (OSError, ValueError, TypeError, LookupError, RuntimeError):
+        # A file that others write as well need not be damaged, a stored result is.
+        return f"{path} is damaged" if path.exists() else None
+    for file, expected in files.items():
+        if not Path(file).is_file():
+            return f"{file} is gone"
+        if sha256_file(Path(file)) != expected:
+            return f"{file} has changed"
+    return None
+
+
+def task(
+    run_name: str, *, cached: bool, ignore: tuple[str, ...] = (), retries: int = 0
+) -> Callable[[Callable[P, R]], Task[P, R]]:
+    """Make a Prefect task whose result is stored as JSON.
+
+    Parameters
+    ----------
+    run_name : str
+        Name of a run, a template over the task's inputs.
+    cached : bool
+        Whether `Unchanged` answers for it. A step that looks at the outside world is never answered from cache.
+    ignore : tuple of str
+        Inputs that do not change the result.
+    retries : int
+        How often it is tried again where it fails, other than by wrong input.
+    """
+    return prefect.task(
+        task_run_name=run_name,
+        cache_policy=Unchanged(ignore=ignore) if cached else NO_CACHE,
+        persist_result=cached,
+        result_serializer=HashedJSON(),
+        retries=retries,
+        retry_condition_fn=_may_pass,
+    )
+
+
+def is_in_run() -> bool:
+    """Tell whether a task is running, and not its bare function."""
+    return TaskRunContext.get() is not None
+
+
+def _may_pass(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
+    return not isinstance(state.result(raise_on_failure=False), InputError)
+
+
+class Steps:
+    """The steps of one flow run: calls tasks one by one, tells terminal and log, and waits until all are on record.
+
+    Used as a context manager inside a flow; calling it runs a task: ``bars = step(ingest, settings.data)``.
+
+    Attributes
+    ----------
+    records : list of dict
+        ``name``, ``seconds`` (wall clock, Prefect's part included) and ``cached`` of each step.
+    """
+
+    def __init__(self) -> None:
+        self.records: list[dict[str, Any]] = []
+        self._task_runs: list[UUID] = []
+        self._held = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._held.enter_context(warnings_to(_log_in_run))
+        self._held.enter_context(alive(Workspace.from_environment(), str(prefect.runtime.flow_run.id)))
+        return self
+
+    def __call__(self, step: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run a task; its ``summary``, one line, goes to the terminal."""
+        started = time.perf_counter()
+        state = step(*args, return_state=True, **kwargs)
+        if state.state_details.task_run_id is not None:
+            self._task_runs.append(state.state_details.task_run_id)
+        result = state.result()
+        seconds, cached = time.perf_counter() - started, state.name == "Cached"
+        self.records.append({"name": step.name, "seconds": round(seconds, 3), "cached": cached})
+        summary = one_line(result["summary"])
+        print_step(step.name, seconds, cached, summary)
+        get_run_logger().info("step=%s seconds=%.3f cached=%s %s", step.name, seconds, cached, summary)
+        return result
+
+    def wait_for(self, task_runs: Sequence[UUID]) -> None:
+        """Wait at the end for further task runs, such as those that were submitted to a task runner."""
+        self._task_runs += task_runs
+
+    def alone(self, directory: Path, when_busy: WhenBusy) -> bool:
+        """Keep other runs from the model that lives in a directory, until the steps end; see `one_at_a_time`."""
+        return self._held.enter_context(one_at_a_time(directory, when_busy))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._held.close()
+        missing = wait_until_recorded(self._task_runs)
+        if missing:
+            warn(f"{missing} of {len(self._task_runs)} task runs are not on record; Prefect's dashboard lacks them.")
+
+
+def _log_in_run(sentence: str) -> None:
+    with suppress(MissingContextError):
+        get_run_logger().warning("%s", sentence)
+
+
+def wait_until_recorded(task_runs: Sequence[UUID], limit_seconds: float = RECORD_LIMIT_SECONDS) -> int:
+    """Wait until the server has a final state of each task run, and return how many it still lacks at the limit.
+
+    Task runs travel to the server as events, behind the flow's back; ending the process drops those on the way.
+    """
+    waiting = set(task_runs)
+    until = time.monotonic() + limit_seconds
+    with get_client(sync_client=True) as client:
+        while waiting and time.monotonic() < until:
+            some = list(waiting)[:RUNS_PER_QUERY]
+            found = client.read_task_runs(task_run_filter=TaskRunFilter(id=TaskRunFilterId(any_=some)))
+            waiting -= {run.id for run in found if run.state is not None and run.state.is_final()}
+            if waiting:
+                time.sleep(0.1)
+    return len(waiting)
+
+
+def start_embedded_server() -> None:
+    """Start a server for this process, unless ``PREFECT_API_URL`` names one or a dashboard runs on the workspace.
+
+    A run of an earlier process that was killed is marked as crashed.
+    """
+    prepare()
+    workspace = Workspace.from_environment()
+    if not PREFECT_API_URL.value():
+        url = dashboard_url(workspace)
+        if url is None:
+            server = Server(workspace)
+            server.start()
+            atexit.register(server.stop)
+            url = server.url
+        use_server(url)
+    crash_dead_runs(workspace)
+
+
+def use_server(url: str) -> None:
+    """Let this process, and those it starts, use the server with this API."""
+    os.environ["PREFECT_API_URL"] = url
+    refresh_global_settings_context()
+
+
+def is_retry() -> bool:
+    """Tell whether the present task run, or the flow run it belongs to, has been tried before."""
+    return (prefect.runtime.task_run.run_count or 0) > 1 or (prefect.runtime.flow_run.run_count or 0) > 1
+
+
+def flow_parameters() -> dict[str, Any]:
+    """Return the parameters of the present flow run."""
+    return dict(prefect.runtime.flow_run.parameters)
+
+
+def run_name(subject: Callable[[Mapping[str, Any]], str]) -> Callable[[], str]:
+    """Return what gives a flow run its name, for people: what it is about, and when it began.
+
+    Parameters
+    ----------
+    subject : callable
+        Returns what a run is about, from its parameters.
+    """
+
+    def name() -> str:
+        return f"{one_line(subject(flow_parameters()))} {datetime.now().astimezone():%Y-%m-%d %H:%M}"
+
+    return name
+
+
+def cancelled(message: str) -> Any:
+    """Return what a flow returns, instead of its result, in order to end as cancelled."""
+    return Cancelled(message=message)

@@ -1,0 +1,151 @@
+"""The progress of long work: a bar in the terminal and a ring on Prefect's dashboard."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from gatecast.flows.engine.artifacts import create_progress_artifact, update_progress_artifact
+from gatecast.flows.engine.orchestration import artifact_key
+from gatecast.flows.engine.terminal import console
+from gatecast.lstm.training.loop import EpochRecord
+
+UPDATE_SECONDS = 2.0
+
+
+class _Progress:
+    """A bar in the terminal and a progress artifact, while the block lasts.
+
+    Parameters
+    ----------
+    unit : str
+        What is counted, such as "epoch".
+    update_seconds : float
+        Between two updates of the artifact, each of which the work waits for.
+    key : str
+        Of the artifact; it stays the same from run to run.
+    work : str
+        What it is.
+    """
+
+    def __init__(self, unit: str, update_seconds: float, key: str, work: str = "Training") -> None:
+        self._update_seconds, self._work, self._unit = update_seconds, work, unit
+        self.completed, self.total, self._latest = 0, 0, ""
+        self._begun, self._done_before = time.monotonic(), -1  # not known yet
+        terminal = console()
+        self._bar = Progress(
+            TextColumn(f"  {unit} {{task.completed:,}}/{{task.total:,}}"),
+            BarColumn(bar_width=20),
+            TextColumn("{task.description}"),
+            TimeRemainingColumn(),
+            console=terminal,
+            transient=True,
+            disable=not terminal.is_terminal,
+        )
+        self._row = self._bar.add_task("starting", total=1)
+        self._artifact = create_progress_artifact(key=key, description=f"{work} starts")
+        self._updated = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def show(self, completed: int, total: int, description: str, counts: bool = True) -> None:
+        """Show how far the work is; `counts` says that this run did it, and not one that it goes on from."""
+        self.completed, self.total, self._latest = completed, total, description
+        if not counts or self._done_before < 0:
+            self._done_before = completed - counts
+        self._bar.update(self._row, completed=completed, total=total, description=description)
+        if time.monotonic() - self._updated > self._update_seconds:
+            text = f"{self._unit.capitalize()} {completed:,} of {total:,}: {description}"
+            text += f", at most {self._seconds_left():.0f} s left"
+            update_progress_artifact(self._artifact, progress=100 * completed / total, description=text)
+            self._updated = time.monotonic()
+
+    def _seconds_left(self) -> float:
+        """Return how long the rest takes at the speed so far; early stopping may end it sooner."""
+        done = self.completed - self._done_before
+        return (self.total - self.completed) * (time.monotonic() - self._begun) / max(done, 1)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+        if error is None:
+            description = f"{self._work} ended after {self.completed:,} of at most {self.total:,} {self._unit}s"
+            description += f": {self._latest}" if self._latest else ""
+            update_progress_artifact(self._artifact, progress=100.0, description=description)
+
+
+def describe_losses(record: EpochRecord) -> str:
+    """Return the losses of an epoch in a few words."""
+    return f"loss {record.train_loss:.4f}  validation {record.validation_loss:.4f}"
+
+
+class TrainingProgress(_Progress):
+    """Shows each epoch as it ends; passed to `gatecast.Forecaster.fit_sequences` as ``on_epoch``.
+
+    Parameters
+    ----------
+    max_epochs : int
+        Epochs at most; early stopping may end sooner.
+    name : str
+        What is trained; the artifact's key starts with it.
+    describe : callable
+        Turns a record into a few words.
+    """
+
+    def __init__(self, max_epochs: int, name: str, describe: Callable[[EpochRecord], str] = describe_losses) -> None:
+        super().__init__("epoch", UPDATE_SECONDS, artifact_key(name, "training"))
+        self.total, self._describe = max_epochs, describe
+        self._bar.update(self._row, total=max_epochs)
+
+    def __call__(self, record: EpochRecord) -> None:
+        """Show an epoch."""
+        self.show(record.epoch, self.total, self._describe(record), counts=math.isfinite(record.seconds))
+
+
+class StepProgress(_Progress):
+    """Shows the steps of a training whose epochs are long.
+
+    Parameters
+    ----------
+    name : str
+        What is trained; the artifact's key starts with it.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__("step", 2 * UPDATE_SECONDS, artifact_key(name, "training"))
+        self._validation = ""
+
+    def after_step(self, step: int, total: int, loss: float) -> None:
+        """Show a step."""
+        self.show(step, total, f"loss {loss:.3f}{self._validation}")
+
+    def after_epoch(self, record: EpochRecord) -> None:
+        """Keep the validation loss in view."""
+        self._validation = f"  validation {record.validation_loss:.3f}"
+
+
+class FetchProgress(_Progress):
+    """Shows how many symbols have been fetched.
+
+    Parameters
+    ----------
+    symbols : int
+        In all.
+    """
+
+    def __init__(self, symbols: int) -> None:
+        super().__init__("symbol", UPDATE_SECONDS, "fetch", "Fetching")
+        self.total = symbols
+        self._bar.update(self._row, total=symbols)
+
+    def __call__(self, description: str) -> None:
+        """Show that one more symbol has been fetched."""
+        self.show(self.completed + 1, self.total, description)

@@ -1,0 +1,220 @@
+"""What keeps runs safe: one retrain per model at a time, a time limit, reports of trouble, and no run of the dead.
+
+Liveness is a lock on a file that the process of a run holds: the system lets go of it however the process ends, so
+whoever gets the lock knows that the run is over. A run on another machine, which shares no files with this one, is
+watched by its heartbeats instead (`flows.engine.watch`).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+from uuid import UUID
+
+from gatecast.data.display import one_line
+from gatecast.data.errors import InputError
+from gatecast.data.locks import ON_WINDOWS, open_lock_file, try_lock, wait_for_lock
+from gatecast.data.secrets import masked
+from gatecast.flows.settings.runs import Workspace
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import FlowRun, State
+
+WhenBusy = Literal["wait", "cancel"]
+
+WEBHOOK = "GATECAST_WEBHOOK"
+TIME_LIMIT = "GATECAST_TIME_LIMIT_MINUTES"
+WEBHOOK_LIMIT_SECONDS = 10
+POLL_SECONDS = 0.5
+RECORD_SECONDS = 15
+ENDED = b"ended"
+GONE = "The process of this run is gone; the next run goes on where it stopped."
+
+
+@contextmanager
+def one_at_a_time(directory: Path, when_busy: WhenBusy) -> Iterator[bool]:
+    """Let one run at a time work on the model that lives in a directory.
+
+    Parameters
+    ----------
+    directory : Path
+        ``models/NAME`` of the workspace.
+    when_busy : {"wait", "cancel"}
+        What to do while another run is at work.
+
+    Yields
+    ------
+    bool
+        Whether it is this run's turn: always after "wait".
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    with open_lock_file(directory / ".retrain.lock") as lock:
+        mine = try_lock(lock)
+        if not mine and when_busy == "wait":
+            _logger().warning("Another retrain of %s is under way; waiting for it to end.", directory.name)
+            wait_for_lock(lock, POLL_SECONDS)
+            mine = True
+        yield mine
+
+
+@contextmanager
+def alive(workspace: Workspace, run: str) -> Iterator[None]:
+    """Show that the process of a flow run is there.
+
+    The file stays behind, since the end of the run is recorded only later, and the process may be killed before that.
+    On Windows, which renames no open file, there is none: a killed run is noticed by its missing heartbeats alone.
+    """
+    if ON_WINDOWS:
+        yield
+        return
+    path = _running(workspace) / run
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unseen = workspace.prefect / f"run-{run}"
+    with open_lock_file(unseen) as lock:
+        wait_for_lock(lock)
+        unseen.rename(path)  # so that nobody finds it unlocked before its end
+        try:
+            yield
+        finally:
+            os.write(lock, ENDED)
+
+
+def crash_dead_runs(workspace: Workspace) -> list[UUID]:
+    """Mark the runs whose process is gone as crashed, which also frees what they held; return them.
+
+    A run that has come to its end stays as it ended.
+    """
+    marked = []
+    for path in sorted(_running(workspace).glob("*")):
+        try:
+            with open_lock_file(path, create=False) as lock:
+                if not try_lock(lock):
+                    continue
+                if os.read(lock, len(ENDED)) == ENDED and time.time() - path.stat().st_mtime < RECORD_SECONDS:
+                    continue  # its end is on the way to the server
+                if crash_run(UUID(path.name)):
+                    marked.append(UUID(path.name))
+                path.unlink()
+        except FileNotFoundError:
+            continue  # another process looks after the dead too
+    return marked
+
+
+def crash_pending_runs(tag: str) -> list[UUID]:
+    """Mark the runs with a tag that were about to start as crashed; for who comes to start them, and is alone."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import (
+        FlowRunFilter,
+        FlowRunFilterState,
+        FlowRunFilterStateType,
+        FlowRunFilterTags,
+    )
+    from prefect.client.schemas.objects import StateType
+
+    pending = FlowRunFilter(
+        tags=FlowRunFilterTags(all_=[tag]),
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PENDING])),
+    )
+    with get_client(sync_client=True) as client:
+        runs = [run.id for run in client.read_flow_runs(flow_run_filter=pending)]
+    return [run for run in runs if crash_run(run)]
+
+
+def crash_run(run: UUID, message: str = GONE) -> bool:
+    """Mark a run as crashed unless it has come to an end, tell the webhook, and return whether it was marked."""
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import ObjectNotFound
+    from prefect.states import Crashed
+
+    with get_client(sync_client=True) as client:
+        try:
+            found = client.read_flow_run(run)
+        except ObjectNotFound:
+            return False  # of another server's database
+        if found.state is None or found.state.is_final():
+            return False
+        state: State[Any] = Crashed(message=message)
+        client.set_flow_run_state(run, state, force=True)
+        _send(_message(client.read_flow(found.flow_id).name, found, state))
+    return True
+
+
+def report(flow: Any, flow_run: FlowRun, state: State[Any]) -> None:
+    """Tell the log and the webhook that a run failed, crashed or was cancelled; a hook of every flow."""
+    message = _message(flow.name, flow_run, state)
+    _logger().error("%(flow)s %(run)s: %(state)s. %(message)s", message)
+    _send(message)
+
+
+def describe(flow: str, run: str, run_id: str, state: str, message: str, url: str) -> dict[str, str]:
+    """Return what the webhook is told; ``text`` is what chat programs show, without markup of theirs."""
+    message, url = one_line(masked(message)), masked(url)
+    text = _for_chat(f"{flow} {run}: {state}. {message}".strip())
+    return {"text": text, "flow": flow, "run": run, "run_id": run_id, "state": state, "message": message, "url": url}
+
+
+def _for_chat(text: str) -> str:
+    """Return a text as chat programs show it as it is: no image in it, no link behind words, nobody who is called."""
+    entities = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}  # in Slack, <...> is a link or a call
+    return re.sub(r"[\[`]", r"\\\g<0>", re.sub(r"[&<>]", lambda found: entities[found[0]], text))
+
+
+def _message(flow: str, flow_run: FlowRun, state: State[Any]) -> dict[str, str]:
+    from prefect.utilities.urls import url_for
+
+    url = url_for("flow-run", obj_id=flow_run.id) or ""
+    return describe(flow, flow_run.name, str(flow_run.id), state.name or state.type.value, state.message or "", url)
+
+
+def _send(message: dict[str, str]) -> None:
+    import httpx
+
+    url = os.environ.get(WEBHOOK)
+    if not url:
+        return
+    try:
+        httpx.post(url, json=message, timeout=WEBHOOK_LIMIT_SECONDS).raise_for_status()
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        # The address may hold a secret, so it is not logged.
+        _logger().warning("The webhook was not told (%s).", type(error).__name__)
+
+
+def time_limit_seconds() -> float | None:
+    """Return the time limit of every run, None without one.
+
+    Raises
+    ------
+    InputError
+        ``GATECAST_TIME_LIMIT_MINUTES`` is no number above zero.
+    """
+    text = os.environ.get(TIME_LIMIT)
+    if not text:
+        return None
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = 0.0
+    if not minutes > 0:
+        raise InputError(f"{TIME_LIMIT} is {text!r}; it should be a number of minutes above zero.")
+    return 60 * minutes
+
+
+def _running(workspace: Workspace) -> Path:
+    return workspace.prefect / "running"
+
+
+def _logger() -> logging.Logger | logging.LoggerAdapter[logging.Logger]:
+    """Return the log of the run, so that the dashboard shows it; a plain one outside of runs."""
+    from prefect import get_run_logger
+    from prefect.exceptions import MissingContextError
+
+    try:
+        return get_run_logger()
+    except MissingContextError:
+        return logging.getLogger("prefect.gatecast")

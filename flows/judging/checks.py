@@ -1,0 +1,239 @@
+"""What the monitor judges: live errors, coverage, and drift of features and errors."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from gatecast.data.errors import InputError
+from gatecast.data.sequences.sequences import Sequences, build_sequences, scale_frame
+from gatecast.data.sequences.splits import TEST
+from gatecast.flows.engine.ingested import read_ingested
+from gatecast.flows.judging.comparison import compare
+from gatecast.flows.judging.evaluation import MODEL, NAIVE, in_unit, sequence_settings
+from gatecast.flows.judging.targets import series_frame, target_of
+from gatecast.flows.registry.kinds import FORECASTER
+from gatecast.flows.registry.registry import Registry
+from gatecast.flows.settings.champion import MonitorSettings
+from gatecast.flows.settings.runs import RetrainSettings
+from gatecast.lstm.forecasting.drift import STATISTICS, chance_greatest, usual_greatest
+from gatecast.lstm.forecasting.forecaster import Forecaster
+from gatecast.lstm.forecasting.metrics import skill
+
+_LOGGER = logging.getLogger(__name__)
+ERROR_INTERVAL = 90
+"""Percent of the test errors within the interval that live errors are held against where forecasts bring none."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One figure and its limit.
+
+    Attributes
+    ----------
+    name : str
+        What was looked at.
+    value, limit : float or None
+        The figure, and what it must not pass; None where there are too few rows to judge.
+    breached : bool
+    note : str
+        How the figure came about, for people.
+    """
+
+    name: str
+    value: float | None
+    limit: float | None
+    breached: bool
+    note: str
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a version was trained and tested on, as it saw it.
+
+    Attributes
+    ----------
+    model : Forecaster
+    settings : RetrainSettings
+        Its own, resolved.
+    features : dict of column to list of arrays
+        Scaled rows that were known at its training, its validation and test rows included: how it does on those is no
+        news. One array for each series.
+    errors : DataFrame
+        ``unique_id`` and ``error`` of the test rows, in the target's unit and the order of time.
+    lost : str or None
+        Why its data cannot be read, and nothing is held against them; features and errors are empty then.
+    """
+
+    model: Forecaster
+    settings: RetrainSettings
+    features: dict[str, list[np.ndarray]]
+    errors: pd.DataFrame
+    lost: str | None = None
+
+
+def read_reference(registry: Registry, version: str) -> Reference:
+    """Read what a version was trained and tested on; where its data cannot be read any more, with a warning.
+
+    Raises
+    ------
+    InputError
+        The version cannot be read any more.
+    """
+    model, settings = registry.model(version, FORECASTER), registry.settings(version, FORECASTER)
+    try:
+        frame = read_ingested(registry.data(version))
+    except InputError as error:
+        _LOGGER.warning("%s Until there is another champion, drift is not judged.", error)
+        return Reference(model, settings, {}, pd.DataFrame(columns=["unique_id", "error"]), f"not judged: {error}")
+    series = series_frame(frame, settings.target, settings.features)
+    sequences = build_sequences(series, sequence_settings(settings), scalers=model.scalers)
+    tested = in_unit(model.predict_windows(sequences, TEST), frame, target_of(settings)).sort_values("cutoff")
+    errors = pd.DataFrame({"unique_id": tested["unique_id"], "error": tested["y_hat"] - tested["y"]})
+    return Reference(model, settings, _rows_by_series(sequences), errors)
+
+
+def _rows_by_series(sequences: Sequences) -> dict[str, list[np.ndarray]]:
+    bounds = sequences.offsets[1:-1]
+    return {
+        column: np.split(sequences.values[:, number].astype(np.float64), bounds)
+        for number, column in enumerate(sequences.columns)
+    }
+
+
+def check_all(reference: Reference, frame: pd.DataFrame, live: pd.DataFrame, settings: MonitorSettings) -> list[Check]:
+    """Judge the live forecasts and the present data.
+
+    Parameters
+    ----------
+    reference : Reference
+        Of the champion.
+    frame : DataFrame
+        The present bars or series frame.
+    live : DataFrame
+        The latest scored forecasts, see `flows.judging.live.score_forecasts`.
+    settings : MonitorSettings
+        The limits.
+    """
+    return [
+        check_skill("live skill", live, reference.settings.model.horizon, settings),
+        *check_coverage(reference, live, settings),
+        check_errors(reference, live, settings),
+        *check_features(reference, frame, settings),
+    ]
+
+
+def check_skill(name: str, live: pd.DataFrame, horizon: int, settings: MonitorSettings) -> Check:
+    """Tell whether the forecasts are worse than the naive one, and by more than luck."""
+    if len(live) < settings.minimum_rows:
+        return _too_few(name, len(live), settings.minimum_rows)
+    # A forecast whose every error is that of the naive one, less the share that the limit asks for.
+    bound = live["y"] + (1 - settings.skill_limit) * (live[NAIVE] - live["y"])
+    figures = compare(live["y"], bound, live[MODEL], live["cutoff"], horizon)
+    rmse, naive = figures["opponent_rmse"], figures["rmse"] / (1 - settings.skill_limit)
+    value = skill(rmse, naive)
+    note = (
+        f"RMSE {rmse:.4g} against {naive:.4g} of the naive forecast, {len(live):,} rows, p = {figures['p_value']:.2g}"
+        " that it is not below the limit"
+    )
+    breached = value < settings.skill_limit and figures["p_value"] < settings.significance
+    return Check(name, value, settings.skill_limit, bool(breached), note)
+
+
+def check_coverage(reference: Reference, live: pd.DataFrame, settings: MonitorSettings) -> Iterator[Check]:
+    """Tell whether intervals hold what came as often as they say.
+
+    Where the forecasts come without, the interval is that of the middle 90 % of the test errors of each series.
+    """
+    levels = [name.removeprefix("covered-") for name in map(str, live) if name.startswith("covered-")]
+    if len(live) < settings.minimum_rows:
+        yield _too_few("coverage", len(live), settings.minimum_rows)
+    elif levels:
+        for level in levels:
+            covered = live[f"covered-{level}"].dropna().astype(bool)
+            yield _coverage(covered, float(level), f"{level} % intervals of the forecasts", settings)
+    elif reference.lost:
+        yield Check("coverage", None, None, False, reference.lost)
+    else:
+        tail = (100 - ERROR_INTERVAL) / 200
+        tested = reference.errors.groupby("unique_id")["error"]
+        error, low, high = (
+            live[MODEL] - live["y"], *(live["unique_id"].map(tested.quantile(share)) for share in (tail, 1 - tail)),
+        )  # fmt: skip
+        covered = (error >= low) & (error <= high)
+        note = f"errors within the middle {ERROR_INTERVAL} % of the test errors"
+        yield _coverage(covered[low.notna()], ERROR_INTERVAL, note, settings)
+
+
+def _coverage(covered: pd.Series, level: float, note: str, settings: MonitorSettings) -> Check:
+    from scipy.stats import binomtest
+
+    if len(covered) < settings.minimum_rows:
+        return _too_few("coverage", len(covered), settings.minimum_rows)
+    value, limit = float(covered.mean()), level / 100 - settings.coverage_tolerance
+    p_value = float(binomtest(int(covered.sum()), len(covered), level / 100, "less").pvalue)
+    breached = value < limit and p_value < settings.significance
+    return Check("coverage", value, limit, breached, f"{note}, {len(covered):,} rows")
+
+
+def check_errors(reference: Reference, live: pd.DataFrame, settings: MonitorSettings) -> Check:
+    """Tell whether live errors are spread as the test errors were, each series in units of its own test error."""
+    if len(live) < settings.minimum_rows:
+        return _too_few("drift of errors", len(live), settings.minimum_rows)
+    if reference.lost:
+        return Check("drift of errors", None, None, False, reference.lost)
+    scale = reference.errors.groupby("unique_id")["error"].std().replace(0, np.nan)
+    tested = [
+        (rows["error"] / scale[unique_id]).to_numpy() for unique_id, rows in reference.errors.groupby("unique_id")
+    ]
+    values = ((live[MODEL] - live["y"]) / live["unique_id"].map(scale)).dropna().to_numpy(np.float64)
+    known = [errors for errors in tested if np.isfinite(errors).all()]
+    if not known or not len(values):
+        return _too_few("drift of errors", 0, settings.minimum_rows)
+    per_series = max(2, len(values) // max(1, live["unique_id"].nunique()))
+    return _drift("drift of errors", known, values, per_series, settings, "test errors")
+
+
+def check_features(reference: Reference, frame: pd.DataFrame, settings: MonitorSettings) -> Iterator[Check]:
+    """Tell for each column whether its latest rows are spread as its training rows were."""
+    model, own = reference.model, reference.settings
+    known = frame[frame["unique_id"].isin(model.scalers)]
+    if known.empty:
+        others = ", ".join(map(repr, frame["unique_id"].unique()[:5]))
+        raise InputError(
+            f"The model was not trained on {others}, which is what the data holds; give data of"
+            f" {', '.join(map(repr, list(model.scalers)[:5]))}."
+        )
+    series = series_frame(known, own.target, own.features)
+    latest = series.groupby("unique_id").tail(settings.window)
+    values = scale_frame(latest, model.columns, model.scalers, 1).values.astype(np.float64)
+    for number, column in enumerate(model.columns):
+        if reference.lost:
+            yield Check(f"drift of {column}", None, None, False, reference.lost)
+            continue
+        yield _drift(
+            f"drift of {column}",
+            reference.features[column],
+            values[:, number],
+            settings.window,
+            settings,
+            "rows of its training",
+        )
+
+
+def _drift(
+    name: str, reference: Sequence[np.ndarray], values: np.ndarray, length: int, settings: MonitorSettings, what: str
+) -> Check:
+    value = STATISTICS[settings.drift_test](np.concatenate(reference), values)
+    rows, test = sum(map(len, reference)), settings.drift_test
+    limit = max(settings.drift_limit, usual_greatest(reference, length, test), chance_greatest(rows, len(values), test))
+    note = f"{settings.drift_test.upper()} of the last {len(values):,} against the {what}"
+    return Check(name, value, limit, value > limit, note)
+
+
+def _too_few(name: str, rows: int, wanted: int) -> Check:
+    return Check(name, None, None, False, f"{rows:,} scored forecasts; {wanted} are needed to judge")

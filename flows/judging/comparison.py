@@ -1,0 +1,383 @@
+"""Two models on the same data: what the gate of a training goes by, and ``gatecast models compare``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from gatecast.data.errors import InputError
+from gatecast.data.language.tagging import TaggedText, read_conll
+from gatecast.data.language.text import read_text, split_text
+from gatecast.flows.engine.terminal import counted, figure
+from gatecast.flows.judging.evaluation import KEYS, MODEL, NAIVE, in_unit, predict_test_with
+from gatecast.flows.judging.tables import language_model_table
+from gatecast.flows.judging.targets import series_frame, target_of
+from gatecast.flows.registry.measures import ACCURACY, BITS_PER_CHARACTER, F1, RMSE, Measure
+from gatecast.flows.settings.runs import GateSettings, RetrainSettings
+from gatecast.lstm.forecasting import baselines
+from gatecast.lstm.forecasting.metrics import regression, skill
+from gatecast.lstm.forecasting.significance import TESTS
+
+if TYPE_CHECKING:
+    from gatecast.lstm.forecasting.forecaster import Forecaster
+    from gatecast.lstm.language.char_lm import CharLM
+    from gatecast.lstm.tagging.tagger import Tagger
+
+NO_GATE = GateSettings()
+
+
+class IncomparableError(InputError):
+    """Two models answer different questions, or there is no data that both have not seen; the message says which."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A version that is compared with another.
+
+    Attributes
+    ----------
+    name : str
+        Of the version.
+    model, settings : object
+        Of the class of its kind.
+    data : Path
+        What it was trained on, as its flow keeps it in the workspace.
+    """
+
+    name: str
+    model: Any
+    settings: Any
+    data: Path
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What two models reach on the same data.
+
+    Attributes
+    ----------
+    measure : Measure
+    value, opponent : float
+        Of the challenger, or the second of two versions, and of the other.
+    on : str
+        The data, as ``43 test rows``.
+    test, p_value : str and float, optional
+        How likely the gain is luck (small: hardly), and the test that says so.
+    rows : sequence of dict
+        Scores as rows of text, for a table.
+    """
+
+    measure: Measure
+    value: float
+    opponent: float
+    on: str
+    test: str | None = None
+    p_value: float | None = None
+    rows: Sequence[dict[str, str]] = ()
+
+    @property
+    def gain(self) -> float:
+        """How much better than the other; see `flows.registry.measures.Measure.gain`."""
+        return self.measure.gain(self.value, self.opponent)
+
+    def record(self) -> dict[str, Any]:
+        """Return what the history of promotions keeps."""
+        return {
+            "measure": self.measure.name,
+            "value": self.value,
+            "opponent": self.opponent,
+            "gain": self.gain,
+            "on": self.on,
+            "test": self.test,
+            "p_value": self.p_value,
+        }
+
+
+# ---------------------------------------------------------------- forecasters
+
+
+def compare(
+    y: pd.Series,
+    y_hat: pd.Series,
+    opponent: pd.Series,
+    cutoff: pd.Series,
+    horizon: int,
+    gate: GateSettings = NO_GATE,
+) -> dict[str, Any]:
+    """Compare two forecasts of the same rows by their squared errors.
+
+    Parameters
+    ----------
+    y, y_hat, opponent : Series of float
+        Actual values, and the two forecasts of them.
+    cutoff : Series of datetime64
+        Where each forecast was made. Series and steps of one cutoff err together, so they count as one observation of
+        the test.
+    horizon : int
+        Steps ahead.
+    gate : GateSettings
+        Says which test; Diebold and Mariano's where it asks for none.
+
+    Returns
+    -------
+    dict
+        ``rows``, ``rmse`` and ``opponent_rmse``, ``gain`` (the share of the opponent's RMSE that is gone), ``test`` and
+        ``p_value`` (one-sided; small: the gain is more than luck).
+    """
+    name = "diebold-mariano" if gate.test == "none" else gate.test
+    rmse, opponent_rmse = (regression(y.to_numpy(), other.to_numpy())["rmse"] for other in (y_hat, opponent))
+    difference = ((opponent - y) ** 2 - (y_hat - y) ** 2).groupby(cutoff.to_numpy()).mean().sort_index()
+    return {
+        "rows": len(y),
+        "rmse": rmse,
+        "opponent_rmse": opponent_rmse,
+        "gain": 1 - rmse / opponent_rmse if opponent_rmse > 0 else 0.0,
+        "test": name,
+        "p_value": TESTS[name](difference.to_numpy(np.float64), horizon),
+    }
+
+
+def meet_forecaster(
+    model: Forecaster,
+    own: RetrainSettings,
+    predictions: pd.DataFrame,
+    frame: pd.DataFrame,
+    settings: RetrainSettings,
+    gate: GateSettings = NO_GATE,
+) -> Comparison:
+    """Let a champion forecast a challenger's test rows, as far as the champion has not seen them.
+
+    Parameters
+    ----------
+    model, own : Forecaster and RetrainSettings
+        The champion and its settings.
+    predictions : DataFrame
+        Test forecasts of the challenger, see `flows.judging.evaluation.predict_test`.
+    frame : DataFrame
+        The present bars or series frame.
+    settings : RetrainSettings
+        The present ones, resolved.
+    gate : GateSettings
+        Says which test the gain has to pass.
+
+    Raises
+    ------
+    IncomparableError
+        They answer different questions, or there is no such row.
+    """
+    rows = _rows_of_both(model, own, predictions, frame, settings)
+    figures = compare(rows["y"], rows[MODEL], rows["y_hat"], rows["cutoff"], settings.model.horizon, gate)
+    return _comparison(figures, f"{len(rows):,} test rows")
+
+
+def _comparison(figures: dict[str, Any], on: str, rows: Sequence[dict[str, str]] = ()) -> Comparison:
+    test, p_value = figures["test"], figures["p_value"]
+    return Comparison(RMSE, figures["rmse"], figures["opponent_rmse"], on, test, p_value, rows)
+
+
+def _rows_of_both(
+    model: Forecaster, own: RetrainSettings, predictions: pd.DataFrame, frame: pd.DataFrame, settings: RetrainSettings
+) -> pd.DataFrame:
+    """Return the test rows with both forecasts, ``lstm`` of the challenger and ``y_hat`` of the champion."""
+    if own.target != settings.target:
+        raise IncomparableError(
+            f"its target is {own.target or 'y'}, not {settings.target or 'y'}; give the new model another --name."
+        )
+    if own.model.horizon != settings.model.horizon:
+        raise IncomparableError(
+            f"its horizon is {own.model.horizon}, not {settings.model.horizon}; give the new model another --name."
+        )
+    missing = sorted(set(model.scalers) - set(predictions["unique_id"]))
+    if missing:
+        raise IncomparableError(
+            f"it forecasts {', '.join(missing[:5])}, for which the new model has no test rows; give the new model"
+            " another --name."
+        )
+    try:
+        theirs = predict_test_with(model, frame, settings, own)
+    except InputError as error:
+        raise IncomparableError(f"{str(error).rstrip('.')}; give the new model another --name.") from error
+    both = predictions.merge(theirs[[*KEYS, "y_hat"]], on=list(KEYS))
+    # What the champion has seen in training or was stopped by is no test of it.
+    both = both[pd.DatetimeIndex(both["ds"]) > pd.Timestamp(model.boundaries["validation_end"])]
+    if both.empty:
+        raise IncomparableError("it was trained on all of the present test rows; test on later ones.")
+    return both
+
+
+def compare_forecasters(first: Contender, second: Contender, frame: pd.DataFrame) -> Comparison:
+    """Let two forecasters and the naive forecast predict the test rows that neither was trained on or stopped by.
+
+    Parameters
+    ----------
+    first, second : Contender
+        The split of the second says what the test rows are.
+    frame : DataFrame
+        Bars or series frame.
+
+    Raises
+    ------
+    IncomparableError
+        They answer different questions, or there is no row that both have not seen.
+    """
+    _require_one_question(first, second)
+    parts = [
+        predict_test_with(each.model, frame, second.settings, each.settings)
+        .rename(columns={"y_hat": each.name})
+        .set_index(list(KEYS))
+        for each in (first, second)
+    ]
+    # Both are asked for in one unit, so either's y serves.
+    both = parts[0].join(parts[1][[second.name]], how="inner").reset_index()
+    seen_until = max(pd.Timestamp(each.model.boundaries["validation_end"]) for each in (first, second))
+    both = both[pd.DatetimeIndex(both["ds"]) > seen_until].reset_index(drop=True)
+    if both.empty:
+        raise IncomparableError(
+            f"{first.name} and {second.name} have seen all of the test rows between them; give later data with --path."
+        )
+    both[NAIVE] = naive_forecast(both, frame, second.settings)
+    y = both["y"].to_numpy()
+    measures = {name: regression(y, both[name].to_numpy()) for name in (first.name, second.name, NAIVE)}
+    rows = [
+        {
+            "forecast": name,
+            "RMSE": figure(values["rmse"]),
+            "MAE": figure(values["mae"]),
+            "skill": figure(skill(values["rmse"], measures[NAIVE]["rmse"]), "+.1%"),
+        }
+        for name, values in measures.items()
+    ]
+    horizon = second.settings.model.horizon
+    figures = compare(both["y"], both[second.name], both[first.name], both["cutoff"], horizon)
+    period = f"{both['ds'].min():%Y-%m-%d} to {both['ds'].max():%Y-%m-%d}"
+    unit = target_of(second.settings).unit
+    return _comparison(figures, f"{len(both):,} rows that neither has seen, {period}, {unit}", rows)
+
+
+def naive_forecast(keys: pd.DataFrame, frame: pd.DataFrame, settings: RetrainSettings) -> pd.Series:
+    """Return the naive forecast of rows, in the target's unit and indexed as `keys`.
+
+    Parameters
+    ----------
+    keys : DataFrame
+        ``unique_id, cutoff, ds, step``.
+    frame : DataFrame
+        Bars or series frame with every cutoff in it.
+    settings : RetrainSettings
+        Resolved.
+    """
+    target = target_of(settings)
+    series = series_frame(frame, settings.target, settings.features)
+    y_hat = baselines.predict(NAIVE, series, keys, pd.Timestamp(keys["cutoff"].min()), naive=target.naive)
+    inverted = in_unit(keys[list(KEYS)].assign(y_hat=y_hat), frame, target)["y_hat"]
+    return pd.Series(inverted.to_numpy(), index=keys.index)
+
+
+def _require_one_question(first: Contender, second: Contender) -> None:
+    one, other = first.settings, second.settings
+    for name, values in {
+        "target": (one.target or "y", other.target or "y"),
+        "horizon": (one.model.horizon, other.model.horizon),
+    }.items():
+        if values[0] != values[1]:
+            raise IncomparableError(
+                f"{first.name} has {name} {values[0]} and {second.name} has {name} {values[1]}; such versions cannot be"
+                " compared."
+            )
+
+
+# ---------------------------------------------------------------- language models
+
+
+def meet_language_model(model: CharLM, text: str, bits_per_char: float) -> Comparison:
+    """Let a champion read the last part of a text, for which a challenger needs so many bits per character."""
+    theirs = model.evaluate(text)["bits_per_char"]
+    return Comparison(BITS_PER_CHARACTER, bits_per_char, theirs, "the last part of the text")
+
+
+def compare_language_models(first: Contender, second: Contender, path: Path | None) -> Comparison:
+    """Let two language models read a text: that of `path`, or the last part of what the second was trained on.
+
+    Raises
+    ------
+    IncomparableError
+        One of them was trained on it.
+    """
+    if path is None:
+        text = _parts_of_text(second)[1]
+        on = f"the last {len(text):,} characters of the text of {second.name}"
+    else:
+        text = read_text([path])
+        on = f"the {len(text):,} characters of {path}"
+    for each in (first, second):
+        if each.data.exists() and text in _parts_of_text(each)[0]:
+            raise IncomparableError(f"{each.name} was trained on {on}; give another text with --path.")
+    scores = [{"model": each.name, **each.model.evaluate(text)} for each in (first, second)]
+    theirs, ours = (score["bits_per_char"] for score in scores)
+    return Comparison(BITS_PER_CHARACTER, ours, theirs, on, rows=language_model_table(scores))
+
+
+def _parts_of_text(version: Contender) -> tuple[str, str]:
+    """Return what a language model was trained on, and what validated it."""
+    return split_text(read_text([version.data]), version.settings.model.validation_fraction)
+
+
+# ---------------------------------------------------------------- taggers
+
+
+def meet_tagger(model: Tagger, challenger: Tagger, text: TaggedText) -> Comparison:
+    """Let a champion and a challenger tag the dev sentences of the challenger."""
+    theirs, ours = (each.evaluate(text.sentences, text.tags) for each in (model, challenger))
+    return _tagging_comparison(theirs, ours, "the dev sentences")
+
+
+def _tagging_comparison(
+    theirs: dict[str, Any], ours: dict[str, Any], on: str, rows: Sequence[dict[str, str]] = ()
+) -> Comparison:
+    """Compare by F1 of chunks or, where tags mark no chunks, by accuracy."""
+    measure, name = (F1, "f1") if "f1" in theirs and "f1" in ours else (ACCURACY, "accuracy")
+    return Comparison(measure, float(ours[name]), float(theirs[name]), on, rows=rows)
+
+
+def compare_taggers(first: Contender, second: Contender, path: Path | None) -> Comparison:
+    """Let two taggers tag sentences that neither learnt from.
+
+    They are those of `path` or, without one, the test sentences of the second, or its dev sentences.
+
+    Raises
+    ------
+    IncomparableError
+        There are no such sentences.
+    """
+    if path is None:
+        found = [file for part in ("test", "dev") if (file := second.data / f"{part}.conll").exists()]
+        if not found:
+            raise IncomparableError(f"{second.name} has neither test nor dev sentences; give some with --path.")
+        text, name = read_conll(found[0]), f"the {found[0].stem} sentences of {second.name}"
+    else:
+        columns = {"word_column": second.settings.word_column, "tag_column": second.settings.tag_column}
+        text, name = read_conll(path, **columns), str(path)
+    learnt = [file for each in (first, second) if (file := each.data / "train.conll").exists()]
+    known = {tuple(sentence) for file in learnt for sentence in read_conll(file).sentences}
+    new = [number for number, sentence in enumerate(text.sentences) if tuple(sentence) not in known]
+    if not new:
+        raise IncomparableError(
+            f"{first.name} and {second.name} have learnt from all of {name} between them; give others with --path."
+        )
+    sentences, tags = ([part[number] for number in new] for part in (text.sentences, text.tags))
+    scores = [each.model.evaluate(sentences, tags) for each in (first, second)]
+    rows = [
+        {
+            "model": each.name,
+            "F1": F1.text(score["f1"]) if "f1" in score else "–",
+            "accuracy": ACCURACY.text(score["accuracy"]),
+        }
+        for each, score in zip((first, second), scores, strict=True)
+    ]
+    on = f"{counted(len(new), 'sentence')} of {name} that neither has learnt from"
+    return _tagging_comparison(scores[0], scores[1], on, rows)

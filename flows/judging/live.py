@@ -1,0 +1,138 @@
+"""Forecasts on file beside what came: the live record of a model."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from gatecast.data.errors import DamagedFileError
+from gatecast.data.store import read_parquet, set_aside
+from gatecast.flows.judging.comparison import naive_forecast
+from gatecast.flows.judging.evaluation import KEYS, MODEL, NAIVE, in_unit
+from gatecast.flows.judging.targets import series_frame, target_of
+from gatecast.flows.registry.kinds import FORECASTER
+from gatecast.flows.registry.registry import Registry
+from gatecast.flows.settings.runs import RetrainSettings
+from gatecast.lstm.forecasting.backtest import cross_validation
+
+_LOGGER = logging.getLogger(__name__)
+
+
+def read_file(path: Path) -> tuple[pd.DataFrame, dict[str, str]] | None:
+    """Return the rows and the metadata of a file of forecasts.
+
+    A damaged file is set aside, with a warning, and gives None: the record lacks what it held, and nothing else does.
+    """
+    try:
+        rows, metadata = read_parquet(path)
+        if not {"unique_id", "cutoff", "ds", "y_hat", "value", "unit"} <= set(rows):
+            raise DamagedFileError(f"{path} does not hold forecasts.")
+        if not {"version", "target"} <= set(metadata):
+            raise DamagedFileError(f"{path} does not say what made the forecasts.")
+    except DamagedFileError as error:
+        _LOGGER.warning("%s It was set aside as %s.", error, set_aside(path).name)
+        return None
+    return rows, metadata
+
+
+def read_forecasts(directory: Path, target: str) -> pd.DataFrame:
+    """Return the forecasts of a target on file, of all versions.
+
+    Parameters
+    ----------
+    directory : Path
+        Folder of the model's forecasts.
+    target : str
+        Files of another target are left out.
+
+    Returns
+    -------
+    DataFrame
+        ``unique_id, cutoff, step, y_hat``, any ``y_hat-lo-90`` and ``y_hat-hi-90``, and ``version``, which made them.
+    """
+    parts = []
+    for path in sorted(directory.glob("*.parquet")):
+        rows, metadata = read_file(path) or (None, {})
+        if rows is not None and metadata["target"] == target:
+            steps = rows.groupby(["unique_id", "cutoff"]).cumcount() + 1
+            parts.append(rows.assign(step=steps, version=metadata["version"]).drop(columns=["ds", "value", "unit"]))
+    if not parts:
+        return pd.DataFrame(columns=["unique_id", "cutoff", "step", "y_hat", "version"])
+    return pd.concat(parts, ignore_index=True)
+
+
+def score_forecasts(forecasts: pd.DataFrame, frame: pd.DataFrame, settings: RetrainSettings) -> pd.DataFrame:
+    """Put what came, and the naive forecast, beside the forecasts whose actuals have arrived.
+
+    Parameters
+    ----------
+    forecasts : DataFrame
+        As `read_forecasts` returns them.
+    frame : DataFrame
+        The present bars or series frame.
+    settings : RetrainSettings
+        Those of the model, resolved.
+
+    Returns
+    -------
+    DataFrame
+        ``unique_id, cutoff, ds, step, y, lstm, naive`` in the target's unit, ``version``, and for each interval of the
+        forecasts ``covered-90`` or the like: whether it held what came.
+    """
+    series = series_frame(frame, settings.target, settings.features)
+    by_series = dict(tuple(series.groupby("unique_id", sort=False)))
+    parts = []
+    for unique_id, rows in forecasts.groupby("unique_id", sort=False):
+        if unique_id not in by_series:
+            continue
+        actual = by_series[unique_id]
+        cutoff = pd.DatetimeIndex(rows["cutoff"])
+        # The k-th step is the k-th row that came, whatever day the calendar had promised.
+        origin = pd.DatetimeIndex(actual["ds"]).get_indexer(cutoff)
+        position = origin + rows["step"].to_numpy()
+        arrived = (origin >= 0) & (position < len(actual))
+        came = actual.iloc[position[arrived]]
+        parts.append(rows[arrived].assign(ds=came["ds"].to_numpy(), y=came["y"].to_numpy()))
+    if not parts or not sum(map(len, parts)):
+        return pd.DataFrame(columns=[*KEYS, "y", MODEL, NAIVE, "version"])
+    scored = pd.concat(parts, ignore_index=True)
+    scored["ds"] = scored["ds"].astype(series["ds"].dtype)
+    covered = {
+        f"covered-{level}": (scored["y"] >= scored[f"y_hat-lo-{level}"]) & (scored["y"] <= scored[f"y_hat-hi-{level}"])
+        for level in interval_levels(scored)
+    }
+    result = in_unit(scored[[*KEYS, "y", "y_hat", "version"]], frame, target_of(settings))
+    result = result.assign(**covered).rename(columns={"y_hat": MODEL})
+    result[NAIVE] = naive_forecast(result, frame, settings)
+    return result.sort_values(["cutoff", "unique_id", "step"], ignore_index=True)
+
+
+def interval_levels(forecasts: pd.DataFrame) -> list[str]:
+    """Return the levels, in percent, of the intervals that forecasts come with."""
+    names = (name.removeprefix("y_hat-lo-") for name in map(str, forecasts) if name.startswith("y_hat-lo-"))
+    return [level for level in names if f"y_hat-hi-{level}" in forecasts]
+
+
+def hindcast(registry: Registry, version: str, frame: pd.DataFrame, keys: pd.DataFrame) -> pd.Series:
+    """Return what a version would have forecast for the rows of `keys`, in the target's unit and indexed as `keys`.
+
+    NaN where it could not have.
+
+    Raises
+    ------
+    InputError
+        It cannot be read, or cannot forecast from these data.
+    """
+    model, own = registry.model(version, FORECASTER), registry.settings(version, FORECASTER)
+    known = frame[frame["unique_id"].isin(model.scalers)]
+    series = series_frame(known, own.target, own.features)
+    times = pd.DatetimeIndex(series["ds"]).unique().sort_values()
+    first = int(times.searchsorted(pd.Timestamp(keys["cutoff"].min())))
+    raw = cross_validation(model, series, max(1, len(times) - own.model.horizon - first), 1, False)
+    raw["step"] = raw.groupby(["unique_id", "cutoff"]).cumcount() + 1
+    theirs = in_unit(raw, known, target_of(own)).set_index(list(KEYS))["y_hat"]
+    wanted = pd.MultiIndex.from_frame(keys[list(KEYS)])
+    return pd.Series(theirs.reindex(wanted).to_numpy(np.float64), index=keys.index)

@@ -1,0 +1,82 @@
+"""The models of a workspace: which there are, of which kind, and which one a command means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from gatecast.data.errors import FormatError, InputError
+from gatecast.flows.registry.kinds import ModelKind
+from gatecast.flows.registry.registry import Registry
+from gatecast.flows.settings.runs import Workspace
+
+
+def models(workspace: Workspace) -> list[str]:
+    """Return the names of the models that have a version."""
+    if not workspace.models.is_dir():
+        return []
+    return sorted(path.name for path in workspace.models.iterdir() if Registry(path).versions())
+
+
+def champions(workspace: Workspace, kind: ModelKind | None = None) -> list[str]:
+    """Return the names of the models that have a champion: of one kind, or of all."""
+    names = sorted(path.parent.name for path in workspace.models.glob("*/champion.json"))
+    return [name for name in names if kind is None or _may_be(Registry(workspace.models / name), kind)]
+
+
+def _may_be(registry: Registry, kind: ModelKind) -> bool:
+    """Tell whether a model is of a kind; one that cannot be read may be, and whoever uses it will hear why."""
+    try:
+        return registry.kind() in (kind, None)
+    except FormatError:
+        return True
+
+
+def find_registry(workspace: Workspace, name: str) -> Registry:
+    """Return the registry of a model that has versions.
+
+    Raises
+    ------
+    InputError
+        There is no such model.
+    """
+    registry = Registry(workspace.models / name)
+    if Path(name).name != name or not registry.versions():
+        known = _some(models(workspace))
+        mend = f"choose from {known}" if known else "run 'gatecast retrain' first or name another --workspace"
+        raise InputError(f"There is no model {name!r} in {workspace.root}; {mend}.")
+    return registry
+
+
+def choose_champion(workspace: Workspace, name: str | None, kind: ModelKind) -> str:
+    """Return the name of the model of a kind to use: the one that is named, or the only one.
+
+    Raises
+    ------
+    KindError, FormatError
+        The model that is named is of another kind, or another Gatecast wrote it.
+    InputError
+        There is no such model, or several to choose from.
+    """
+    known = champions(workspace, kind)
+    if name is not None and name not in known and name in champions(workspace):
+        registry = Registry(workspace.models / name)
+        present = registry.kind()
+        assert present is not None, "a model of unknown kind is among the known"
+        registry.require_kind(kind, f"use it with 'gatecast {present.used_by} --name {name}'")
+    if not known:
+        raise InputError(
+            f"{workspace.root} holds no trained {kind.called}; run 'gatecast {kind.trained_by}' first or name another"
+            " --workspace."
+        )
+    if name is None and len(known) > 1:
+        raise InputError(f"There are {len(known)} {kind.called}s; choose one with --name: {_some(known)}.")
+    if name is not None and name not in known:
+        raise InputError(f"There is no trained {kind.called} {name!r}; choose from {_some(known)}.")
+    return name or known[0]
+
+
+def _some(names: Sequence[str]) -> str:
+    """Name the first ten, and say how many more there are."""
+    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+    return f"{', '.join(names[:10])}{more}"

@@ -1,0 +1,134 @@
+"""What has been decided about a model's versions, on file: every decision, and the champion that they came to."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from gatecast.data.errors import DamagedFileError
+from gatecast.data.store import atomic_file, read_json, set_aside, write_json
+
+POINTER, HISTORY = "champion.json", "promotions.jsonl"
+VERSION_PATTERN = r"v(\d{4,})-([0-9a-f]{12})"
+_LOGGER = logging.getLogger(__name__)
+
+
+class _Pointer(BaseModel):
+    version: str = Field(pattern=f"^{VERSION_PATTERN}$")
+
+
+class _Entry(BaseModel):
+    decided_at: str
+    champion: str | None
+    winner: str | None
+    reason: str
+
+
+class Decisions:
+    """The files ``champion.json``, which names a version, and ``promotions.jsonl``, a decision a line, oldest first.
+
+    The first can be made again from the second: its last decision says who won.
+
+    Parameters
+    ----------
+    directory : Path
+        ``models/NAME`` of the workspace.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._name = directory.name
+        self._pointer, self._history = directory / POINTER, directory / HISTORY
+
+    def champion(self) -> str | None:
+        """Return the name of the champion, None while there is none.
+
+        Where ``champion.json`` is damaged, the last decision says who it is, with a warning.
+
+        Raises
+        ------
+        DamagedFileError
+            That cannot be read either.
+        """
+        try:
+            return self._pointed_to()
+        except DamagedFileError as error:
+            last = self._last()
+            if last is None:
+                raise DamagedFileError(
+                    f"{self._pointer} is damaged, and {HISTORY} does not say which version is the champion; choose one"
+                    f" with 'gatecast models promote {self._name} VERSION'."
+                ) from error
+            _LOGGER.warning("%s is damaged; %s says that %s is the champion.", self._pointer, HISTORY, last["winner"])
+            return last["winner"]
+
+    def all(self) -> list[dict[str, Any]]:
+        """Return every decision, oldest first; lines that are damaged are left out, with a warning."""
+        lines = self._lines()
+        whole = [decision for decision in lines if decision is not None]
+        if len(whole) < len(lines):
+            _LOGGER.warning("%s is damaged; %d of its %d lines can be read.", self._history, len(whole), len(lines))
+        return whole
+
+    def add(self, decision: Mapping[str, Any]) -> None:
+        """Keep a decision, and point to its winner; call it while the registry is locked."""
+        self._write([*self._lines(), decision])
+        if decision["winner"] != decision["champion"]:
+            self._point_to(decision)
+
+    def heal(self) -> None:
+        """Write what is damaged again from what is whole; call it while the registry is locked.
+
+        Nothing is written where nobody can tell who the champion is: a person has to say so.
+        """
+        try:
+            self._pointed_to()
+        except DamagedFileError:
+            last = self._last()
+            if last is None:
+                return
+            self._point_to(last)
+            _LOGGER.warning("%s was damaged; it was written again, as %s says.", self._pointer, HISTORY)
+        lines = self._lines()
+        if None in lines:
+            self._write(lines)
+
+    def _pointed_to(self) -> str | None:
+        return read_json(self._pointer, _Pointer)["version"] if self._pointer.exists() else None
+
+    def _point_to(self, decision: Mapping[str, Any]) -> None:
+        if decision["winner"] is None:
+            self._pointer.unlink(missing_ok=True)
+        else:
+            write_json(self._pointer, {"promoted_at": decision["decided_at"], "version": decision["winner"]})
+
+    def _last(self) -> dict[str, Any] | None:
+        lines = self._lines()
+        return lines[-1] if lines else None
+
+    def _lines(self) -> list[dict[str, Any] | None]:
+        """Return the decisions; None stands for a line that is damaged, and for those of an empty file."""
+        if not self._history.exists():
+            return []
+        return [_decision_in(line) for line in self._history.read_bytes().rstrip(b"\n").split(b"\n")]
+
+    def _write(self, lines: Sequence[Mapping[str, Any] | None]) -> None:
+        """Replace the history without what is damaged; in that case the former file is set aside, with a warning."""
+        whole = [decision for decision in lines if decision is not None]
+        if len(whole) < len(lines):
+            _LOGGER.warning("%s was damaged, and was set aside as %s.", self._history, set_aside(self._history).name)
+        with atomic_file(self._history) as temporary:
+            text = "".join(f"{json.dumps(decision, ensure_ascii=False)}\n" for decision in whole)
+            temporary.write_text(text, encoding="utf-8")
+
+
+def _decision_in(line: bytes) -> dict[str, Any] | None:
+    try:
+        _Entry.model_validate_json(line)
+        return json.loads(line)
+    except ValueError:
+        return None

@@ -1,0 +1,349 @@
+"""The versions of a model, and which of them is the champion.
+
+``models/NAME/VERSION/`` is a version (`flows.registry.stored_versions`); ``models/NAME/champion.json`` names the one
+that is used; ``models/NAME/promotions.jsonl`` keeps every decision. A version is never changed; these two are replaced
+whole.
+
+A version's lineage: hash and folder of its data and their last day, version of the code, the settings (their own file)
+and its parent, the champion of the time.
+
+What is damaged of the other files is made again where the registry is locked: ``champion.json`` from the decisions,
+``promotions.jsonl`` without the lines that cannot be read; the file as it was is set aside. A lost lineage stops
+nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from gatecast.data.errors import DamagedError, InputError, KindError
+from gatecast.data.locks import lock_file
+from gatecast.data.store import read_json, remove_leftovers, set_aside, sha256_file, sync, write_json
+from gatecast.flows.registry.decisions import Decisions
+from gatecast.flows.registry.kinds import ModelKind
+from gatecast.flows.registry.stored_versions import VERSION, StoredVersions
+from gatecast.flows.settings.runs import RetrainSettings
+from gatecast.lstm.training.checkpoint import fingerprint
+
+if TYPE_CHECKING:
+    from gatecast.lstm.forecasting.forecaster import Forecaster
+
+_LOGGER = logging.getLogger(__name__)
+LINEAGE = "lineage.json"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What became of a challenger.
+
+    Attributes
+    ----------
+    version : str
+        The challenger.
+    champion : str or None
+        The champion it met.
+    promoted : bool
+        Whether it is the champion now.
+    reason : str
+        One sentence.
+    winner : str or None
+        The champion from now on: the challenger, the former champion or, where that is damaged, another version. None
+        where a first version is taken back.
+    action : {"gate", "manual", "rollback"}
+        Who decided: the gate of a retrain, a person, or a step back to a former champion.
+    comparison : mapping, optional
+        The figures that the gate went by, see `flows.judging.comparison.Comparison`.
+    """
+
+    version: str
+    champion: str | None
+    promoted: bool
+    reason: str
+    winner: str | None
+    action: Literal["gate", "manual", "rollback"] = "gate"
+    comparison: Mapping[str, Any] | None = None
+
+
+class Registry(StoredVersions):
+    """The versions of one model, of which one is the champion.
+
+    Parameters
+    ----------
+    directory : Path
+        ``models/NAME`` of the workspace.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self._decisions = Decisions(directory)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Let one process at a time add a version or decide; another waits. What is damaged is made again first."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        with lock_file(self.directory / ".lock"):
+            self._decisions.heal()
+            yield
+
+    def training_directory(self, key: str) -> Path:
+        """Return the folder of one training: its epochs' checkpoints and, once it ended, ``model``."""
+        return self.directory / ".training" / key
+
+    def find(self, text: str) -> str:
+        """Return the version that a person means: its name, its number (``3``, ``v0003``) or ``champion``.
+
+        Raises
+        ------
+        InputError
+            There is no such version.
+        """
+        versions = self.versions()
+        if text == "champion":
+            text = self.champion() or text
+        number = text.removeprefix("v")
+        found = [
+            version
+            for version in versions
+            if text == version or (number.isdecimal() and VERSION.fullmatch(version)[1] == f"{int(number):04d}")  # type: ignore[index]
+        ]
+        if not found:
+            known = ", ".join(versions[-5:]) or "none"
+            raise InputError(f"{self.name} has no version {text!r}; choose from the latest: {known}.")
+        return found[-1]
+
+    def kind(self) -> ModelKind | None:
+        """Return the kind of the model: its champion's or, where that is damaged, the newest that can be read.
+
+        Raises
+        ------
+        FormatError
+            Another Gatecast wrote it.
+        """
+        try:
+            champion = self.champion()
+        except InputError:  # a damaged pointer makes no other model of it
+            champion = None
+        for version in filter(None, (champion, *reversed(self.versions()))):
+            with suppress(DamagedError):
+                return self.kind_of(version)
+        return None
+
+    def require_kind(self, kind: ModelKind, remedy: str) -> None:
+        """Raise KindError, with what to do, where the model is of another kind."""
+        present = self.kind()
+        if present is not None and present is not kind:
+            raise KindError(f"The model {self.name} is a {present.called}, not a {kind.called}; {remedy}.")
+
+    def lineage(self, version: str) -> dict[str, Any]:
+        """Return where a version comes from; empty where that is lost. A damaged file is set aside, with a warning."""
+        path = self.path(version) / LINEAGE
+        if path.exists() and not _is_whole(path):
+            with self.locked():
+                if not _is_whole(path):
+                    _set_aside(path)
+        return read_json(path, dict[str, Any]) if path.exists() else {}
+
+    def data(self, version: str) -> Path:
+        """Return the folder of the data that a version was trained on.
+
+        Raises
+        ------
+        InputError
+            The lineage, which names it, is lost.
+        """
+        data = self.lineage(version).get("data")
+        if not isinstance(data, str):
+            raise InputError(f"The lineage of {self.name} {version} is lost, and with it where its data are; retrain.")
+        return Path(data)
+
+    def candidate(self) -> Path:
+        """Return where the next version is put together, with nothing there that a killed run has left.
+
+        Call it while the registry is locked.
+        """
+        path = self.directory / ".candidate"
+        if path.exists():
+            shutil.rmtree(path)
+        remove_leftovers(self.directory, path.name)
+        return path
+
+    def add(self, candidate: Path, fingerprint: str, lineage: dict[str, Any]) -> str:
+        """Make a saved checkpoint a version; where one has the same fingerprint, that is it.
+
+        Parameters
+        ----------
+        candidate : Path
+            The checkpoint, on the same file system; it is moved.
+        fingerprint : str
+            Twelve hex digits of its model.json.
+        lineage : dict
+            Where it comes from; the time is added.
+
+        Returns
+        -------
+        str
+            Name of the version.
+        """
+        versions = self.versions()
+        known = next((version for version in versions if version.endswith(f"-{fingerprint}")), None)
+        if known is not None:
+            self._make_whole(known, candidate, lineage)
+            return known
+        number = int(versions[-1][1:].split("-")[0]) + 1 if versions else 1
+        version = f"v{number:04d}-{fingerprint}"
+        write_json(candidate / LINEAGE, {"version": version, "created_at": _now(), **lineage})
+        candidate.rename(self.path(version))
+        sync(self.directory)
+        return version
+
+    def _make_whole(self, version: str, candidate: Path, lineage: dict[str, Any]) -> None:
+        """Replace what has been damaged of a version by what is in a checkpoint of the same fingerprint."""
+        folder = self.path(version)
+        made_at = min((file.stat().st_mtime for file in folder.iterdir()), default=time.time())
+        # The fingerprint stands for every file, so whatever differs has been damaged since.
+        for file in candidate.iterdir():
+            if not (folder / file.name).exists() or sha256_file(file) != sha256_file(folder / file.name):
+                file.replace(folder / file.name)
+        shutil.rmtree(candidate)
+        if not _is_whole(folder / LINEAGE):
+            _set_aside(folder / LINEAGE)
+            if lineage.get("parent") == version:
+                lineage = {**lineage, "parent": None}
+            created_at = datetime.fromtimestamp(made_at, UTC).isoformat(timespec="seconds")
+            write_json(folder / LINEAGE, {"version": version, "created_at": created_at, **lineage})
+
+    def add_model(
+        self, model: Forecaster, settings: RetrainSettings, evaluation: Mapping[str, Any], lineage: Mapping[str, Any]
+    ) -> str:
+        """Make a fitted model a version, with its evaluation and settings; the same model twice is one version.
+
+        Call it while the registry is locked.
+
+        Parameters
+        ----------
+        model : Forecaster
+        settings : RetrainSettings
+            Resolved.
+        evaluation : mapping
+            As `flows.retrain.evaluate` writes it.
+        lineage : mapping
+            As for `add`; the present champion is added as the parent.
+        """
+        candidate = self.candidate()
+        extra = {
+            "evaluation.json": json.dumps(evaluation, indent=2, ensure_ascii=False, allow_nan=False).encode(),
+            "settings.json": json.dumps(settings.to_dict()).encode(),
+        }
+        model.save(candidate, extra_files=extra)
+        return self.add(candidate, fingerprint(candidate), {"parent": self.champion(), **lineage})
+
+    def champion(self) -> str | None:
+        """Return the name of the champion, None while there is none.
+
+        Where ``champion.json`` is damaged, the last decision says who it is, with a warning.
+
+        Raises
+        ------
+        DamagedFileError
+            That cannot be read either.
+        """
+        return self._decisions.champion()
+
+    def without_comparison(self, version: str) -> Decision | None:
+        """Return what is decided about a version that meets no other champion; None where it does."""
+        champion = self.champion()
+        if champion is None:
+            return Decision(version, None, True, f"{version} is the first version of {self.name}.", version)
+        if champion == version:
+            return Decision(version, champion, False, f"{version} is the champion already.", version)
+        return None
+
+    def settle(self, decide: Callable[[], Decision]) -> Decision:
+        """Let `decide` say who is the champion, and record it; nobody else decides meanwhile."""
+        with self.locked():
+            decision = decide()
+            if decision.champion != decision.version:
+                self.record(decision)
+        return decision
+
+    def record(self, decision: Decision) -> None:
+        """Keep a decision, and let ``champion.json`` name its winner."""
+        self._decisions.add({"decided_at": _now(), **vars(decision)})
+
+    def history(self) -> list[dict[str, Any]]:
+        """Return every decision, oldest first: the fields of `Decision` and ``decided_at``.
+
+        Lines that are damaged are left out, with a warning.
+        """
+        return self._decisions.all()
+
+    def former_champions(self) -> list[str]:
+        """Return the champions before the present one that are still there, the latest first.
+
+        What was taken back by a rollback is not among them.
+        """
+        reigns: list[str] = []
+        for entry in self.history():
+            winner = entry["winner"]
+            if winner == entry["champion"]:
+                continue
+            if entry.get("action") == "rollback":
+                while reigns and reigns[-1] != winner:
+                    reigns.pop()
+            else:
+                reigns.append(winner)
+        present, there = self.champion(), set(self.versions())
+        return [version for version in dict.fromkeys(reversed(reigns)) if version != present and version in there]
+
+    def prunable(self, keep: int) -> list[str]:
+        """Return the versions that `prune` removes: all but the newest `keep`, the champion and its predecessor."""
+        kept = {*self.versions()[-keep:], self.champion(), *self.former_champions()[:1]}
+        return [version for version in self.versions() if version not in kept]
+
+    def prune(self, keep: int) -> list[str]:
+        """Remove old versions, and the oldest folders of trainings, of which there stay as many as versions.
+
+        Parameters
+        ----------
+        keep : int
+            How many of the newest versions stay, at least 1; the champion and the one before it stay as well.
+
+        Returns
+        -------
+        list of str
+            The versions that were removed.
+        """
+        removed = self.prunable(keep)
+        for version in removed:
+            # Renamed first, so that a version is whole or not there at all, whenever this is interrupted.
+            self.path(version).rename(self.directory / f".{version}.pruned")
+        trainings = sorted((self.directory / ".training").glob("*"), key=lambda path: path.stat().st_mtime)
+        for path in (*self.directory.glob(".*.pruned"), *trainings[: -len(self.versions()) or None]):
+            shutil.rmtree(path)
+        return removed
+
+
+def _is_whole(lineage: Path) -> bool:
+    try:
+        read_json(lineage, dict[str, Any])
+        return True
+    except InputError:
+        return False
+
+
+def _set_aside(lineage: Path) -> None:
+    if lineage.exists():
+        _LOGGER.warning("%s is damaged, and was set aside as %s.", lineage, set_aside(lineage).name)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

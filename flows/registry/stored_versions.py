@@ -1,0 +1,174 @@
+"""What is kept of each version of a model, and reading it.
+
+``models/NAME/VERSION/`` is a checkpoint of `lstm` with ``evaluation.json`` and ``settings.json`` under its hashes and
+``lineage.json`` next to them. A version is never changed. Its kind says how it is read (`flows.registry.kinds`); what
+cannot be read is damaged, or written by another Gatecast, or of another kind than is asked for (`data.errors`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from gatecast.data.errors import DamagedError, FormatError, KindError
+from gatecast.data.store import read_json
+from gatecast.flows.registry.kinds import ModelKind, Rows, find_kind
+from gatecast.flows.registry.measures import Figure
+from gatecast.lstm.training import checkpoint
+
+T = TypeVar("T")
+VERSION = re.compile(r"v(\d{4,})-([0-9a-f]{12})")
+
+
+class StoredVersions:
+    """The versions of one model, for reading.
+
+    Parameters
+    ----------
+    directory : Path
+        ``models/NAME`` of the workspace.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.name = directory.name
+        self.directory = directory
+
+    def versions(self) -> list[str]:
+        """Return the names of the versions, oldest first."""
+        if not self.directory.is_dir():
+            return []
+        numbered = ((VERSION.fullmatch(path.name), path.name) for path in self.directory.iterdir() if path.is_dir())
+        return [name for _, name in sorted((int(match[1]), name) for match, name in numbered if match)]
+
+    def path(self, version: str) -> Path:
+        """Return the folder of a version."""
+        return self.directory / version
+
+    def kind_of(self, version: str, required: ModelKind | None = None) -> ModelKind:
+        """Return the kind of a version, which may have to be a certain one.
+
+        Raises
+        ------
+        DamagedError, FormatError
+            Its ``model.json`` is missing or changed, or another Gatecast wrote it.
+        KindError
+            It is not the required kind.
+        """
+        path = self.path(version)
+        with self._with_command():
+            kind = find_kind(checkpoint.read_document(path)["kind"], path)
+        if required is not None and kind is not required:
+            raise KindError(f"{path} is a {kind.called}, not a {required.called}; choose another version.")
+        return kind
+
+    def model(self, version: str, kind: ModelKind | None = None) -> Any:
+        """Load the model of a version, which may have to be of a certain kind.
+
+        Raises
+        ------
+        DamagedError, FormatError, KindError
+            See `data.errors`.
+        """
+        found = self.kind_of(version, kind)
+        with self._with_command():
+            return found.load(self.path(version))
+
+    def settings(self, version: str, kind: ModelKind | None = None) -> Any:
+        """Return the settings that a version was trained with, of the class of its kind.
+
+        Raises
+        ------
+        DamagedError, FormatError, KindError
+            See `data.errors`.
+        """
+        own = self.kind_of(version, kind)
+        content = self._extra_file(version, "settings.json")
+        try:
+            return own.settings(json.loads(content))
+        except ValueError as error:
+            raise self._from_elsewhere(version, "settings.json", error) from error
+
+    def evaluation(self, version: str) -> dict[str, Any]:
+        """Return the scores of a version on the test data of its time.
+
+        Raises
+        ------
+        DamagedError, FormatError
+            See `data.errors`.
+        """
+        return json.loads(self._extra_file(version, "evaluation.json"))
+
+    def figure(self, version: str) -> Figure:
+        """Return what a version is judged by, as of its training.
+
+        Raises
+        ------
+        DamagedError, FormatError
+            See `data.errors`.
+        """
+        return self._told(version, lambda kind, evaluation: kind.figure(evaluation))
+
+    def scores(self, version: str) -> tuple[str, Rows, str]:
+        """Return what a version was scored on, its scores as rows of a table, and the verdict in a sentence.
+
+        Raises
+        ------
+        DamagedError, FormatError
+            See `data.errors`.
+        """
+        return self._told(
+            version,
+            lambda kind, evaluation: (kind.test_data(evaluation), kind.scores(evaluation), evaluation["verdict"]),
+        )
+
+    def _told(self, version: str, tell: Callable[[ModelKind, dict[str, Any]], T]) -> T:
+        kind, evaluation = self.kind_of(version), self.evaluation(version)
+        try:
+            return tell(kind, evaluation)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise self._from_elsewhere(version, "evaluation.json", error) from error
+
+    def _extra_file(self, version: str, name: str) -> bytes:
+        with self._with_command():
+            return checkpoint.read_extra_file(self.path(version), name)
+
+    @contextmanager
+    def _with_command(self) -> Iterator[None]:
+        """Add to the error on a damaged version the command that chooses another."""
+        try:
+            yield
+        except DamagedError as error:
+            another = f"or choose another version with 'gatecast models promote {self.name} VERSION'"
+            raise DamagedError(f"{str(error).rstrip('.')}, {another}.") from error
+
+    def _from_elsewhere(self, version: str, name: str, error: Exception) -> FormatError:
+        """Return the error on a file that is as it was written, but not as this Gatecast writes it."""
+        return FormatError(
+            f"{self.path(version) / name} was written by an older or newer Gatecast, and this one cannot read it"
+            f" ({_problem(error)}); use that Gatecast, or choose another version with 'gatecast models promote"
+            f" {self.name} VERSION'."
+        )
+
+    def lineage(self, version: str) -> dict[str, Any]:
+        """Return where a version comes from.
+
+        Raises
+        ------
+        InputError
+            ``lineage.json`` is missing or damaged.
+        """
+        return read_json(self.path(version) / "lineage.json")
+
+
+def _problem(error: Exception) -> str:
+    """Return in a few words what is wrong with settings or scores."""
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False)[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return f"{type(error).__name__}: {error}"

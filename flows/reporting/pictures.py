@@ -1,0 +1,160 @@
+"""Pictures and tables of an evaluation."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from gatecast.data.display import one_line
+from gatecast.data.store import atomic_file
+from gatecast.flows.judging.evaluation import MODEL
+from gatecast.flows.judging.targets import Display
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from gatecast.lstm.training.loop import EpochRecord
+
+PANELS = 6
+ACTUAL, FORECAST, MARK = "#9aa5b1", "#c2410c", "#334155"
+COLOURS = 16  # of a palette: lines need no more, and the file is a quarter of the size
+STYLE = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#64748b",
+    "axes.grid": True,
+    "grid.color": "#e5e7eb",
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "text.parse_math": False,  # what stands between two $ in a name is no formula
+}
+
+
+def plot_forecasts(predictions: pd.DataFrame, display: Display, title: str, path: Path) -> Path:
+    """Draw forecast against actual over the test period, one panel per series, `PANELS` at most.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        As `flows.judging.evaluation.predict_test` returns them; with a horizon above one, only the first step is drawn.
+    display : Display
+        How people read the values.
+    title : str
+        Title of the picture.
+    path : Path
+        A PNG file.
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    first_step = predictions[predictions["step"] == 1]
+    drawn = list(dict.fromkeys(first_step["unique_id"]))[:PANELS]
+    columns = 1 if len(drawn) < 3 else 2
+    rows = math.ceil(len(drawn) / columns)
+    with rc_context(STYLE):  # type: ignore[arg-type]
+        figure = Figure(figsize=(9, 1.1 + 2.1 * rows), dpi=110, layout="constrained")
+        axes = figure.subplots(rows, columns, sharex=True, squeeze=False).ravel()
+        for axis, unique_id in zip(axes, drawn, strict=False):
+            _draw_series(axis, first_step[first_step["unique_id"] == unique_id], display)
+        for axis in axes[len(drawn) :]:
+            axis.remove()
+        handles, labels = axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper right", ncols=2)
+        figure.suptitle(title, x=0.01, ha="left", fontsize=10)
+        save_picture(figure, path)
+    return path
+
+
+def _draw_series(axis: Axes, rows: pd.DataFrame, display: Display) -> None:
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    actual, forecast = display.apply(rows["y"].to_numpy()), display.apply(rows[MODEL].to_numpy())
+    axis.plot(rows["ds"], actual, color=ACTUAL, linewidth=0.7, label="actual")
+    axis.plot(rows["ds"], forecast, color=FORECAST, linewidth=1.1, label="forecast")
+    title = one_line(str(rows["unique_id"].iloc[0]))
+    if display.unit == "%" and actual.min() > 0:
+        # A few stormy days would flatten all the others.
+        top = 1.15 * float(np.quantile(actual, 0.995))
+        axis.set_ylim(0, top)
+        title += f"  (the highest, {actual.max():.2g} %, is cut off)" if actual.max() > top else ""
+    axis.set_title(title, loc="left", fontsize=9)
+    dates = AutoDateLocator(minticks=3, maxticks=10)
+    axis.xaxis.set_major_locator(dates)
+    axis.xaxis.set_major_formatter(ConciseDateFormatter(dates))
+    axis.set_ylabel(f"{display.label} ({display.unit})" if display.unit else display.label)
+    axis.margins(x=0.01)
+
+
+def plot_losses(
+    history: Sequence[EpochRecord], best_epoch: int, path: Path, measure: str = "mean squared error, scaled"
+) -> Path:
+    """Draw training and validation loss by epoch, with the epoch whose weights were kept.
+
+    Parameters
+    ----------
+    history : sequence of EpochRecord
+        Of the training.
+    best_epoch : int
+        Where the validation loss is lowest.
+    path : Path
+        A PNG file.
+    measure : str
+        What the loss is.
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    epochs = [record.epoch for record in history]
+    with rc_context(STYLE):  # type: ignore[arg-type]
+        figure = Figure(figsize=(6.5, 3.6), dpi=110, layout="constrained")
+        axis = figure.subplots()
+        for name, colour in (("train_loss", MARK), ("validation_loss", FORECAST)):
+            label = name.removesuffix("_loss").replace("train", "training")
+            axis.plot(
+                epochs,
+                [getattr(record, name) for record in history],
+                color=colour,
+                marker="o",
+                markersize=3,
+                label=label,
+            )
+        axis.axvline(best_epoch, color=ACTUAL, linestyle="--", linewidth=1, label=f"best epoch ({best_epoch})")
+        axis.set_xlabel("epoch")
+        axis.set_ylabel(f"loss ({measure})")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.legend()
+        save_picture(figure, path)
+    return path
+
+
+def save_picture(figure: Figure, path: Path) -> None:
+    """Write a figure as a small PNG, atomically."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", facecolor="white")
+    buffer.seek(0)
+    with Image.open(buffer) as picture, atomic_file(path) as temporary:
+        small = picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+        small.save(temporary, format="PNG", optimize=True)
+
+
+def embedded_picture(picture: Path, title: str) -> str:
+    """Return Markdown that holds a PNG file itself."""
+    return f"![{title}]({inline(picture)})"
+
+
+def inline(picture: Path) -> str:
+    """Return a PNG file as a URL that holds it."""
+    return f"data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}"

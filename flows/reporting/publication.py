@@ -1,0 +1,223 @@
+"""What people see of a retrain: artifacts on Prefect's dashboard, and a report that is one HTML file.
+
+The artifacts keep their keys from run to run, so that the dashboard shows their history: ``NAME-scores``,
+``NAME-champion``, ``NAME-pictures``, ``NAME-forecasts``, ``NAME-data`` and ``NAME-report``; with the progress of the
+training, ``NAME-training``.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pandas as pd
+
+from gatecast.data.display import one_line
+from gatecast.data.errors import InputError
+from gatecast.data.store import atomic_file, read_json, read_parquet
+from gatecast.flows.engine.artifacts import (
+    Markdown,
+    create_link_artifact,
+    create_markdown_artifact,
+    create_table_artifact,
+    escaped,
+)
+from gatecast.flows.engine.ingested import read_ingested
+from gatecast.flows.engine.orchestration import Output, artifact_key, task
+from gatecast.flows.engine.server import REPORTS
+from gatecast.flows.engine.terminal import counted
+from gatecast.flows.judging.evaluation import LABELS, MODEL
+from gatecast.flows.judging.tables import score_table
+from gatecast.flows.judging.targets import DISPLAYS
+from gatecast.flows.registry.registry import Registry
+from gatecast.flows.reporting.pictures import embedded_picture, inline
+from gatecast.flows.settings.runs import RetrainSettings, Workspace
+
+_LOGGER = logging.getLogger(__name__)
+ROWS = 200
+"""Rows of a table on the dashboard, which loads all of them for its list of artifacts."""
+
+Table = list[dict[str, str]]
+
+
+@task("publish {settings.name}", cached=False)
+def publish(
+    settings: RetrainSettings, bars: Output, evaluated: Output, version: Output, promoted: Output, forecasts: Output
+) -> Output:
+    """Write the report and show its parts on the dashboard.
+
+    Parameters
+    ----------
+    settings : RetrainSettings
+        Of the run, resolved.
+    bars, evaluated, version, promoted, forecasts : dict
+        What the other steps returned.
+
+    Returns
+    -------
+    dict
+        ``report``, path of the HTML file.
+    """
+    name, workspace = str(settings.name), Workspace.from_environment()
+    registry = Registry(workspace.models / name)
+    evaluation = read_json(Path(evaluated["evaluation"]))
+    scores, data = score_table(evaluation["scores"]), data_table(read_ingested(Path(bars["directory"])))
+    versions = version_table(registry, version["version"], promoted["champion"])
+    expected = forecast_table(read_parquet(Path(forecasts["path"]))[0], DISPLAYS[settings.target or "y"].label)
+    pictures = {
+        "Forecast against actual over the test period": inline(Path(evaluated["picture"])),
+        "Loss by epoch": inline(Path(evaluated["losses"])),
+    }
+    if "attention" in evaluated:
+        pictures["Share of each step in the attention of the test forecasts"] = inline(Path(evaluated["attention"]))
+    report = Path(evaluated["evaluation"]).with_name("report.html")
+    with atomic_file(report) as temporary:
+        temporary.write_text(
+            render(
+                name=name,
+                model=LABELS[MODEL],
+                made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+                about=about(settings, evaluation),
+                verdict=evaluation["verdict"],
+                decision=promoted["summary"],
+                tables={
+                    f"Scores on the test period, in {evaluation['unit']}": scores,
+                    "What comes next": expected[:ROWS],
+                    "Champion and challenger": versions,
+                    "Data": data[:ROWS],
+                },
+                pictures=pictures,
+                settings=json.dumps(settings.to_dict(), indent=2),
+                lineage=registry.lineage(version["version"]),
+            ),
+            encoding="utf-8",
+        )
+
+    def table(rows: Table, kind: str, description: str) -> None:
+        create_table_artifact(table=rows[:ROWS], key=artifact_key(name, kind), description=description)
+
+    verdict = escaped(evaluation["verdict"])
+    table(scores, "scores", Markdown(f"**{verdict}**\n\n{escaped(about(settings, evaluation))}"))
+    table(versions, "champion", promoted["summary"])
+    table(expected, "forecasts", f"What {promoted['champion']}, the champion of {name}, expects next")
+    table(data, "data", f"The data {name} was trained on and forecasts from: {bars['summary']}")
+    markdown = "\n\n".join(f"![{title}]({source})" for title, source in pictures.items())
+    create_markdown_artifact(
+        Markdown(f"{verdict}\n\n{markdown}\n"),
+        key=artifact_key(name, "pictures"),
+        description=f"Test period and training of {name}",
+    )
+    create_link_artifact(
+        report_link(report, workspace),
+        link_text=f"Report on {name}",
+        key=artifact_key(name, "report"),
+        description="Scores, plots, forecasts, settings and lineage on one page",
+    )
+    return {"report": str(report), "summary": f"{len(data)} series, {counted(len(expected), 'forecast')}"}
+
+
+def publish_scores(name: str, scores: list[dict[str, Any]], sentence: str, picture: Path) -> None:
+    """Show scores and a picture of them on Prefect's dashboard; has to be called within a task run."""
+    create_table_artifact(table=score_table(scores), key=artifact_key(name, "scores"), description=sentence)
+    shown = embedded_picture(picture, "Forecast against actual")
+    markdown = Markdown(f"{escaped(sentence)}\n\n{shown}\n")
+    create_markdown_artifact(markdown, key=artifact_key(name, "pictures"), description=name)
+
+
+def about(settings: RetrainSettings, evaluation: Mapping[str, Any]) -> str:
+    """Say in one sentence what was forecast, how and on which days it was tested."""
+    steps = settings.model.horizon
+    ahead = f"{steps} steps ahead" if steps > 1 else "one step ahead"
+    label = DISPLAYS[settings.target or "y"].label
+    return (
+        f"{settings.name} forecasts the {label} {ahead} from the last {settings.model.lookback} rows; tested on"
+        f" {evaluation['first']} to {evaluation['last']}, which it was not trained on."
+    )
+
+
+def data_table(frame: pd.DataFrame) -> Table:
+    """Return for each series how far its data reach, the stalest first."""
+    today = pd.Timestamp(datetime.now(UTC).date())
+    found = frame.groupby("unique_id")["ds"].agg(["size", "min", "max"]).sort_values(["max"], kind="stable")
+    return [
+        {
+            "series": str(unique_id),
+            "last row": f"{row['max']:%Y-%m-%d}",
+            "days ago": f"{(today - row['max'].tz_localize(None).normalize()).days:,}",
+            "first row": f"{row['min']:%Y-%m-%d}",
+            "rows": f"{row['size']:,}",
+        }
+        for unique_id, row in found.iterrows()
+    ]
+
+
+def forecast_table(forecasts: pd.DataFrame, label: str) -> Table:
+    """Return the forecasts as rows for people."""
+    form = "%Y-%m-%d" if (forecasts["ds"] == forecasts["ds"].dt.normalize()).all() else "%Y-%m-%d %H:%M"
+    return [
+        {"series": str(unique_id), "for": f"{ds:{form}}", f"expected {label}": f"{value:,.4g} {unit}".strip()}
+        for unique_id, ds, value, unit in forecasts[["unique_id", "ds", "value", "unit"]].itertuples(index=False)
+    ]
+
+
+def version_table(registry: Registry, challenger: str, champion: str) -> Table:
+    """Return the version of this run and the champion, each with the scores it got when it was trained.
+
+    A champion whose scores are damaged is among them without, and with a warning.
+    """
+    rows = []
+    for version in dict.fromkeys((challenger, champion)):
+        try:
+            scores = _scores_of(registry, version)
+        except InputError as error:
+            _LOGGER.warning("%s", error)
+            scores = dict.fromkeys(("RMSE", "naive RMSE", "tested on"), "–")
+        roles = [role for role, name in (("this run", challenger), ("champion", champion)) if name == version]
+        rows.append(
+            {
+                "version": version,
+                "role": " and ".join(roles),
+                **scores,
+                "trained": str(registry.lineage(version).get("created_at", "–")),
+            }
+        )
+    return rows
+
+
+def _scores_of(registry: Registry, version: str) -> dict[str, str]:
+    evaluation = registry.evaluation(version)
+    figure = registry.figure(version)
+    measure = figure.measure
+    return {
+        measure.name: measure.text(figure.value),
+        f"naive {measure.name}": "–" if figure.naive is None else measure.text(figure.naive),
+        "tested on": f"{evaluation['first']} to {evaluation['last']}",
+    }
+
+
+def report_link(report: Path, workspace: Workspace) -> str:
+    """Return where a browser finds a report: on the dashboard itself, or as a file where that asks for a password."""
+    if os.environ.get("PREFECT_API_AUTH_STRING"):
+        return report.as_uri()
+    return f"{REPORTS}/{quote(report.relative_to(workspace.reports).as_posix())}"
+
+
+def render(**parts: Any) -> str:
+    """Return the report as one HTML page that needs nothing else."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("gatecast.flows.reporting"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=lambda value: one_line(value) if isinstance(value, str) else value,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html").render(parts)

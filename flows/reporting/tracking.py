@@ -1,0 +1,112 @@
+"""MLflow: parameters, figures, pictures and model of each retrain in a tracking server, where one is named.
+
+Set ``MLFLOW_TRACKING_URI``, MLflow's own variable, and install ``gatecast[mlflow]``. A version has one run, however
+often the retrain that made it is repeated.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+from typing import Any
+
+from gatecast.data.errors import InputError
+from gatecast.data.variables import secrets_hidden
+from gatecast.flows.engine.orchestration import Output, task
+from gatecast.flows.registry.registry import Registry
+from gatecast.flows.settings.runs import flat
+from gatecast.lstm.models import load
+
+URI = "MLFLOW_TRACKING_URI"
+VERSION_TAG = "gatecast.version"
+
+
+def wanted() -> bool:
+    """Tell whether a tracking server is named."""
+    return bool(os.environ.get(URI))
+
+
+def require() -> None:
+    """Raise InputError where a tracking server is named that cannot be used for want of MLflow."""
+    if wanted() and importlib.util.find_spec("mlflow") is None:
+        raise InputError(
+            f"{URI} names a tracking server, but MLflow is not installed; run: pip install 'gatecast[mlflow]'."
+        )
+
+
+@task("track {version[version]}", cached=False)
+def track(directory: str, version: Output, evaluated: Output, promoted: Output) -> Output:
+    """Log a version to MLflow, under an experiment with the name of the model.
+
+    Parameters
+    ----------
+    directory : str
+        The registry's.
+    version, evaluated, promoted : dict
+        What the steps of `flows.retrain` returned.
+
+    Returns
+    -------
+    dict
+        ``run_id`` and ``experiment``.
+    """
+    with secrets_hidden(os.environ[URI]):
+        return _track(Registry(Path(directory)), version["version"], evaluated, promoted)
+
+
+def _track(registry: Registry, name: str, evaluated: Output, promoted: Output) -> Output:
+    from mlflow import MlflowClient
+
+    client = MlflowClient()
+    found = client.get_experiment_by_name(registry.name)
+    experiment = found.experiment_id if found else client.create_experiment(registry.name)
+    runs = client.search_runs([experiment], f"tags.`{VERSION_TAG}` = '{name}'", max_results=1)
+    run_id = runs[0].info.run_id if runs else _log(client, experiment, registry, name, evaluated)
+    client.set_tag(run_id, "gatecast.promoted", str(promoted["promoted"]))
+    client.set_tag(run_id, "gatecast.champion", promoted["champion"])
+    return {"run_id": run_id, "experiment": registry.name, "summary": f"run {run_id} in experiment {registry.name}"}
+
+
+def _log(client: Any, experiment: str, registry: Registry, version: str, evaluated: Output) -> str:
+    """Log everything about a version in a run of its own, and return its id."""
+    from mlflow.entities import Metric, Param
+
+    lineage = registry.lineage(version)
+    tags = {VERSION_TAG: version} | {
+        f"gatecast.{key}": str(value) for key, value in lineage.items() if key != "version"
+    }
+    run_id = str(client.create_run(experiment, run_name=version, tags=tags).info.run_id)
+    status = "FAILED"
+    try:
+        params = [Param(name, str(value)[:500]) for name, value in flat(registry.settings(version).to_dict()).items()]
+        # MLflow takes a hundred parameters and a thousand figures at once.
+        for first in range(0, len(params), 100):
+            client.log_batch(run_id, params=params[first : first + 100])
+        figures = [Metric(*figure) for figure in _figures(registry, version)]
+        for first in range(0, len(figures), 1000):
+            client.log_batch(run_id, metrics=figures[first : first + 1000])
+        for kind in ("picture", "losses", "evaluation", "predictions"):
+            client.log_artifact(run_id, evaluated[kind], "report")
+        client.log_artifacts(run_id, str(registry.path(version)), "model")
+        status = "FINISHED"
+    finally:
+        client.set_terminated(run_id, status)
+    return run_id
+
+
+def _figures(registry: Registry, version: str) -> list[tuple[str, float, int, int]]:
+    """Return name, value, time stamp (ms; the step stands for it) and step of every figure."""
+    figures = []
+    for score in registry.evaluation(version)["scores"]:
+        # MLflow allows letters, digits and some signs in a name; a series may be called anything.
+        series = "".join(letter if letter.isalnum() or letter in "-_. " else "_" for letter in score["unique_id"])
+        figures += [
+            (f"{series}/{score['forecast']}/{name}", float(score[name]), 0, 0)
+            for name in ("rmse", "mae", "r2", "skill")
+            if score[name] is not None
+        ]
+    for record in load(registry.path(version)).history:
+        losses = {"train_loss": record.train_loss, "validation_loss": record.validation_loss}
+        figures += [(name, float(loss), record.epoch, record.epoch) for name, loss in losses.items()]
+    return figures

@@ -1,0 +1,78 @@
+"""What the flows are told that put a champion to work: forecast and monitor."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from gatecast.data.settings import NAME_PATTERN, Settings
+from gatecast.flows.settings.locations import LocalPath
+
+
+class ChampionSettings(Settings):
+    """Which champion is put to work, and on which data."""
+
+    name: str | None = Field(
+        None, pattern=NAME_PATTERN, description="Name of the model; may be left out while there is only one"
+    )
+    path: LocalPath | None = Field(
+        None,
+        description="Newer data, .parquet or CSV, of the form the model was trained on; by default where that came"
+        " from",
+    )
+
+
+class ForecastSettings(ChampionSettings):
+    """What `flows.forecast.forecast_latest` does."""
+
+    n_samples: int = Field(
+        0,
+        ge=0,
+        description="Samples to draw of a model trained with dropout, for intervals of 90 %; 100 is a good number, 0"
+        " draws none",
+        json_schema_extra={"options": ["--samples", "--n-samples"]},
+    )
+    seed: int = Field(0, ge=0, description="Seed of the samples; the same seed draws the same ones")
+
+    @field_validator("n_samples")
+    @classmethod
+    def _is_a_sample(cls, n_samples: int) -> int:
+        if n_samples == 1:
+            raise ValueError("0, or 2 and more")
+        return n_samples
+
+
+class MonitorSettings(ChampionSettings):
+    """What `flows.monitor.monitor` looks at, and what counts as a breach."""
+
+    window: int = Field(
+        60,
+        ge=2,
+        description="Latest origins, and latest rows of each series, that are judged",
+        json_schema_extra={"panel": "What counts as a breach"},
+    )
+    minimum_rows: int = Field(20, ge=3, description="Scored forecasts below which errors are not judged")
+    skill_limit: float = Field(0.0, lt=1, description="Skill not to fall below; 0 is that of the naive forecast")
+    significance: float = Field(
+        0.05, gt=0, lt=1, description="p-value below which too low a skill or coverage is no accident"
+    )
+    coverage_tolerance: float = Field(0.1, gt=0, lt=1, description="How far coverage may stay below its nominal level")
+    drift_test: Literal["psi", "ks"] = Field(
+        "psi",
+        description="Measure of drift: population stability index (psi) or Kolmogorov-Smirnov distance (ks)",
+    )
+    drift_limit: float = Field(
+        0.25,
+        gt=0,
+        description="Drift that is a breach, where it also exceeds chance and the drift within the older rows",
+    )
+    rollback: bool = Field(
+        True,
+        description="Go back to the former champion where the champion is worse than naive and the former is not",
+        json_schema_extra={"panel": "What is done about it"},
+    )
+    prometheus: LocalPath | None = Field(
+        None,
+        description="Folder of Prometheus' textfile collector, for forecasts and errors as gatecast-NAME.prom",
+    )

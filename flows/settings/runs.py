@@ -1,0 +1,389 @@
+"""What a run is told: the workspace it writes to, and the settings of what trains forecasters.
+
+A setting is written once, here or in `lstm.config` and `data.sequences.splits`: its option on the command line, its
+field in the dashboard's form and its row in ``docs/settings.md`` are made from it. What only the command line needs is
+in ``json_schema_extra``: ``options``, where the spelling is not just the name; ``panel``, the part of the help that
+begins with this field; ``metavar``; ``argument``, for what is given by its place; and ``defaults``, in words, of
+settings within this field whose default depends on others.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field, model_validator
+
+from gatecast.data.errors import InputError
+from gatecast.data.secrets import holds_secret
+from gatecast.data.sequences.splits import SAMPLE_SPLIT, SplitSettings
+from gatecast.data.settings import AGE_PATTERN, NAME_PATTERN, Settings
+from gatecast.data.urls import file_name
+from gatecast.data.variables import is_variable, resolved
+from gatecast.flows.settings.locations import Address, Location, Query
+from gatecast.lstm.config import ForecasterSettings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from gatecast.data.sources.csv_format import CsvFormat
+
+BREACH = "gatecast.monitor.breach"
+"""The Prefect event of a model that needs a retrain"""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folder that holds everything a run writes.
+
+    Attributes
+    ----------
+    root : Path
+        Absolute path; its folders are made when something is written to them.
+    """
+
+    root: Path
+
+    @classmethod
+    def from_environment(cls) -> Workspace:
+        """Return the workspace that ``GATECAST_HOME`` names, ``./workspace`` if it names none."""
+        home = os.environ.get("GATECAST_HOME") or "workspace"
+        if holds_secret(home):
+            raise InputError(
+                f"{home} cannot be the workspace, since it holds a secret; name a folder with --workspace."
+            )
+        root = Path(home).expanduser().resolve()
+        if root.exists() and not root.is_dir():
+            raise InputError(f"{root} is a file, so it cannot be the workspace; name a folder with --workspace.")
+        return cls(root)
+
+    @property
+    def bars(self) -> Path:
+        """Folder of the data as it was read, one folder per content, one file per series."""
+        return self.root / "bars"
+
+    @property
+    def quarantine(self) -> Path:
+        """Folder of the rows that were refused, with what is wrong with them."""
+        return self.root / "quarantine"
+
+    @property
+    def yahoo(self) -> Path:
+        """Folder of yfinance's caches of cookies and time zones."""
+        return self.root / "yahoo"
+
+    @property
+    def sequences(self) -> Path:
+        """Folder of the scaled training sequences."""
+        return self.root / "sequences"
+
+    @property
+    def texts(self) -> Path:
+        """Folder of the texts that language models were trained on, one file per content."""
+        return self.root / "texts"
+
+    @property
+    def models(self) -> Path:
+        """Folder of the model versions and their champions."""
+        return self.root / "models"
+
+    @property
+    def tagged(self) -> Path:
+        """Folder of the tagged sentences that taggers learnt from, one folder per content."""
+        return self.root / "tagged"
+
+    @property
+    def forecasts(self) -> Path:
+        """Folder of the forecasts."""
+        return self.root / "forecasts"
+
+    @property
+    def reports(self) -> Path:
+        """Folder of the pictures and test predictions of each model's latest evaluation."""
+        return self.root / "reports"
+
+    @property
+    def prefect(self) -> Path:
+        """Folder of Prefect's database and results."""
+        return self.root / "prefect"
+
+
+class DataSettings(Settings):
+    """Which data to read."""
+
+    source: Literal["sample", "csv", "parquet", "sql", "yahoo"] = Field(
+        "sample",
+        description="Where the data comes from: sample (S&P 500 and NASDAQ, 1999-2018), csv, parquet, sql or yahoo;"
+        " with a path, what it ends in",
+        json_schema_extra={"panel": "Data"},
+    )
+    path: Location | None = Field(
+        None,
+        description="Your data, for csv and parquet: bars (date, open, high, low, close, volume; one or many symbols)"
+        " or series (unique_id, ds, y, covariates); s3://, gs:// and https:// work too; $NAME of an environment"
+        " variable, or ${NAME} within it, for secrets",
+        json_schema_extra={"metavar": "FILE|FOLDER|URL"},
+    )
+    url: Address | None = Field(
+        None,
+        description="Your database, for sql: sqlite:///FILE, postgresql+psycopg://HOST/DB; $NAME of an environment"
+        " variable, or ${NAME} within the URL, for secrets",
+    )
+    query: Query | None = Field(None, description="What to select there; columns as in a file")
+    symbols: tuple[str, ...] | None = Field(
+        None,
+        description="Series to keep, all by default; for yahoo, what to fetch, as AAPL and ^GSPC",
+        json_schema_extra={"metavar": "A,B"},
+    )
+    start: date | None = Field(None, description="First day to keep")
+    end: date | None = Field(None, description="Last day to keep")
+    interval: str | None = Field(
+        None, description="Merge bars to 1d, 1wk or 1mo; yahoo has 1m to 90m and 1h too; as they are by default"
+    )
+    max_stale: str | None = Field(
+        None,
+        pattern=AGE_PATTERN,
+        description="How old yahoo's last good rows may be when it fails, as 5d or 12h; any age by default",
+        json_schema_extra={"metavar": "AGE"},
+    )
+    adjustment: Literal["all", "splits", "none"] = Field(
+        "all", description="What yahoo's prices are adjusted for: all (splits and dividends), splits or none"
+    )
+    requests_per_second: float = Field(2.0, gt=0, description="Requests to yahoo at most, all symbols together")
+    bad_rows: Literal["refuse", "quarantine"] = Field(
+        "refuse",
+        description="What a wrong row does: refuse the whole file, or go to quarantine; yahoo's always do that",
+        json_schema_extra={"panel": "How the data is written, and what of it is wrong"},
+    )
+    calendar: str | None = Field(
+        None,
+        description="Exchange calendar to look for gaps with, as XNYS, XLON or 24/7; by default the one whose holidays"
+        " the data keeps",
+    )
+    delimiter: str | None = Field(None, description="Between the fields of a CSV file; found by default")
+    decimal: str | None = Field(None, description="Decimal mark of a CSV file, . or ,; found by default")
+    date_format: str | None = Field(None, description="Form of the dates in a CSV file, as %d/%m/%Y; found by default")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _source_of_path(cls, values: Any) -> Any:
+        """Find the source in the path where only that is given, wherever it is: options, a form or a file."""
+        if isinstance(values, Mapping) and values.get("path") and "source" not in values:
+            return {**values, "source": source_of(str(values["path"]))}
+        return values
+
+    @property
+    def origin(self) -> str:
+        """A short name of the data that is safe in file names: ``sample``, ``yahoo`` or the file's stem."""
+        named = PurePath(file_name(str(self.path).rstrip("/"))).stem if self.path else self.source
+        stem = re.sub(r"[^A-Za-z0-9._-]+", "-", named).strip(".-_")
+        return stem[:40] or self.source
+
+    @property
+    def description(self) -> str:
+        """The data in words, without secrets."""
+        return str(self.path or self.url or self.source)
+
+    @property
+    def csv_format(self) -> CsvFormat:
+        """Form of a CSV file, as far as it is given."""
+        from gatecast.data.sources.csv_format import CsvFormat
+
+        return CsvFormat(self.delimiter, self.decimal, self.date_format)
+
+    @property
+    def longest_age(self) -> pd.Timedelta | None:
+        """`max_stale` as a duration."""
+        import pandas as pd
+
+        if self.max_stale is None:
+            return None
+        length = re.fullmatch(r"(\d+)(d|h|min)", self.max_stale)
+        assert length is not None  # the field's pattern
+        units = {"d": pd.Timedelta(days=1), "h": pd.Timedelta(hours=1), "min": pd.Timedelta(minutes=1)}
+        return int(length[1]) * units[length[2]]
+
+    @property
+    def mirror(self) -> str | None:
+        """Where Yahoo's requests go instead, for a mirror: ``GATECAST_YAHOO_URL``."""
+        return os.environ.get("GATECAST_YAHOO_URL") or None
+
+    def from_file(self, path: Path) -> DataSettings:
+        """Return the settings that read the same symbols at the same interval from another file, whole."""
+        return DataSettings(source=source_of(str(path)), path=path, symbols=self.symbols, interval=self.interval)
+
+
+class GateSettings(Settings):
+    """What a challenger has to show to become the champion, on test rows that neither has seen."""
+
+    minimum_gain: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Share of the champion's RMSE to take away, as 0.01; 0 is not to be worse",
+        json_schema_extra={"panel": "Promotion: what a new version has to show"},
+    )
+    test: Literal["none", "diebold-mariano", "bootstrap"] = Field(
+        "none",
+        description="Test that the gain is more than luck has to pass; its p-value is recorded in any case",
+        json_schema_extra={"options": ["--gate-test"]},
+    )
+    significance: float = Field(0.05, gt=0, lt=1, description="p-value to stay below in that test")
+
+
+class RetrainSettings(Settings):
+    """Everything that decides what `flows.retrain.retrain` does. What is None is filled in by `resolved`."""
+
+    name: str | None = Field(
+        None,
+        pattern=NAME_PATTERN,
+        description="Name of the model; data and target by default, as sample-range",
+        json_schema_extra={"panel": "This run"},
+    )
+    data: DataSettings = Field(default_factory=DataSettings, description="Which data to read")
+    target: Literal["range", "return", "close"] | None = Field(
+        None,
+        description="What to forecast from bars: range (the next day's volatility), return or close; range by default;"
+        " a file of series has its own: y",
+        json_schema_extra={"panel": "What to forecast"},
+    )
+    features: Literal["returns", "slides", "none"] | None = Field(
+        None,
+        description="What the model sees of bars besides: returns (log return, volume, range), slides (close, volume,"
+        " high - low) or none; returns by default",
+    )
+    split: SplitSettings | None = Field(
+        None,
+        description="Where training and validation end: 2011 and 2013 for the sample, else shares of the time",
+        json_schema_extra={
+            "defaults": {
+                "train_end": "70 % of the time; sample: 2011-12-31",
+                "validation_end": "80 % of the time; sample: 2013-12-31",
+            }
+        },
+    )
+    model: ForecasterSettings = Field(
+        default_factory=ForecasterSettings,
+        description="The LSTM and its training",
+        json_schema_extra={"defaults": {"scaling": "standard; minmax for the features slides"}},
+    )
+    gate: GateSettings = Field(
+        default_factory=GateSettings, description="What a new version has to show to become the champion"
+    )
+
+    @property
+    def subject(self) -> str:
+        """What it is about, in a word: the model, or the data of one that has no name yet."""
+        return self.name or self.data.origin
+
+    def resolved(self, kind: str) -> RetrainSettings:
+        """Return the settings with nothing left to derive.
+
+        Parameters
+        ----------
+        kind : {"bars", "series"}
+            What the data turned out to be. A series frame brings its own target, ``y``, and its own features.
+
+        Raises
+        ------
+        InputError
+            A target or features were asked of a series frame.
+        """
+        from gatecast.data.sequences.features import FEATURE_SETS
+
+        split = self.split or (SAMPLE_SPLIT if self.data.source == "sample" else SplitSettings())
+        # Models of different horizons answer different questions, and one cannot be the other's champion.
+        ahead = f"-{self.model.horizon}-steps" if self.model.horizon > 1 else ""
+        if kind == "series":
+            if self.target or self.features:
+                raise InputError(
+                    f"{self.data.path} holds series with their own y, which takes no other target or features; leave"
+                    " --target and --features out."
+                )
+            return self.model_copy(update={"name": self.name or f"{self.data.origin}{ahead}", "split": split})
+        target, features = self.target or "range", self.features or "returns"
+        model = self.model
+        if "scaling" not in model.model_fields_set:
+            model = model.model_copy(update={"scaling": FEATURE_SETS[features].scaling})
+        return self.model_copy(
+            update={
+                "name": self.name or f"{self.data.origin}-{target}{ahead}",
+                "target": target,
+                "features": features,
+                "split": split,
+                "model": model,
+            }
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as JSON values."""
+        return self.model_dump(mode="json")
+
+
+class BacktestSettings(RetrainSettings):
+    """What `flows.backtest.backtest` does: the settings of a model, and the origins that it forecasts from."""
+
+    n_windows: int = Field(
+        120,
+        gt=0,
+        description="Origins to forecast from, the last of which lies before the end",
+        json_schema_extra={"panel": "Origins", "options": ["--windows", "--n-windows"]},
+    )
+    step_size: int = Field(
+        1,
+        gt=0,
+        description="Timestamps from one origin to the next",
+        json_schema_extra={"options": ["--step", "--step-size"]},
+    )
+    refit: int = Field(
+        30,
+        ge=0,
+        description="Origins after which the model is trained again; 0 takes the champion as it is, on rows it has not"
+        " seen",
+    )
+
+
+class FleetSettings(Settings):
+    """Many models of one kind: settings that they share, and which series each of them learns."""
+
+    retrain: RetrainSettings = Field(
+        default_factory=RetrainSettings, description="What the models share; name, if given, begins the names of all"
+    )
+    groups: tuple[tuple[str, ...], ...] = Field(
+        (),
+        description="Series of each model; by default one model for each series of the data",
+        json_schema_extra={"options": ["--symbols-file"]},
+    )
+    runner: Literal["processes", "threads", "dask", "ray"] = Field(
+        "processes",
+        description="Where they are trained: in processes or threads of this machine, or on a dask or ray cluster",
+        json_schema_extra={"panel": "Many models"},
+    )
+    workers: int | None = Field(None, gt=0, description="Models at the same time; one for each core by default")
+    cluster: Address | None = Field(
+        None,
+        description="Address of the Dask scheduler or Ray head, with the workspace on a disk that all its workers"
+        " share; by default one on this machine",
+    )
+
+
+def source_of(path: str) -> Literal["csv", "parquet"]:
+    """Return the source that a path's ending tells: parquet or csv."""
+    if is_variable(path):
+        with suppress(InputError):  # it need not be set here, as where a worker reads the data
+            path = resolved(path)
+    return "parquet" if file_name(path.rstrip("/")).lower().endswith((".parquet", ".pq")) else "csv"
+
+
+def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings under names such as ``model.lookback``."""
+    result: dict[str, Any] = {}
+    for name, value in settings.items():
+        result |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return result

@@ -1,0 +1,401 @@
+"""`Forecaster`: one LSTM for many series, from a long frame to what comes next."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+
+from gatecast.data.errors import InputError
+from gatecast.data.sequences.scaling import Scaler
+from gatecast.data.sequences.sequences import Sequences, SequenceSettings, build_sequences
+from gatecast.data.sequences.splits import TRAIN, VALIDATION, SplitSettings
+from gatecast.data.sequences.windows import Windows
+from gatecast.lstm.config import ForecasterSettings
+from gatecast.lstm.forecasting.batches import StreamBatches, WindowBatches
+from gatecast.lstm.forecasting.context import Context
+from gatecast.lstm.forecasting.network import Network
+from gatecast.lstm.forecasting.prediction import attention_of_windows, attention_weights, predict_next, predict_windows
+from gatecast.lstm.forecasting.uncertainty import draw_samples, intervals
+from gatecast.lstm.forecasting.window_steps import make_steps
+from gatecast.lstm.nn.initialisation import count_weights
+from gatecast.lstm.training.loop import Batches, EpochRecord
+from gatecast.lstm.training.model import Arrays, TrainedModel, require_checkpoint_options
+from gatecast.lstm.training.signature import takes_settings
+
+__all__ = ["Forecaster"]
+
+# A stateful model has seen the whole past in training; what lies further back than this many lookbacks has faded, so
+# `predict` reads only so far back.
+_STATEFUL_CONTEXT = 8
+
+
+class Forecaster(TrainedModel[Network]):
+    """Predict the next `horizon` rows of each series from its last `lookback` rows, all at once (direct multi-step).
+
+    One network serves every ``unique_id``; each series is scaled by its own training rows. Columns beside ``y`` are
+    historical covariates: known up to the row a forecast is made from. One object serves one thread at a time.
+
+    Parameters
+    ----------
+    **settings
+        The fields of `lstm.config.ForecasterSettings`.
+    """
+
+    kind = "Forecaster"
+    settings: ForecasterSettings
+
+    @takes_settings(ForecasterSettings)
+    def __init__(self, **settings: Any) -> None:
+        """Make a Forecaster that is not fitted yet."""
+        super().__init__()
+        self.settings = ForecasterSettings(**settings)
+        self.columns: tuple[str, ...] = ()
+        """Columns of the training data, ``y`` first; empty before `fit`"""
+        self.scalers: dict[str, Scaler] = {}
+        """One for each ``unique_id``"""
+        self.boundaries: dict[str, str] = {}
+        """Last timestamps of training and validation"""
+        self._context: Context | None = None
+
+    # ---------------------------------------------------------------- training
+
+    def fit(self, df: pd.DataFrame, split: SplitSettings | None = None, **options: Any) -> Self:
+        """Train on a long frame.
+
+        Parameters
+        ----------
+        df : DataFrame
+            ``unique_id``, ``ds``, ``y``; further numeric columns are historical covariates.
+        split : SplitSettings, optional
+            Where training and validation end; by default the last tenth of the time validates and nothing is held back
+            for a test.
+        **options
+            As for `fit_sequences`.
+        """
+        settings = SequenceSettings(
+            lookback=self.settings.lookback,
+            horizon=self.settings.horizon,
+            scaling=self.settings.scaling,
+            split=split or SplitSettings(test_fraction=0),
+        )
+        return self.fit_sequences(build_sequences(df, settings), **options)
+
+    def fit_sequences(
+        self,
+        sequences: Sequences,
+        *,
+        checkpoints: Path | None = None,
+        keep: int = 3,
+        resume: bool = False,
+        on_epoch: Callable[[EpochRecord], None] | None = None,
+    ) -> Self:
+        """Train on sequences that are scaled and split already.
+
+        Parameters
+        ----------
+        sequences : Sequences
+        checkpoints : Path, optional
+            Folder for a loadable checkpoint after each epoch.
+        keep : int
+            How many of them stay.
+        resume : bool
+            Go on from the newest whole checkpoint in that folder; the end is the same, bit for bit, as without the
+            interruption. False begins anew and removes the folder's checkpoints.
+        on_epoch : callable, optional
+            Called with the record of each epoch, those before a resumption included.
+
+        Raises
+        ------
+        InputError
+            When lookback or horizon of the sequences are not the model's.
+        TrainingError
+            When training diverges.
+        ValueError
+            When `resume` is asked for without a folder, or `keep` is below 1.
+        """
+        require_checkpoint_options(checkpoints, keep, resume)
+        network = self._adopt(sequences)
+        stopped = self._stopped(checkpoints, resume, self.data_hash)
+        batches = self._batches(sequences, network.ops)
+        validation = sequences.windows_of(VALIDATION)
+        targets = _targets(sequences, validation, self.settings.horizon)
+
+        def validate() -> float:
+            return float(np.mean((self._predict_scaled(network, sequences, validation) - targets) ** 2))
+
+        self._train(
+            network, batches, validate,
+            start=stopped._snapshot if stopped else None, checkpoints=checkpoints, keep=keep, on_epoch=on_epoch,
+            make_steps=make_steps,
+        )  # fmt: skip
+        return self
+
+    def _adopt(self, sequences: Sequences) -> Network:
+        self._require_sizes(sequences)
+        self.columns, self.boundaries = sequences.columns, sequences.boundaries
+        self.scalers = dict(zip(sequences.unique_ids, sequences.scalers, strict=True))
+        self.data_hash = sequences.content_hash
+        self._context = Context.of_sequences(sequences, self.context_rows)
+        self._network, self._snapshot = self._new_network(), None
+        return self._network
+
+    def _require_sizes(self, sequences: Sequences) -> None:
+        for name in ("lookback", "horizon"):
+            theirs, ours = getattr(sequences.settings, name), getattr(self.settings, name)
+            if theirs != ours:
+                raise InputError(f"The sequences have {name} {theirs}, but the model has {ours}; build them anew.")
+
+    def _make_network(self) -> Network:
+        return Network(len(self.columns), self.settings.horizon, self.settings)
+
+    def _least_weights(self) -> int:
+        settings = self.settings
+        sizes = settings.hidden_size, settings.num_layers, settings.directions
+        return count_weights(len(self.columns), *sizes) + settings.horizon * settings.directions * settings.hidden_size
+
+    def _batches(self, sequences: Sequences, ops: ModuleType) -> Batches:
+        settings, training = self.settings, sequences.windows_of(TRAIN)
+        values, sizes = sequences.values.astype(settings.dtype, copy=False), (settings.lookback, settings.horizon)
+        if settings.stateful:
+            streams = training.series, training.end
+            return StreamBatches(values, *streams, *sizes, settings.batch_size, settings.seed, ops)
+        return WindowBatches(values, training.end, *sizes, settings.batch_size, settings.seed, ops)
+
+    # ---------------------------------------------------------------- results
+
+    def predict(
+        self, df: pd.DataFrame | None = None, *, n_samples: int = 0, level: Sequence[int] = (90,), seed: int = 0
+    ) -> pd.DataFrame:
+        """Forecast what follows each series.
+
+        Parameters
+        ----------
+        df : DataFrame, optional
+            Long frame with at least `lookback` rows of each series, columns as in training; by default the data the
+            model was fitted on is continued.
+        n_samples : int
+            Draw so many samples of Monte-Carlo dropout, as `sample` does, and return their mean and intervals.
+        level : sequence of int
+            Probability of each interval in percent.
+        seed : int
+            Of the samples.
+
+        Returns
+        -------
+        DataFrame
+            ``unique_id``, ``ds``, ``y_hat``: `horizon` rows for each series; with `n_samples` also ``y_hat-lo-90`` and
+            ``y_hat-hi-90`` for a level of 90.
+        """
+        if n_samples:
+            frame, samples = self.sample(df, n_samples=n_samples, seed=seed)
+            return frame.assign(**intervals(samples, level))
+        network, context = self.network, self._context_of(df)
+        return context.next_rows(self.settings.horizon).assign(
+            y_hat=self._unscaled(context, predict_next(network, self.settings, context))
+        )
+
+    def sample(
+        self, df: pd.DataFrame | None = None, *, n_samples: int = 100, seed: int = 0
+    ) -> tuple[pd.DataFrame, np.ndarray]:
+        """Draw samples of what follows each series, by Monte-Carlo dropout: see `uncertainty.draw_samples`.
+
+        Parameters
+        ----------
+        df : DataFrame, optional
+            As for `predict`.
+        n_samples : int
+        seed : int
+            The same seed draws the same samples.
+
+        Returns
+        -------
+        frame : DataFrame
+            ``unique_id`` and ``ds``, `horizon` rows for each series.
+        samples : (n_samples, rows) array
+            Of those rows, in y's unit; a sample is one course over all the steps ahead.
+
+        Raises
+        ------
+        InputError
+            When the model was trained without dropout, whose samples would all be alike.
+        """
+        network, context = self.network, self._context_of(df)
+        if n_samples < 2:
+            raise InputError(f"n_samples is {n_samples}; an interval needs at least 2 samples, better 100.")
+        if not self.settings.has_dropout:
+            raise InputError(
+                "The model was trained without dropout, so all samples would be alike; train it with dropout or "
+                "recurrent_dropout."
+            )
+        noise = math.sqrt(min(record.validation_loss for record in self.history))
+        samples = draw_samples(lambda step: predict_next(network, self.settings, context, step), noise, n_samples, seed)
+        return context.next_rows(self.settings.horizon), np.stack(
+            [self._unscaled(context, sample) for sample in samples]
+        )
+
+    def attention_weights(self, df: pd.DataFrame | None = None) -> pd.DataFrame:
+        """Return how much the forecast of each series looks at each of its last rows.
+
+        Parameters
+        ----------
+        df : DataFrame, optional
+            As for `predict`.
+
+        Returns
+        -------
+        DataFrame
+            ``unique_id``, ``head`` (from 0), ``ds`` and ``weight``; the weights of a series and head add up to 1.
+        """
+        network, context = self._attending(), self._context_of(df)
+        return attention_weights(network, self.settings, context)
+
+    def attention_of_windows(self, sequences: Sequences, split: int) -> tuple[pd.DataFrame, np.ndarray]:
+        """Return how much the forecasts of `predict_windows` look at each row of their windows.
+
+        Returns
+        -------
+        windows : DataFrame
+            ``unique_id`` and ``cutoff`` of each window.
+        weights : (n, heads, lookback) array
+        """
+        network, windows = self._attending(), sequences.windows_of(split)
+        unique_ids = np.array(sequences.unique_ids, dtype=object)[windows.series]
+        frame = pd.DataFrame({"unique_id": unique_ids, "cutoff": sequences.dates(windows.end - 1)})
+        return frame, attention_of_windows(network, self.settings, sequences.values, windows.end)
+
+    def _attending(self) -> Network:
+        if self.network.attention is None:
+            raise InputError("The model has no attention; train it with attention dot, general or additive.")
+        return self.network
+
+    def _context_of(self, df: pd.DataFrame | None) -> Context:
+        """Return the end of each series of `df`, by default of the data the model was fitted on."""
+        if df is not None:
+            return Context.of_frame(df, self.columns, self.scalers, self.settings.lookback, self.context_rows)
+        assert self._context is not None  # there is a network only where there is a context
+        return self._context
+
+    def _unscaled(self, context: Context, scaled: np.ndarray) -> np.ndarray:
+        """Return forecasts (n_series, horizon) in y's unit, one series after another."""
+        scalers = [self.scalers[unique_id] for unique_id in context.unique_ids]
+        scale, center = (np.array([getattr(s, name)[0] for s in scalers])[:, None] for name in ("scale", "center"))
+        return (scaled.astype(np.float64) * scale + center).ravel()
+
+    def cross_validation(
+        self, df: pd.DataFrame, n_windows: int = 1, step_size: int = 1, refit: bool | int = False
+    ) -> pd.DataFrame:
+        """Forecast the end of a long frame from several origins, each time with what was known then.
+
+        Parameters
+        ----------
+        df : DataFrame
+            As for `fit`.
+        n_windows : int
+            How many origins. The last lies `horizon` timestamps before the end.
+        step_size : int
+            Timestamps from one origin to the next.
+        refit : bool or int
+            True trains anew, with these settings, at every origin; a number n at every n-th. False uses this model as
+            it is, whatever it was fitted on; one that is not fitted is trained once, at the first origin.
+
+        Returns
+        -------
+        DataFrame
+            ``unique_id``, ``ds``, ``cutoff`` (last row known), ``y``, ``y_hat`` and what else `predict` returns, origin
+            by origin. A series that was not trained on, or has not `lookback` rows up to an origin and `horizon` after
+            it, is left out there.
+
+        Raises
+        ------
+        InputError
+            There are too few rows for so many windows, or a number is below 1.
+        """
+        from gatecast.lstm.forecasting import backtest
+
+        return backtest.cross_validation(self, df, n_windows, step_size, refit)
+
+    def predict_windows(self, sequences: Sequences, split: int) -> pd.DataFrame:
+        """Forecast every window of a split, for scoring.
+
+        Parameters
+        ----------
+        sequences : Sequences
+            Built with this model's lookback, horizon and scalers.
+        split : int
+            TRAIN, VALIDATION or TEST of `data.sequences.splits`.
+
+        Returns
+        -------
+        DataFrame
+            ``unique_id``, ``cutoff`` (last input ds), ``ds``, ``step`` (1 to horizon), ``y`` and ``y_hat`` in y's unit.
+        """
+        network = self.network
+        self._require_sizes(sequences)
+        if sequences.columns != self.columns:
+            raise InputError(
+                f"The sequences have the columns {', '.join(sequences.columns)}, but the model was trained on "
+                f"{', '.join(self.columns)}; build them anew."
+            )
+        for name, scaler in zip(sequences.unique_ids, sequences.scalers, strict=True):
+            if name not in self.scalers or scaler.to_dict() != self.scalers[name].to_dict():
+                raise InputError(f"{name} is not scaled as in training; build the sequences with the model's scalers.")
+        windows, horizon = sequences.windows_of(split), self.settings.horizon
+        steps = np.tile(np.arange(1, horizon + 1), len(windows))
+        series, end = np.repeat(windows.series, horizon), np.repeat(windows.end, horizon)
+        y_hat = sequences.unscale_y(self._predict_scaled(network, sequences, windows), windows.series)
+        y = sequences.unscale_y(_targets(sequences, windows, horizon), windows.series)
+        return pd.DataFrame(
+            {
+                "unique_id": np.array(sequences.unique_ids, dtype=object)[series],
+                "cutoff": sequences.dates(end - 1),
+                "ds": sequences.dates(end + steps - 1),
+                "step": steps,
+                "y": y.ravel(),
+                "y_hat": y_hat.ravel(),
+            }
+        )
+
+    def _predict_scaled(self, network: Network, sequences: Sequences, windows: Windows) -> np.ndarray:
+        """Return scaled forecasts (n, horizon) of windows, float32 or float64."""
+        place = sequences.values, sequences.offsets, windows.series, windows.end
+        return predict_windows(network, self.settings, *place)
+
+    @property
+    def context_rows(self) -> int:
+        """How many rows back from its origin a forecast looks."""
+        return self.settings.lookback * (_STATEFUL_CONTEXT if self.settings.stateful else 1)
+
+    # ---------------------------------------------------------------- checkpoints
+
+    def _to_checkpoint(self) -> tuple[dict[str, Any], Arrays]:
+        context = self._context
+        assert context is not None  # there is a network only where there is a context
+        document = {
+            "columns": list(self.columns),
+            "scalers": {unique_id: scaler.to_dict() for unique_id, scaler in self.scalers.items()},
+            "boundaries": self.boundaries,
+            "context": {"unique_ids": list(context.unique_ids), "timezone": context.timezone},
+        }
+        return document, {"context": context.to_arrays()}
+
+    def _restore(self, document: Mapping[str, Any], arrays: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+        self.columns, self.boundaries = tuple(document["columns"]), document["boundaries"]
+        self.scalers = {name: Scaler.from_dict(state) for name, state in document["scalers"].items()}
+        self._context = Context.from_arrays(arrays["context"], **document["context"])
+        if not set(self._context.unique_ids) <= set(self.scalers):
+            raise ValueError("a series has no scaler")
+        if any(scaler.columns != self.columns for scaler in self.scalers.values()):
+            raise ValueError("a scaler is of other columns")
+        if self._context.values.shape[1] != len(self.columns):
+            raise ValueError("its last rows have other columns")
+
+
+def _targets(sequences: Sequences, windows: Windows, horizon: int) -> np.ndarray:
+    """Return the scaled targets of windows, (n, horizon)."""
+    return sequences.values[windows.end[:, None] + np.arange(horizon), 0]

@@ -1,0 +1,167 @@
+"""LSTM layers, attention where it is wanted, and a linear head: the network of `Forecaster` and `LSTMRegressor`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gatecast.kernels import get_backend
+from gatecast.lstm.config import NetworkSettings
+from gatecast.lstm.forecasting.batches import Batch
+from gatecast.lstm.nn.attention import Attention
+from gatecast.lstm.nn.columns import copy_columns
+from gatecast.lstm.nn.layers import Dropout, Linear
+from gatecast.lstm.nn.parameters import Parameters
+from gatecast.lstm.nn.recurrent import LSTM, State
+from gatecast.lstm.nn.stack import Stack
+
+__all__ = ["Network"]
+
+
+class Network:
+    """From a batch of windows to what follows each; or, step by step, to what follows each step.
+
+    ::
+
+        windows -> LSTM layers -> last output [-> attention over all outputs] [-> dropout] -> linear head
+
+    Parameters
+    ----------
+    input_size, output_size : int
+    settings : NetworkSettings
+    """
+
+    def __init__(self, input_size: int, output_size: int, settings: NetworkSettings):
+        self.settings, self.dtype = settings, settings.dtype
+        self.ops = get_backend(settings.backend)
+        generator = np.random.default_rng(settings.seed)
+        where: dict[str, Any] = {"dtype": settings.dtype, "backend": settings.backend}
+        width = settings.directions * settings.hidden_size
+        self.lstm: LSTM | Stack = _make_layers(input_size, settings, generator)
+        parts = {"lstm": self.lstm.parameters}
+        self.attention: Attention | None = None
+        if settings.attention != "none":
+            self.attention = Attention(width, settings.attention, settings.attention_heads, **where, seed=generator)
+            parts["attention"] = self.attention.parameters
+        self.dropout = Dropout(settings.dropout, settings.dropout_kind, **where, seed=settings.seed)
+        self.head = Linear(width, output_size, **where, seed=generator)
+        self.parameters = Parameters.join({**parts, "head": self.head.parameters}, self.ops)
+        self._every_step: tuple[int, int] | None = None
+
+    def forward(
+        self,
+        x: Any,
+        state: State | None = None,
+        *,
+        training: bool = False,
+        step: int | None = None,
+        every_step: bool = False,
+    ) -> tuple[Any, State]:
+        """Predict from the last output of each window, or from that of every step.
+
+        Parameters
+        ----------
+        x : (batch, seq, input_size) array
+        state : (h_0, c_0), optional
+        training : bool
+            Drop out, and keep what `backward` needs.
+        step : int, optional
+            Number of the training step, which decides the dropout masks; by default the training passes are counted.
+        every_step : bool
+            Not with attention, which looks back from the last step.
+
+        Returns
+        -------
+        y_hat : (batch, output_size) array; (batch * seq, output_size), window after window, where `every_step`
+        state : (h_n, c_n)
+        """
+        if every_step and self.attention is not None:
+            raise ValueError("attention looks back from the last step, so there is no prediction for every step")
+        y, (h_n, c_n) = self.lstm.forward(
+            x, state, training=training, step=step, every_step=every_step or self.attention is not None
+        )
+        self._every_step = (x.shape[0], x.shape[1]) if every_step else None
+        if not every_step:
+            last = self._last_output(h_n)
+            if self.attention is not None:
+                last = self.attention.forward(y, last)
+            y = last.reshape(last.shape[0], 1, last.shape[1])
+        y = self.dropout.forward(y, training, step)
+        return self.head.forward(y.reshape(-1, y.shape[2])), (h_n, c_n)
+
+    def backward(self, dy_hat: Any) -> None:
+        """Write the gradients of all parameters, ``=``, from that of the predictions of the last training pass.
+
+        The state that came in counts as given: no gradient flows into the batch before (truncated back-propagation).
+        """
+        d_head = self.head.backward(dy_hat)
+        batch_size, steps = self._every_step or (d_head.shape[0], 1)
+        d_outputs = self.dropout.backward(d_head.reshape(batch_size, steps, d_head.shape[1]))
+        if self._every_step is not None:
+            self.lstm.backward(d_outputs, input_grad=False)
+            return
+        dy, d_last = None, d_outputs.reshape(d_head.shape)
+        if self.attention is not None:
+            dy, d_last = self.attention.backward(d_last, in_place=True)
+        self.lstm.backward(dy, self._last_output_gradient(d_last), input_grad=False)
+
+    def backpropagate(self, batch: Batch, state: State | None, step: int) -> tuple[float, State]:
+        """Write the gradients of one batch, ``=``; return its loss and the state after it, as `Trainable` has it."""
+        every_step = batch.every_step
+        y_hat, state = self.forward(
+            batch.x, state if every_step else None, training=True, step=step, every_step=every_step
+        )
+        gradient = self.ops.zeros(y_hat.shape, self.dtype)
+        loss = self.ops.mse_loss(y_hat, batch.y, batch.weights, gradient)
+        self.backward(gradient)
+        return loss, state
+
+    def _last_output(self, h_n: Any) -> Any:
+        """Return the layers' output at the end of each window, (batch, directions * hidden_size).
+
+        That is the last layer's final hidden state, of both directions side by side; with residual connections the sum
+        of all layers' hidden states, since every layer adds its own to what it read.
+        """
+        places = self._places_of_last_output()
+        if len(places) == 1:
+            return h_n[places[0]]
+        directions, hidden_size = self.settings.directions, self.settings.hidden_size
+        last = self.ops.zeros((h_n.shape[1], directions * hidden_size), self.dtype)
+        for place in places:
+            column = place % directions * hidden_size
+            copy_columns(self.ops, h_n[place], last, destination_column=column, accumulate=True)
+        return last
+
+    def _last_output_gradient(self, d_last: Any) -> State:
+        """Return the gradient of the final state, from that of the last output."""
+        directions, hidden_size = self.settings.directions, self.settings.hidden_size
+        shape = directions * self.settings.num_layers, d_last.shape[0], hidden_size
+        dh_n, dc_n = self.ops.zeros(shape, self.dtype), self.ops.zeros(shape, self.dtype)
+        for place in self._places_of_last_output():
+            column = place % directions * hidden_size
+            copy_columns(self.ops, d_last, dh_n[place], source_column=column, columns=hidden_size)
+        return dh_n, dc_n
+
+    def _places_of_last_output(self) -> range:
+        """Return where the states that make the last output stand among all layers' and directions' states."""
+        directions = self.settings.directions
+        places = directions * self.settings.num_layers
+        return range(0 if self.settings.residual else places - directions, places)
+
+
+def _make_layers(input_size: int, settings: NetworkSettings, generator: np.random.Generator) -> LSTM | Stack:
+    sizes = input_size, settings.hidden_size, settings.num_layers, settings.bidirectional
+    options: dict[str, Any] = {
+        "dropout": settings.dropout,
+        "recurrent_dropout": settings.recurrent_dropout,
+        "input_dropout": settings.input_dropout,
+        "weight_dropout": settings.weight_dropout,
+        "dropout_kind": settings.dropout_kind,
+        "dtype": settings.dtype,
+        "backend": settings.backend,
+        "seed": generator,
+    }
+    if settings.residual or settings.layer_norm:
+        return Stack(*sizes, residual=settings.residual, layer_norm=settings.layer_norm, **options)
+    return LSTM(*sizes, **options)

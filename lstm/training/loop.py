@@ -1,0 +1,303 @@
+"""The training loop: batches, epochs, early stopping, and the snapshot from which training goes on bit for bit.
+
+Nothing random is carried along: the batches of an epoch are a function of the seed and the epoch's number, so weights,
+optimiser, best weights and history are the whole state.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from types import ModuleType
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from gatecast.lstm.nn.parameters import Parameters
+from gatecast.lstm.training.optim import Adam, learning_rate_at
+
+__all__ = [
+    "Batches",
+    "EpochRecord",
+    "SingleSteps",
+    "Snapshot",
+    "StepRecord",
+    "Steps",
+    "Trainable",
+    "TrainingError",
+    "TrainingSettings",
+    "fit",
+]
+
+
+class Trainable(Protocol):
+    """A network that `fit` can train."""
+
+    ops: ModuleType
+    parameters: Parameters
+
+    def backpropagate(self, batch: Any, state: Any, step: int) -> tuple[float, Any]:
+        """Write the gradients of a batch; return its loss and the state that the next batch of the epoch goes on from.
+
+        The loss may stay on the GPU: `float` of it, or ``ops.to_floats`` of many, waits for it and brings it here.
+        `state` is None for the first batch of an epoch, `step` counts the optimiser's steps before this one.
+        """
+        ...
+
+
+class Batches(Protocol):
+    """Where training takes its batches from."""
+
+    steps_per_epoch: int
+    """At most; a batch in which nothing counts is left out"""
+
+    def epoch(self, number: int) -> Iterator[Any]:
+        """Give the batches of an epoch; the same number gives the same batches."""
+        ...
+
+
+class Steps(Protocol):
+    """How the optimiser's steps of an epoch are taken."""
+
+    def epoch(self, number: int, learning_rate: Callable[[int], float], total_steps: int) -> Iterator[StepRecord]:
+        """Take the steps of an epoch, and tell of each; none after `total_steps` in all.
+
+        `learning_rate` gives that of a step, 0 for the first of the training.
+        """
+        ...
+
+
+class StepRecord(NamedTuple):
+    """What one step came to."""
+
+    learning_rate: float
+    loss: float
+    gradient_norm: float
+    """Before clipping"""
+
+
+class TrainingSettings(Protocol):
+    """What `fit` reads of a model's settings."""
+
+    @property
+    def learning_rate(self) -> float: ...  # noqa: D102
+    @property
+    def schedule(self) -> str: ...  # noqa: D102
+    @property
+    def weight_decay(self) -> float: ...  # noqa: D102
+    @property
+    def gradient_clip(self) -> float: ...  # noqa: D102
+    @property
+    def max_epochs(self) -> int: ...  # noqa: D102
+    @property
+    def patience(self) -> int: ...  # noqa: D102
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on."""
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """What one epoch came to."""
+
+    epoch: int
+    """1 for the first"""
+    step: int
+    """Optimiser steps since the beginning"""
+    train_loss: float
+    """Mean over the epoch's batches: mean squared error in scaled units, or cross-entropy in nats"""
+    validation_loss: float
+    """The same over the validation data; of a tagger, 1 less its score on the dev sentences"""
+    learning_rate: float
+    """Of the epoch's last step"""
+    gradient_norm: float
+    """Mean over the epoch's batches, before clipping"""
+    best: bool
+    """Whether no earlier epoch had a smaller validation loss"""
+    seconds: float = field(default=math.nan, compare=False)
+    """Wall-clock time; not part of what a checkpoint stores, since it differs from run to run"""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything but the time."""
+        return {name: value for name, value in asdict(self).items() if name != "seconds"}
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Training after a whole number of epochs."""
+
+    values: np.ndarray
+    optimizer: dict[str, np.ndarray]
+    optimizer_steps: int
+    best_values: np.ndarray
+    history: tuple[EpochRecord, ...]
+
+    @property
+    def best_epoch(self) -> int:
+        """Number of the epoch with the smallest validation loss."""
+        return max(record.epoch for record in self.history if record.best)
+
+    def to_document(self) -> dict[str, Any]:
+        """Return what a checkpoint's ``model.json`` keeps of the training."""
+        return {
+            "history": [record.to_dict() for record in self.history],
+            "optimizer_steps": self.optimizer_steps,
+        }
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Return what a checkpoint keeps beside the model's own values."""
+        return {**self.optimizer, "best_values": self.best_values}
+
+    @classmethod
+    def restore(cls, values: np.ndarray, arrays: Mapping[str, np.ndarray], document: Mapping[str, Any]) -> Snapshot:
+        """Undo `to_arrays` and `to_document`; `values` are the model's own."""
+        optimizer = dict(arrays)
+        best_values = optimizer.pop("best_values")
+        history = tuple(EpochRecord(**record) for record in document["history"])
+        if not any(record.best for record in history):
+            raise ValueError("no epoch of its training is the best")
+        for name, array in {**optimizer, "best_values": best_values}.items():
+            if array.shape != values.shape:
+                raise ValueError(f"{name} has shape {array.shape}, but the weights {values.shape}")
+        return cls(values, optimizer, document["optimizer_steps"], best_values, history)
+
+
+def fit(
+    network: Trainable,
+    batches: Batches,
+    validate: Callable[[], float],
+    settings: TrainingSettings,
+    *,
+    total_steps: int | None = None,
+    start: Snapshot | None = None,
+    on_epoch: Callable[[EpochRecord, Snapshot], None] | None = None,
+    on_step: Callable[[int, float], None] | None = None,
+    make_steps: Callable[[Any, Any, Adam], Steps] | None = None,
+) -> Snapshot:
+    """Train until the validation loss stops falling; the network ends with its best weights.
+
+    Parameters
+    ----------
+    network : Trainable
+        Its parameters are changed.
+    batches : Batches
+    validate : callable
+        Returns the validation loss of the network as it is.
+    settings : TrainingSettings
+    total_steps : int, optional
+        Steps of the whole training, over which the schedule runs; it may end within an epoch. By default
+        ``max_epochs`` whole epochs.
+    start : Snapshot, optional
+        Go on from here; the end is the same, bit for bit, as without the interruption.
+    on_epoch : callable, optional
+        Called after each epoch.
+    on_step : callable, optional
+        Called after each optimiser step with their number and the batch's loss, which `float` brings from the GPU.
+    make_steps : callable, optional
+        Returns what takes the steps with a network, its batches and an optimiser; by default `SingleSteps`.
+
+    Raises
+    ------
+    TrainingError
+        When a loss is not finite; the network has the best weights before it then.
+    """
+    optimizer = Adam(
+        network.parameters, network.ops, weight_decay=settings.weight_decay, gradient_clip=settings.gradient_clip
+    )
+    history: tuple[EpochRecord, ...] = ()
+    best_values = network.ops.to_host(network.parameters.values)
+    if start is not None:
+        network.parameters.set_flat(start.values)
+        optimizer.load_state_dict(start.optimizer, start.optimizer_steps)
+        history, best_values = start.history, start.best_values
+    snapshot, steps = start, (make_steps or SingleSteps)(network, batches, optimizer)
+    total_steps = total_steps or settings.max_epochs * batches.steps_per_epoch
+    while not _finished(history, settings, total_steps):
+        begun = time.perf_counter()
+        epoch = len(history) + 1
+        train_loss, gradient_norm, learning_rate = _train_epoch(
+            steps, settings, history, total_steps, on_step, network.ops.to_floats
+        )
+        validation_loss = validate()
+        if not math.isfinite(train_loss + validation_loss):
+            network.parameters.set_flat(best_values)
+            raise TrainingError(
+                f"Training diverged in epoch {epoch} (training loss {train_loss}, validation loss {validation_loss}); "
+                "choose a smaller learning_rate or gradient_clip."
+            )
+        best = validation_loss < min((record.validation_loss for record in history), default=math.inf)
+        record = EpochRecord(
+            epoch, optimizer.steps, train_loss, validation_loss, learning_rate, gradient_norm, best,
+            time.perf_counter() - begun,
+        )  # fmt: skip
+        history = (*history, record)
+        values = network.ops.to_host(network.parameters.values)
+        best_values = values if best else best_values
+        snapshot = Snapshot(values, optimizer.state_dict(), optimizer.steps, best_values, history)
+        if on_epoch is not None:
+            on_epoch(record, snapshot)
+    if snapshot is None:
+        raise TrainingError("Training has no epoch to run; choose max_epochs of at least 1.")
+    network.parameters.set_flat(snapshot.best_values)
+    return snapshot
+
+
+def _finished(history: Iterable[EpochRecord], settings: TrainingSettings, total_steps: int) -> bool:
+    epochs = list(history)
+    if not epochs:
+        return False
+    if len(epochs) >= settings.max_epochs or epochs[-1].step >= total_steps:
+        return True
+    best_epoch = max(record.epoch for record in epochs if record.best)
+    return len(epochs) - best_epoch >= settings.patience
+
+
+def _train_epoch(
+    steps: Steps,
+    settings: TrainingSettings,
+    history: tuple[EpochRecord, ...],
+    total_steps: int,
+    on_step: Callable[[int, float], None] | None,
+    to_floats: Callable[[Sequence[float]], list[float]],
+) -> tuple[float, float, float]:
+    """Return the mean loss, the mean gradient norm and the last learning rate of an epoch."""
+    worse_epochs = sum(not record.best for record in history)
+    done = history[-1].step if history else 0
+    records = []
+
+    def learning_rate(step: int) -> float:
+        return learning_rate_at(step, total_steps, settings.learning_rate, settings.schedule, worse_epochs)
+
+    for record in steps.epoch(len(history) + 1, learning_rate, total_steps):
+        records.append(record)
+        if on_step is not None:
+            on_step(done + len(records), record.loss)
+    rates, losses, norms = zip(*records, strict=True)
+    return float(np.mean(to_floats(losses))), float(np.mean(to_floats(norms))), rates[-1]
+
+
+class SingleSteps:
+    """One batch after another through the network's own forward and backward passes.
+
+    Parameters
+    ----------
+    network : Trainable
+    batches : Batches
+    optimizer : Adam
+    """
+
+    def __init__(self, network: Trainable, batches: Batches, optimizer: Adam):
+        self._network, self._batches, self._optimizer = network, batches, optimizer
+
+    def epoch(self, number: int, learning_rate: Callable[[int], float], total_steps: int) -> Iterator[StepRecord]:
+        """Take the steps of an epoch: a `Steps`."""
+        optimizer, state = self._optimizer, None
+        for batch in self._batches.epoch(number):
+            if optimizer.steps >= total_steps:
+                return
+            rate = learning_rate(optimizer.steps)
+            loss, state = self._network.backpropagate(batch, state, optimizer.steps)
+            yield StepRecord(rate, loss, optimizer.step(rate))

@@ -1,0 +1,92 @@
+"""The check that finds everything; what a single finding reads like is tested with bars and series."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gatecast.data.bars.prices import check_bars
+from gatecast.data.quality.series import check_series
+from gatecast.data.quality.validation import PROBLEM_COLUMNS
+from tests.data.frames import REPRODUCIBLE, make_bars, make_series
+
+
+def test_every_wrong_row_is_found_at_once_and_the_others_are_kept():
+    bars = make_bars(("B", "A"), rows=10).astype({"close": object, "ds": object})
+    bars.loc[1, "high"] = bars.loc[1, "low"]
+    bars.loc[3, "close"] = "n/a"
+    bars.loc[5, "volume"] = -1
+    bars.loc[7, "ds"] = "soon"
+    bars.loc[12, "ds"] = bars.loc[11, "ds"]
+    bars.loc[14, "unique_id"] = " "
+    checked = check_bars(bars, "f")
+    assert checked.problems[["row", "rule"]].to_numpy().tolist() == [
+        [2, "high"], [4, "number"], [6, "volume"], [8, "date"], [13, "twice"], [15, "name"],
+    ]  # fmt: skip
+    assert list(checked.problems.columns) == list(PROBLEM_COLUMNS)
+    assert len(checked.rows) == 14
+    assert len(checked.refused) == 6
+    assert checked.refused["problem"].str.len().min() > 10
+    assert checked.refused["close"].iloc[1] == "n/a"
+
+
+def test_a_row_with_several_faults_is_refused_once():
+    bars = make_bars(rows=5)
+    bars.loc[2, ["high", "volume"]] = [bars.loc[2, "low"], -1.0]
+    checked = check_bars(bars, "f")
+    assert len(checked.refused) == 1
+    assert checked.problems["rule"].tolist() == ["volume", "high"]
+
+
+def test_rows_in_any_order_are_sorted_where_order_does_not_matter():
+    bars = make_bars(("A", "B"), rows=10)
+    shuffled = bars.sample(frac=1, random_state=0)
+    checked = check_bars(shuffled, "f", in_order=False)
+    pd.testing.assert_frame_equal(checked.rows, check_bars(bars, "f").rows)
+
+
+def test_a_row_is_counted_where_it_came_from():
+    bars = make_bars(rows=10)[::-1].reset_index(drop=True)
+    bars.loc[2, "volume"] = -1
+    assert check_bars(bars, "f", in_order=False).problems["row"].tolist() == [3]
+
+
+def test_times_with_a_zone_and_rows_without_one_are_sorted():
+    bars = make_bars(rows=6)[::-1].assign(ds=lambda rows: rows["ds"].dt.tz_localize("Europe/Berlin"))
+    bars.loc[2, "ds"] = pd.NaT
+    checked = check_bars(bars, "f", in_order=False)
+    assert checked.rows["ds"].is_monotonic_increasing
+    assert len(checked.refused) == 1
+
+
+def test_columns_of_arrow_are_checked_like_others():
+    types = {"unique_id": "string[pyarrow]", "ds": "timestamp[ns][pyarrow]", "y": "double[pyarrow]"}
+    series = make_series({"a": 5, "b": 4}, covariates=0).astype(types)
+    assert len(check_series(series, "f").rows) == 9
+    series.loc[1, "ds"] = None
+    series.loc[7, "ds"] = series.loc[5, "ds"]
+    assert check_series(series, "f").problems[["row", "rule"]].to_numpy().tolist() == [
+        [2, "date"], [8, "twice"], [8, "order"],
+    ]  # fmt: skip
+
+
+@settings(REPRODUCIBLE, max_examples=30)
+@given(st.lists(st.floats(allow_nan=True, allow_infinity=True), min_size=1, max_size=30))
+def test_no_row_is_lost_and_every_kept_number_is_finite(values):
+    frame = make_series({"a": len(values)}, covariates=0).assign(y=values)
+    checked = check_series(frame, "f")
+    assert len(checked.rows) + len(checked.refused) == len(frame)
+    assert np.isfinite(checked.rows["y"]).all()
+    assert len(checked.rows) == np.isfinite(values).sum()
+
+
+@settings(REPRODUCIBLE, max_examples=30)
+@given(st.lists(st.tuples(*[st.floats(0.5, 2.0)] * 4), min_size=1, max_size=20))
+def test_kept_bars_have_a_high_and_a_low_that_hold_the_others(prices):
+    bars = make_bars(rows=len(prices))
+    bars[["open", "high", "low", "close"]] = prices
+    rows = check_bars(bars, "f").rows
+    assert (rows["high"] >= rows[["open", "low", "close"]].max(axis=1) * 0.9998).all()
+    assert (rows["low"] <= rows[["open", "high", "close"]].min(axis=1) * 1.0002).all()

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from gatecast.flows.engine.login import LOGIN, URL, take_login_out_of_address
+
+
+@pytest.mark.parametrize(
+    ("address", "url", "login"),
+    [
+        ("http://user:hunter%2F2@host:4200/api", "http://host:4200/api", "user:hunter/2"),
+        ("http://host:4200/api", "http://host:4200/api", None),
+        ("", "", None),
+    ],
+)
+def test_the_login_in_the_address_gets_a_variable_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, address: str, url: str, login: str | None
+) -> None:
+    monkeypatch.delenv(LOGIN, raising=False)
+    monkeypatch.setenv(URL, address)
+    take_login_out_of_address()
+    assert (os.environ[URL], os.environ.get(LOGIN)) == (url, login)
+    monkeypatch.delenv(LOGIN, raising=False)
+
+
+def test_a_login_that_is_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(LOGIN, "other:password")
+    monkeypatch.setenv(URL, "http://user:hunter2@host/api")
+    take_login_out_of_address()
+    assert (os.environ[URL], os.environ[LOGIN]) == ("http://host/api", "other:password")

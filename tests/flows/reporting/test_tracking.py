@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gatecast.data.errors import InputError
+from gatecast.flows.registry.registry import Registry
+from gatecast.flows.reporting import tracking
+from gatecast.flows.retrain import retrain
+from gatecast.flows.settings.runs import Workspace, flat
+from tests.flows.conftest import small_settings
+
+
+def test_nothing_is_tracked_unless_a_server_is_named(
+    trained: tuple[Workspace, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert trained[1]["track"] is None
+    monkeypatch.delenv(tracking.URI, raising=False)
+    tracking.require()
+
+
+def test_mlflow_has_to_be_installed_where_a_server_is_named(
+    server: str, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(tracking.URI, "sqlite:///unused.db")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"pip install 'gatecast\[mlflow\]'"):
+        retrain(small_settings())
+    assert not workspace.bars.exists()
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
+def test_a_version_is_one_run_with_parameters_figures_report_and_model(
+    copied: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(tracking.URI, f"sqlite:///{tmp_path}/mlflow.db")
+    first = retrain(small_settings())
+    second = retrain(small_settings())
+    assert first["track"]["run_id"] == second["track"]["run_id"]
+    client = MlflowClient()
+    experiment = client.get_experiment_by_name("sample-range")
+    (run,) = client.search_runs([experiment.experiment_id])
+    registry = Registry(copied.models / "sample-range")
+    version = str(registry.champion())
+    assert run.info.run_name == version
+    assert run.info.status == "FINISHED"
+    assert run.data.params["model.lookback"] == "8"
+    assert run.data.tags["gatecast.data_hash"] == registry.lineage(version)["data_hash"]
+    expected = {row["forecast"]: row["rmse"] for row in registry.evaluation(version)["scores"]}
+    assert run.data.metrics["sp500/lstm/rmse"] == pytest.approx(expected["lstm"])
+    assert run.data.metrics["sp500/naive/rmse"] == pytest.approx(expected["naive"])
+    assert len(client.get_metric_history(run.info.run_id, "validation_loss")) == 3
+    assert {Path(file.path).name for file in client.list_artifacts(run.info.run_id, "report")} == {
+        "forecast.png", "losses.png", "evaluation.json", "predictions.parquet",
+    }  # fmt: skip
+    assert "model/model.safetensors" in {file.path for file in client.list_artifacts(run.info.run_id, "model")}
+
+
+def test_nested_settings_have_flat_names() -> None:
+    assert flat({"a": 1, "b": {"c": None, "d": {"e": (1,)}}}) == {"a": 1, "b.c": None, "b.d.e": (1,)}
