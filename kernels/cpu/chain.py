@@ -159,7 +159,7 @@ def backward_sentence(emissions, length, workspace, b, row):
 
 @kernel
 def add_pairs(length, workspace, b, rows, d_transitions):
-    """``d_transitions += `` the probabilities of a sentence's pairs of neighbouring tags."""
+    """``d_transitions +=`` the probabilities of a sentence's pairs of neighbouring tags."""
     transitions, exponentials = workspace.transitions[0], workspace.exponentials[0]
     tags = transitions.shape[0]
     before, after, sums = rows[0], rows[1], rows[2]

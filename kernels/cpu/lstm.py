@@ -4,11 +4,11 @@ The batch is cut into shards of rows. A shard needs nothing from its neighbours 
 so each runs all time steps on one thread while its activations stay in that core's cache, and a call has a single
 parallel region. Within a step:
 
-forward     ``z_t = [h_{t-1} | x_t | 1] @ [W_hh | W_ih | b].T``, a product per gate with weights packed once per call;
-            then the gate maths over all rows and units of the step, `kernels.cpu.gates`.
-backward    gate gradients overwrite the gates, then ``dh_{t-1} = dz_t @ W_hh`` and, if wanted, ``dx_t = dz_t @ W_ih``.
-weights     ``dW.T += [h | x | 1].T @ dz`` over a chunk of time steps while they are in cache; one accumulator per
-            shard, and the accumulators are added in the order of the shards.
+- forward: ``z_t = [h_{t-1} | x_t | 1] @ [W_hh | W_ih | b].T``, a product per gate with weights packed once per call; then
+  the gate maths over all rows and units of the step, `kernels.cpu.gates`;
+- backward: gate gradients overwrite the gates, then ``dh_{t-1} = dz_t @ W_hh`` and, if wanted, ``dx_t = dz_t @ W_ih``;
+- weights: ``dW.T += [h | x | 1].T @ dz`` over a chunk of time steps while they are in cache; one accumulator per shard,
+  and the accumulators are added in the order of the shards.
 
 Shards have a number of rows that depends on the batch size alone, so results do not depend on the number of threads.
 """
