@@ -9,7 +9,7 @@ GPU := .venv-gpu/bin
 # For example: make test-gpu SANITIZER='compute-sanitizer --tool racecheck --error-exitcode 1'
 SANITIZER ?=
 
-.PHONY: retrain dashboard test test-gpu test-peers test-services bench bench-gpu lint golden settings-page clean help
+.PHONY: retrain dashboard test test-gpu test-peers test-services bench bench-gpu lint docs golden settings-page clean help
 
 help:
 	@echo "make retrain     train, evaluate, promote and forecast on the sample data (ARGS='--help' for the options)"
@@ -22,6 +22,7 @@ help:
 	@echo "make bench-gpu   measure speed beside torch and cuDNN on an NVIDIA GPU"
 	@echo "make lint        ruff, mypy, import-linter"
 	@echo "make settings-page  write docs/settings.md, the tables of all settings, from the settings themselves"
+	@echo "make docs        build the documentation into site/ and check its links"
 
 retrain: .venv/installed
 	$(VENV)/gatecast retrain $(ARGS)
@@ -51,6 +52,11 @@ lint: .venv/installed-lint
 	$(VENV)/lint-imports
 	$(VENV)/hadolint Dockerfile
 	$(VENV)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
+
+# Any warning fails, and so does a link that leads nowhere or a page that would load something from another host.
+docs: .venv/installed-docs
+	$(VENV)/sphinx-build --quiet --fail-on-warning --keep-going --jobs auto -d build/docs docs site
+	$(VENV)/python docs/check_site.py site
 
 bench: .venv-bench/installed
 	$(BENCH)/python -m benchmarks $(ARGS)
@@ -85,6 +91,10 @@ golden: .venv-peers/installed
 	$(VENV)/python $(PIP) install -c constraints.txt -e '.[test,lint]'
 	touch $@
 
+.venv/installed-docs: .venv/installed-test
+	$(VENV)/python $(PIP) install -c constraints.txt -e '.[test,docs]'
+	touch $@
+
 # The two nvidia packages compile CUDA kernels to PTX, which shows that they would build for a GPU where there is none.
 .venv-peers/installed: pyproject.toml constraints.txt constraints-peers.txt
 	test -x $(PEERS)/python || $(PYTHON) -m venv .venv-peers
@@ -110,4 +120,4 @@ golden: .venv-peers/installed
 	touch $@
 
 clean:
-	rm -rf .venv .venv-gpu .venv-peers .venv-bench
+	rm -rf .venv .venv-gpu .venv-peers .venv-bench build site docs/reference
