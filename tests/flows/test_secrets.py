@@ -29,14 +29,8 @@ from gatecast.flows.forecast import forecast_latest
 from gatecast.flows.ingest import ingest_data
 from gatecast.flows.monitor import monitor
 from gatecast.flows.retrain import retrain
-from gatecast.flows.settings.runs import (
-    BacktestSettings,
-    DataSettings,
-    FleetSettings,
-    MonitorSettings,
-    RetrainSettings,
-    Workspace,
-)
+from gatecast.flows.settings.champion import MonitorSettings
+from gatecast.flows.settings.runs import BacktestSettings, DataSettings, FleetSettings, RetrainSettings, Workspace
 from gatecast.flows.settings.tagging import TaggingSettings
 from gatecast.flows.tagging import train_tagger
 from gatecast.flows.text import TextSettings, train_text

@@ -27,7 +27,8 @@ from gatecast.flows.registry.kinds import FORECASTER, KINDS, LANGUAGE_MODEL, TAG
 from gatecast.flows.registry.measures import RMSE
 from gatecast.flows.registry.registry import Decision, Registry
 from gatecast.flows.retrain import retrain
-from gatecast.flows.settings.runs import BacktestSettings, GateSettings, MonitorSettings, Workspace
+from gatecast.flows.settings.champion import MonitorSettings
+from gatecast.flows.settings.runs import BacktestSettings, GateSettings, Workspace
 from gatecast.flows.settings.tagging import TaggingSettings
 from gatecast.flows.settings.text import TextSettings
 from gatecast.flows.tagging import train_tagger

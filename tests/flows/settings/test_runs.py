@@ -8,7 +8,8 @@ from pydantic import ValidationError
 from gatecast.data.errors import InputError, SettingsError
 from gatecast.data.sequences.splits import SAMPLE_SPLIT, SplitSettings
 from gatecast.flows.engine.terminal import explain
-from gatecast.flows.settings.runs import DataSettings, MonitorSettings, RetrainSettings, Workspace
+from gatecast.flows.settings.champion import MonitorSettings
+from gatecast.flows.settings.runs import DataSettings, RetrainSettings, Workspace
 from gatecast.lstm.config import ForecasterSettings
 
 
