@@ -103,7 +103,8 @@ def _is_wanted(case: Case, patterns: list[str]) -> bool:
 def _measure(cases: list[Case], plan: Plan, console: Console) -> tuple[list[Row], list[str], bool]:
     """Run the cases; return their rows, a line for each that gave none, and whether one of these is a failure."""
     rows: list[Row] = []
-    left_out, failed = [], False
+    left_out = []
+    failed = False
     for case in cases:
         console.print(f"[dim]{case.name}[/dim]")
         try:

@@ -47,7 +47,8 @@ def _training_step(score: str) -> Callable[[], float]:
     optimizer = Adam(network.parameters, network.ops, gradient_clip=1.0)
     generator = np.random.default_rng(0)
     x = generator.normal(size=(_SIZES.batch_size, _SIZES.seq_len, _SIZES.input_size)).astype("float32")
-    y, weights = generator.normal(size=(_SIZES.batch_size, 1)).astype("float32"), np.ones(_SIZES.batch_size, "float32")
+    y = generator.normal(size=(_SIZES.batch_size, 1)).astype("float32")
+    weights = np.ones(_SIZES.batch_size, "float32")
 
     def step() -> float:
         y_hat, _ = network.forward(x, training=True)

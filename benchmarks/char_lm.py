@@ -24,12 +24,19 @@ from benchmarks.sizes import Sizes
 
 __all__ = ["cases", "sample", "torch_training"]
 
-TRAINING, WRITING, MEMORY, QUALITY = "character model", "writing characters", "memory of", "quality"
-_LEARNING_RATE, _GRADIENT_CLIP = 1e-3, 1.0
-_PIECES, _PIECES_TO_AGREE = 16, 4
+TRAINING = "character model"
+WRITING = "writing characters"
+MEMORY = "memory of"
+QUALITY = "quality"
+_LEARNING_RATE = 1e-3
+_GRADIENT_CLIP = 1.0
+_PIECES = 16
+_PIECES_TO_AGREE = 4
 _WRITTEN = 500
 _MINUTES = 3.0
-_MEMORY_MINUTES, _MEMORY_LIMIT, _MEMORY_SECONDS = 0.4, 600_000_000, 60.0
+_MEMORY_MINUTES = 0.4
+_MEMORY_LIMIT = 600_000_000
+_MEMORY_SECONDS = 60.0
 
 
 class _Entry(NamedTuple):
@@ -80,7 +87,8 @@ def _compare_training(entry: _Entry, plan: Plan) -> list[Comparison]:
     if installed("torch"):
         sides["torch"] = torch_training(network.parameters.to_host(), pieces)
     optimizer = Adam(network.parameters, network.ops, gradient_clip=_GRADIENT_CLIP)
-    ours, state = cycle(pieces), None
+    ours = cycle(pieces)
+    state = None
 
     def step() -> float:
         nonlocal state
@@ -160,7 +168,9 @@ def _compare_writing(hidden_size: int, plan: Plan) -> list[Comparison]:
 
     _, vocabulary_size = sample()
     network = TextNetwork(vocabulary_size, 64, hidden_size, 1)
-    ops, writer, generator = network.ops, network.make_writer(), np.random.default_rng(0)
+    ops = network.ops
+    writer = network.make_writer()
+    generator = np.random.default_rng(0)
     written = np.zeros(_WRITTEN, np.int64)
 
     def write() -> None:
@@ -187,7 +197,8 @@ def _torch_writing(weights: dict[str, np.ndarray]) -> Callable[[], None]:
 
     @torch.no_grad()
     def write() -> None:
-        token, state = torch.tensor([[3]]), None
+        token = torch.tensor([[3]])
+        state = None
         for _ in range(_WRITTEN):
             y, state = model["lstm"](model["embedding"](token), state)
             token = torch.multinomial(model["head"](y[0, 0]).softmax(0), 1)[None]

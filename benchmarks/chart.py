@@ -45,7 +45,9 @@ def write_chart(report: Report, path: Path) -> Path:
 
 def _positions(rows: list[Comparison]) -> list[float]:
     """Return the place of each bar from the top, with room for the heading of each group."""
-    positions, place, group = [], 0.0, None
+    positions = []
+    place = 0.0
+    group = None
     for row in rows:
         place += 1 if row.group == group else 2
         group = row.group

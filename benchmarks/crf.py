@@ -83,7 +83,8 @@ def _peer(
 
     peer = torchcrf.CRF(emissions.shape[2], batch_first=True)
     peer.load_state_dict({name: torch.from_numpy(array) for name, array in state.items()})
-    inputs, targets = torch.from_numpy(emissions).requires_grad_(), torch.from_numpy(tags)
+    inputs = torch.from_numpy(emissions).requires_grad_()
+    targets = torch.from_numpy(tags)
     mask = torch.from_numpy(np.arange(emissions.shape[1]) < lengths[:, None])
 
     def step() -> tuple[np.ndarray, list[list[int]]]:

@@ -21,7 +21,8 @@ __all__ = ["cases"]
 GROUP = "variational dropout"
 _SIZES = Sizes(64, 60, 8, 64)
 _RATE = 0.2
-_MOST_EXTRA, _FLOOR_TORCH = 0.08, 10.0
+_MOST_EXTRA = 0.08
+_FLOOR_TORCH = 10.0
 
 
 def cases(plan: Plan) -> list[Case]:
@@ -73,7 +74,8 @@ def _torch_side(x: np.ndarray, dy: np.ndarray, rate: float) -> Callable[[], np.n
     cell = torch.nn.LSTMCell(_SIZES.input_size, _SIZES.hidden_size)
     state = LSTM(_SIZES.input_size, _SIZES.hidden_size).state_dict()
     cell.load_state_dict({name.removesuffix("_l0"): torch.from_numpy(array) for name, array in state.items()})
-    inputs, gradient = torch.from_numpy(x).requires_grad_(), torch.from_numpy(dy)
+    inputs = torch.from_numpy(x).requires_grad_()
+    gradient = torch.from_numpy(dy)
     zeros = torch.zeros(_SIZES.batch_size, _SIZES.hidden_size)
 
     def step() -> np.ndarray:
@@ -82,7 +84,9 @@ def _torch_side(x: np.ndarray, dy: np.ndarray, rate: float) -> Callable[[], np.n
         inputs.grad = None
         input_mask = torch.nn.functional.dropout(torch.ones(_SIZES.batch_size, _SIZES.input_size), rate)
         hidden_mask = torch.nn.functional.dropout(torch.ones_like(zeros), rate)
-        h, c, outputs = zeros, zeros, []
+        h = zeros
+        c = zeros
+        outputs = []
         for t in range(_SIZES.seq_len):
             h, c = cell(inputs[:, t] * input_mask, (h * hidden_mask, c))
             outputs.append(h)

@@ -34,7 +34,8 @@ LAYERS = {  # and the least ratio to cuDNN in float32 that is asked for, forward
 }
 WINDOWS = (Sizes(32, 60, 1, 64), Sizes(64, 60, 8, 64))
 CHARACTERS = Sizes(64, 128, 128, 512)
-FLEET, FLEET_MODELS = Sizes(32, 60, 1, 32), 1000
+FLEET = Sizes(32, 60, 1, 32)
+FLEET_MODELS = 1000
 _STEPS_TO_AGREE = 3
 _PIECES = 16
 _WINDOW_ROWS = 5000
@@ -126,7 +127,8 @@ def compare_layer(sizes: Sizes, floor: float) -> Iterator[Row]:
     """Compare training steps, then inference, after both sides have come to the same losses."""
     from benchmarks.trainers import GatecastTrainer, TorchTrainer, draw_weights
 
-    generator, weights = np.random.default_rng(0), draw_weights(sizes, seed=0)
+    generator = np.random.default_rng(0)
+    weights = draw_weights(sizes, seed=0)
     x = generator.normal(size=(sizes.batch_size, sizes.seq_len, sizes.input_size)).astype("float32")
     y = generator.normal(size=(sizes.batch_size, 1)).astype("float32")
     ours = GatecastTrainer(sizes, weights, "cuda")
@@ -170,7 +172,8 @@ def compare_windows(sizes: Sizes) -> Row:
     from gatecast.kernels import get_backend
     from gatecast.lstm.forecasting.window_steps import steps_per_call
 
-    generator, weights = np.random.default_rng(0), draw_weights(sizes, seed=0)
+    generator = np.random.default_rng(0)
+    weights = draw_weights(sizes, seed=0)
     values = generator.normal(size=(_WINDOW_ROWS, sizes.input_size)).astype("float32")
     parameters = sum(array.size for array in weights.values())
     steps = steps_per_call(parameters * sizes.batch_size * sizes.seq_len)
@@ -178,7 +181,8 @@ def compare_windows(sizes: Sizes) -> Row:
     ours = GatecastWindowTrainer(sizes, weights, values, "cuda")
     on_gpu = get_backend("cuda").as_array(starts, "int64")
     losses = [ours.steps(on_gpu)[0]]
-    sides, note = {"gatecast": Side(lambda: ours.take(on_gpu), numba_clock)}, "torch is not installed"
+    sides = {"gatecast": Side(lambda: ours.take(on_gpu), numba_clock)}
+    note = "torch is not installed"
     if installed("torch"):
         import torch
 
@@ -204,7 +208,8 @@ def compare_characters() -> Row:
     sides = {}
     if installed("torch"):
         sides["cudnn"] = Side(torch_training(network.parameters.to_host(), pieces, "cuda"), torch_clock)
-    optimizer, ours = Adam(network.parameters, network.ops, gradient_clip=1.0), cycle(pieces)
+    optimizer = Adam(network.parameters, network.ops, gradient_clip=1.0)
+    ours = cycle(pieces)
     state: Any = None
 
     def step() -> float:

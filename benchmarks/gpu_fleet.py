@@ -12,7 +12,8 @@ __all__ = ["FLEET_STEPS", "FleetTrainer"]
 
 FLEET_STEPS = 200
 _ROWS = 600
-_LEARNING_RATE, _GRADIENT_CLIP = 1e-3, 1.0
+_LEARNING_RATE = 1e-3
+_GRADIENT_CLIP = 1.0
 
 
 class FleetTrainer:
@@ -35,7 +36,8 @@ class FleetTrainer:
         drawn = [list(draw_weights(sizes, seed + model).values()) for model in range(models)]
         stacked = [np.stack(arrays) for arrays in zip(*drawn, strict=True)]
         flat = np.concatenate([array.ravel() for array in stacked])
-        self._values, self._gradients = self._ops.as_array(flat, "float32"), self._ops.zeros(flat.shape, "float32")
+        self._values = self._ops.as_array(flat, "float32")
+        self._gradients = self._ops.zeros(flat.shape, "float32")
         self._moments = [self._ops.zeros(flat.shape, "float32") for _ in range(2)]
         self.weights, self._gradient_views = (
             FleetWeights(*_views(vector, [array.shape for array in stacked]))
@@ -43,7 +45,8 @@ class FleetTrainer:
         )
         series, starts, y = _data(sizes, models, generator)
         self._series = self._ops.as_array(series, "float32")
-        self._starts, self._y = self._ops.as_array(starts, "int64"), self._ops.as_array(y, "float32")
+        self._starts = self._ops.as_array(starts, "int64")
+        self._y = self._ops.as_array(y, "float32")
         self.losses = self._ops.zeros((models,), "float64")
         self._workspace = fleet_workspace(models, *sizes[:4], 1, "float32")
         self.steps = 0
@@ -65,7 +68,8 @@ class FleetTrainer:
 
 
 def _views(vector: Any, shapes: list[tuple[int, ...]]) -> list[Any]:
-    views, start = [], 0
+    views = []
+    start = 0
     for shape in shapes:
         stop = start + int(np.prod(shape))
         views.append(vector[start:stop].reshape(shape))

@@ -25,9 +25,11 @@ __all__ = ["cases"]
 
 GROUP = "growth"
 _BASE = Sizes(32, 60, 8, 32)
-_DOUBLINGS, _QUICK_DOUBLINGS = 5, 3
+_DOUBLINGS = 5
+_QUICK_DOUBLINGS = 3
 _FIRST = {"seq_len": 16, "batch_size": 16, "hidden_size": 16}
-_FIRST_SERIES, _SERIES_ROWS = 8, 240
+_FIRST_SERIES = 8
+_SERIES_ROWS = 240
 _SERIES_SIZES = Sizes(32, 24, 1, 16)
 
 

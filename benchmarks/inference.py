@@ -15,8 +15,10 @@ __all__ = ["cases"]
 
 GROUP = "inference"
 PEERS = ("ONNX Runtime", "torch")
-_SEQ_LEN, _INPUT_SIZE = 60, 8
-_BATCH_SIZES, _HIDDEN_SIZES = (1, 32, 256, 1024), (64, 128)
+_SEQ_LEN = 60
+_INPUT_SIZE = 8
+_BATCH_SIZES = (1, 32, 256, 1024)
+_HIDDEN_SIZES = (64, 128)
 
 # (batch, hidden, peer): ratio at least, ratio aimed at. "The faster peer" of batch 256 means each of them.
 _TARGETS = {
@@ -101,7 +103,8 @@ def _onnx_model(sizes: Sizes, weights: dict[str, np.ndarray]) -> bytes:
     """Return a model with one LSTM node, X (T, B, I) to Y_h (1, B, H)."""
     import onnx
 
-    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+    helper = onnx.helper
+    kind = onnx.TensorProto.FLOAT
     biases = [_in_onnx_order(weights[name]) for name in ("bias_ih_l0", "bias_hh_l0")]
     constants = {
         "W": _in_onnx_order(weights["weight_ih_l0"]),

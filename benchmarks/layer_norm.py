@@ -52,7 +52,8 @@ def _torch_side(x: np.ndarray, dy: np.ndarray) -> Callable[[], np.ndarray]:
     import torch
 
     layer = torch.nn.LayerNorm(x.shape[1])
-    inputs, gradient = torch.from_numpy(x).requires_grad_(), torch.from_numpy(dy)
+    inputs = torch.from_numpy(x).requires_grad_()
+    gradient = torch.from_numpy(dy)
 
     def step() -> np.ndarray:
         layer.zero_grad()

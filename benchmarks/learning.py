@@ -30,9 +30,12 @@ from benchmarks.results import Learning
 __all__ = ["ADDING", "ORDER", "Task", "cases", "draw_order", "draw_sums", "wrong_answers"]
 
 GROUP = "learning"
-_TESTED, _SEEDS = 2_560, 10
-_SHORTEST, _LONGEST = 100, 110
-_HIDDEN_SIZE, _BATCH_SIZE = 48, 8
+_TESTED = 2_560
+_SEEDS = 10
+_SHORTEST = 100
+_LONGEST = 110
+_HIDDEN_SIZE = 48
+_BATCH_SIZE = 8
 
 Sequences = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -55,12 +58,15 @@ def draw_sums(count: int, generator: np.random.Generator) -> Sequences:
     """Draw the adding problem: x (count, 110, 2), padded with zeros, lengths (count,) and targets (count, 1)."""
     lengths = generator.integers(_SHORTEST, _LONGEST + 1, count)
     rows = np.arange(count)
-    numbers, markers = generator.uniform(-1, 1, (count, _LONGEST)), np.zeros((count, _LONGEST))
+    numbers = generator.uniform(-1, 1, (count, _LONGEST))
+    markers = np.zeros((count, _LONGEST))
     first = generator.integers(0, 10, count)
     second = generator.integers(0, _SHORTEST // 2 - 2, count)
     second += second >= first  # one of those not marked yet
-    markers[rows, 0], markers[rows, lengths - 1] = -1, -1
-    markers[rows, first], markers[rows, second] = 1, 1
+    markers[rows, 0] = -1
+    markers[rows, lengths - 1] = -1
+    markers[rows, first] = 1
+    markers[rows, second] = 1
     # The first pair, if it is the marked one, counts as 0.
     one, other = (np.where(place == 0, 0, numbers[rows, place]) for place in (first, second))
     x = np.stack([numbers, markers], axis=2)
@@ -76,8 +82,10 @@ def draw_order(count: int, generator: np.random.Generator) -> Sequences:
     lengths = generator.integers(_SHORTEST, _LONGEST + 1, count)
     rows = np.arange(count)
     symbols = generator.integers(0, 4, (count, _LONGEST))
-    one, other = generator.integers(0, 2, count), generator.integers(0, 2, count)
-    symbols[rows, 0], symbols[rows, lengths - 1] = 4, 5
+    one = generator.integers(0, 2, count)
+    other = generator.integers(0, 2, count)
+    symbols[rows, 0] = 4
+    symbols[rows, lengths - 1] = 5
     symbols[rows, generator.integers(10, 21, count)] = 6 + one
     symbols[rows, generator.integers(50, 61, count)] = 6 + other
     x = np.eye(8, dtype="float32")[symbols]
@@ -114,12 +122,14 @@ def wrong_answers(task: Task, seed: int, sequences: int | None = None) -> int:
     from gatecast.lstm.nn.parameters import Parameters
     from gatecast.lstm.training.optim import Adam
 
-    ops, generator = get_backend("cpu"), np.random.default_rng(seed)
+    ops = get_backend("cpu")
+    generator = np.random.default_rng(seed)
     x, _, target = task.draw(1, np.random.default_rng(0))
     layer = LSTM(x.shape[2], _HIDDEN_SIZE, initialisation=Initialisation(max_lag=_SHORTEST), seed=generator)
     head = Linear(_HIDDEN_SIZE, target.shape[1], seed=generator)
     optimizer = Adam(Parameters.join({"lstm": layer.parameters, "head": head.parameters}, ops), ops, gradient_clip=1.0)
-    row_weights, gradient = np.ones(_BATCH_SIZE, "float32"), np.zeros((_BATCH_SIZE, target.shape[1]), "float32")
+    row_weights = np.ones(_BATCH_SIZE, "float32")
+    gradient = np.zeros((_BATCH_SIZE, target.shape[1]), "float32")
     steps = (task.sequences if sequences is None else sequences) // _BATCH_SIZE
     for step in range(steps):
         x, lengths, target = task.draw(_BATCH_SIZE, generator)

@@ -153,7 +153,8 @@ def require_agreement(ours: Any, theirs: Any, tolerance: float = 1e-4) -> float:
     DisagreementError
         When it is above the tolerance, or not a number.
     """
-    a, b = np.asarray(ours, float), np.asarray(theirs, float)
+    a = np.asarray(ours, float)
+    b = np.asarray(theirs, float)
     if a.shape != b.shape:
         raise DisagreementError(f"the results have the shapes {a.shape} and {b.shape}; the sides do different work")
     error = float(np.max(np.abs(a - b)) / max(1.0, np.max(np.abs(b))))

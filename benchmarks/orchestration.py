@@ -10,7 +10,8 @@ __all__ = ["cases"]
 
 GROUP = "orchestration"
 PEER = "no Prefect"
-_MODELS, _ROWS = 200, 1000
+_MODELS = 200
+_ROWS = 1000
 
 
 def cases(plan: Plan) -> list[Case]:
@@ -20,7 +21,8 @@ def cases(plan: Plan) -> list[Case]:
 
 def _compare(plan: Plan) -> Comparison:
     _, found = run_program("fleet_flow", str(_MODELS), str(plan.threads), timeout=plan.remaining())
-    through, plain = found["prefect"], found["plain"]
+    through = found["prefect"]
+    plain = found["plain"]
     return Comparison(
         group=GROUP,
         name=f"{_MODELS} models of {_ROWS:,} rows, {plan.threads} processes",

@@ -13,7 +13,8 @@ from gatecast.data.store import atomic_file, read_json
 
 __all__ = ["BEGIN", "END", "comparison_table", "replace_table"]
 
-BEGIN, END = "<!-- benchmark:begin -->", "<!-- benchmark:end -->"
+BEGIN = "<!-- benchmark:begin -->"
+END = "<!-- benchmark:end -->"
 _ROOT = Path(__file__).parents[1]
 
 

@@ -47,7 +47,8 @@ def print_report(report: Report, console: Console) -> None:
         console.print(_bounded_table(report.bounded))
     for line in report.left_out:
         console.print(f"[yellow]not measured:[/yellow] {line}")
-    facts, peak = report.machine, " and ".join(f"{rate:.0f}" for rate in report.peak_gflops)
+    facts = report.machine
+    peak = " and ".join(f"{rate:.0f}" for rate in report.peak_gflops)
     console.print(
         f"{facts['processor']}, {facts['cores']} cores, {facts['threads']} threads on both sides; "
         f"sgemm peak {peak} GFLOP/s before and after"
@@ -79,7 +80,8 @@ def _comparison_table(report: Report) -> Table:
 
 
 def _comparison_cells(row: Comparison, share: float | None) -> list[str]:
-    ratio, colour = row.ratio, "default"
+    ratio = row.ratio
+    colour = "default"
     if ratio is not None and row.floor is not None:
         colour = "green" if ratio.median >= row.floor else "red"
     return [
@@ -159,7 +161,8 @@ def _bounded_table(rows: Iterable[Bounded]) -> Table:
     for name in ("time", "at most", "memory of the process", "at most"):
         table.add_column(name, justify="right")
     for row in rows:
-        slow, large = row.seconds > row.seconds_limit, row.memory > row.memory_limit
+        slow = row.seconds > row.seconds_limit
+        large = row.memory > row.memory_limit
         table.add_row(
             row.name,
             f"[{'red' if slow else 'green'}]{format_seconds(row.seconds)}",

@@ -32,7 +32,8 @@ SETTINGS = {
     "hidden_size": 64,
     "validation_rows": 940,
 }
-_ROWS, _NOISE = 5000, 0.1
+_ROWS = 5000
+_NOISE = 0.1
 _ROUNDS = 5
 
 

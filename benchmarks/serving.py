@@ -29,7 +29,8 @@ from benchmarks.machine import machine_facts
 
 GATECAST = str(Path(sys.executable).with_name("gatecast"))
 SERVE_SECONDS = 120
-START_LIMIT, UNCHANGED_LIMIT = 6.0, 10.0
+START_LIMIT = 6.0
+UNCHANGED_LIMIT = 10.0
 SMALL = ("data.symbols=sp500", "data.start=2010-01-01", "model.lookback=8", "model.hidden_size=4", "model.max_epochs=1")
 
 
@@ -76,11 +77,13 @@ def run(home: Path, api: str, *settings: str) -> dict[str, float]:
 def locked(home: Path, api: str) -> int:
     """Count the lines about a locked database, in what the processes and what the runs have logged."""
     texts = [(home / "output").read_text(), (home / "workspace" / "prefect" / "server.log").read_text()]
-    offset, lines = 0, -1
+    offset = 0
+    lines = -1
     while lines:
         page = httpx.post(f"{api}/logs/filter", json={"offset": offset}, timeout=60).json()
         texts += [line["message"] for line in page]
-        lines, offset = len(page), offset + len(page)
+        lines = len(page)
+        offset = offset + len(page)
     return sum(text.count("database is locked") for text in texts)
 
 

@@ -15,8 +15,10 @@ __all__ = ["cases"]
 
 GROUP = "start-up"
 _REPEATS = 5
-_LIMIT_SECONDS, _COMPILE_LIMIT_SECONDS = 1, 20
-_HELP_SECONDS, _COMMAND_HELP_SECONDS = 0.25, 0.4
+_LIMIT_SECONDS = 1
+_COMPILE_LIMIT_SECONDS = 20
+_HELP_SECONDS = 0.25
+_COMMAND_HELP_SECONDS = 0.4
 # The largest helps, and one of a command that has no settings.
 _COMMANDS = ("retrain", "backtest", "text train", "tag train", "monitor", "forecast", "models show", "serve", "run")
 _QUICK_COMMANDS = _COMMANDS[:1]

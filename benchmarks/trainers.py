@@ -91,7 +91,8 @@ class GatecastWindowTrainer:
         from gatecast.lstm.forecasting.window_steps import WindowSteps
 
         plain = GatecastTrainer(sizes, weights, backend)
-        network, optimizer = plain.network, plain.optimizer
+        network = plain.network
+        optimizer = plain.optimizer
         batches = WindowBatches(
             values, np.empty(0, np.int64), sizes.seq_len, 1, sizes.batch_size, seed=0, ops=network.ops
         )

@@ -16,7 +16,8 @@ __all__ = ["cases"]
 
 GROUP = "training loop"
 _SIZES = Sizes(32, 30, 3, 32)
-_WINDOWS, _EPOCHS = 4000, 45
+_WINDOWS = 4000
+_EPOCHS = 45
 _FLOOR = 0.95
 
 
@@ -39,7 +40,8 @@ def _compare(plan: Plan) -> Comparison:
     steps = WindowSteps(network, batches, Adam(network.parameters, network.ops, gradient_clip=1.0))
     compiled: list[float] = []
     network.ops = _timed(network.ops, compiled)
-    whole, inside = [], []
+    whole = []
+    inside = []
     for epoch in range(_EPOCHS):
         plan.remaining()
         compiled.clear()

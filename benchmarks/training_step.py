@@ -67,7 +67,9 @@ def _compare(entry: _Entry, plan: Plan) -> list[Comparison]:
     if installed("torch"):
         import torch
 
-        peer, x_peer, y_peer = TorchTrainer(sizes, weights), torch.from_numpy(x), torch.from_numpy(y)
+        peer = TorchTrainer(sizes, weights)
+        x_peer = torch.from_numpy(x)
+        y_peer = torch.from_numpy(y)
         sides["torch"] = lambda: [peer.step(x_peer, y_peer) for _ in range(times)]
         losses = {name: np.concatenate([step() for _ in range(_CALLS_TO_AGREE)]) for name, step in sides.items()}
         error = require_agreement(losses["gatecast"], losses["torch"])

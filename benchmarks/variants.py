@@ -86,7 +86,8 @@ def _torch_side(
     _, seq_len, input_size, hidden_size, num_layers = variant.sizes
     peer = torch.nn.LSTM(input_size, hidden_size, num_layers, batch_first=True, bidirectional=variant.bidirectional)
     peer.load_state_dict({name: torch.from_numpy(array) for name, array in state.items()})
-    inputs, gradient = torch.from_numpy(x).requires_grad_(), torch.from_numpy(dy)
+    inputs = torch.from_numpy(x).requires_grad_()
+    gradient = torch.from_numpy(dy)
     ends = None if lengths is None else torch.from_numpy(lengths)
 
     def step() -> np.ndarray:

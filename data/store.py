@@ -59,7 +59,8 @@ def content_hash(columns: pd.DataFrame | Mapping[str, Any]) -> str:
         elif values.dtype.kind not in "fiubMm":
             # Codes and names: the type pandas gives to text differs between its versions.
             codes, names = pd.factorize(np.asarray(values, dtype=object))
-            kind, values = f"text {json.dumps(list(names))}", codes
+            kind = f"text {json.dumps(list(names))}"
+            values = codes
         array = np.ascontiguousarray(values)
         digest.update(json.dumps([str(name), kind, array.shape]).encode())
         # The bytes as they lie there: a copy of large arrays would double the memory.

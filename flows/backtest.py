@@ -179,7 +179,8 @@ def predict_rolling(
 @task("score {settings.name}", cached=True)
 def score(predictions: str, settings: BacktestSettings, directory: str) -> Output:
     """Score the forecasts, all together and period by period, and draw them."""
-    rows, folder = read_parquet(Path(predictions))[0], Path(directory)
+    rows = read_parquet(Path(predictions))[0]
+    folder = Path(directory)
     scores = evaluation.score(rows, settings)
     figures = compare(rows["y"], rows[MODEL], rows[NAIVE], rows["cutoff"], settings.model.horizon)
     sentence = f"{evaluation.verdict(scores)} p = {figures['p_value']:.2g} that it is no better than the naive one."

@@ -126,7 +126,8 @@ def train_all(
     """
     outcomes: dict[str, dict[str, Any]] = {}
     task_runs: list[UUID] = []
-    waiting, suspects = list(members), list[Member]()
+    waiting = list(members)
+    suspects = list[Member]()
     with _progress(len(members)) as report:
 
         def run(some: Sequence[Member], workers: int | None) -> list[Member]:
@@ -188,7 +189,8 @@ def _submit(
 
 def _outcome_of(member: Member, future: Any) -> dict[str, Any] | None:
     """Return what became of a member, None where its worker died under it."""
-    name, symbols = str(member.settings.name), member.settings.data.symbols or ()
+    name = str(member.settings.name)
+    symbols = member.settings.data.symbols or ()
     try:
         result = future.result(raise_on_failure=False)
     except (
@@ -292,14 +294,17 @@ def outcome_table(outcomes: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]
 @contextmanager
 def _progress(models: int) -> Iterator[Any]:
     """Show in the terminal and on the dashboard how many models are done and how many of them have failed."""
-    terminal, done, failed = console(), 0, 0
+    terminal = console()
+    done = 0
+    failed = 0
     artifact = create_progress_artifact(key="fleet", description="Models of the fleet")
     with Progress(console=terminal, transient=True, disable=not terminal.is_terminal) as bar:
         row = bar.add_task("  models", total=models)
 
         def report(outcome: Mapping[str, Any]) -> None:
             nonlocal done, failed
-            done, failed = done + 1, failed + bool(outcome["error"])
+            done = done + 1
+            failed = failed + bool(outcome["error"])
             bar.update(row, completed=done, description=f"  models, {failed} failed" if failed else "  models")
             if done == models or done * 20 // models > (done - 1) * 20 // models:
                 text = f"{done} of {models} models, {failed} failed"

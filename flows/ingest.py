@@ -116,7 +116,8 @@ def read_data(settings: DataSettings, bars: Path, fetch: Fetch | None = None) ->
         Brings Yahoo's symbols up to date; one after the other by default.
     """
     found = _read(settings, bars, fetch or _fetch_in_turn)
-    frame, content = found.frame, content_hash(found.frame)
+    frame = found.frame
+    content = content_hash(found.frame)
     directory = bars / f"{settings.origin}-{content[:12]}"
     with locked(bars / "ingest"):
         remove_leftovers(bars)
@@ -202,7 +203,8 @@ def _read(settings: DataSettings, bars: Path, fetch: Fetch) -> _Found:
 
 def _set_aside(checked: Checked, settings: DataSettings, bars: Path) -> tuple[list[str], str | None]:
     """Put refused rows into quarantine; return what to say about them, and their file."""
-    count, whole = len(checked.refused), len(checked.refused) + len(checked.rows)
+    count = len(checked.refused)
+    whole = len(checked.refused) + len(checked.rows)
     if not count:
         return [], None
     path = Workspace(bars.parent).quarantine / settings.source / f"{settings.origin}.parquet"

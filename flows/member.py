@@ -111,7 +111,8 @@ def train_one(
         model = Forecaster.from_settings(settings.model).fit_sequences(sequences)
         predictions = evaluation.predict_test(model, sequences, frame, settings)
         scores = evaluation.score(predictions, settings)
-        total, sentence = evaluation.overall(scores), evaluation.verdict(scores)
+        total = evaluation.overall(scores)
+        sentence = evaluation.verdict(scores)
         first, last = (f"{moment:%Y-%m-%d}" for moment in (predictions["ds"].min(), predictions["ds"].max()))
         unit = target_of(settings).unit
         evaluated = {"unit": unit, "first": first, "last": last, "verdict": sentence, "scores": scores}
@@ -124,7 +125,8 @@ def train_one(
         decision = registry.settle(lambda: promotion.decide(registry, version, FORECASTER, meet, gate))
         champion = str(decision.winner)
         if champion != version:
-            model, settings = registry.model(champion, FORECASTER), registry.settings(champion, FORECASTER)
+            model = registry.model(champion, FORECASTER)
+            settings = registry.settings(champion, FORECASTER)
         path = _forecast(model, frame, settings, champion, workspace)
     return {
         "version": version,

@@ -107,7 +107,8 @@ def check(name: str, version: str, bars: str, live: str, settings: MonitorSettin
         ``report``, a JSON file with every check; ``breaches``, those that passed their limit; ``worse_than_naive``, a
         sentence if the champion's own forecasts are, else None.
     """
-    registry, frame = Registry(Workspace.from_environment().models / name), read_ingested(Path(bars))
+    registry = Registry(Workspace.from_environment().models / name)
+    frame = read_ingested(Path(bars))
     rows = latest(read_parquet(Path(live))[0], settings.window)
     reference = read_reference(registry, version)
     checks = check_all(reference, frame, rows, settings)

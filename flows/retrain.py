@@ -92,7 +92,8 @@ def retrain(
         bars = step(ingest, settings.data, str(workspace.bars))
         settings = settings.resolved(bars["kind"])
         # Whether a version may replace another is no part of it, so the gate takes a way of its own.
-        gate, settings = settings.gate, settings.model_copy(update={"gate": GateSettings()})
+        gate = settings.gate
+        settings = settings.model_copy(update={"gate": GateSettings()})
         registry = registry_of(workspace, str(settings.name), FORECASTER)
         if not step.alone(registry.directory, when_busy):
             return cancelled(f"Another retrain of {registry.name} is under way.")
@@ -100,13 +101,16 @@ def retrain(
         windows = evaluation.sequence_settings(settings)
         key = digest(bars["content_hash"], windows, settings.target, settings.features, code_version())
         directory = workspace.sequences / f"{registry.name}-{key}"
-        data, target, features = bars["directory"], settings.target, settings.features
+        data = bars["directory"]
+        target = settings.target
+        features = settings.features
         sequences = step(build_sequences, data, target, features, windows, str(directory))
 
         key = digest(sequences["content_hash"], settings.model, code_version())
         trained = step(train, sequences["directory"], settings.model, str(registry.training_directory(key)), resume)
 
-        model, models = trained["model"], str(registry.directory)
+        model = trained["model"]
+        models = str(registry.directory)
 
         directory = workspace.reports / registry.name / key
         evaluated = step(evaluate, model, sequences["directory"], data, settings, str(directory))
@@ -120,7 +124,8 @@ def retrain(
             promoted = step(promote, version["version"], evaluated["predictions"], data, settings, gate, models)
             champion = promoted["champion"]
             directory = workspace.forecasts / registry.name
-            path, winner = str(registry.path(champion)), registry.settings(champion, FORECASTER)
+            path = str(registry.path(champion))
+            winner = registry.settings(champion, FORECASTER)
             forecasts = step(forecast, path, winner, data, bars["last"], str(directory))
         tracked = (
             step(tracking.track, str(registry.directory), version, evaluated, promoted) if tracking.wanted() else None
@@ -147,7 +152,8 @@ def build_sequences(
 ) -> Output:
     """Turn bars into the target and its features, scale them, and index the windows of each split."""
     folder = Path(directory)
-    files, cache = ingested_files(Path(bars)), folder.with_name(f".{folder.name.rsplit('-', 1)[0]}")
+    files = ingested_files(Path(bars))
+    cache = folder.with_name(f".{folder.name.rsplit('-', 1)[0]}")
     key = digest(target, features, code_version())
     learnt = partial(series_frame, target=target, features=features)
     sequences = build_from_files(files, learnt, key, settings, cache)
@@ -164,7 +170,8 @@ def build_sequences(
 @task("train", cached=True, ignore=("resume",), retries=2)
 def train(sequences: str, settings: ForecasterSettings, directory: str, resume: bool) -> Output:
     """Fit the LSTM; each epoch leaves a checkpoint in `directory`, from which an interrupted training can go on."""
-    folder, resume = Path(directory), resume or is_retry()
+    folder = Path(directory)
+    resume = resume or is_retry()
     begun = resume and any(folder.glob("epoch-*"))
     model = Forecaster.from_settings(settings)
     with TrainingProgress(settings.max_epochs, folder.parent.parent.name) as progress:
@@ -183,7 +190,8 @@ def train(sequences: str, settings: ForecasterSettings, directory: str, resume: 
 @task("evaluate {settings.name}", cached=True)
 def evaluate(model: str, sequences: str, bars: str, settings: RetrainSettings, directory: str) -> Output:
     """Score the model beside the baselines on the test rows, and draw what a person looks at."""
-    forecaster, folder = load(Path(model)), Path(directory)
+    forecaster = load(Path(model))
+    folder = Path(directory)
     predictions = evaluation.predict_test(
         forecaster, read_sequences(Path(sequences)), read_ingested(Path(bars)), settings
     )

@@ -144,7 +144,9 @@ def train(
     sentences: str, vectors: str | None, max_vectors: int, settings: TaggerSettings, directory: str, resume: bool
 ) -> Output:
     """Fit the tagger; each epoch leaves a checkpoint in `directory`, from which an interrupted training can go on."""
-    folder, texts, resume = Path(directory), _read_texts(Path(sentences)), resume or is_retry()
+    folder = Path(directory)
+    texts = _read_texts(Path(sentences))
+    resume = resume or is_retry()
     begun = resume and any(folder.glob("epoch-*"))
     model = Tagger.from_settings(settings)
     dev = (texts["dev"].sentences, texts["dev"].tags) if "dev" in texts else None
@@ -178,7 +180,9 @@ def _read_texts(folder: Path) -> dict[str, TaggedText]:
 @task("evaluate {name}", cached=True)
 def evaluate(model: str, sentences: str, name: str, directory: str) -> Output:
     """Score the tagger beside the naive one, and draw what a person looks at."""
-    tagger, folder, texts = load(Path(model)), Path(directory), _read_texts(Path(sentences))
+    tagger = load(Path(model))
+    folder = Path(directory)
+    texts = _read_texts(Path(sentences))
     naive = dict(
         zip(("usual", "words"), most_frequent_tags(texts["train"].sentences, texts["train"].tags), strict=True)
     )
@@ -231,7 +235,8 @@ def score(tagger: Tagger, text: TaggedText, naive: Mapping[str, Any] | None) -> 
 @task("promote {version}?", cached=False)
 def promote(version: str, sentences: str, registry: str) -> Output:
     """Make the version champion unless the present champion tags the same dev sentences better."""
-    versions, texts = Registry(Path(registry)), _read_texts(Path(sentences))
+    versions = Registry(Path(registry))
+    texts = _read_texts(Path(sentences))
     text = texts.get("dev") or texts.get("test")
     return outcome(versions, versions.settle(lambda: _decide(versions, version, text)))
 

@@ -54,7 +54,8 @@ from gatecast.lstm.models import load
 from gatecast.lstm.training.loop import EpochRecord
 
 BASELINES = {"counts of 4-token contexts": 4, "token frequencies": 0}
-SAMPLE_TOKENS, SAMPLE_TEMPERATURE = 400, 0.8
+SAMPLE_TOKENS = 400
+SAMPLE_TEMPERATURE = 0.8
 
 
 DEFAULTS = TextSettings()
@@ -98,7 +99,8 @@ def train_text(
         directory = workspace.reports / name / key
         evaluated = step(evaluate, trained["model"], text["path"], name, str(directory))
         lineage = {"data_hash": text["content_hash"], "data": text["path"], "code_version": code_version()}
-        files, kept = [evaluated["evaluation"]], settings.model_dump(mode="json")
+        files = [evaluated["evaluation"]]
+        kept = settings.model_dump(mode="json")
         version = step(checkpoint, trained["model"], files, kept, lineage, str(registry.directory))
         bits = evaluated["bits_per_char"]
         promoted = step(promote, version["version"], bits, text["path"], settings.model, str(registry.directory))
@@ -135,7 +137,8 @@ def read(paths: list[str], texts: str) -> Output:
 @task("train {name}", cached=True, ignore=("resume",), retries=2)
 def train(text: str, settings: CharLMSettings, name: str, directory: str, resume: bool) -> Output:
     """Fit the model; each epoch leaves a checkpoint, from which an interrupted training can go on, and a sample."""
-    folder, resume = Path(directory), resume or is_retry()
+    folder = Path(directory)
+    resume = resume or is_retry()
     begun = resume and any(folder.glob("epoch-*"))
     model = CharLM.from_settings(settings)
     with StepProgress(name) as progress:
@@ -175,7 +178,8 @@ def _publish_sample(model: CharLM, name: str, record: EpochRecord) -> None:
 @task("evaluate {name}", cached=True)
 def evaluate(model: str, text: str, name: str, directory: str) -> Output:
     """Score the model beside the counting ones on the end of the text, which it was not trained on."""
-    language_model, folder = load(Path(model)), Path(directory)
+    language_model = load(Path(model))
+    folder = Path(directory)
     training, validation = split_text(_text_of(text), language_model.settings.validation_fraction)
     result = language_model.evaluate(validation)
     scores = [{"model": "LSTM", **result}, *_baselines(language_model, training, validation, result)]
@@ -190,7 +194,8 @@ def evaluate(model: str, text: str, name: str, directory: str) -> Output:
     }
     with atomic_file(written["sample"]) as temporary:
         temporary.write_text(sample, encoding="utf-8")
-    key, shown = artifact_key(name), report.embedded_picture(written["losses"], "Loss by epoch")
+    key = artifact_key(name)
+    shown = report.embedded_picture(written["losses"], "Loss by epoch")
     create_table_artifact(table=language_model_table(scores), key=f"{key}-scores", description=sentence)
     markdown = Markdown(f"{escaped(sentence)}\n\n{shown}\n")
     create_markdown_artifact(markdown, key=f"{key}-losses", description=f"Training of {name}")
@@ -206,7 +211,8 @@ def _baselines(model: CharLM, training: str, validation: str, result: dict[str, 
     """Return the scores of the counting models on the tokens that the model was scored on."""
     vocabulary = model.vocabulary
     assert vocabulary is not None
-    seen, tokens = vocabulary.encode(training), vocabulary.encode(validation)
+    seen = vocabulary.encode(training)
+    tokens = vocabulary.encode(validation)
     counts = np.full(len(tokens) - 1, True) if vocabulary.trained_unknown else tokens[1:] != 0
     scores = []
     for name, context in BASELINES.items():
@@ -218,7 +224,8 @@ def _baselines(model: CharLM, training: str, validation: str, result: dict[str, 
 
 
 def _verdict(scores: list[dict[str, Any]]) -> str:
-    ours, best = scores[0], min(scores[1:], key=lambda score: score["bits_per_char"])
+    ours = scores[0]
+    best = min(scores[1:], key=lambda score: score["bits_per_char"])
     share = ours["bits_per_char"] / best["bits_per_char"] - 1
     more = f"{abs(share):.1%} {'fewer' if share < 0 else 'more'}" if share < 1 else "over twice as many"
     than = f"{more} {'than' if share < 1 else 'as'} {best['model']} ({best['bits_per_char']:.3f})"

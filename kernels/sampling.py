@@ -31,14 +31,18 @@ def sample(logits, temperature, top_k, top_p, draw):
     zero = draw - draw
     if temperature == zero:
         return best
-    top, total = logits[best], zero
+    top = logits[best]
+    total = zero
     for j in range(logits.shape[0]):
         logits[j] = math.exp((logits[j] - top) / temperature)
         total += logits[j]
     one = logits[best]
-    least, kept = zero, total
+    least = zero
+    kept = total
     if top_k < logits.shape[0] or top_p < one:
-        least, kept, count = one + one, zero, 0
+        least = one + one
+        kept = zero
+        count = 0
         while count < top_k and kept < top_p * total:
             following = -one
             for j in range(logits.shape[0]):

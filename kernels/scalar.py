@@ -51,8 +51,11 @@ _Q6, _Q4, _Q2, _Q0 = (
 # which the first has so few digits that n times it is exact. exp(r) is the polynomial of Cephes (Moshier, expf.c):
 # relative error below 2e-7. Adding 1.5 * 2^23 rounds to an integer, and that many bits are added to those of the sum.
 # 2^n is made of two factors, since 2^128 is none. Beyond the bounds e^x is zero, or infinite.
-_EXP_LOWEST, _EXP_GREATEST = np.float32(-103.972084), np.float32(88.7228317)
-_LOG2_E, _LN2_HIGH, _LN2_LOW = np.float32(1.44269502), np.float32(0.693359375), np.float32(-2.12194442e-4)
+_EXP_LOWEST = np.float32(-103.972084)
+_EXP_GREATEST = np.float32(88.7228317)
+_LOG2_E = np.float32(1.44269502)
+_LN2_HIGH = np.float32(0.693359375)
+_LN2_LOW = np.float32(-2.12194442e-4)
 _ROUNDER = np.float32(12582912.0)
 _E7, _E6, _E5, _E4, _E3 = (
     np.float32(value) for value in (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1)
@@ -60,7 +63,8 @@ _E7, _E6, _E5, _E4, _E3 = (
 _ONE_BIT, _EXPONENT_BITS, _BITS_OF_ONE, _BITS_OF_ROUNDER = (
     np.int32(value) for value in (1, 23, 0x3F800000, 0x4B400000)
 )
-_INFINITY, _ZERO = np.float32(np.inf), np.float32(0.0)
+_INFINITY = np.float32(np.inf)
+_ZERO = np.float32(0.0)
 
 # Philox2x32 (Salmon, Moraes, Dror & Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3", table 2). Words of 32
 # bits travel in 64, where their products fit.
@@ -276,7 +280,9 @@ def output_gate_gradient(dh, o, tanh_c):
 @register_jitable
 def random_word(element, step, key):
     """32 random bits, the same for the same three numbers below 2^32: Philox2x32-10, a counter-based generator."""
-    left, right, key = np.uint64(element), np.uint64(step), np.uint64(key)
+    left = np.uint64(element)
+    right = np.uint64(step)
+    key = np.uint64(key)
     for _ in range(_ROUNDS):
         product = left * _MULTIPLIER
         left, right = (product >> _WORD_BITS) ^ key ^ right, product & _WORD

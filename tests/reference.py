@@ -21,7 +21,10 @@ def lstm_forward(w_ih, w_hh, bias, x, h, c, h_mask=None):
     for t in range(x.shape[1]):
         h_prev = h if h_mask is None else h * h_mask[:, t]
         z_i, z_f, z_g, z_o = np.split(x[:, t] @ w_ih.T + h_prev @ w_hh.T + bias, 4, axis=1)
-        i, f, g, o = sigmoid(z_i), sigmoid(z_f), np.tanh(z_g), sigmoid(z_o)
+        i = sigmoid(z_i)
+        f = sigmoid(z_f)
+        g = np.tanh(z_g)
+        o = sigmoid(z_o)
         c_prev = c
         c = f * c + i * g
         h = o * np.tanh(c)
@@ -31,8 +34,11 @@ def lstm_forward(w_ih, w_hh, bias, x, h, c, h_mask=None):
 
 def lstm_backward(w_ih, w_hh, steps, dy, dh_n, dc_n, h_mask=None):
     """Back-propagation through time; returns dw_ih, dw_hh, dbias, dx, dh_0, dc_0."""
-    w_ih, w_hh = np.asarray(w_ih, np.float64), np.asarray(w_hh, np.float64)
-    dw_ih, dw_hh, dbias = np.zeros_like(w_ih), np.zeros_like(w_hh), np.zeros(len(w_ih))
+    w_ih = np.asarray(w_ih, np.float64)
+    w_hh = np.asarray(w_hh, np.float64)
+    dw_ih = np.zeros_like(w_ih)
+    dw_hh = np.zeros_like(w_hh)
+    dbias = np.zeros(len(w_ih))
     dh, dc = np.array(dh_n, np.float64), np.array(dc_n, np.float64)
     dx = np.zeros((len(dh), len(steps), w_ih.shape[1]))
     for t in reversed(range(len(steps))):
@@ -54,9 +60,12 @@ def lstm_backward(w_ih, w_hh, steps, dy, dh_n, dc_n, h_mask=None):
 
 def cross_entropy(logits, targets, weights):
     """Weighted mean of -log softmax(logits)[target], and its gradient."""
-    logits, weights = np.asarray(logits, np.float64), np.asarray(weights, np.float64)
+    logits = np.asarray(logits, np.float64)
+    weights = np.asarray(weights, np.float64)
     counts = weights > 0
-    logits, chosen, weights = logits[counts], np.asarray(targets)[counts], weights[counts]
+    logits = logits[counts]
+    chosen = np.asarray(targets)[counts]
+    weights = weights[counts]
     shifted = logits - logits.max(axis=1, keepdims=True)
     log_softmax = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     rows = np.arange(len(chosen))
@@ -68,12 +77,14 @@ def cross_entropy(logits, targets, weights):
 def adam(values, gradients, learning_rate, betas, epsilon, weight_decay):
     """Run AdamW over a list of gradients; returns the values after the last."""
     values = np.array(values, np.float64)
-    first, second = np.zeros_like(values), np.zeros_like(values)
+    first = np.zeros_like(values)
+    second = np.zeros_like(values)
     for step, gradient in enumerate(gradients, start=1):
         gradient = np.asarray(gradient, np.float64)
         first = betas[0] * first + (1 - betas[0]) * gradient
         second = betas[1] * second + (1 - betas[1]) * gradient**2
-        m_hat, v_hat = first / (1 - betas[0] ** step), second / (1 - betas[1] ** step)
+        m_hat = first / (1 - betas[0] ** step)
+        v_hat = second / (1 - betas[1] ** step)
         values -= learning_rate * weight_decay * values
         values -= learning_rate * m_hat / (np.sqrt(v_hat) + epsilon)
     return values
@@ -81,7 +92,8 @@ def adam(values, gradients, learning_rate, betas, epsilon, weight_decay):
 
 def relative_error(a, b):
     """max|a - b| / max(1, max|b|), as DESIGN §2 defines it."""
-    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    a = np.asarray(a, np.float64)
+    b = np.asarray(b, np.float64)
     assert a.shape == b.shape, (a.shape, b.shape)
     return np.max(np.abs(a - b), initial=0) / max(1, np.max(np.abs(b), initial=0))
 
@@ -124,7 +136,8 @@ def dot_attention(query, values, lengths, heads, d_context):
     context, d_query, d_values = (np.zeros(a.shape) for a in (query, query, values))
     for b, length in enumerate(lengths):
         for head, j in enumerate(np.split(np.arange(query.shape[1]), heads)):
-            q, steps = query[b, j], values[b, :length, j].T
+            q = query[b, j]
+            steps = values[b, :length, j].T
             weights[b, head, :length], context[b, j], d_scores, d_steps = _attend(steps @ q, steps, d_context[b, j])
             d_query[b, j] = d_scores @ steps
             d_values[b, :length, j] = (d_steps + np.outer(d_scores, q)).T
@@ -134,15 +147,18 @@ def dot_attention(query, values, lengths, heads, d_context):
 def additive_attention(query, keys, v, values, lengths, heads, d_context):
     """Returns weights, context, d_query, d_keys, d_v, d_values; one sequence and head at a time, cut at its end."""
     query, keys, v, values, d_context = (np.asarray(a, np.float64) for a in (query, keys, v, values, d_context))
-    weights, context = np.zeros((len(query), heads, values.shape[1])), np.zeros((len(query), values.shape[2]))
+    weights = np.zeros((len(query), heads, values.shape[1]))
+    context = np.zeros((len(query), values.shape[2]))
     d_query, d_keys, d_v, d_values = (np.zeros(a.shape) for a in (query, keys, v, values))
     parts = [np.split(np.arange(array.shape[-1]), heads) for array in (v, values)]
     for b, length in enumerate(lengths):
         for head, (a, j) in enumerate(zip(*parts, strict=True)):
-            hidden, steps = np.tanh(query[b, a] + keys[b, :length, a].T), values[b, :length, j].T
+            hidden = np.tanh(query[b, a] + keys[b, :length, a].T)
+            steps = values[b, :length, j].T
             weights[b, head, :length], context[b, j], d_scores, d_steps = _attend(hidden @ v[a], steps, d_context[b, j])
             d_hidden = np.outer(d_scores, v[a]) * (1 - hidden**2)
-            d_query[b, a], d_keys[b, :length, a] = d_hidden.sum(axis=0), d_hidden.T
+            d_query[b, a] = d_hidden.sum(axis=0)
+            d_keys[b, :length, a] = d_hidden.T
             d_v[a] += d_scores @ hidden
             d_values[b, :length, j] = d_steps.T
     return weights, context, d_query, d_keys, d_v, d_values
@@ -151,7 +167,10 @@ def additive_attention(query, keys, v, values, lengths, heads, d_context):
 def layer_norm(x, weight, bias, epsilon, dy):
     """Returns y, dx, d_weight, d_bias; through the Jacobian of each row."""
     x, weight, bias, dy = (np.asarray(a, np.float64) for a in (x, weight, bias, dy))
-    size, y, dx, d_weight = x.shape[1], np.zeros(x.shape), np.zeros(x.shape), np.zeros(weight.shape)
+    size = x.shape[1]
+    y = np.zeros(x.shape)
+    dx = np.zeros(x.shape)
+    d_weight = np.zeros(weight.shape)
     centring = np.eye(size) - 1 / size
     for row in range(len(x)):
         deviation = np.sqrt(x[row].var() + epsilon)

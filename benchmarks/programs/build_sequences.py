@@ -17,13 +17,15 @@ import pandas as pd
 
 from benchmarks.processes import most_memory
 
-ROWS, COLUMNS = 5_000, 8
+ROWS = 5_000
+COLUMNS = 8
 _FETCHED = {"source": "benchmark", "fetched_at": "2020-01-01T00:00:00+00:00"}
 
 
 def main() -> None:
     """Run the program; see the module."""
-    count, folder = int(sys.argv[1]), Path(sys.argv[2])
+    count = int(sys.argv[1])
+    folder = Path(sys.argv[2])
     files = [_write(folder / "in" / f"s{number:05d}.parquet", number, seed=number) for number in range(count)]
     first, windows = _build(files, folder)
     unchanged, _ = _build(files, folder)

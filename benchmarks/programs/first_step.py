@@ -11,7 +11,8 @@ import time
 import numpy as np
 import pandas as pd
 
-_ROWS, _LOOKBACK = 120, 60
+_ROWS = 120
+_LOOKBACK = 60
 
 
 def main() -> None:

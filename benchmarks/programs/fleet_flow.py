@@ -25,7 +25,8 @@ ROWS = 1000
 
 def main() -> None:
     """Measure with the number of models and of processes that the arguments name."""
-    models, workers = int(sys.argv[1]), int(sys.argv[2])
+    models = int(sys.argv[1])
+    workers = int(sys.argv[2])
     with tempfile.TemporaryDirectory() as folder:
         os.environ["GATECAST_HOME"] = folder
         path = _series(models, Path(folder) / "load.parquet")
@@ -48,7 +49,8 @@ def main() -> None:
 
 
 def _series(models: int, path: Path) -> Path:
-    rng, t = np.random.default_rng(0), np.arange(ROWS)
+    rng = np.random.default_rng(0)
+    t = np.arange(ROWS)
     parts = [
         pd.DataFrame(
             {

@@ -19,7 +19,8 @@ _SECONDS = 0.4
 
 def main() -> None:
     """Run the program; see the module."""
-    threads, best = int(sys.argv[1]), 0.0
+    threads = int(sys.argv[1])
+    best = 0.0
     generator = np.random.default_rng(0)
     with threadpool_limits(threads, user_api="blas"):
         for size in _SIZES:

@@ -24,7 +24,9 @@ from flair.trainers import ModelTrainer
 
 def main() -> None:
     """Run the program; see the module."""
-    folder, seed, epochs = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    folder = Path(sys.argv[1])
+    seed = int(sys.argv[2])
+    epochs = int(sys.argv[3])
     flair.set_seed(seed)
     files = {f"{part}_file": f"{part}.conll" for part in ("train", "dev", "test")}
     corpus = ColumnCorpus(folder, {0: "text", 1: "ner"}, column_delimiter="\t", **files)

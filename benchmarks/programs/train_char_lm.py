@@ -11,7 +11,9 @@ import time
 
 from benchmarks.processes import most_memory
 
-BATCH_SIZE, SEQ_LEN, HIDDEN_SIZE = 64, 128, 512
+BATCH_SIZE = 64
+SEQ_LEN = 128
+HIDDEN_SIZE = 512
 
 
 def main() -> None:

@@ -22,7 +22,8 @@ __all__ = ["EncodedText", "WordEncoder"]
 _AFFIXES = {"1": 1, "2": 2, "": 3, "4": 4}
 _SHAPE = 8
 _DIGIT = re.compile(r"\d")
-_LINK, _USER = re.compile(r"https?:|www\.", re.IGNORECASE), re.compile(r"@\w")
+_LINK = re.compile(r"https?:|www\.", re.IGNORECASE)
+_USER = re.compile(r"@\w")
 _RUN = re.compile(r"(.)\1+", re.DOTALL)
 
 

@@ -39,7 +39,8 @@ __all__ = [
 
 OUTSIDE = "O"
 SCHEMES = ("BIO", "BIOES", "IOB1")
-_STARTS, _LASTS = frozenset("BSU"), frozenset("ESLU")
+_STARTS = frozenset("BSU")
+_LASTS = frozenset("ESLU")
 _PREFIXES = frozenset("BIOESLUM")
 _DOCUMENT = "-DOCSTART-"
 
@@ -264,7 +265,9 @@ def chunks(tags: Sequence[str]) -> list[Chunk]:
         A tag has no prefix of the schemes.
     """
     found: list[Chunk] = []
-    start, kind, is_over = 0, "", True
+    start = 0
+    kind = ""
+    is_over = True
     for token, tag in enumerate([*tags, OUTSIDE]):
         if not _is_chunk_tag(tag):
             raise ValueError(f"{tag!r} is no tag of a chunk")

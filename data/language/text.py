@@ -218,7 +218,9 @@ class TextStreams:
                 f"The text to train on has {len(tokens)} tokens, but a window takes {seq_len + 1}; give a longer text "
                 "or choose a smaller seq_len."
             )
-        self._tokens, self._seq_len, self._seed = tokens, seq_len, seed
+        self._tokens = tokens
+        self._seq_len = seq_len
+        self._seed = seed
         self.streams = max(1, min(batch_size, predictions // (2 * seq_len)))
         self._shifts = min(seq_len, predictions - self.streams * seq_len + 1)
         self.steps_per_epoch = (predictions - self._shifts + 1) // self.streams // seq_len

@@ -126,7 +126,8 @@ def read_vectors(path: Path | str, limit: int | None = None) -> WordVectors:
             continue
         size = size or len(parts) - 1
         # Some files have words with spaces in them, so the numbers are counted from the end.
-        word, values = " ".join(parts[:-size]), parts[-size:]
+        word = " ".join(parts[:-size])
+        values = parts[-size:]
         if size < 1 or len(parts) <= size or not word:
             raise InputError(
                 f"{path}, line {number}: {len(parts) - 1} numbers after the word, where the first line has {size};"

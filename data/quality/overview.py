@@ -51,7 +51,8 @@ def overview(
     problems : DataFrame
         The warnings of `data.quality.inspection.inspect`.
     """
-    records, found = [], []
+    records = []
+    found = []
     for unique_id, rows in frame.groupby("unique_id", sort=False):
         name = str(unique_id)
         calendar = (calendars or {}).get(name) or infer_calendar(pd.DatetimeIndex(rows["ds"]))

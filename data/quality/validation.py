@@ -21,7 +21,8 @@ PRICE_COLUMNS = ("open", "high", "low", "close")
 # Feeds round each price by itself, so that a high may lie a hair below the close.
 ROUNDING = 1e-4
 
-ERROR, WARNING = "error", "warning"
+ERROR = "error"
+WARNING = "warning"
 PROBLEM_COLUMNS = ("severity", "rule", "unique_id", "ds", "row", "column", "value", "problem")
 
 

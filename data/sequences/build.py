@@ -136,9 +136,11 @@ def _read_learnt(path: Path) -> _Learnt:
 def _assemble(paths: Sequence[Path], settings: SequenceSettings) -> Sequences:
     # Series are mapped one at a time, twice, so that no more than one of them counts as memory.
     times, rows = _times(paths)
-    columns, unique_ids = _read_learnt(paths[0]).columns, []
+    columns = _read_learnt(paths[0]).columns
+    unique_ids = []
     boundaries = split_boundaries(times, settings.split)
-    values, ds = np.empty((rows, len(columns)), np.float32), np.empty(rows, "datetime64[ns]")
+    values = np.empty((rows, len(columns)), np.float32)
+    ds = np.empty(rows, "datetime64[ns]")
     offsets: list[int] = [0]
     scalers: list[Scaler] = []
     windows: list[Windows] = []
@@ -146,7 +148,8 @@ def _assemble(paths: Sequence[Path], settings: SequenceSettings) -> Sequences:
         here = slice(offsets[-1], offsets[-1] + len(learnt.ds))
         numbers = np.stack(learnt.values).T
         scaler = training_scaler(learnt.unique_id, numbers, np.asarray(learnt.ds <= boundaries[0]), columns, settings)
-        values[here], ds[here] = scale(learnt.unique_id, numbers, scaler), utc(learnt.ds)
+        values[here] = scale(learnt.unique_id, numbers, scaler)
+        ds[here] = utc(learnt.ds)
         windows.append(_windows(learnt.ds, len(scalers), here.start, settings, boundaries))
         scalers.append(scaler)
         unique_ids.append(learnt.unique_id)
@@ -162,7 +165,8 @@ _FIELDS = ("series", "start", "end", "split")
 def _times(paths: Sequence[Path]) -> tuple[pd.DatetimeIndex, int]:
     """Return all timestamps, each once, and the number of rows; see that the series fit together."""
     first = _read_learnt(paths[0])
-    times, rows = first.ds, 0
+    times = first.ds
+    rows = 0
     for learnt in map(_read_learnt, paths):
         if learnt.columns != first.columns or learnt.ds.tz != first.ds.tz:
             raise InputError(

@@ -61,7 +61,8 @@ def garman_klass(bars: pd.DataFrame) -> pd.Series:
     M. B. Garman and M. J. Klass, "On the Estimation of Security Price Volatilities from Historical Data", Journal of
     Business 53 (1980); their practical estimator, without the overnight gap.
     """
-    log_range, drift = _log_ratio(bars, "high", "low"), _log_ratio(bars, "close", "open")
+    log_range = _log_ratio(bars, "high", "low")
+    drift = _log_ratio(bars, "close", "open")
     return 0.5 * log_range**2 - (2 * math.log(2) - 1) * drift**2
 
 
@@ -180,7 +181,8 @@ def _close_sentence(unique_id: str, y_hat: float, last_y: float, period: str = "
 
 def told_apart(*values: float, digits: int, sign: str = "") -> tuple[str, ...]:
     """Write numbers with so many significant digits, or more where two of their difference would not show otherwise."""
-    greatest, difference = max(map(abs, values)), max(values) - min(values)
+    greatest = max(map(abs, values))
+    difference = max(values) - min(values)
     if difference > 0:
         digits = max(digits, min(MOST_DIGITS, math.floor(math.log10(greatest / difference)) + 2))
     return tuple(_significant(value, digits, sign) for value in values)

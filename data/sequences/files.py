@@ -20,7 +20,8 @@ from gatecast.data.store import atomic_file, require_file, unreadable_parquet
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SERIES_FILE, WINDOWS_FILE = "series.parquet", "windows.parquet"
+SERIES_FILE = "series.parquet"
+WINDOWS_FILE = "windows.parquet"
 METADATA_KEY = "gatecast"
 _ROWS_AT_ONCE = 1 << 18
 
@@ -170,12 +171,14 @@ def _decode(directory: Path, columns: Sequence[str]) -> Arrays:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    series_path, windows_path = directory / SERIES_FILE, directory / WINDOWS_FILE
+    series_path = directory / SERIES_FILE
+    windows_path = directory / WINDOWS_FILE
     require_file(windows_path)
     runs: list[tuple[str, int]] = []
     with _Named(series_path), pq.ParquetFile(series_path, page_checksum_verification=True) as file:
         rows = file.metadata.num_rows
-        ds, values = np.empty(rows, "datetime64[ns]"), np.empty((rows, len(columns)), np.float32)
+        ds = np.empty(rows, "datetime64[ns]")
+        values = np.empty((rows, len(columns)), np.float32)
         first = 0
         for batch in file.iter_batches(_ROWS_AT_ONCE, columns=["unique_id", "ds", *columns]):
             stop = first + len(batch)
@@ -264,7 +267,8 @@ def _map(series_path: Path, windows_path: Path, columns: int) -> Arrays:
     metadata, series = _mapped_columns(series_path, {"ds": "datetime64[ns]", "values": "float32"})
     _, windows = _mapped_columns(windows_path, {"series": "int32", "start": "int64", "end": "int64", "split": "int8"})
     names = json.loads(metadata[METADATA_KEY.encode()])
-    unique_ids, offsets = tuple(map(str, names["unique_ids"])), np.array(names["offsets"], np.int64)
+    unique_ids = tuple(map(str, names["unique_ids"]))
+    offsets = np.array(names["offsets"], np.int64)
     values = series["values"].reshape(-1, columns)
     return Arrays(unique_ids, offsets, series["ds"], values, Windows(**windows))
 

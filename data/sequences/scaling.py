@@ -117,7 +117,8 @@ def _center_and_scale(values: np.ndarray, kind: ScalerKind) -> tuple[np.ndarray,
     if kind == "none":
         return np.zeros(values.shape[1]), np.ones(values.shape[1])
     if kind == "standard":
-        center, scale = values.mean(axis=0), values.std(axis=0)
+        center = values.mean(axis=0)
+        scale = values.std(axis=0)
     elif kind == "minmax":
         center = values.min(axis=0)
         scale = values.max(axis=0) - center

@@ -13,7 +13,9 @@ from gatecast.data.settings import Settings
 if TYPE_CHECKING:
     import pandas as pd
 
-TRAIN, VALIDATION, TEST = 0, 1, 2
+TRAIN = 0
+VALIDATION = 1
+TEST = 2
 SPLIT_NAMES = ("training", "validation", "test")
 
 

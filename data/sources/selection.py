@@ -70,7 +70,9 @@ def select(frame: pd.DataFrame, selection: Selection, origin: str) -> pd.DataFra
             listed = ", ".join(known[:10]) + (", ..." if len(known) > 10 else "")
             raise InputError(f"{origin} has no symbol {unknown[0]!r}; choose from {listed}.")
         frame = frame[frame["unique_id"].isin(selection.symbols)]
-    first, last, timezone = frame["ds"].min(), frame["ds"].max(), frame["ds"].dt.tz
+    first = frame["ds"].min()
+    last = frame["ds"].max()
+    timezone = frame["ds"].dt.tz
     if selection.start is not None:
         frame = frame[frame["ds"] >= start_of_day(selection.start, timezone)]
     if selection.end is not None:

@@ -165,7 +165,8 @@ class YahooClient:
 
         from gatecast.data.yahoo.failures import explain
 
-        history, error = pd.DataFrame(), None
+        history = pd.DataFrame()
+        error = None
         period = {"period": "max"} if since is None else {"start": since.isoformat()}
         limit = self.policy.time_limit
         with self.session.limited(limit):

@@ -41,7 +41,9 @@ class YahooError(SourceError):
 
     def __init__(self, symbol: str, cause: Cause, reason: str, retry_after: float | None = None):
         super().__init__(f"Yahoo gave no bars of {symbol}: {reason}")
-        self.cause, self.reason, self.retry_after = cause, reason, retry_after
+        self.cause = cause
+        self.reason = reason
+        self.retry_after = retry_after
 
     @property
     def is_transient(self) -> bool:

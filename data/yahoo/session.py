@@ -112,13 +112,15 @@ class YahooSession(Session):
 
     def __init__(self, pacer: Pacer, address: str | None = None):
         super().__init__(impersonate="chrome")
-        self.pacer, self._address = pacer, address
+        self.pacer = pacer
+        self._address = address
         self._of_thread = threading.local()
 
     @contextmanager
     def limited(self, seconds: float) -> Iterator[None]:
         """Give this thread's requests in the block so many seconds together, and forget the answers before it."""
-        self._of_thread.until, self._of_thread.answer = time.monotonic() + seconds, None
+        self._of_thread.until = time.monotonic() + seconds
+        self._of_thread.answer = None
         try:
             yield
         finally:
@@ -146,7 +148,8 @@ class YahooSession(Session):
     def _sent_to(self, url: str) -> str:
         if self._address is None:
             return url
-        asked, mirror = urlsplit(url), urlsplit(self._address)
+        asked = urlsplit(url)
+        mirror = urlsplit(self._address)
         query = "&".join(filter(None, (mirror.query, asked.query)))
         return urlunsplit((mirror.scheme, mirror.netloc, f"{mirror.path.rstrip('/')}{asked.path}", query, ""))
 

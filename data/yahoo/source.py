@@ -201,7 +201,8 @@ class YahooSource:
             The store lacks a symbol.
         """
         interval = stored_interval(selection.interval)
-        symbols, parts = self.symbols(selection), []
+        symbols = self.symbols(selection)
+        parts = []
         for symbol in symbols:
             stored = self.store.read(symbol, interval)
             if stored is None:

@@ -82,7 +82,8 @@ def versions() -> Iterator[Finding]:
     python = f"{platform.python_version()} at {sys.executable}"
     too_old = "Gatecast needs Python 3.11 or newer." if sys.version_info < (3, 11) else None
     yield Finding("Python", python, too_old)
-    found, missing = [], []
+    found = []
+    missing = []
     for name in DEPENDENCIES:
         try:
             found.append(f"{name} {version(name)}")

@@ -86,9 +86,11 @@ def _of_model(registry: Registry) -> tuple[dict[str, str], str | None]:
     from gatecast.data.errors import InputError
 
     try:
-        facts, damage = _facts(registry, registry.champion()), None
+        facts = _facts(registry, registry.champion())
+        damage = None
     except InputError as error:
-        facts, damage = {**NO_FACTS, "version": "damaged"}, str(error)
+        facts = {**NO_FACTS, "version": "damaged"}
+        damage = str(error)
     del facts["parent"]
     champion = facts.pop("version")
     versions = str(len(registry.versions()))
@@ -131,7 +133,8 @@ def show(options: ShowOptions) -> None:
         if options.version is not None:
             _show_version(registry, registry.find(options.version))
             return
-        champion, versions = registry.champion(), registry.versions()
+        champion = registry.champion()
+        versions = registry.versions()
         rows = [
             {"": "*" if version == champion else "", **_facts(registry, version)}
             for version in versions[-SHOWN_VERSIONS:]
@@ -142,7 +145,8 @@ def show(options: ShowOptions) -> None:
         if decisions:
             console().print("\n[bold]Decisions[/bold]")
         for entry in decisions:
-            when, who = entry["decided_at"][:16].replace("T", " "), entry.get("action", "gate")
+            when = entry["decided_at"][:16].replace("T", " ")
+            who = entry.get("action", "gate")
             say(f"  {when}  {who:<8}  {entry['reason']}")
         print_next(f"models show {registry.name} {(champion or versions[-1]).split('-')[0]}")
 
@@ -150,7 +154,8 @@ def show(options: ShowOptions) -> None:
 def _show_version(registry: Registry, version: str) -> None:
     from gatecast.flows.settings.runs import flat
 
-    settings, lineage = registry.settings(version), registry.lineage(version)
+    settings = registry.settings(version)
+    lineage = registry.lineage(version)
     test_data, rows, verdict = registry.scores(version)
     title = f"{registry.name} {version}: {test_data}"
     if "series" in rows[0]:
@@ -229,7 +234,8 @@ def compare(options: CompareOptions) -> None:
 def _contender(registry: Registry, version: str, kind: ModelKind) -> Contender:
     from gatecast.flows.judging.comparison import Contender
 
-    model, settings = registry.model(version, kind), registry.settings(version, kind)
+    model = registry.model(version, kind)
+    settings = registry.settings(version, kind)
     return Contender(version, model, settings, registry.data(version))
 
 
@@ -316,7 +322,8 @@ def _facts(registry: Registry, version: str | None) -> dict[str, str]:
     if version is None:
         return {**NO_FACTS, "version": "none"}
     try:
-        lineage, figure = registry.lineage(version), registry.figure(version)
+        lineage = registry.lineage(version)
+        figure = registry.figure(version)
         made = str(lineage.get("created_at", "–"))[:16].replace("T", " ")
     except (InputError, KeyError) as error:
         trouble = "of another Gatecast" if isinstance(error, FormatError) else "damaged"

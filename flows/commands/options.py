@@ -22,7 +22,9 @@ from gatecast.flows.engine.terminal import explain_settings
 Options = TypeVar("Options")
 Model = TypeVar("Model", bound=BaseModel)
 
-RUN, WHERE, TROUBLE = "This run", "Where", "When something goes wrong"
+RUN = "This run"
+WHERE = "Where"
+TROUBLE = "When something goes wrong"
 _LAST_PANELS = (RUN, WHERE, TROUBLE)
 
 

@@ -71,7 +71,9 @@ def show(result: Mapping[str, Any], seconds: float) -> None:
     from gatecast.data.store import read_json
     from gatecast.flows.judging.tables import score_table
 
-    evaluated, forecasts, trained = result["evaluate"], result["forecast"], result["train"]
+    evaluated = result["evaluate"]
+    forecasts = result["forecast"]
+    trained = result["train"]
     evaluation = read_json(Path(evaluated["evaluation"]))
     title = f"Test period {evaluation['first']} to {evaluation['last']}, in {evaluation['unit']}"
     print_scores(score_table(evaluation["scores"]), title)

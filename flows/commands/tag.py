@@ -73,7 +73,8 @@ def train(options: TrainOptions) -> None:
 def _show_training(result: Mapping[str, Any], seconds: float) -> None:
     from gatecast.data.store import read_json
 
-    evaluated, trained = result["evaluate"], result["train"]
+    evaluated = result["evaluate"]
+    trained = result["train"]
     scores = read_json(Path(evaluated["scores"]))
     _show_scores(scores, f"Scores of {result['name']} on the {scores['on']} sentences", scores["verdict"])
     print_times(result["steps"], seconds, None)
@@ -188,7 +189,8 @@ def _read(options: PredictOptions) -> TaggedText:
         if sys.stdin.isatty():
             unit = "sentence a line" if options.text else "word a line, and an empty line after each sentence"
             console(stderr=True).print(f"Type a {unit}; Ctrl-D ends it.")
-        name, content = "standard input", read_text_file(sys.stdin.buffer.read(), "standard input")
+        name = "standard input"
+        content = read_text_file(sys.stdin.buffer.read(), "standard input")
     else:
         from gatecast.data.store import require_file
 

@@ -244,7 +244,8 @@ def build(settings: ServeSettings, work_pool: str | None = None) -> Iterator[Run
     from prefect.schedules import Cron
 
     for name, deployment in settings.all_deployments().items():
-        kind, when_busy = KINDS[deployment.flow], deployment.when_busy or settings.when_busy
+        kind = KINDS[deployment.flow]
+        when_busy = deployment.when_busy or settings.when_busy
         strategy = ConcurrencyLimitStrategy("CANCEL_NEW" if when_busy == "cancel" else "ENQUEUE")
         # On demand, models differ from run to run: there the flow itself sees to it that no two train the same.
         exclusive = name in settings.deployments

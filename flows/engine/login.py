@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-URL, LOGIN = "PREFECT_API_URL", "PREFECT_API_AUTH_STRING"
+URL = "PREFECT_API_URL"
+LOGIN = "PREFECT_API_AUTH_STRING"
 
 
 def take_login_out_of_address() -> None:

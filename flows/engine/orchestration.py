@@ -322,7 +322,8 @@ class Steps:
         if state.state_details.task_run_id is not None:
             self._task_runs.append(state.state_details.task_run_id)
         result = state.result()
-        seconds, cached = time.perf_counter() - started, state.name == "Cached"
+        seconds = time.perf_counter() - started
+        cached = state.name == "Cached"
         self.records.append({"name": step.name, "seconds": round(seconds, 3), "cached": cached})
         summary = one_line(result["summary"])
         print_step(step.name, seconds, cached, summary)

@@ -34,9 +34,14 @@ class _Progress:
     """
 
     def __init__(self, unit: str, update_seconds: float, key: str, work: str = "Training") -> None:
-        self._update_seconds, self._work, self._unit = update_seconds, work, unit
-        self.completed, self.total, self._latest = 0, 0, ""
-        self._begun, self._done_before = time.monotonic(), -1  # not known yet
+        self._update_seconds = update_seconds
+        self._work = work
+        self._unit = unit
+        self.completed = 0
+        self.total = 0
+        self._latest = ""
+        self._begun = time.monotonic()
+        self._done_before = -1  # not known yet
         terminal = console()
         self._bar = Progress(
             TextColumn(f"  {unit} {{task.completed:,}}/{{task.total:,}}"),
@@ -57,7 +62,9 @@ class _Progress:
 
     def show(self, completed: int, total: int, description: str, counts: bool = True) -> None:
         """Show how far the work is; `counts` says that this run did it, and not one that it goes on from."""
-        self.completed, self.total, self._latest = completed, total, description
+        self.completed = completed
+        self.total = total
+        self._latest = description
         if not counts or self._done_before < 0:
             self._done_before = completed - counts
         self._bar.update(self._row, completed=completed, total=total, description=description)
@@ -102,7 +109,8 @@ class TrainingProgress(_Progress):
 
     def __init__(self, max_epochs: int, name: str, describe: Callable[[EpochRecord], str] = describe_losses) -> None:
         super().__init__("epoch", UPDATE_SECONDS, artifact_key(name, "training"))
-        self.total, self._describe = max_epochs, describe
+        self.total = max_epochs
+        self._describe = describe
         self._bar.update(self._row, total=max_epochs)
 
     def __call__(self, record: EpochRecord) -> None:

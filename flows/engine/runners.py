@@ -41,7 +41,8 @@ def task_runner(settings: FleetSettings) -> Iterator[tuple[TaskRunner[Any], Exec
     from prefect.task_runners import ThreadPoolTaskRunner
 
     made: TaskRunner[Any]
-    workers, runner = settings.workers or os.cpu_count() or 1, settings.runner
+    workers = settings.workers or os.cpu_count() or 1
+    runner = settings.runner
     require_runner(runner)
     if runner == "processes":
         # Forking after a parallel region would hang; a spawned process starts anew.

@@ -154,7 +154,8 @@ def report(flow: Any, flow_run: FlowRun, state: State[Any]) -> None:
 
 def describe(flow: str, run: str, run_id: str, state: str, message: str, url: str) -> dict[str, str]:
     """Return what the webhook is told; ``text`` is what chat programs show, without markup of theirs."""
-    message, url = one_line(masked(message)), masked(url)
+    message = one_line(masked(message))
+    url = masked(url)
     text = _for_chat(f"{flow} {run}: {state}. {message}".strip())
     return {"text": text, "flow": flow, "run": run, "run_id": run_id, "state": state, "message": message, "url": url}
 

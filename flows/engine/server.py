@@ -130,7 +130,9 @@ class Server:
         from gatecast.flows.engine.guard import read_allowed
 
         read_allowed(allowed_hosts)
-        self.workspace, self.host, self.dashboard = workspace, host, dashboard
+        self.workspace = workspace
+        self.host = host
+        self.dashboard = dashboard
         self.allowed_hosts = tuple(allowed_hosts)
         self.port = port or free_port(host)
         self._process: subprocess.Popen[bytes] | None = None

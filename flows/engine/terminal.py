@@ -105,7 +105,8 @@ def warnings_to(tell: Callable[[str], None]) -> Iterator[None]:
 class _Told(logging.Handler):
     def __init__(self, tell: Callable[[str], None]) -> None:
         super().__init__(logging.WARNING)
-        self._tell, self._sentences = tell, set[str]()
+        self._tell = tell
+        self._sentences = set[str]()
 
     def emit(self, record: logging.LogRecord) -> None:
         sentence = record.getMessage()

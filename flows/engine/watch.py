@@ -41,7 +41,8 @@ class Watch:
     """
 
     def __init__(self, tag: str, lost_after_seconds: float) -> None:
-        self._tag, self._lost_after_seconds = tag, lost_after_seconds
+        self._tag = tag
+        self._lost_after_seconds = lost_after_seconds
         self._heard: dict[UUID, tuple[News, float]] = {}
 
     def crash_silent_runs(self) -> list[UUID]:

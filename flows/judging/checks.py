@@ -84,7 +84,8 @@ def read_reference(registry: Registry, version: str) -> Reference:
     InputError
         The version cannot be read any more.
     """
-    model, settings = registry.model(version, FORECASTER), registry.settings(version, FORECASTER)
+    model = registry.model(version, FORECASTER)
+    settings = registry.settings(version, FORECASTER)
     try:
         frame = read_ingested(registry.data(version))
     except InputError as error:
@@ -134,7 +135,8 @@ def check_skill(name: str, live: pd.DataFrame, horizon: int, settings: MonitorSe
     # A forecast whose every error is that of the naive one, less the share that the limit asks for.
     bound = live["y"] + (1 - settings.skill_limit) * (live[NAIVE] - live["y"])
     figures = compare(live["y"], bound, live[MODEL], live["cutoff"], horizon)
-    rmse, naive = figures["opponent_rmse"], figures["rmse"] / (1 - settings.skill_limit)
+    rmse = figures["opponent_rmse"]
+    naive = figures["rmse"] / (1 - settings.skill_limit)
     value = skill(rmse, naive)
     note = (
         f"RMSE {rmse:.4g} against {naive:.4g} of the naive forecast, {len(live):,} rows, p = {figures['p_value']:.2g}"
@@ -174,7 +176,8 @@ def _coverage(covered: pd.Series, level: float, note: str, settings: MonitorSett
 
     if len(covered) < settings.minimum_rows:
         return _too_few("coverage", len(covered), settings.minimum_rows)
-    value, limit = float(covered.mean()), level / 100 - settings.coverage_tolerance
+    value = float(covered.mean())
+    limit = level / 100 - settings.coverage_tolerance
     p_value = float(binomtest(int(covered.sum()), len(covered), level / 100, "less").pvalue)
     breached = value < limit and p_value < settings.significance
     return Check("coverage", value, limit, breached, f"{note}, {len(covered):,} rows")
@@ -200,7 +203,8 @@ def check_errors(reference: Reference, live: pd.DataFrame, settings: MonitorSett
 
 def check_features(reference: Reference, frame: pd.DataFrame, settings: MonitorSettings) -> Iterator[Check]:
     """Tell for each column whether its latest rows are spread as its training rows were."""
-    model, own = reference.model, reference.settings
+    model = reference.model
+    own = reference.settings
     known = frame[frame["unique_id"].isin(model.scalers)]
     if known.empty:
         others = ", ".join(map(repr, frame["unique_id"].unique()[:5]))
@@ -229,7 +233,8 @@ def _drift(
     name: str, reference: Sequence[np.ndarray], values: np.ndarray, length: int, settings: MonitorSettings, what: str
 ) -> Check:
     value = STATISTICS[settings.drift_test](np.concatenate(reference), values)
-    rows, test = sum(map(len, reference)), settings.drift_test
+    rows = sum(map(len, reference))
+    test = settings.drift_test
     limit = max(settings.drift_limit, usual_greatest(reference, length, test), chance_greatest(rows, len(values), test))
     note = f"{settings.drift_test.upper()} of the last {len(values):,} against the {what}"
     return Check(name, value, limit, value > limit, note)

@@ -176,7 +176,8 @@ def meet_forecaster(
 
 
 def _comparison(figures: dict[str, Any], on: str, rows: Sequence[dict[str, str]] = ()) -> Comparison:
-    test, p_value = figures["test"], figures["p_value"]
+    test = figures["test"]
+    p_value = figures["p_value"]
     return Comparison(RMSE, figures["rmse"], figures["opponent_rmse"], on, test, p_value, rows)
 
 
@@ -279,7 +280,8 @@ def naive_forecast(keys: pd.DataFrame, frame: pd.DataFrame, settings: RetrainSet
 
 
 def _require_one_question(first: Contender, second: Contender) -> None:
-    one, other = first.settings, second.settings
+    one = first.settings
+    other = second.settings
     for name, values in {
         "target": (one.target or "y", other.target or "y"),
         "horizon": (one.model.horizon, other.model.horizon),
@@ -358,10 +360,12 @@ def compare_taggers(first: Contender, second: Contender, path: Path | None) -> C
         found = [file for part in ("test", "dev") if (file := second.data / f"{part}.conll").exists()]
         if not found:
             raise IncomparableError(f"{second.name} has neither test nor dev sentences; give some with --path.")
-        text, name = read_conll(found[0]), f"the {found[0].stem} sentences of {second.name}"
+        text = read_conll(found[0])
+        name = f"the {found[0].stem} sentences of {second.name}"
     else:
         columns = {"word_column": second.settings.word_column, "tag_column": second.settings.tag_column}
-        text, name = read_conll(path, **columns), str(path)
+        text = read_conll(path, **columns)
+        name = str(path)
     learnt = [file for each in (first, second) if (file := each.data / "train.conll").exists()]
     known = {tuple(sentence) for file in learnt for sentence in read_conll(file).sentences}
     new = [number for number, sentence in enumerate(text.sentences) if tuple(sentence) not in known]

@@ -18,7 +18,8 @@ from gatecast.lstm.forecasting import baselines, metrics
 from gatecast.lstm.forecasting.forecaster import Forecaster
 
 KEYS = ("unique_id", "cutoff", "ds", "step")
-MODEL, NAIVE = "lstm", "naive"
+MODEL = "lstm"
+NAIVE = "naive"
 ALL_SERIES = "all"
 
 LABELS: Mapping[str, str] = MappingProxyType(
@@ -139,7 +140,8 @@ def overall(scores: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]
 def verdict(scores: Sequence[Mapping[str, Any]]) -> str:
     """Say in plain words whether the model beats the baselines, by root mean squared error over all series."""
     total = overall(scores)
-    rmse, naive = total[MODEL]["rmse"], total[NAIVE]["rmse"]
+    rmse = total[MODEL]["rmse"]
+    naive = total[NAIVE]["rmse"]
     how = "beats" if rmse < naive else "does not beat"
     skill = total[MODEL]["skill"]
     sentence = f"The model {how} the naive forecast: RMSE {rmse:#.4g} against {naive:#.4g}"

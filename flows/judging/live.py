@@ -126,7 +126,8 @@ def hindcast(registry: Registry, version: str, frame: pd.DataFrame, keys: pd.Dat
     InputError
         It cannot be read, or cannot forecast from these data.
     """
-    model, own = registry.model(version, FORECASTER), registry.settings(version, FORECASTER)
+    model = registry.model(version, FORECASTER)
+    own = registry.settings(version, FORECASTER)
     known = frame[frame["unique_id"].isin(model.scalers)]
     series = series_frame(known, own.target, own.features)
     times = pd.DatetimeIndex(series["ds"]).unique().sort_values()

@@ -57,7 +57,8 @@ def decide(
     if settled is not None:
         return settled
     champion = str(registry.champion())
-    opponent, damage = champion, ""
+    opponent = champion
+    damage = ""
     try:
         former = _read(registry, champion, kind)
     except DamagedError as error:

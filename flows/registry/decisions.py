@@ -13,7 +13,8 @@ from pydantic import BaseModel, Field
 from gatecast.data.errors import DamagedFileError
 from gatecast.data.store import atomic_file, read_json, set_aside, write_json
 
-POINTER, HISTORY = "champion.json", "promotions.jsonl"
+POINTER = "champion.json"
+HISTORY = "promotions.jsonl"
 VERSION_PATTERN = r"v(\d{4,})-([0-9a-f]{12})"
 _LOGGER = logging.getLogger(__name__)
 
@@ -42,7 +43,8 @@ class Decisions:
 
     def __init__(self, directory: Path) -> None:
         self._name = directory.name
-        self._pointer, self._history = directory / POINTER, directory / HISTORY
+        self._pointer = directory / POINTER
+        self._history = directory / HISTORY
 
     def champion(self) -> str | None:
         """Return the name of the champion, None while there is none.

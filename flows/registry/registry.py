@@ -301,7 +301,8 @@ class Registry(StoredVersions):
                     reigns.pop()
             else:
                 reigns.append(winner)
-        present, there = self.champion(), set(self.versions())
+        present = self.champion()
+        there = set(self.versions())
         return [version for version in dict.fromkeys(reversed(reigns)) if version != present and version in there]
 
     def prunable(self, keep: int) -> list[str]:

@@ -128,7 +128,8 @@ class StoredVersions:
         )
 
     def _told(self, version: str, tell: Callable[[ModelKind, dict[str, Any]], T]) -> T:
-        kind, evaluation = self.kind_of(version), self.evaluation(version)
+        kind = self.kind_of(version)
+        evaluation = self.evaluation(version)
         try:
             return tell(kind, evaluation)
         except (AttributeError, LookupError, TypeError, ValueError) as error:

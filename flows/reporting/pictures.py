@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from gatecast.lstm.training.loop import EpochRecord
 
 PANELS = 6
-ACTUAL, FORECAST, MARK = "#9aa5b1", "#c2410c", "#334155"
+ACTUAL = "#9aa5b1"
+FORECAST = "#c2410c"
+MARK = "#334155"
 COLOURS = 16  # of a palette: lines need no more, and the file is a quarter of the size
 STYLE = {
     "font.size": 9,
@@ -78,7 +80,8 @@ def plot_forecasts(predictions: pd.DataFrame, display: Display, title: str, path
 def _draw_series(axis: Axes, rows: pd.DataFrame, display: Display) -> None:
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
-    actual, forecast = display.apply(rows["y"].to_numpy()), display.apply(rows[MODEL].to_numpy())
+    actual = display.apply(rows["y"].to_numpy())
+    forecast = display.apply(rows[MODEL].to_numpy())
     axis.plot(rows["ds"], actual, color=ACTUAL, linewidth=0.7, label="actual")
     axis.plot(rows["ds"], forecast, color=FORECAST, linewidth=1.1, label="forecast")
     title = one_line(str(rows["unique_id"].iloc[0]))

@@ -64,10 +64,12 @@ def publish(
     dict
         ``report``, path of the HTML file.
     """
-    name, workspace = str(settings.name), Workspace.from_environment()
+    name = str(settings.name)
+    workspace = Workspace.from_environment()
     registry = Registry(workspace.models / name)
     evaluation = read_json(Path(evaluated["evaluation"]))
-    scores, data = score_table(evaluation["scores"]), data_table(read_ingested(Path(bars["directory"])))
+    scores = score_table(evaluation["scores"])
+    data = data_table(read_ingested(Path(bars["directory"])))
     versions = version_table(registry, version["version"], promoted["champion"])
     expected = forecast_table(read_parquet(Path(forecasts["path"]))[0], DISPLAYS[settings.target or "y"].label)
     pictures = {

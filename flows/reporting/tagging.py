@@ -132,7 +132,8 @@ def _percent(share: float) -> str:
 
 def publish(name: str, scores: Mapping[str, Any], sentence: str, picture: Path) -> None:
     """Show scores and confusion matrix on Prefect's dashboard; has to be called within a task run."""
-    key, shown = artifact_key(name), embedded_picture(picture, "Tokens by true and predicted type")
+    key = artifact_key(name)
+    shown = embedded_picture(picture, "Tokens by true and predicted type")
     create_table_artifact(table=tagger_table(scores), key=f"{key}-scores", description=sentence)
     markdown = Markdown(f"{escaped(sentence)}\n\n{shown}\n")
     create_markdown_artifact(markdown, key=f"{key}-confusion", description=f"What {name} takes for what")

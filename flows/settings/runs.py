@@ -307,7 +307,8 @@ class RetrainSettings(Settings):
                     " --target and --features out."
                 )
             return self.model_copy(update={"name": self.name or f"{self.data.origin}{ahead}", "split": split})
-        target, features = self.target or "range", self.features or "returns"
+        target = self.target or "range"
+        features = self.features or "returns"
         model = self.model
         if "scaling" not in model.model_fields_set:
             model = model.model_copy(update={"scaling": FEATURE_SETS[features].scaling})

@@ -104,7 +104,9 @@ def _additive_forward_shard(query, v, values, lengths, workspace, weights, conte
     row = borrowed(workspace.key_rows)[shard]
     for b in range(*sequences_of(workspace, shard, values)):
         length = lengths[b]
-        steps, keys, alphas = borrowed(values)[b, :length], borrowed(workspace.keys)[b, :length], borrowed(weights)[b]
+        steps = borrowed(values)[b, :length]
+        keys = borrowed(workspace.keys)[b, :length]
+        alphas = borrowed(weights)[b]
         copy_line(borrowed(query)[b], row[0])
         product(borrowed(workspace.ones)[:, :length].T, row, keys, False)
         product(steps[:, : steps.shape[1]], borrowed(workspace.forward_panels), keys, True)
@@ -123,14 +125,19 @@ def _additive_backward(key_weight, v, values, lengths, weights, d_context, works
 
 @kernel
 def _additive_backward_shard(values, lengths, weights, d_context, workspace, d_query, d_values, shard):
-    size, heads, attention_size = values.shape[2], weights.shape[1], d_query.shape[1]
-    rows, row = borrowed(workspace.rows)[shard], borrowed(workspace.key_rows)[shard]
-    sums, d_v = borrowed(workspace.key_sums)[shard], borrowed(workspace.d_v)[shard, 0]
+    size = values.shape[2]
+    heads = weights.shape[1]
+    attention_size = d_query.shape[1]
+    rows = borrowed(workspace.rows)[shard]
+    row = borrowed(workspace.key_rows)[shard]
+    sums = borrowed(workspace.key_sums)[shard]
+    d_v = borrowed(workspace.d_v)[shard, 0]
     d_v[:] = 0
     first, last = sequences_of(workspace, shard, values)
     for b in range(first, last):
         length = lengths[b]
-        steps, keys = borrowed(values)[b, :length], borrowed(workspace.keys)[b, :length]
+        steps = borrowed(values)[b, :length]
+        keys = borrowed(workspace.keys)[b, :length]
         d_tanh = borrowed(workspace.d_tanh)[shard, :length]
         coefficients = borrowed(workspace.coefficients)[shard, :, :length]
         attend_backward(steps, borrowed(weights)[b], borrowed(d_context)[b, :size], coefficients)

@@ -71,7 +71,8 @@ def attention_workspace(
     """
     shard_rows = -(-batch_size // _MOST_SHARDS) if batch_size * seq_len * size > _WORTH_THREADS else batch_size
     shards = -(-batch_size // shard_rows)
-    width, key_width = padded(size, dtype), padded(attention_size, dtype)
+    width = padded(size, dtype)
+    key_width = padded(attention_size, dtype)
 
     def zeros(*shape: int) -> np.ndarray:
         return np.zeros(shape, dtype)
@@ -163,7 +164,8 @@ def _dot_forward(query, values, lengths, workspace, weights, context):
 @kernel
 def _dot_forward_shard(query, values, lengths, workspace, weights, context, shard):
     for b in range(*sequences_of(workspace, shard, values)):
-        steps, alphas = borrowed(values)[b, : lengths[b]], borrowed(weights)[b]
+        steps = borrowed(values)[b, : lengths[b]]
+        alphas = borrowed(weights)[b]
         score(steps, borrowed(query)[b], alphas)
         attend(steps, workspace, shard, alphas, borrowed(context)[b])
 
@@ -176,11 +178,13 @@ def _dot_backward(query, values, lengths, weights, d_context, workspace, d_query
 
 @kernel
 def _dot_backward_shard(query, values, lengths, weights, d_context, workspace, d_query, d_values, shard):
-    size, heads = values.shape[2], weights.shape[1]
+    size = values.shape[2]
+    heads = weights.shape[1]
     sums = borrowed(workspace.sums)[shard]
     for b in range(*sequences_of(workspace, shard, values)):
         length = lengths[b]
-        steps, coefficients = borrowed(values)[b, :length], borrowed(workspace.coefficients)[shard, :, :length]
+        steps = borrowed(values)[b, :length]
+        coefficients = borrowed(workspace.coefficients)[shard, :, :length]
         attend_backward(steps, borrowed(weights)[b], borrowed(d_context)[b, :size], coefficients)
         multiply_steps(coefficients[heads:], steps, workspace, shard, sums, False)
         _gather_heads(sums, borrowed(d_query)[b])
@@ -207,7 +211,8 @@ def score(steps, vector, scores):
 @kernel
 def attend(steps, workspace, shard, weights, context):
     """Turn the scores (heads, T) of one sequence into weights, and add up its steps (length, D) with them."""
-    length, sums = steps.shape[0], borrowed(workspace.sums)[shard]
+    length = steps.shape[0]
+    sums = borrowed(workspace.sums)[shard]
     for head in range(weights.shape[0]):
         _softmax(weights[head], length)
     multiply_steps(weights[:, :length], steps, workspace, shard, sums, False)
@@ -233,7 +238,8 @@ def _softmax(scores, length):
 @kernel
 def attend_backward(steps, weights, d_context, coefficients):
     """Write the weights, then the gradients of the scores, of the true steps, (2 * heads, length)."""
-    heads, length = weights.shape[0], steps.shape[0]
+    heads = weights.shape[0]
+    length = steps.shape[0]
     d_scores = coefficients[heads:]
     score(steps, d_context, d_scores)
     for head in range(heads):
@@ -261,13 +267,17 @@ def multiply_steps(a, steps, workspace, shard, c, accumulate):
 @kernel
 def _spread(coefficients, d_context, query, d_values):
     """Write the gradient of one sequence's values (T, D) where scores are dot products, zero after its end."""
-    heads, length = coefficients.shape[0] // 2, coefficients.shape[1]
+    heads = coefficients.shape[0] // 2
+    length = coefficients.shape[1]
     size = query.shape[0] // heads
     for head in range(heads):
         features = slice(head * size, (head + 1) * size)
-        d_mean, asked = d_context[features], query[features]
+        d_mean = d_context[features]
+        asked = query[features]
         for t in range(length):
-            weight, d_score, line = coefficients[head, t], coefficients[heads + head, t], d_values[t][features]
+            weight = coefficients[head, t]
+            d_score = coefficients[heads + head, t]
+            line = d_values[t][features]
             for j in range(size):
                 line[j] = multiply_add(d_score, asked[j], weight * d_mean[j])
     d_values[length:] = 0

@@ -65,7 +65,8 @@ _TINY = np.float32(1e-30)
 def prepare(weights, penalties, workspace):
     """Add the penalties, and find the exponentials of the transitions, the greatest of which is 1."""
     tags = weights.start.shape[0]
-    transitions, exponentials = workspace.transitions, workspace.exponentials
+    transitions = workspace.transitions
+    exponentials = workspace.exponentials
     for i in range(tags):
         workspace.start[i] = weights.start[i] + penalties.start[i]
         workspace.end[i] = weights.end[i] + penalties.end[i]
@@ -99,8 +100,11 @@ def _log_sum_exp(row):
 @kernel
 def _propagate(scores, workspace, direction, weights, propagated):
     """``propagated[j] = log(sum_i exp(scores[i] - s + transitions[i, j]))``; return s, the greatest of the scores."""
-    tags, top, shift = scores.shape[0], workspace.top[0], _greatest(scores)
-    transitions, exponentials = workspace.transitions[direction], workspace.exponentials[direction]
+    tags = scores.shape[0]
+    top = workspace.top[0]
+    shift = _greatest(scores)
+    transitions = workspace.transitions[direction]
+    exponentials = workspace.exponentials[direction]
     for i in range(tags):
         weights[i] = exponential(scores[i] - shift)
         propagated[i] = 0
@@ -122,7 +126,8 @@ def _propagate(scores, workspace, direction, weights, propagated):
 def forward_sentence(emissions, length, workspace, b, row):
     """Fill a sentence's forward log-potentials, and its log-partition."""
     tags = emissions.shape[1]
-    forward, total = workspace.forward[b], 0.0
+    forward = workspace.forward[b]
+    total = 0.0
     if length == 0:
         workspace.log_partition[b] = total
         return
@@ -141,7 +146,9 @@ def forward_sentence(emissions, length, workspace, b, row):
 def backward_sentence(emissions, length, workspace, b, row):
     """Fill a sentence's backward log-potentials, and the marginals."""
     tags = emissions.shape[1]
-    forward, backward, marginals = workspace.forward[b], workspace.backward[b], workspace.marginals[b]
+    forward = workspace.forward[b]
+    backward = workspace.backward[b]
+    marginals = workspace.marginals[b]
     marginals[max(length, 0) :] = 0
     for t in range(length - 1, -1, -1):
         if t == length - 1:
@@ -160,15 +167,21 @@ def backward_sentence(emissions, length, workspace, b, row):
 @kernel
 def add_pairs(length, workspace, b, rows, d_transitions):
     """``d_transitions +=`` the probabilities of a sentence's pairs of neighbouring tags."""
-    transitions, exponentials = workspace.transitions[0], workspace.exponentials[0]
+    transitions = workspace.transitions[0]
+    exponentials = workspace.exponentials[0]
     tags = transitions.shape[0]
-    before, after, sums = rows[0], rows[1], rows[2]
+    before = rows[0]
+    after = rows[1]
+    sums = rows[2]
     for t in range(1, length):
-        forward, backward = workspace.forward[b, t - 1], workspace.backward[b, t]
-        forward_top, backward_top = _greatest(forward), _greatest(backward)
+        forward = workspace.forward[b, t - 1]
+        backward = workspace.backward[b, t]
+        forward_top = _greatest(forward)
+        backward_top = _greatest(backward)
         total = transitions.dtype.type(0)
         for j in range(tags):
-            before[j], after[j] = exponential(forward[j] - forward_top), exponential(backward[j] - backward_top)
+            before[j] = exponential(forward[j] - forward_top)
+            after[j] = exponential(backward[j] - backward_top)
         for i in range(tags):
             sums[i] = 0
             for j in range(tags):
@@ -189,7 +202,8 @@ def _add_distant_pairs(forward, backward, transitions, shift, d_transitions):
     tags = forward.shape[0]
     total = forward[0] + backward[0] - shift + transitions[0, 0]
     for pair in range(1, tags * tags):
-        i, j = pair // tags, pair % tags
+        i = pair // tags
+        j = pair % tags
         total = log_add_exp(total, forward[i] + backward[j] - shift + transitions[i, j])
     for i in range(tags):
         for j in range(tags):
@@ -212,15 +226,18 @@ def score_sentence(emissions, tags, length, workspace):
 def viterbi_sentence(emissions, length, workspace, b, rows, tags):
     """Write the best tags of a sentence; -1 after its end."""
     num_tags = emissions.shape[1]
-    transitions, pointers = workspace.transitions[0], workspace.pointers[b]
-    best, candidates = rows[0], rows[1]
+    transitions = workspace.transitions[0]
+    pointers = workspace.pointers[b]
+    best = rows[0]
+    candidates = rows[1]
     tags[max(length, 0) :] = -1
     if length == 0:
         return
     for j in range(num_tags):
         best[j] = workspace.start[j] + emissions[0, j]
     for t in range(1, length):
-        pointer, top = pointers[t], _greatest(best)
+        pointer = pointers[t]
+        top = _greatest(best)
         for j in range(num_tags):
             candidates[j] = best[0] - top + transitions[0, j]
             pointer[j] = 0

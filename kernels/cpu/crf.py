@@ -166,7 +166,8 @@ def crf_viterbi(
 @kernel
 def _shard(workspace, shard):
     """Return the first sentence of a shard, and the first of the next."""
-    batch_size, shards = workspace.forward.shape[0], workspace.rows.shape[0]
+    batch_size = workspace.forward.shape[0]
+    shards = workspace.rows.shape[0]
     return shard * batch_size // shards, (shard + 1) * batch_size // shards
 
 
@@ -201,7 +202,9 @@ def _forward_backward_in_parallel(emissions, lengths, workspace, first):
 
 @kernel
 def _forward_backward_of_shard(emissions, lengths, workspace, shard):
-    rows, d_transitions, d_ends = workspace.rows[shard], workspace.d_transitions[shard], workspace.d_ends[shard]
+    rows = workspace.rows[shard]
+    d_transitions = workspace.d_transitions[shard]
+    d_ends = workspace.d_ends[shard]
     d_transitions[:] = 0
     d_ends[:] = 0
     first, last = _shard(workspace, shard)
@@ -220,7 +223,8 @@ def _forward_backward_of_shard(emissions, lengths, workspace, shard):
 def _loss(emissions, tags, lengths, workspace, gradients, d_emissions):
     """Expected counts less observed ones, over the number of sentences."""
     batch_size, _, num_tags = emissions.shape
-    d_transitions, d_ends = workspace.d_transitions, workspace.d_ends
+    d_transitions = workspace.d_transitions
+    d_ends = workspace.d_ends
     for shard in range(1, d_transitions.shape[0]):
         for i in range(num_tags):
             for j in range(num_tags):
@@ -245,7 +249,8 @@ def _loss(emissions, tags, lengths, workspace, gradients, d_emissions):
             for j in range(num_tags):
                 d_emissions[b, t, j] *= scale
     for i in range(num_tags):
-        gradients.start[i], gradients.end[i] = scale * d_ends[0, 0, i], scale * d_ends[0, 1, i]
+        gradients.start[i] = scale * d_ends[0, 0, i]
+        gradients.end[i] = scale * d_ends[0, 1, i]
         for j in range(num_tags):
             gradients.transitions[i, j] = scale * d_transitions[0, i, j]
     return total / batch_size

@@ -62,7 +62,8 @@ def _emit(context, builder, signature, arguments, height):
     scalar = context.get_data_type(signature.args[1].dtype)
     item_bytes = context.get_abi_sizeof(scalar)
     lanes = VECTOR_BYTES // item_bytes
-    packed, size_type = ir.VectorType(scalar, lanes), first.type
+    packed = ir.VectorType(scalar, lanes)
+    size_type = first.type
     depth = cgutils.unpack_tuple(builder, vector.shape)[0]
     row_stride = cgutils.unpack_tuple(builder, rows.strides)[0]
     bytes_type = ir.IntType(8).as_pointer()

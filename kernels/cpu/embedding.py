@@ -41,7 +41,8 @@ def embedding_backward(indices: np.ndarray, dy: np.ndarray, d_weight: np.ndarray
 @kernel
 def _forward(weight, indices, y):
     for n in range(indices.shape[0]):
-        source, target = weight[indices[n]], y[n]
+        source = weight[indices[n]]
+        target = y[n]
         for j in range(target.shape[0]):
             target[j] = source[j]
 
@@ -53,7 +54,8 @@ def _backward(indices, dy, d_weight, accumulate):
             for j in range(d_weight.shape[1]):
                 d_weight[entry, j] = 0
     for n in range(indices.shape[0]):
-        source, target = dy[n], d_weight[indices[n]]
+        source = dy[n]
+        target = d_weight[indices[n]]
         for j in range(target.shape[0]):
             target[j] += source[j]
 
@@ -64,7 +66,8 @@ def look_up(table, indices, first, t, gates, now):
     hidden_size = table.shape[1] // 4
     for gate in range(4):
         for r in range(gates.shape[2]):
-            source, target = table[indices[first + r, t], gate * hidden_size :], gates[gate, now, r]
+            source = table[indices[first + r, t], gate * hidden_size :]
+            target = gates[gate, now, r]
             for j in range(hidden_size):
                 target[j] = source[j]
             for j in range(hidden_size, target.shape[0]):

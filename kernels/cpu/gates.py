@@ -32,8 +32,12 @@ def activate_cell(i, f, g, c_prev, c):
     """
     arrays_are_apart()
     for j in range(c.shape[0]):
-        i_j, f_j, g_j = sigmoid(i[j]), sigmoid(f[j]), tanh(g[j])
-        i[j], f[j], g[j] = i_j, f_j, g_j
+        i_j = sigmoid(i[j])
+        f_j = sigmoid(f[j])
+        g_j = tanh(g[j])
+        i[j] = i_j
+        f[j] = f_j
+        g[j] = g_j
         c[j] = cell_state(i_j, f_j, g_j, c_prev[j])
 
 
@@ -42,8 +46,11 @@ def activate_output(o, c, tanh_c, h):
     """Turn pre-activations into the output gate, and this and c_t into h_t."""
     arrays_are_apart()
     for j in range(c.shape[0]):
-        o_j, tanh_c_j = sigmoid(o[j]), tanh(c[j])
-        o[j], tanh_c[j], h[j] = o_j, tanh_c_j, hidden_state(o_j, tanh_c_j)
+        o_j = sigmoid(o[j])
+        tanh_c_j = tanh(c[j])
+        o[j] = o_j
+        tanh_c[j] = tanh_c_j
+        h[j] = hidden_state(o_j, tanh_c_j)
 
 
 @inner_kernel
@@ -51,7 +58,10 @@ def differentiate(i, f, g, o, c_prev, tanh_c, dh, dc):
     """Turn a step's gates into the gradients of their pre-activations, and dc_t into dc_{t-1}."""
     arrays_are_apart()
     for j in range(dc.shape[0]):
-        i_j, f_j, g_j, o_j = i[j], f[j], g[j], o[j]
+        i_j = i[j]
+        f_j = f[j]
+        g_j = g[j]
+        o_j = o[j]
         dc_j = cell_state_gradient(dc[j], dh[j], o_j, tanh_c[j])
         i[j] = input_gate_gradient(dc_j, i_j, g_j)
         f[j] = forget_gate_gradient(dc_j, f_j, c_prev[j])

@@ -30,10 +30,12 @@ def gather_windows(values: np.ndarray, starts: np.ndarray, windows: np.ndarray) 
 def copy_windows(values, starts, offset, windows):
     """`gather_windows` of the windows that start `offset` rows later."""
     count, steps, columns = windows.shape
-    values, windows = borrowed(values), borrowed(windows)
+    values = borrowed(values)
+    windows = borrowed(windows)
     for n in range(count):
         first = starts[n] + offset
-        source, window = values[first : first + steps], windows[n]
+        source = values[first : first + steps]
+        window = windows[n]
         if columns == values.shape[1]:
             copy(source.reshape(1, -1), window.reshape(1, -1))  # rows without a gap between them
         else:

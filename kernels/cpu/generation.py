@@ -49,8 +49,10 @@ def generation_workspace(embedding: np.ndarray, layers: Sequence[LSTMWeights], h
     head : LinearWeights
         weight (vocabulary, H), bias (vocabulary,); a bias of -infinity keeps an entry from being drawn.
     """
-    dtype, hidden_size = embedding.dtype.name, layers[0].w_hh.shape[1]
-    depth, units = max(embedding.shape[1], hidden_size), padded(hidden_size, dtype)
+    dtype = embedding.dtype.name
+    hidden_size = layers[0].w_hh.shape[1]
+    depth = max(embedding.shape[1], hidden_size)
+    units = padded(hidden_size, dtype)
     vocabulary = padded(embedding.shape[0], dtype)
 
     def zeros(*shape: int) -> np.ndarray:
@@ -116,7 +118,8 @@ def _generate(workspace, token, h, c, draws, temperature, top_k, top_p, tokens):
     vocabulary = workspace.embedding.shape[0]
     for layer in range(layers):
         for j in range(hidden_size):
-            workspace.hidden[layer, j], workspace.cell[layer, j] = h[layer, j], c[layer, j]
+            workspace.hidden[layer, j] = h[layer, j]
+            workspace.cell[layer, j] = c[layer, j]
     for n in range(tokens.shape[0]):
         for layer in range(layers):
             # Two slices of one type, so that one product is compiled for both.
@@ -131,13 +134,16 @@ def _generate(workspace, token, h, c, draws, temperature, top_k, top_p, tokens):
         tokens[n] = token
     for layer in range(layers):
         for j in range(hidden_size):
-            h[layer, j], c[layer, j] = workspace.hidden[layer, j], workspace.cell[layer, j]
+            h[layer, j] = workspace.hidden[layer, j]
+            c[layer, j] = workspace.cell[layer, j]
 
 
 @inner_kernel
 def _step(workspace, layer, below, hidden_size):
     """Advance one layer by one step; its hidden state and cell are overwritten."""
-    gates, h, c = workspace.gates, workspace.hidden[layer], workspace.cell[layer]
+    gates = workspace.gates
+    h = workspace.hidden[layer]
+    c = workspace.cell[layer]
     for gate in range(4):
         for j in range(gates.shape[1]):
             gates[gate, j] = workspace.bias[layer, gate, j]

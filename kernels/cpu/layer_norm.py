@@ -107,9 +107,13 @@ def _forward_shard(weights, x, workspace, shard, y, epsilon):
 @kernel
 def _forward_block(weights, x, workspace, first, y, epsilon):
     rows = slice(first, first + x.shape[0])
-    normalised, inverse = borrowed(workspace.normalised)[rows], borrowed(workspace.inverse_deviation)[rows]
-    sums, squares = borrowed(workspace.sums)[0, rows], borrowed(workspace.sums)[1, rows]
-    weight, bias, features = borrowed(weights.weight), borrowed(weights.bias), x.dtype.type(x.shape[1])
+    normalised = borrowed(workspace.normalised)[rows]
+    inverse = borrowed(workspace.inverse_deviation)[rows]
+    sums = borrowed(workspace.sums)[0, rows]
+    squares = borrowed(workspace.sums)[1, rows]
+    weight = borrowed(weights.weight)
+    bias = borrowed(weights.bias)
+    features = x.dtype.type(x.shape[1])
     dot_rows(x, borrowed(workspace.ones), sums)
     for row in range(x.shape[0]):
         _centre(x[row], sums[row] / features, normalised[row])
@@ -130,7 +134,8 @@ def _scale(normalised, inverse_deviation, weight, bias, y):
     arrays_are_apart()
     for j in range(y.shape[0]):
         normalised_j = normalised[j] * inverse_deviation
-        normalised[j], y[j] = normalised_j, multiply_add(normalised_j, weight[j], bias[j])
+        normalised[j] = normalised_j
+        y[j] = multiply_add(normalised_j, weight[j], bias[j])
 
 
 @parallel_kernel
@@ -146,7 +151,8 @@ def _backward(weights, dy, workspace, gradients, dx):
 
 @kernel
 def _backward_shard(weight, dy, workspace, shard, dx):
-    first, d_weights = shard * _SHARD_ROWS, borrowed(workspace.d_weights)[shard]
+    first = shard * _SHARD_ROWS
+    d_weights = borrowed(workspace.d_weights)[shard]
     d_weights[:] = 0
     for row in range(first, min(first + _SHARD_ROWS, dy.shape[0]), _BLOCK_ROWS):
         _backward_block(weight, borrowed(dy)[row : row + _BLOCK_ROWS], workspace, row, d_weights, borrowed(dx))
@@ -155,9 +161,13 @@ def _backward_shard(weight, dy, workspace, shard, dx):
 @kernel
 def _backward_block(weight, dy, workspace, first, d_weights, dx):
     rows = slice(first, first + dy.shape[0])
-    normalised, inverse = borrowed(workspace.normalised)[rows], borrowed(workspace.inverse_deviation)[rows]
-    sums, slopes = borrowed(workspace.sums)[0, rows], borrowed(workspace.sums)[1, rows]
-    weight, dx, features = borrowed(weight), dx[rows], dy.dtype.type(dy.shape[1])
+    normalised = borrowed(workspace.normalised)[rows]
+    inverse = borrowed(workspace.inverse_deviation)[rows]
+    sums = borrowed(workspace.sums)[0, rows]
+    slopes = borrowed(workspace.sums)[1, rows]
+    weight = borrowed(weight)
+    dx = dx[rows]
+    features = dy.dtype.type(dy.shape[1])
     dot_rows(dy, weight, sums)
     for row in range(dy.shape[0]):
         _add_gradients(dy[row], normalised[row], d_weights[0], d_weights[1])

@@ -155,7 +155,8 @@ def _forward_shard(x, workspace, shard, y):
     first = shard * workspace.operand.shape[1]
     last = min(first + workspace.operand.shape[1], x.shape[0])
     input_size = x.shape[1]
-    operand, output = workspace.operand[shard, : last - first], workspace.output[shard, : last - first]
+    operand = workspace.operand[shard, : last - first]
+    output = workspace.output[shard, : last - first]
     copy(x[first:last], operand)
     for row in range(last - first):
         operand[row, input_size] = 1
@@ -177,7 +178,8 @@ def _backward(weights, dy, workspace, gradients, dx):
 def _backward_shard(dy, workspace, shard, dx):
     first = shard * workspace.operand.shape[1]
     last = min(first + workspace.operand.shape[1], dx.shape[0])
-    operand, d_input = workspace.operand[shard, : last - first], workspace.d_input[shard, : last - first]
+    operand = workspace.operand[shard, : last - first]
+    d_input = workspace.d_input[shard, : last - first]
     d_output = workspace.output[shard, : last - first, : dy.shape[1]]
     copy(dy[first:last], workspace.output[shard])
     product(d_output, workspace.backward_panels, d_input, False)

@@ -46,7 +46,8 @@ def cross_entropy_loss(logits: np.ndarray, targets: np.ndarray, weights: np.ndar
 def squared_error(y_hat, y, weights, gradient):
     """`mse_loss`, compiled."""
     rows, columns = y.shape
-    weight_sum, error_sum = 0.0, 0.0
+    weight_sum = 0.0
+    error_sum = 0.0
     for row in range(rows):
         weight_sum += weights[row]
     scale = 1.0 / (columns * weight_sum)
@@ -64,7 +65,8 @@ def squared_error(y_hat, y, weights, gradient):
 
 @kernel
 def _cross_entropy_loss(logits, targets, weights, gradient):
-    weight_sum, loss_sum = 0.0, 0.0
+    weight_sum = 0.0
+    loss_sum = 0.0
     for row in range(logits.shape[0]):
         weight_sum += weights[row]
     scale = logits.dtype.type(1.0 / weight_sum)
@@ -113,8 +115,10 @@ def _largest(numbers):
     count = numbers.shape[0] - numbers.shape[0] % 4
     a = b = c = d = numbers[0]
     for j in range(0, count, 4):
-        a, b = max(a, numbers[j]), max(b, numbers[j + 1])
-        c, d = max(c, numbers[j + 2]), max(d, numbers[j + 3])
+        a = max(a, numbers[j])
+        b = max(b, numbers[j + 1])
+        c = max(c, numbers[j + 2])
+        d = max(d, numbers[j + 3])
     for j in range(count, numbers.shape[0]):
         a = max(a, numbers[j])
     return max(max(a, b), max(c, d))
@@ -125,8 +129,10 @@ def _sum(numbers):
     count = numbers.shape[0] - numbers.shape[0] % 4
     a = b = c = d = numbers.dtype.type(0)
     for j in range(0, count, 4):
-        a, b = a + numbers[j], b + numbers[j + 1]
-        c, d = c + numbers[j + 2], d + numbers[j + 3]
+        a = a + numbers[j]
+        b = b + numbers[j + 1]
+        c = c + numbers[j + 2]
+        d = d + numbers[j + 3]
     for j in range(count, numbers.shape[0]):
         a += numbers[j]
     return (a + b) + (c + d)

@@ -89,7 +89,8 @@ def lstm_forward(
     input_mask, recurrent_mask : Mask
         Dropout on x_t, and on h_{t-1} where it enters the gates; each the same for all gates.
     """
-    y, lengths = _nothing(h_0) if y is None else y, NO_LENGTHS if lengths is None else lengths
+    y = _nothing(h_0) if y is None else y
+    lengths = NO_LENGTHS if lengths is None else lengths
     x, lookup = (np.empty((*x.indices.shape, 0), h_0.dtype), x) if isinstance(x, Lookup) else (x, None)
     # A single shard needs no second thread, and waking one would take longer than a short sequence.
     forward = forward_shards if workspace.shards.shape[0] > 1 else _forward_alone
@@ -135,7 +136,8 @@ def lstm_backward(
     input_mask, recurrent_mask : Mask
         Those of the forward pass.
     """
-    dy, lengths = _nothing(dh_n) if dy is None else dy, NO_LENGTHS if lengths is None else lengths
+    dy = _nothing(dh_n) if dy is None else dy
+    lengths = NO_LENGTHS if lengths is None else lengths
     dx, d_lookup = (None, dx) if isinstance(dx, Lookup) else (dx, None)
     dx = _nothing(dh_n) if dx is None else dx
     backward = backward_shards if workspace.shards.shape[0] > 1 else _backward_alone
@@ -177,9 +179,13 @@ def _forward_alone(
 @inner_kernel
 def _forward_shard(x, lookup, h_0, c_0, workspace, shard, y, h_n, c_n, lengths, input_mask, recurrent_mask):
     first, last = rows_of(workspace, shard)
-    seq_len, hidden_size, is_ragged = x.shape[1], workspace.hidden_size, lengths.size > 0
-    views, lines = shard_views(workspace, shard), shard_lines(workspace, shard)
-    panels, is_lone = forward_panels(workspace), is_lone_step(workspace)
+    seq_len = x.shape[1]
+    hidden_size = workspace.hidden_size
+    is_ragged = lengths.size > 0
+    views = shard_views(workspace, shard)
+    lines = shard_lines(workspace, shard)
+    panels = forward_panels(workspace)
+    is_lone = is_lone_step(workspace)
     x, y = borrowed(x), borrowed(y)
     is_masked = input_mask.threshold > 0 or recurrent_mask.threshold > 0
     copy(h_0[first:last], views.hidden)
@@ -200,7 +206,10 @@ def _forward_shard(x, lookup, h_0, c_0, workspace, shard, y, h_n, c_n, lengths, 
             _multiply(views.operand[now], panels, is_lone, views.gates, now, t, True)
         else:  # a literal either way: products that may do both take longer to compile
             _multiply(views.operand[now], panels, is_lone, views.gates, now, t, False)
-        i, f, g, o = lines.gates[0, now], lines.gates[1, now], lines.gates[2, now], lines.gates[3, now]
+        i = lines.gates[0, now]
+        f = lines.gates[1, now]
+        g = lines.gates[2, now]
+        o = lines.gates[3, now]
         activate_cell(i, f, g, lines.cell[before], lines.cell[after])
         activate_output(o, lines.cell[after], lines.tanh_cell[now], lines.hidden)
         if is_ragged:
@@ -267,12 +276,18 @@ def _hold_ended(lengths, first, t, views, now, before, after):
     Their gates are set to what does that, f = 1 and the others 0, and so the backward pass, which looks at the gates,
     passes dc on and leaves the weights alone without knowing of lengths.
     """
-    gates, cell, tanh_cell = views.gates, views.cell, views.tanh_cell
+    gates = views.gates
+    cell = views.cell
+    tanh_cell = views.tanh_cell
     for r in range(views.hidden.shape[0]):
         if t >= lengths[first + r]:
             for j in range(views.hidden.shape[1]):
-                gates[0, now, r, j], gates[1, now, r, j], gates[2, now, r, j], gates[3, now, r, j] = 0, 1, 0, 0
-                cell[after, r, j], tanh_cell[now, r, j] = cell[before, r, j], 0
+                gates[0, now, r, j] = 0
+                gates[1, now, r, j] = 1
+                gates[2, now, r, j] = 0
+                gates[3, now, r, j] = 0
+                cell[after, r, j] = cell[before, r, j]
+                tanh_cell[now, r, j] = 0
                 views.hidden[r, j] = views.held[r, j]
 
 
@@ -321,22 +336,34 @@ def _backward_shard(
     dy, dh_n, dc_n, workspace, shard, dx, d_lookup, dh_0, dc_0, lengths, input_mask, recurrent_mask
 ):  # fmt: skip
     first, last = rows_of(workspace, shard)
-    seq_len, hidden_size, rows, is_ragged = workspace.steps, workspace.hidden_size, last - first, lengths.size > 0
+    seq_len = workspace.steps
+    hidden_size = workspace.hidden_size
+    rows = last - first
+    is_ragged = lengths.size > 0
     wanted = shard_gradients(workspace, shard)
-    views, lines, dy, dx = shard_views(workspace, shard), shard_lines(workspace, shard), borrowed(dy), borrowed(dx)
+    views = shard_views(workspace, shard)
+    lines = shard_lines(workspace, shard)
+    dy = borrowed(dy)
+    dx = borrowed(dx)
     is_masked = input_mask.threshold > 0 or recurrent_mask.threshold > 0
-    d_hidden, d_cell = views.hidden, wanted.d_cell
-    d_hidden[:], d_cell[:] = 0, 0  # the forward pass may have left other numbers in padded units
+    d_hidden = views.hidden
+    d_cell = wanted.d_cell
+    d_hidden[:] = 0
+    d_cell[:] = 0  # the forward pass may have left other numbers in padded units
     copy(dh_n[first:last], d_hidden)
     copy(dc_n[first:last], d_cell)
     d_cell_line = d_cell.reshape(-1)
     if d_lookup is not None:
         shard_table_gradient(workspace, shard)[:] = 0
-    chunk_end, steps = seq_len, max(1, _CHUNK_ROWS // rows)
+    chunk_end = seq_len
+    steps = max(1, _CHUNK_ROWS // rows)
     for t in range(seq_len - 1, -1, -1):
         if dy.size > 0:
             _add_step(dy, lengths, first, t, d_hidden)
-        i, f, g, o = lines.gates[0, t], lines.gates[1, t], lines.gates[2, t], lines.gates[3, t]
+        i = lines.gates[0, t]
+        f = lines.gates[1, t]
+        g = lines.gates[2, t]
+        o = lines.gates[3, t]
         differentiate(i, f, g, o, lines.cell[t], lines.tanh_cell[t], lines.hidden, d_cell_line)
         if is_ragged:
             copy(d_hidden, views.held)

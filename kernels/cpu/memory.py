@@ -27,11 +27,13 @@ def aligned_over(former: np.ndarray, shape: tuple[int, ...], dtype: str) -> np.n
 
     `former` comes from here, and what is in it stays.
     """
-    memory, size = former.base, math.prod(shape) * np.dtype(dtype).itemsize
+    memory = former.base
+    size = math.prod(shape) * np.dtype(dtype).itemsize
     assert memory is not None
     return _aligned(memory, shape, dtype) if size + _LINE_BYTES <= memory.size else None
 
 
 def _aligned(memory: np.ndarray, shape: tuple[int, ...], dtype: str) -> np.ndarray:
-    first, size = -memory.ctypes.data % _LINE_BYTES, math.prod(shape) * np.dtype(dtype).itemsize
+    first = -memory.ctypes.data % _LINE_BYTES
+    size = math.prod(shape) * np.dtype(dtype).itemsize
     return memory[first : first + size].view(dtype).reshape(shape)

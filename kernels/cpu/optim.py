@@ -59,7 +59,10 @@ def update(values, gradients, first, second, step, learning_rate, beta_1, beta_2
     step_size = number(learning_rate / (1 - beta_1**step))
     root_correction = number(1 / math.sqrt(1 - beta_2**step))
     keep = number(1 - learning_rate * weight_decay)
-    beta_1, beta_2, epsilon, one = number(beta_1), number(beta_2), number(epsilon), number(1)
+    beta_1 = number(beta_1)
+    beta_2 = number(beta_2)
+    epsilon = number(epsilon)
+    one = number(1)
     for n in range(values.shape[0]):
         gradient = gradients[n]
         first[n] = beta_1 * first[n] + (one - beta_1) * gradient
@@ -84,8 +87,10 @@ def _sum_of_squares(numbers):
     count = numbers.shape[0] - numbers.shape[0] % 4
     a = b = c = d = 0.0
     for n in range(0, count, 4):
-        a, b = a + np.float64(numbers[n]) ** 2, b + np.float64(numbers[n + 1]) ** 2
-        c, d = c + np.float64(numbers[n + 2]) ** 2, d + np.float64(numbers[n + 3]) ** 2
+        a = a + np.float64(numbers[n]) ** 2
+        b = b + np.float64(numbers[n + 1]) ** 2
+        c = c + np.float64(numbers[n + 2]) ** 2
+        d = d + np.float64(numbers[n + 3]) ** 2
     for n in range(count, numbers.shape[0]):
         a += np.float64(numbers[n]) ** 2
     return (a + b) + (c + d)

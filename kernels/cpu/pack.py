@@ -47,13 +47,16 @@ def pack(matrix, panels, first_row, first_column=0):
     first_row, first_column : int
         Where the matrix begins.
     """
-    matrix, panels = borrowed(matrix), borrowed(panels)
+    matrix = borrowed(matrix)
+    panels = borrowed(panels)
     rows, columns = matrix.shape
-    width, end = panels.shape[2], first_column + columns
+    width = panels.shape[2]
+    end = first_column + columns
     for p in range(first_column // width, -(-end // width)):
         first, last = max(p * width, first_column), min((p + 1) * width, end)
         for m in range(rows):
-            line, target = matrix[m][first - first_column : last - first_column], panels[p, first_row + m]
+            line = matrix[m][first - first_column : last - first_column]
+            target = panels[p, first_row + m]
             copy_line(line, target[first - p * width :])
 
 

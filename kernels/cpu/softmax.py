@@ -116,12 +116,14 @@ def _softmax(weights, x, targets, row_weights, scale, workspace, losses, predict
 
 @kernel
 def _softmax_shard(x, targets, row_weights, scale, workspace, shard, losses, predictions, dx, is_training):
-    input_size, block = x.shape[1], workspace.operand.shape[1]
+    input_size = x.shape[1]
+    block = workspace.operand.shape[1]
     shard_first = shard * workspace.shard_rows
     shard_last = min(shard_first + workspace.shard_rows, x.shape[0])
     for first in range(shard_first, shard_last, block):
         last = min(first + block, shard_last)
-        operand, logits = workspace.operand[shard, : last - first], workspace.logits[shard, : last - first]
+        operand = workspace.operand[shard, : last - first]
+        logits = workspace.logits[shard, : last - first]
         copy(x[first:last], operand)
         for row in range(last - first):
             operand[row, input_size] = 1
@@ -131,7 +133,8 @@ def _softmax_shard(x, targets, row_weights, scale, workspace, shard, losses, pre
             for row in range(last - first):
                 predictions[first + row] = _largest(vocabulary[row])
         for row in range(last - first):
-            weight, target = row_weights[first + row], targets[first + row]
+            weight = row_weights[first + row]
+            target = targets[first + row]
             line = logits[row][: vocabulary.shape[1]]  # whose numbers Numba knows to be neighbours
             losses[first + row] = cross_entropy_row(line, target, weight, scale)
         if is_training:

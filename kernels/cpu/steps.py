@@ -81,7 +81,8 @@ def _copy_in_parallel(source, source_column, destination, destination_column, co
 def _copy_sequences(
     source, source_column, destination, destination_column, columns, lengths, reverse, accumulate, first, last
 ):
-    source, destination = borrowed(source), borrowed(destination)
+    source = borrowed(source)
+    destination = borrowed(destination)
     for b in range(first, last):
         length = lengths[b]
         for t in range(source.shape[1]):

@@ -70,12 +70,15 @@ class _Tile:
 
     def __init__(self, context, builder, signature, arguments, height, vectors):
         self.builder = builder
-        self.height, self.vectors = height, vectors
+        self.height = height
+        self.vectors = vectors
         array = {
             name: context.make_array(signature.args[place])(context, builder, arguments[place])
             for name, place in (("a", 2), ("b", 4), ("c", 6))
         }
-        self.row, self.panel, self.accumulate = arguments[3], arguments[5], arguments[7]
+        self.row = arguments[3]
+        self.panel = arguments[5]
+        self.accumulate = arguments[7]
         self.scalar = context.get_data_type(signature.args[2].dtype)
         self.item_bytes = context.get_abi_sizeof(self.scalar)
         self.lanes = VECTOR_BYTES // self.item_bytes

@@ -48,7 +48,8 @@ def window_training(
     start_threads()
 
     def take(starts: np.ndarray, first_step: int, learning_rates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        losses, norms = np.empty(len(starts)), np.empty(len(starts))
+        losses = np.empty(len(starts))
+        norms = np.empty(len(starts))
         _train_windows(
             values, starts, arrays, optimizer, constants, first_step, learning_rates, losses, norms,
             NO_LENGTHS, NO_MASK, True,
@@ -63,8 +64,11 @@ def _train_windows(
     values, starts, arrays, optimizer, constants, first_step, learning_rates, losses, norms, no_lengths, no_mask, packs
 ):
     # One function, since what it calls is optimised anew at every level of calls that it is compiled into.
-    zeros, unused, last = arrays.zero_state, arrays.unused_state, len(arrays.layers) - 1
-    windows, y = arrays.layers[0].x, arrays.y.reshape(arrays.y_hat.shape)
+    zeros = arrays.zero_state
+    unused = arrays.unused_state
+    last = len(arrays.layers) - 1
+    windows = arrays.layers[0].x
+    y = arrays.y.reshape(arrays.y_hat.shape)
     for step in range(starts.shape[0]):
         copy_windows(values, starts[step], 0, windows)
         copy_windows(values, starts[step], windows.shape[1], arrays.y)

@@ -166,7 +166,8 @@ def lstm_workspace(
     rows = min(_shard_rows(batch_size), batch_size)
     shards = -(-batch_size // rows)
     depth = hidden_size + input_size + 1
-    units, input_units = padded(hidden_size, dtype), padded(input_size, dtype)
+    units = padded(hidden_size, dtype)
+    input_units = padded(input_size, dtype)
     panels = 4 * depth * units + (4 * hidden_size * (units + input_units) if training else 0)
     workspace = Workspace(
         batch_size=batch_size,
@@ -193,9 +194,13 @@ def lstm_workspace(
 @register_jitable
 def layout_of(workspace):
     """Return where each part begins in a shard's line."""
-    steps, rows, units = workspace.steps, workspace.shard_rows, workspace.units
-    hidden_size, input_size = workspace.hidden_size, workspace.input_size
-    run, depth = rows * units, hidden_size + input_size + 1
+    steps = workspace.steps
+    rows = workspace.shard_rows
+    units = workspace.units
+    hidden_size = workspace.hidden_size
+    input_size = workspace.input_size
+    run = rows * units
+    depth = hidden_size + input_size + 1
     gates = _whole_lines(steps * rows * depth)
     cell = gates + 4 * steps * run
     tanh_cell = cell + (steps + 1) * run
@@ -221,7 +226,9 @@ def _whole_lines(size):
 
 def lstm_gates(workspace: Workspace) -> np.ndarray:
     """Return the activations i, f, g, o of the last forward pass as a fresh (B, T, 4H) array."""
-    batch_size, steps, hidden_size = workspace.batch_size, workspace.steps, workspace.hidden_size
+    batch_size = workspace.batch_size
+    steps = workspace.steps
+    hidden_size = workspace.hidden_size
     gates = np.empty((batch_size, steps, 4, hidden_size), workspace.shards.dtype)
     layout = layout_of(workspace)
     for shard, line in enumerate(workspace.shards):
@@ -244,9 +251,13 @@ def rows_of(workspace, shard):
 def shard_views(workspace, shard):
     """Return a shard's part of the workspace."""
     first, last = rows_of(workspace, shard)
-    steps, rows, units = workspace.steps, last - first, workspace.units
-    hidden_size, input_size = workspace.hidden_size, workspace.input_size
-    line, at = borrowed(workspace.shards)[shard], layout_of(workspace)
+    steps = workspace.steps
+    rows = last - first
+    units = workspace.units
+    hidden_size = workspace.hidden_size
+    input_size = workspace.input_size
+    line = borrowed(workspace.shards)[shard]
+    at = layout_of(workspace)
     return ShardViews(
         _part(line, at.operand, (steps, rows, hidden_size + input_size + 1)),
         _part(line, at.gates, (4, steps, rows, units)),
@@ -263,8 +274,10 @@ def shard_views(workspace, shard):
 def shard_lines(workspace, shard):
     """Return a shard's part of the workspace, a line for each step."""
     first, last = rows_of(workspace, shard)
-    steps, units = workspace.steps, (last - first) * workspace.units
-    line, at = borrowed(workspace.shards)[shard], layout_of(workspace)
+    steps = workspace.steps
+    units = (last - first) * workspace.units
+    line = borrowed(workspace.shards)[shard]
+    at = layout_of(workspace)
     return ShardLines(
         _part(line, at.gates, (4, steps, units)),
         _part(line, at.cell, (steps + 1, units)),
@@ -277,8 +290,10 @@ def shard_lines(workspace, shard):
 def shard_gradients(workspace, shard):
     """Return what the backward pass of a shard writes beside its views."""
     first, last = rows_of(workspace, shard)
-    rows, depth = last - first, workspace.hidden_size + workspace.input_size + 1
-    line, at = borrowed(workspace.shards)[shard], layout_of(workspace)
+    rows = last - first
+    depth = workspace.hidden_size + workspace.input_size + 1
+    line = borrowed(workspace.shards)[shard]
+    at = layout_of(workspace)
     return ShardGradients(
         _part(line, at.d_cell, (rows, workspace.units)),
         _part(line, at.d_input, (rows, workspace.input_units)),
@@ -289,7 +304,8 @@ def shard_gradients(workspace, shard):
 @inner_kernel
 def shard_table_gradient(workspace, shard):
     """Return a shard's gradient of the table that inputs are looked up in, (V, 4, P)."""
-    line, at = borrowed(workspace.shards)[shard], layout_of(workspace)
+    line = borrowed(workspace.shards)[shard]
+    at = layout_of(workspace)
     return _part(line, at.d_table, (workspace.vocabulary_size, 4, workspace.units))
 
 
@@ -344,7 +360,9 @@ def _panels(workspace, start, depth, columns):
 @inner_kernel
 def pack_forward(weights, workspace):
     """Pack ``[W_hh | W_ih | b].T`` of each gate; of inputs that are looked up, W_hh alone."""
-    input_size, hidden_size, panels = workspace.input_size, workspace.hidden_size, forward_panels(workspace)
+    input_size = workspace.input_size
+    hidden_size = workspace.hidden_size
+    panels = forward_panels(workspace)
     for gate in range(4):
         units = slice(gate * hidden_size, (gate + 1) * hidden_size)
         column = gate * workspace.units
@@ -381,14 +399,17 @@ def unpack_gradients(workspace, gradients, d_lookup, part):
 
     `part` says which rows of which gate; parts touch different memory.
     """
-    gate, first = part % 4, part // 4 * _UNPACKED_ROWS
-    hidden_size, inputs_end = workspace.hidden_size, workspace.hidden_size + workspace.input_size
+    gate = part % 4
+    first = part // 4 * _UNPACKED_ROWS
+    hidden_size = workspace.hidden_size
+    inputs_end = workspace.hidden_size + workspace.input_size
     last = min(first + _UNPACKED_ROWS, inputs_end + 1)
     total = shard_gradients(workspace, 0).d_weights[gate, first:last]
     for shard in range(1, workspace.shards.shape[0]):
         d_weights = shard_gradients(workspace, shard).d_weights[gate, first:last]
         add(d_weights.reshape(-1), total.reshape(-1))
-    units, columns = slice(gate * hidden_size, (gate + 1) * hidden_size), total[:, :hidden_size].T
+    units = slice(gate * hidden_size, (gate + 1) * hidden_size)
+    columns = total[:, :hidden_size].T
     hidden_end = min(last, hidden_size)
     if first < hidden_end:
         copy(columns[:, : hidden_end - first], borrowed(gradients.w_hh)[units, first:hidden_end])
@@ -405,7 +426,8 @@ def unpack_gradients(workspace, gradients, d_lookup, part):
 @inner_kernel
 def _unpack_table(workspace, d_table, part):
     """Do the same to a part of the entries of the table that inputs were looked up in."""
-    parts, hidden_size = gradient_parts(workspace), workspace.hidden_size
+    parts = gradient_parts(workspace)
+    hidden_size = workspace.hidden_size
     entries = slice(part * d_table.shape[0] // parts, (part + 1) * d_table.shape[0] // parts)
     total = shard_table_gradient(workspace, 0)[entries]
     for shard in range(1, workspace.shards.shape[0]):

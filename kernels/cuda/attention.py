@@ -132,7 +132,8 @@ def _query_scores(query, values, lengths, scores):
     """``scores[b, head, t] = query . value`` over the features of a head."""
     t, row = cuda.grid(2)
     heads = scores.shape[1]
-    b, head = row // heads, row % heads
+    b = row // heads
+    head = row % heads
     if b < scores.shape[0] and t < lengths[b]:
         size = values.shape[2] // heads
         total = scores.dtype.type(0)
@@ -162,7 +163,8 @@ def _add_query(query, keys, lengths):
 def _additive_scores(v, keys, lengths, scores):
     t, row = cuda.grid(2)
     heads = scores.shape[1]
-    b, head = row // heads, row % heads
+    b = row // heads
+    head = row % heads
     if b < scores.shape[0] and t < lengths[b]:
         size = v.shape[0] // heads
         total = scores.dtype.type(0)
@@ -176,7 +178,8 @@ def _additive_scores_backward(v, keys, lengths, d_scores, d_query, d_v_rows):
     j, b = cuda.grid(2)
     if b < keys.shape[0] and j < v.shape[0]:
         head = j // (v.shape[0] // d_scores.shape[1])
-        total, total_v = d_query.dtype.type(0), d_query.dtype.type(0)
+        total = d_query.dtype.type(0)
+        total_v = d_query.dtype.type(0)
         for t in range(keys.shape[1]):
             if t < lengths[b]:
                 hidden = keys[b, t, j]
@@ -204,7 +207,8 @@ def _key_weight_gradient(values, d_keys, lengths, d_key_weight):
 def _add_key_gradient(key_weight, d_keys, lengths, d_values):
     """``d_values += d_keys @ key_weight``."""
     j, row = cuda.grid(2)
-    b, t = row // d_values.shape[1], row % d_values.shape[1]
+    b = row // d_values.shape[1]
+    t = row % d_values.shape[1]
     if b < d_values.shape[0] and j < d_values.shape[2] and t < lengths[b]:
         total = d_values[b, t, j]
         for a in range(key_weight.shape[0]):
@@ -216,7 +220,8 @@ def _add_key_gradient(key_weight, d_keys, lengths, d_values):
 def _softmax(lengths, scores):
     row = cuda.grid(1)
     heads = scores.shape[1]
-    b, head = row // heads, row % heads
+    b = row // heads
+    head = row % heads
     if b < scores.shape[0]:
         greatest = scores[b, head, 0]
         for t in range(1, lengths[b]):
@@ -236,7 +241,8 @@ def _softmax_backward(lengths, weights, gradient):
     """Turn the gradient of the weights into that of the scores, in place."""
     row = cuda.grid(1)
     heads = weights.shape[1]
-    b, head = row // heads, row % heads
+    b = row // heads
+    head = row % heads
     if b < weights.shape[0]:
         mean = weights.dtype.type(0)
         for t in range(lengths[b]):

@@ -277,7 +277,8 @@ def _pair_normalisers(transitions, emissions, forward, backward, lengths, normal
     tags = transitions.shape[0]
     total = forward[b, t - 1, 0] + transitions[0, 0] + (emissions[b, t, 0] + backward[b, t, 0])
     for pair in range(1, tags * tags):
-        i, j = pair // tags, pair % tags
+        i = pair // tags
+        j = pair % tags
         after = emissions[b, t, j] + backward[b, t, j]
         total = log_add_exp(total, forward[b, t - 1, i] + transitions[i, j] + after)
     normaliser[b, t] = total
@@ -313,7 +314,8 @@ def _end_gradients(marginals, tags, lengths, scale, start, end):
                 first -= marginals.dtype.type(1)
             if tags[b, stop] == j:
                 last -= marginals.dtype.type(1)
-    start[j], end[j] = scale * first, scale * last
+    start[j] = scale * first
+    end[j] = scale * last
 
 
 @kernel
@@ -350,11 +352,13 @@ def _viterbi_step(t, transitions, emissions, lengths, best, pointers):
     top = best[b, t - 1, 0]
     for i in range(1, best.shape[2]):
         top = max(top, best[b, t - 1, i])
-    pointer, score = 0, best[b, t - 1, 0] - top + transitions[0, j]
+    pointer = 0
+    score = best[b, t - 1, 0] - top + transitions[0, j]
     for i in range(1, best.shape[2]):
         candidate = best[b, t - 1, i] - top + transitions[i, j]
         if candidate > score:
-            pointer, score = i, candidate
+            pointer = i
+            score = candidate
     best[b, t, j] = score + emissions[b, t, j]
     pointers[b, t, j] = pointer
 

@@ -87,7 +87,8 @@ def fleet_gradients(
         ``=`` mean squared error of each model's batch.
     """
     layer = lstm.LSTMWeights(*weights[:3])
-    space, x = workspace.lstm, workspace.lstm.x
+    space = workspace.lstm
+    x = workspace.lstm.x
     models, batch_size, seq_len, _ = x.shape
     gather_windows(values, starts.reshape(models * batch_size), x.reshape(models * batch_size, seq_len, x.shape[3]))
     lstm.forward(
@@ -116,7 +117,8 @@ def _squared_errors(y_hat, y, losses):
     """Write each model's loss, and the gradients of its predictions over these."""
     model = cuda.grid(1)
     if model < y.shape[0]:
-        total, terms = np.float64(0), y.shape[1] * y.shape[2]
+        total = np.float64(0)
+        terms = y.shape[1] * y.shape[2]
         for row in range(y.shape[1]):
             for column in range(y.shape[2]):
                 error = y_hat[model, row, column] - y[model, row, column]
@@ -128,7 +130,8 @@ def _squared_errors(y_hat, y, losses):
 @kernel
 def _clip(w_ih, w_hh, bias, head_weight, head_bias, max_norm):
     """A block per model: the threads' sums are added in their order."""
-    thread, model = cuda.threadIdx.x, cuda.blockIdx.x
+    thread = cuda.threadIdx.x
+    model = cuda.blockIdx.x
     sums = cuda.shared.array(0, dtype=float64)
     sums[thread] = (
         _squares(w_ih[model], thread) + _squares(w_hh[model], thread) + _squares(bias[model], thread)

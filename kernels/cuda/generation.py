@@ -33,7 +33,8 @@ class _Workspace(NamedTuple):
 def generation_workspace(embedding: Any, layers: Sequence[LSTMWeights], head: LinearWeights) -> _Workspace:
     """Gather the weights of a network for `generate_tokens`; as `kernels.cpu.generation.generation_workspace`."""
     host = [LSTMWeights(*(array.copy_to_host() for array in weights)) for weights in layers]
-    dtype, hidden_size = np.dtype(embedding.dtype), host[0].w_hh.shape[1]
+    dtype = np.dtype(embedding.dtype)
+    hidden_size = host[0].w_hh.shape[1]
     w_ih = np.zeros((len(host), 4 * hidden_size, max(embedding.shape[1], hidden_size)), dtype)
     for layer, weights in enumerate(host):
         w_ih[layer, :, : weights.w_ih.shape[1]] = weights.w_ih
@@ -85,7 +86,8 @@ def _generate(
     top_p,
     tokens,
 ):
-    thread, threads = cuda.threadIdx.x, cuda.blockDim.x
+    thread = cuda.threadIdx.x
+    threads = cuda.blockDim.x
     layers, units = h.shape
     for n in range(tokens.shape[0]):
         token = first if n == 0 else tokens[n - 1]
@@ -103,8 +105,10 @@ def _generate(
                 z[row] = total
             cuda.syncthreads()
             for j in range(thread, units, threads):
-                i, f = sigmoid(z[j]), sigmoid(z[units + j])
-                g, o = tanh(z[2 * units + j]), sigmoid(z[3 * units + j])
+                i = sigmoid(z[j])
+                f = sigmoid(z[units + j])
+                g = tanh(z[2 * units + j])
+                o = sigmoid(z[3 * units + j])
                 c[layer, j] = cell_state(i, f, g, c[layer, j])
                 h[layer, j] = hidden_state(o, tanh(c[layer, j]))
             cuda.syncthreads()

@@ -137,7 +137,8 @@ def plan_sequence(
     blocks_for_each = max(1, gpu.multiprocessors // models)
     row_groups = -(-batch_size // (ROWS * blocks_for_each))
     row_groups = max(1, min(row_groups, _SEQUENCE_THREADS // units))
-    exchanged, outgoing = row_groups * units * buffers * itemsize, 4 * units * itemsize
+    exchanged = row_groups * units * buffers * itemsize
+    outgoing = 4 * units * itemsize
     resident = min(hidden_size, (gpu.shared_bytes - exchanged) // outgoing)
     if units > _SEQUENCE_THREADS or 2 * resident < hidden_size:
         return None
@@ -150,7 +151,8 @@ def plan_spread(models: int, batch_size: int, hidden_size: int, itemsize: int, g
     The weights of a block's units take up to five eighths of its shared memory, which is room for layers up to hidden
     1,000 or so, on a GPU with as many multiprocessors as an H100. Arguments as `plan_sequence`.
     """
-    columns, groups = padded(hidden_size), -(-batch_size // ROWS)
+    columns = padded(hidden_size)
+    groups = -(-batch_size // ROWS)
     units = _SPREAD_UNITS
     while units > 1 and (units >= 2 * columns or 4 * units * columns * itemsize > gpu.shared_bytes * 5 // 8):
         units //= 2
@@ -160,8 +162,11 @@ def plan_spread(models: int, batch_size: int, hidden_size: int, itemsize: int, g
     row_groups = -(-groups // min(groups, gpu.multiprocessors // (tiles * models)))
     if units * row_groups > 2 * _SPREAD_THREADS:
         return None
-    parts, rows = max(1, min(_SPREAD_PARTS, _SPREAD_THREADS // (units * row_groups))), ROWS * row_groups
-    weights, states, totals = 4 * units * columns, 2 * units * rows, rows * (units + 1)
+    parts = max(1, min(_SPREAD_PARTS, _SPREAD_THREADS // (units * row_groups)))
+    rows = ROWS * row_groups
+    weights = 4 * units * columns
+    states = 2 * units * rows
+    totals = rows * (units + 1)
     forward = weights + 4 * (parts + 1) * totals + states
     backward = weights + 4 * units * (rows + 4) + parts * totals + states
     chunk = min(columns, (gpu.shared_bytes // itemsize - forward) // rows)

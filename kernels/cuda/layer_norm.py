@@ -50,7 +50,8 @@ def _forward(weight, bias, x, normalised, inverse_deviation, y, epsilon):
     row = cuda.grid(1)
     if row < x.shape[0]:
         number = x.dtype.type
-        mean, variance = number(0), number(0)
+        mean = number(0)
+        variance = number(0)
         for j in range(x.shape[1]):
             mean += x[row, j]
         mean /= number(x.shape[1])
@@ -68,7 +69,8 @@ def _backward(weight, dy, normalised, inverse_deviation, dx):
     row = cuda.grid(1)
     if row < dy.shape[0]:
         number = dy.dtype.type
-        mean, slope = number(0), number(0)
+        mean = number(0)
+        slope = number(0)
         for j in range(dy.shape[1]):
             dx[row, j] = dy[row, j] * weight[j]
             mean += dx[row, j]
@@ -83,7 +85,8 @@ def _backward(weight, dy, normalised, inverse_deviation, dx):
 def _weight_gradient(dy, normalised, d_weight, d_bias):
     j = cuda.grid(1)
     if j < dy.shape[1]:
-        total, total_bias = dy.dtype.type(0), dy.dtype.type(0)
+        total = dy.dtype.type(0)
+        total_bias = dy.dtype.type(0)
         for row in range(dy.shape[0]):
             total += dy[row, j] * normalised[row, j]
             total_bias += dy[row, j]

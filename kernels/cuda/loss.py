@@ -17,14 +17,16 @@ __all__ = ["cross_entropy_loss", "cross_entropy_rows", "mean_of_rows", "mse_loss
 
 def mse_loss(y_hat: Any, y: Any, weights: Any, gradient: Any) -> DeviceNumber:
     """Return the weighted mean squared error; arguments as `kernels.cpu.loss.mse_loss`."""
-    weight_parts, error_parts = sum_parts(weights), squared_error_parts(y_hat, y, weights)
+    weight_parts = sum_parts(weights)
+    error_parts = squared_error_parts(y_hat, y, weights)
     launch(_gradient, y.shape, y_hat, y, weights, weight_parts, gradient)
     return _divided(error_parts, weight_parts, y.shape[1])
 
 
 def cross_entropy_loss(logits: Any, targets: Any, weights: Any, gradient: Any) -> DeviceNumber:
     """Return the weighted mean cross-entropy in nats; arguments as `kernels.cpu.loss.cross_entropy_loss`."""
-    losses, weight_parts = new_array(logits.shape[0], logits.dtype), sum_parts(weights)
+    losses = new_array(logits.shape[0], logits.dtype)
+    weight_parts = sum_parts(weights)
     launch(cross_entropy_rows, logits.shape[0], logits, targets, weights, weight_parts, gradient, losses)
     return mean_of_rows(losses, weights, weight_parts)
 
@@ -68,7 +70,8 @@ def cross_entropy_rows(logits, targets, weights, weight_parts, gradient, losses)
                 gradient[row, j] = zero
         else:
             scale = losses.dtype.type(weights[row] / total(weight_parts))
-            top, target_logit = logits[row, 0], logits[row, targets[row]]
+            top = logits[row, 0]
+            target_logit = logits[row, targets[row]]
             for j in range(1, logits.shape[1]):
                 top = max(top, logits[row, j])
             powers = zero

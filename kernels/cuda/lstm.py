@@ -108,7 +108,8 @@ def allocate(
     tf32: bool,
 ) -> _Workspace:
     """Allocate the workspace of some models of one size; without an `input_size` their inputs are looked up."""
-    steps, packed = (models, batch_size, seq_len), (models, packed_size(hidden_size))
+    steps = (models, batch_size, seq_len)
+    packed = (models, packed_size(hidden_size))
     widths = [size for size in (input_size, hidden_size) if size]
     return _Workspace(
         x=new_array((*steps, input_size), dtype) if input_size else None,
@@ -202,10 +203,12 @@ def forward(
     Where inputs are looked up, their part of z stands in ``workspace.gates``.
     """
     models, batch_size, seq_len, width = workspace.gates.shape
-    hidden_size, rows = width // 4, (models, batch_size * seq_len)
+    hidden_size = width // 4
+    rows = (models, batch_size * seq_len)
     lengths = workspace.lengths if lengths is None else lengths
     mask = of_dtype(recurrent_mask, workspace.gates.dtype)
-    output, tf32 = (False, workspace.entering) if y is None else (True, y), workspace.tf32
+    output = (False, workspace.entering) if y is None else (True, y)
+    tf32 = workspace.tf32
     if workspace.x is not None:
         affine(workspace.x.reshape(*rows, -1), weights.w_ih, weights.bias, workspace.gates.reshape(*rows, width), tf32)
     state = workspace.gates, workspace.entering, workspace.cell, workspace.tanh_cell, *output, h_n, c_n
@@ -241,7 +244,8 @@ def backward(
     if not workspace.training:
         raise ValueError("the workspace was made without training and has not kept what a backward pass needs")
     models, batch_size, seq_len, width = workspace.gates.shape
-    hidden_size, rows = width // 4, (models, batch_size * seq_len)
+    hidden_size = width // 4
+    rows = (models, batch_size * seq_len)
     lengths = workspace.lengths if lengths is None else lengths
     mask = of_dtype(recurrent_mask, workspace.gates.dtype)
     given = (False, workspace.entering) if dy is None else (True, dy)
@@ -257,7 +261,9 @@ def backward(
             backward_sequence, plan, models, batch_size, hidden_size, workspace.backward_weights, plan.resident,
             lengths, mask, *state,
         )  # fmt: skip
-    d_gates, partial, tf32 = workspace.gates.reshape(*rows, width), workspace.partial, workspace.tf32
+    d_gates = workspace.gates.reshape(*rows, width)
+    partial = workspace.partial
+    tf32 = workspace.tf32
     transposed_product(d_gates, workspace.entering.reshape(*rows, hidden_size), partial, gradients.w_hh, tf32=tf32)
     if workspace.x is not None:
         transposed_product(d_gates, workspace.x.reshape(*rows, -1), partial, gradients.w_ih, tf32=tf32)

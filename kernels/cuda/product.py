@@ -21,8 +21,10 @@ from gatecast.kernels.scalar import multiply_add
 
 __all__ = ["add_product", "affine", "column_sums", "partial_sums", "row_product", "transposed_product"]
 
-_SLICE_DEPTH, _MOST_TILES = 256, 512
-_SUM_DEPTH, _MOST_SUMS = 64, 128
+_SLICE_DEPTH = 256
+_MOST_TILES = 512
+_SUM_DEPTH = 64
+_MOST_SUMS = 128
 _ZERO, _BIAS, _ITSELF = range(3)  # what a sum starts from
 
 
@@ -65,7 +67,8 @@ def transposed_product(
         Overwritten.
     d_weight : (models, out, in) array
     """
-    models, columns = d_weight.shape[0], d_weight.shape[1] * d_weight.shape[2]
+    models = d_weight.shape[0]
+    columns = d_weight.shape[1] * d_weight.shape[2]
     slices = _slices(dy.shape[1], d_weight.shape[1], d_weight.shape[2])
     sums = partial[: models * slices * columns].reshape(models * slices, d_weight.shape[1], d_weight.shape[2])
     _launch(dy, True, x, False, None, _ZERO, sums, dy.shape[1], tf32)
@@ -131,12 +134,16 @@ def _product(a, a_is_transposed, b, b_is_transposed, bias, start, c, depth):
     """
     rows, columns = 4 * cuda.blockDim.y, 4 * cuda.blockDim.x
     shared = cuda.shared.array(0, dtype=c.dtype, alignment=SHARED_ALIGNMENT)
-    a_tile, b_tile = shared[: DEPTH * (rows + PADDING)], shared[DEPTH * (rows + PADDING) :]
+    a_tile = shared[: DEPTH * (rows + PADDING)]
+    b_tile = shared[DEPTH * (rows + PADDING) :]
     sums = cuda.local.array((4, 4), dtype=c.dtype)
-    first_row, first_column = cuda.blockIdx.y * rows, cuda.blockIdx.x * columns
+    first_row = cuda.blockIdx.y * rows
+    first_column = cuda.blockIdx.x * columns
     slices = c.shape[0] // a.shape[0]
-    model, part = cuda.blockIdx.z // slices, cuda.blockIdx.z % slices
-    row, column = first_row + 4 * cuda.threadIdx.y, first_column + 4 * cuda.threadIdx.x
+    model = cuda.blockIdx.z // slices
+    part = cuda.blockIdx.z % slices
+    row = first_row + 4 * cuda.threadIdx.y
+    column = first_column + 4 * cuda.threadIdx.x
     for i in range(4):
         for j in range(4):
             sums[i, j] = 0
@@ -173,7 +180,8 @@ def _column_sums(dy, parts):
     column, index = cuda.grid(2)
     slices = parts.shape[1]
     if column < dy.shape[2] and index < dy.shape[0] * slices:
-        model, part = index // slices, index % slices
+        model = index // slices
+        part = index % slices
         size = (dy.shape[1] + slices - 1) // slices
         total = parts.dtype.type(0)
         for row in range(part * size, min(dy.shape[1], (part + 1) * size)):

@@ -34,7 +34,8 @@ class DeviceNumber:
     """
 
     def __init__(self, array: Any, place: tuple[int, ...] = (0,)):
-        self.array, self.place = array, place
+        self.array = array
+        self.place = place
 
     def __float__(self) -> float:
         return float(self.array.copy_to_host()[self.place])
@@ -51,10 +52,12 @@ def to_floats(numbers: Sequence[DeviceNumber]) -> list[float]:
     if not numbers:
         return []
     arrays = {id(number.array): number.array for number in numbers}
-    together, end = new_array(sum(array.size for array in arrays.values()), np.float64), 0
+    together = new_array(sum(array.size for array in arrays.values()), np.float64)
+    end = 0
     begins = {}
     for key, array in arrays.items():
-        begins[key], end = end, end + array.size
+        begins[key] = end
+        end = end + array.size
         copy_array(array, together[begins[key] : end])
     host = together.copy_to_host()
     return [

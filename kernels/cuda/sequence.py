@@ -68,11 +68,14 @@ def _pack(w_hh, forward_weights, backward_weights):
     hidden_size = w_hh.shape[2]
     units = forward_weights.shape[1] // (4 * hidden_size)
     if row < w_hh.shape[0] * hidden_size and j < units:
-        model, k = row // hidden_size, row % hidden_size
+        model = row // hidden_size
+        k = row % hidden_size
         for gate in range(4):
-            leading, returning = w_hh.dtype.type(0), w_hh.dtype.type(0)
+            leading = w_hh.dtype.type(0)
+            returning = w_hh.dtype.type(0)
             if j < hidden_size:
-                leading, returning = w_hh[model, gate * hidden_size + j, k], w_hh[model, gate * hidden_size + k, j]
+                leading = w_hh[model, gate * hidden_size + j, k]
+                returning = w_hh[model, gate * hidden_size + k, j]
             forward_weights[model, (k * units + j) * 4 + gate] = leading
             backward_weights[model, (k * 4 + gate) * units + j] = returning
 
@@ -104,19 +107,29 @@ def forward_sequence(
     y : (models, B, T, H) array
         ``=``, zero after the end of a sequence, where it is wanted.
     """
-    model, j, group, units = cuda.blockIdx.y, cuda.threadIdx.x, cuda.threadIdx.y, cuda.blockDim.x
-    batch_size, seq_len, hidden_size = cell.shape[1], gates.shape[2], cell.shape[3]
+    model = cuda.blockIdx.y
+    j = cuda.threadIdx.x
+    group = cuda.threadIdx.y
+    units = cuda.blockDim.x
+    batch_size = cell.shape[1]
+    seq_len = gates.shape[2]
+    hidden_size = cell.shape[3]
     first = ROWS * (cuda.blockIdx.x * cuda.blockDim.y + group)
     shared = cuda.shared.array(0, dtype=packed.dtype, alignment=SHARED_ALIGNMENT)
-    weights, hidden = shared[: resident * 4 * units], shared[resident * 4 * units :]
+    weights = shared[: resident * 4 * units]
+    hidden = shared[resident * 4 * units :]
     h, c = cuda.local.array(ROWS, dtype=packed.dtype), cuda.local.array(ROWS, dtype=packed.dtype)
-    given, sums = cuda.local.array((4, ROWS), dtype=packed.dtype), cuda.local.array((4, ROWS), dtype=packed.dtype)
-    zero, one = packed.dtype.type(0), packed.dtype.type(1)
+    given = cuda.local.array((4, ROWS), dtype=packed.dtype)
+    sums = cuda.local.array((4, ROWS), dtype=packed.dtype)
+    zero = packed.dtype.type(0)
+    one = packed.dtype.type(1)
     _fill_shared(packed[model], weights)
     for r in range(ROWS):
-        h[r], c[r] = 0, 0
+        h[r] = 0
+        c[r] = 0
         if j < hidden_size and first + r < batch_size:
-            h[r], c[r] = h_0[model, first + r, j], c_0[model, first + r, j]
+            h[r] = h_0[model, first + r, j]
+            c[r] = c_0[model, first + r, j]
             if keeps:
                 cell[model, first + r, 0, j] = c[r]
     for t in range(seq_len):
@@ -130,7 +143,8 @@ def forward_sequence(
                 entering[model, b, t, j] = entering_h
             for gate in range(4):
                 # Needed after the product, during which it arrives.
-                sums[gate, r], given[gate, r] = 0, 0
+                sums[gate, r] = 0
+                given[gate, r] = 0
                 if j < hidden_size and b < batch_size:
                     given[gate, r] = gates[model, b, t, gate * hidden_size + j]
         cuda.syncthreads()
@@ -144,16 +158,25 @@ def forward_sequence(
                     given[3, r] + sums[3, r], c[r],
                 )  # fmt: skip
                 if is_over:  # gates that let the state stand still, as on the CPU
-                    i, f, g, o, c_t, tanh_c, h_t = zero, one, zero, zero, c[r], zero, h[r]
-                h[r], c[r] = h_t, c_t
+                    i = zero
+                    f = one
+                    g = zero
+                    o = zero
+                    c_t = c[r]
+                    tanh_c = zero
+                    h_t = h[r]
+                h[r] = h_t
+                c[r] = c_t
                 if keeps:
                     write_gates(gates[model, b, t], j, i, f, g, o)
-                    cell[model, b, t + 1, j], tanh_cell[model, b, t, j] = c_t, tanh_c
+                    cell[model, b, t + 1, j] = c_t
+                    tanh_cell[model, b, t, j] = tanh_c
                 if wants_y:
                     y[model, b, t, j] = zero if is_over else h_t
     for r in range(ROWS):
         if j < hidden_size and first + r < batch_size:
-            h_n[model, first + r, j], c_n[model, first + r, j] = h[r], c[r]
+            h_n[model, first + r, j] = h[r]
+            c_n[model, first + r, j] = c[r]
 
 
 @kernel(launch_bounds=_LAUNCH_BOUNDS)
@@ -168,22 +191,32 @@ def backward_sequence(packed, resident, lengths, mask, wants_dy, dy, dh_n, dc_n,
         Looked at where it is wanted, within the lengths.
     dh_n, dc_n, dh_0, dc_0 : (models, B, H) arrays
     """
-    model, j, group, units = cuda.blockIdx.y, cuda.threadIdx.x, cuda.threadIdx.y, cuda.blockDim.x
-    batch_size, seq_len, hidden_size = cell.shape[1], gates.shape[2], cell.shape[3]
+    model = cuda.blockIdx.y
+    j = cuda.threadIdx.x
+    group = cuda.threadIdx.y
+    units = cuda.blockDim.x
+    batch_size = cell.shape[1]
+    seq_len = gates.shape[2]
+    hidden_size = cell.shape[3]
     first = ROWS * (cuda.blockIdx.x * cuda.blockDim.y + group)
     shared = cuda.shared.array(0, dtype=packed.dtype, alignment=SHARED_ALIGNMENT)
-    weights, exchanged = shared[: resident * 4 * units], shared[resident * 4 * units :]
+    weights = shared[: resident * 4 * units]
+    exchanged = shared[resident * 4 * units :]
     size = 4 * units * ROWS
-    d_gates, parts = exchanged[group * size :], exchanged[(cuda.blockDim.y + group) * size :]
+    d_gates = exchanged[group * size :]
+    parts = exchanged[(cuda.blockDim.y + group) * size :]
     dh, dc = cuda.local.array(ROWS, dtype=packed.dtype), cuda.local.array(ROWS, dtype=packed.dtype)
     sums = cuda.local.array((4, ROWS), dtype=packed.dtype)
     # For the products, threads are dealt out anew: one gate, and 4 units that the gradient goes to.
-    own_gate, own_units = j // (units // 4), 4 * (j % (units // 4))
+    own_gate = j // (units // 4)
+    own_units = 4 * (j % (units // 4))
     _fill_shared(packed[model], weights)
     for r in range(ROWS):
-        dh[r], dc[r] = 0, 0
+        dh[r] = 0
+        dc[r] = 0
         if j < hidden_size and first + r < batch_size:
-            dh[r], dc[r] = dh_n[model, first + r, j], dc_n[model, first + r, j]
+            dh[r] = dh_n[model, first + r, j]
+            dc[r] = dc_n[model, first + r, j]
     for t in range(seq_len - 1, -1, -1):
         for r in range(ROWS):
             b = first + r
@@ -197,8 +230,10 @@ def backward_sequence(packed, resident, lengths, mask, wants_dy, dy, dh_n, dc_n,
                     i, f, g, o, cell[model, b, t, j], tanh_cell[model, b, t, j], dh[r], dc[r]
                 )
                 write_gates(gates[model, b, t], j, dz_i, dz_f, dz_g, dz_o)
-                d_gates[j * ROWS + r], d_gates[(units + j) * ROWS + r] = dz_i, dz_f
-                d_gates[(2 * units + j) * ROWS + r], d_gates[(3 * units + j) * ROWS + r] = dz_g, dz_o
+                d_gates[j * ROWS + r] = dz_i
+                d_gates[(units + j) * ROWS + r] = dz_f
+                d_gates[(2 * units + j) * ROWS + r] = dz_g
+                d_gates[(3 * units + j) * ROWS + r] = dz_o
         cuda.syncthreads()
         for n in range(4):
             for r in range(ROWS):
@@ -218,7 +253,8 @@ def backward_sequence(packed, resident, lengths, mask, wants_dy, dy, dh_n, dc_n,
                 dh[r] = total * mask_factor(mask, b * hidden_size + j, t)
     for r in range(ROWS):
         if j < hidden_size and first + r < batch_size:
-            dh_0[model, first + r, j], dc_0[model, first + r, j] = dh[r], dc[r]
+            dh_0[model, first + r, j] = dh[r]
+            dc_0[model, first + r, j] = dc[r]
 
 
 @register_jitable

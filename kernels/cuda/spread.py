@@ -54,7 +54,8 @@ def make_spread(
     plan = plan_spread(models, batch_size, hidden_size, dtype.itemsize, gpu)
     if plan is None:
         return None
-    rows, units = plan.row_tiles * ROWS * plan.row_groups, max(padded(hidden_size), plan.tiles * plan.units)
+    rows = plan.row_tiles * ROWS * plan.row_groups
+    units = max(padded(hidden_size), plan.tiles * plan.units)
     return Spread(
         plan=plan,
         counters=new_array(models * plan.row_tiles, "int32"),
@@ -100,7 +101,8 @@ def _steps_of_a_launch(steps: int) -> int:
 def _run(function: Any, spread: Spread, shared_bytes: int, w_hh: Any, *arguments: Any) -> None:
     plan = spread.plan
     fill(spread.counters, 0)
-    grid, block = (plan.tiles, plan.row_tiles, w_hh.shape[0]), (plan.row_groups, plan.units, plan.parts)
+    grid = (plan.tiles, plan.row_tiles, w_hh.shape[0])
+    block = (plan.row_groups, plan.units, plan.parts)
     run(function, grid, block, shared_bytes, w_hh, *arguments, cooperative=True)
 
 
@@ -109,11 +111,13 @@ def _begin(mask, h, c, keeps, entering, cell, hidden):
     """Publish the first state."""
     j, row = cuda.grid(2)
     if row < h.shape[0] * h.shape[1] and j < h.shape[2]:
-        model, b = row // h.shape[1], row % h.shape[1]
+        model = row // h.shape[1]
+        b = row % h.shape[1]
         entering_h = h[model, b, j] * mask_factor(mask, b * h.shape[2] + j, 0)
         hidden[0, model, j, b] = entering_h
         if keeps:
-            entering[model, b, 0, j], cell[model, b, 0, j] = entering_h, c[model, b, j]
+            entering[model, b, 0, j] = entering_h
+            cell[model, b, 0, j] = c[model, b, j]
 
 
 @kernel(launch_bounds=(_MOST_THREADS,))
@@ -122,21 +126,34 @@ def _forward(
     wants_y, y, h, c,
 ):  # fmt: skip
     """Run steps; `h` and `c` are the state before the first of them, and become that after the last."""
-    group, u, part = cuda.threadIdx.x, cuda.threadIdx.y, cuda.threadIdx.z
-    groups, units, parts = cuda.blockDim.x, cuda.blockDim.y, cuda.blockDim.z
-    model, counter = cuda.blockIdx.z, cuda.blockIdx.z * cuda.gridDim.y + cuda.blockIdx.y
-    batch_size, hidden_size, rows = h.shape[1], h.shape[2], ROWS * groups
-    first_unit, first_row = cuda.blockIdx.x * units, cuda.blockIdx.y * rows
-    thread, threads = (part * units + u) * groups + group, groups * units * parts
+    group = cuda.threadIdx.x
+    u = cuda.threadIdx.y
+    part = cuda.threadIdx.z
+    groups = cuda.blockDim.x
+    units = cuda.blockDim.y
+    parts = cuda.blockDim.z
+    model = cuda.blockIdx.z
+    counter = cuda.blockIdx.z * cuda.gridDim.y + cuda.blockIdx.y
+    batch_size = h.shape[1]
+    hidden_size = h.shape[2]
+    rows = ROWS * groups
+    first_unit = cuda.blockIdx.x * units
+    first_row = cuda.blockIdx.y * rows
+    thread = (part * units + u) * groups + group
+    threads = groups * units * parts
     shared = cuda.shared.array(0, dtype=w_hh.dtype, alignment=SHARED_ALIGNMENT)
-    weights, size = shared[: 4 * units * hidden_size], 4 * units * hidden_size + chunk * rows
-    stage, totals = shared[4 * units * hidden_size : size], shared[size:]
+    weights = shared[: 4 * units * hidden_size]
+    size = 4 * units * hidden_size + chunk * rows
+    stage = shared[4 * units * hidden_size : size]
+    totals = shared[size:]
     # A row's numbers lie one further apart than there are units, so that neighbouring threads meet different banks.
-    pitch, elements = units + 1, units * rows
+    pitch = units + 1
+    elements = units * rows
     area = rows * pitch
     states = totals[4 * (parts + 1) * area :]
     sums = cuda.local.array((4, ROWS), dtype=w_hh.dtype)
-    zero, one = w_hh.dtype.type(0), w_hh.dtype.type(1)
+    zero = w_hh.dtype.type(0)
+    one = w_hh.dtype.type(1)
     for gate in range(4):
         for unit in range(units):
             for k in range(thread, hidden_size, threads):
@@ -145,12 +162,16 @@ def _forward(
                     w_hh[model, row, k] if first_unit + unit < hidden_size else zero
                 )
     # Outside the products a thread has one unit, and every so many rows of the block.
-    own, first_own, step_own = thread % units, thread // units, groups * parts
+    own = thread % units
+    first_own = thread // units
+    step_own = groups * parts
     j = first_unit + own
     for row in range(first_own, rows, step_own):
         if j < hidden_size and first_row + row < batch_size:
-            e, b = row * units + own, first_row + row
-            states[e], states[elements + e] = h[model, b, j], c[model, b, j]
+            e = row * units + own
+            b = first_row + row
+            states[e] = h[model, b, j]
+            states[elements + e] = c[model, b, j]
     for t in range(first_step, last_step):
         for row in range(first_own, rows, step_own):
             if j < hidden_size and first_row + row < batch_size:
@@ -180,31 +201,44 @@ def _forward(
                 totals[(4 * part + n) * area + (ROWS * group + r) * pitch + u] = sums[n, r]
         cuda.syncthreads()
         for row in range(first_own, rows, step_own):
-            e, b = row * units + own, first_row + row
+            e = row * units + own
+            b = first_row + row
             if j < hidden_size and b < batch_size:
-                place, h_before, c_before = row * pitch + own, states[e], states[elements + e]
+                place = row * pitch + own
+                h_before = states[e]
+                c_before = states[elements + e]
                 i, f, g, o, c_t, tanh_c, h_t = activate(
                     _total(totals, place, area, 0, parts), _total(totals, place, area, 1, parts),
                     _total(totals, place, area, 2, parts), _total(totals, place, area, 3, parts), c_before,
                 )  # fmt: skip
                 is_over = t >= lengths[model, b]
                 if is_over:  # gates that let the state stand still, as on the CPU
-                    i, f, g, o, c_t, tanh_c, h_t = zero, one, zero, zero, c_before, zero, h_before
-                states[e], states[elements + e] = h_t, c_t
+                    i = zero
+                    f = one
+                    g = zero
+                    o = zero
+                    c_t = c_before
+                    tanh_c = zero
+                    h_t = h_before
+                states[e] = h_t
+                states[elements + e] = c_t
                 entering_h = h_t * mask_factor(mask, b * hidden_size + j, t + 1)
                 hidden[(t + 1) % 2, model, j, b] = entering_h
                 if keeps:
                     write_gates(gates[model, b, t], j, i, f, g, o)
-                    cell[model, b, t + 1, j], tanh_cell[model, b, t, j] = c_t, tanh_c
+                    cell[model, b, t + 1, j] = c_t
+                    tanh_cell[model, b, t, j] = tanh_c
                     if t + 1 < entering.shape[2]:
                         entering[model, b, t + 1, j] = entering_h
                 if wants_y:
                     y[model, b, t, j] = zero if is_over else h_t
         _arrive(counters, counter)
     for row in range(first_own, rows, step_own):
-        e, b = row * units + own, first_row + row
+        e = row * units + own
+        b = first_row + row
         if j < hidden_size and b < batch_size:
-            h[model, b, j], c[model, b, j] = states[e], states[elements + e]
+            h[model, b, j] = states[e]
+            c[model, b, j] = states[elements + e]
 
 
 @kernel(launch_bounds=(_MOST_THREADS,))
@@ -212,16 +246,29 @@ def _backward(
     w_hh, first_step, last_step, counters, partial, lengths, mask, wants_dy, dy, gates, cell, tanh_cell, dh, dc
 ):
     """Run steps back from the first to the last; `dh` and `dc` as `h` and `c` of `_forward`."""
-    group, u, part = cuda.threadIdx.x, cuda.threadIdx.y, cuda.threadIdx.z
-    groups, units, parts = cuda.blockDim.x, cuda.blockDim.y, cuda.blockDim.z
-    model, counter = cuda.blockIdx.z, cuda.blockIdx.z * cuda.gridDim.y + cuda.blockIdx.y
-    batch_size, hidden_size, rows = dh.shape[1], dh.shape[2], ROWS * groups
-    first_unit, first_row = cuda.blockIdx.x * units, cuda.blockIdx.y * rows
-    thread, threads = (part * units + u) * groups + group, groups * units * parts
-    columns, pitch, elements, gate_pitch = 4 * ((hidden_size + 3) // 4), units + 1, units * rows, rows + 4
+    group = cuda.threadIdx.x
+    u = cuda.threadIdx.y
+    part = cuda.threadIdx.z
+    groups = cuda.blockDim.x
+    units = cuda.blockDim.y
+    parts = cuda.blockDim.z
+    model = cuda.blockIdx.z
+    counter = cuda.blockIdx.z * cuda.gridDim.y + cuda.blockIdx.y
+    batch_size = dh.shape[1]
+    hidden_size = dh.shape[2]
+    rows = ROWS * groups
+    first_unit = cuda.blockIdx.x * units
+    first_row = cuda.blockIdx.y * rows
+    thread = (part * units + u) * groups + group
+    threads = groups * units * parts
+    columns = 4 * ((hidden_size + 3) // 4)
+    pitch = units + 1
+    elements = units * rows
+    gate_pitch = rows + 4
     shared = cuda.shared.array(0, dtype=w_hh.dtype, alignment=SHARED_ALIGNMENT)
     size = 4 * units * columns
-    weights, d_gates = shared[:size], shared[size : size + 4 * units * gate_pitch]
+    weights = shared[:size]
+    d_gates = shared[size : size + 4 * units * gate_pitch]
     totals = shared[size + 4 * units * gate_pitch :]
     states = totals[parts * rows * pitch :]
     sums = cuda.local.array((4, ROWS), dtype=w_hh.dtype)
@@ -229,17 +276,19 @@ def _backward(
     for gate in range(4):
         for unit in range(units):
             for k in range(thread, columns, threads):
-                inside, row = (
-                    first_unit + unit < hidden_size and k < hidden_size,
-                    gate * hidden_size + first_unit + unit,
-                )
+                inside = first_unit + unit < hidden_size and k < hidden_size
+                row = gate * hidden_size + first_unit + unit
                 weights[(gate * units + unit) * columns + k] = w_hh[model, row, k] if inside else zero
-    own, first_own, step_own = thread % units, thread // units, groups * parts
+    own = thread % units
+    first_own = thread // units
+    step_own = groups * parts
     j = first_unit + own
     for row in range(first_own, rows, step_own):
         if j < hidden_size and first_row + row < batch_size:
-            e, b = row * units + own, first_row + row
-            states[e], states[elements + e] = dh[model, b, j], dc[model, b, j]
+            e = row * units + own
+            b = first_row + row
+            states[e] = dh[model, b, j]
+            states[elements + e] = dc[model, b, j]
     for t in range(first_step, last_step - 1, -1):
         if t + 1 < gates.shape[2]:
             if t < first_step:
@@ -254,8 +303,12 @@ def _backward(
                 totals[(part * rows + ROWS * group + r) * pitch + u] = sums[0, r]
             cuda.syncthreads()
         for row in range(first_own, rows, step_own):
-            e, b = row * units + own, first_row + row
-            dz_i, dz_f, dz_g, dz_o = zero, zero, zero, zero
+            e = row * units + own
+            b = first_row + row
+            dz_i = zero
+            dz_f = zero
+            dz_g = zero
+            dz_o = zero
             if j < hidden_size and b < batch_size:
                 if t + 1 < lengths[model, b]:
                     total = totals[row * pitch + own]
@@ -270,9 +323,12 @@ def _backward(
                         i, f, g, o, cell[model, b, t, j], tanh_cell[model, b, t, j], states[e], states[elements + e]
                     )
                     write_gates(gates[model, b, t], j, dz_i, dz_f, dz_g, dz_o)
-            place, step = own * gate_pitch + row, units * gate_pitch
-            d_gates[place], d_gates[place + step] = dz_i, dz_f
-            d_gates[place + 2 * step], d_gates[place + 3 * step] = dz_g, dz_o
+            place = own * gate_pitch + row
+            step = units * gate_pitch
+            d_gates[place] = dz_i
+            d_gates[place + step] = dz_f
+            d_gates[place + 2 * step] = dz_g
+            d_gates[place + 3 * step] = dz_o
         cuda.syncthreads()
         if t >= 0:
             row = ROWS * group
@@ -287,9 +343,11 @@ def _backward(
                         partial[t % 2, model, cuda.blockIdx.x, column + n, first_row + row + r] = sums[n, r]
             _arrive(counters, counter)
     for row in range(first_own, rows, step_own):
-        e, b = row * units + own, first_row + row
+        e = row * units + own
+        b = first_row + row
         if j < hidden_size and b < batch_size:
-            dh[model, b, j], dc[model, b, j] = states[e], states[elements + e]
+            dh[model, b, j] = states[e]
+            dc[model, b, j] = states[elements + e]
 
 
 @register_jitable

@@ -26,7 +26,8 @@ def forward_steps(
 ) -> None:  # fmt: skip
     """Turn the inputs' part of z into activations; arguments as `kernels.cuda.sequence.forward_sequence`."""
     models, batch_size, seq_len, width = gates.shape
-    rows, hidden_size = models * batch_size, width // 4
+    rows = models * batch_size
+    hidden_size = width // 4
     by_row = [array.reshape(rows, array.shape[2], array.shape[3]) for array in (gates, entering, cell, tanh_cell, y)]
     states = [state.reshape(rows, hidden_size) for state in (h_n, c_n)]
     lengths = lengths.reshape(rows)
@@ -47,7 +48,8 @@ def backward_steps(
     `d_next` (models, B, H) is overwritten.
     """
     models, batch_size, seq_len, width = gates.shape
-    rows, hidden_size = models * batch_size, width // 4
+    rows = models * batch_size
+    hidden_size = width // 4
     by_row = [array.reshape(rows, array.shape[2], array.shape[3]) for array in (dy, gates, cell, tanh_cell)]
     states = [state.reshape(rows, hidden_size) for state in (d_next, dh_0, dc_0)]
     lengths = lengths.reshape(rows)
@@ -81,14 +83,24 @@ def _forward_step(t, lengths, mask, gates, entering, cell, tanh_cell, wants_y, y
     hidden_size = h.shape[1]
     if b >= h.shape[0] or j >= hidden_size:
         return
-    is_over, zero, one = t >= lengths[b], h.dtype.type(0), h.dtype.type(1)
+    is_over = t >= lengths[b]
+    zero = h.dtype.type(0)
+    one = h.dtype.type(1)
     z_i, z_f, z_g, z_o = read_gates(gates[b, t], j)
     i, f, g, o, c_t, tanh_c, h_t = activate(z_i, z_f, z_g, z_o, c[b, j])
     if is_over:  # gates that let the state stand still, as on the CPU
-        i, f, g, o, c_t, tanh_c, h_t = zero, one, zero, zero, c[b, j], zero, h[b, j]
+        i = zero
+        f = one
+        g = zero
+        o = zero
+        c_t = c[b, j]
+        tanh_c = zero
+        h_t = h[b, j]
     write_gates(gates[b, t], j, i, f, g, o)
-    h[b, j], c[b, j] = h_t, c_t
-    cell[b, t + 1, j], tanh_cell[b, t, j] = c_t, tanh_c
+    h[b, j] = h_t
+    c[b, j] = c_t
+    cell[b, t + 1, j] = c_t
+    tanh_cell[b, t, j] = tanh_c
     if t + 1 < entering.shape[1]:
         entering[b, t + 1, j] = h_t * mask_factor(mask, b * hidden_size + j, t + 1)
     if wants_y:

@@ -49,7 +49,8 @@ def multiply_fragments(a_tile, a_pitch, row, b_tile, b_pitch, column, n, lane, s
     """
     found = []
     for number, total in enumerate(sums):
-        i, j = row + lane // 4 + 8 * (number // 2), column + 2 * (lane % 4) + number % 2
+        i = row + lane // 4 + 8 * (number // 2)
+        j = column + 2 * (lane % 4) + number % 2
         left = [a_tile[(n + k) * a_pitch + i] for k in range(8)]
         right = [b_tile[(n + k) * b_pitch + j] for k in range(8)]
         found.append(total + np.dot(to_tf32(left), to_tf32(right)))
@@ -60,8 +61,10 @@ def multiply_fragments(a_tile, a_pitch, row, b_tile, b_pitch, column, n, lane, s
 def _multiply_fragments_compiled(a_tile, a_pitch, row, b_tile, b_pitch, column, n, lane, sums):
     def generate(a_tile, a_pitch, row, b_tile, b_pitch, column, n, lane, sums):
         """Pick the lane's part of both tiles, and hand it to the instruction."""
-        first, second = n + lane % 4, n + lane % 4 + 4
-        i, j = row + lane // 4, column + lane // 4
+        first = n + lane % 4
+        second = n + lane % 4 + 4
+        i = row + lane // 4
+        j = column + lane // 4
         left = (
             a_tile[first * a_pitch + i],
             a_tile[first * a_pitch + i + 8],
@@ -77,7 +80,8 @@ def _multiply_fragments_compiled(a_tile, a_pitch, row, b_tile, b_pitch, column, 
 @intrinsic
 def _mma(typing_context, left, right, sums):
     result = types.UniTuple(types.float32, 4)
-    number, word = ir.FloatType(), ir.IntType(32)
+    number = ir.FloatType()
+    word = ir.IntType(32)
 
     def generate(context, builder, signature, arguments):
         """Emit the rounding of the operands, and the instruction."""
@@ -98,23 +102,28 @@ def _mma(typing_context, left, right, sums):
 @kernel
 def tensor_product(a, a_is_transposed, b, b_is_transposed, bias, has_bias, c, depth):
     """``c = a @ b (+ bias)`` as `kernels.cuda.product`: a block per tile and slice, 1 or 2 x 2 warps to a block."""
-    lane, warp = cuda.threadIdx.x, cuda.threadIdx.y
+    lane = cuda.threadIdx.x
+    warp = cuda.threadIdx.y
     side = 1 if cuda.blockDim.y == 1 else 2
     extent = WARP_TILE * side
     shared = cuda.shared.array(0, dtype=c.dtype, alignment=SHARED_ALIGNMENT)
     pitch = extent + PADDING
-    a_tile, b_tile = shared[: DEPTH * pitch], shared[DEPTH * pitch :]
+    a_tile = shared[: DEPTH * pitch]
+    b_tile = shared[DEPTH * pitch :]
     sums = cuda.local.array((2, 4, 4), dtype=c.dtype)
     slices = c.shape[0] // a.shape[0]
-    model, part = cuda.blockIdx.z // slices, cuda.blockIdx.z % slices
-    row, column = WARP_TILE * (warp // side), WARP_TILE * (warp % side)
+    model = cuda.blockIdx.z // slices
+    part = cuda.blockIdx.z % slices
+    row = WARP_TILE * (warp // side)
+    column = WARP_TILE * (warp % side)
     for i in range(2):
         for j in range(4):
             for number in range(4):
                 sums[i, j, number] = 0
     size = (depth + slices - 1) // slices
     end = min(depth, (part + 1) * size)
-    thread, threads = warp * 32 + lane, 32 * cuda.blockDim.y
+    thread = warp * 32 + lane
+    threads = 32 * cuda.blockDim.y
     a_dealt = deal(thread, threads, extent if a_is_transposed else DEPTH)
     b_dealt = deal(thread, threads, DEPTH if b_is_transposed else extent)
     for k in range(part * size, end, DEPTH):

@@ -50,6 +50,8 @@ def load_tile(matrix, depth_is_last, first, extent, k, end, tile, dealt):
         elif first + m < matrix.shape[1] and k + n < end:
             number = matrix[k + n, first + m]
         tile[n * (extent + PADDING) + m] = number
-        slow, fast = slow + slow_step, fast + fast_step
+        slow = slow + slow_step
+        fast = fast + fast_step
         if fast >= width:
-            slow, fast = slow + 1, fast - width
+            slow = slow + 1
+            fast = fast - width

@@ -23,7 +23,10 @@ __all__ = ["activate", "differentiate", "mask_factor", "read_gates", "write_gate
 @register_jitable
 def activate(z_i, z_f, z_g, z_o, c_prev):
     """Return the gates i, f, g, o, the cell state, its tanh and the hidden state, from the gates' pre-activations."""
-    i, f, g, o = sigmoid(z_i), sigmoid(z_f), tanh(z_g), sigmoid(z_o)
+    i = sigmoid(z_i)
+    f = sigmoid(z_f)
+    g = tanh(z_g)
+    o = sigmoid(z_o)
     c = cell_state(i, f, g, c_prev)
     tanh_c = tanh(c)
     return i, f, g, o, c, tanh_c, hidden_state(o, tanh_c)
@@ -61,4 +64,7 @@ def read_gates(row, j):
 def write_gates(row, j, i, f, g, o):
     """Undo `read_gates`."""
     units = row.shape[0] // 4
-    row[j], row[units + j], row[2 * units + j], row[3 * units + j] = i, f, g, o
+    row[j] = i
+    row[units + j] = f
+    row[2 * units + j] = g
+    row[3 * units + j] = o

@@ -36,7 +36,10 @@ def window_training(
 
 class _WindowTraining:
     def __init__(self, values: Any, arrays: WindowPass, optimizer: AdamArrays, constants: AdamConstants):
-        self._values, self._arrays, self._optimizer, self._constants = values, arrays, optimizer, constants
+        self._values = values
+        self._arrays = arrays
+        self._optimizer = optimizer
+        self._constants = constants
         self._position = new_array(1, "int64")
         self._starts_now = new_array(arrays.y_hat.shape[0], "int64")
         self._rates_now = new_array(3, optimizer.values.dtype)
@@ -65,7 +68,8 @@ class _WindowTraining:
 
     def _make_room(self, steps: int) -> None:
         if steps > self._capacity:
-            self._capacity, self._replay = steps, None
+            self._capacity = steps
+            self._replay = None
             self._starts = new_array((steps, len(self._starts_now)), "int64")
             self._rates = new_array((steps, 3), self._rates_now.dtype)
             self._results = new_array((2, steps), "float64")
@@ -88,7 +92,9 @@ class _WindowTraining:
 
 def _backpropagate(values: Any, starts: Any, arrays: WindowPass, d_first: tuple[Any, Any]) -> DeviceNumber:
     """Write the gradients of one batch and return its loss."""
-    zeros, unused, windows = arrays.zero_state, arrays.unused_state, arrays.layers[0].x
+    zeros = arrays.zero_state
+    unused = arrays.unused_state
+    windows = arrays.layers[0].x
     copy_windows(values, starts, 0, windows)
     copy_windows(values, starts, windows.shape[1], arrays.y)
     for layer in arrays.layers:
@@ -108,7 +114,8 @@ def _backpropagate(values: Any, starts: Any, arrays: WindowPass, d_first: tuple[
 @kernel
 def _take(position, starts, rates, starts_now, rates_now):
     """Put the batch and the rates of the step that `position` counts where the others look for them."""
-    n, step = cuda.grid(1), position[0]
+    n = cuda.grid(1)
+    step = position[0]
     if n < starts_now.shape[0]:
         starts_now[n] = starts[step, n]
     if n < rates_now.shape[0]:
@@ -118,5 +125,6 @@ def _take(position, starts, rates, starts_now, rates_now):
 @kernel
 def _keep(loss, norm, position, results):
     """Keep what the step came to, and count it."""
-    results[0, position[0]], results[1, position[0]] = loss[0], norm[0]
+    results[0, position[0]] = loss[0]
+    results[1, position[0]] = norm[0]
     position[0] += 1

@@ -130,8 +130,10 @@ def _fit(model: Model, known: pd.DataFrame, origin: pd.Timestamp, split: SplitSe
 
 def _forecast_from(model: RollingModel, frame: pd.DataFrame, origin: pd.Timestamp) -> pd.DataFrame:
     """Return the forecasts that `model` makes at an origin, beside what came."""
-    lookback, horizon = model.settings.lookback, model.settings.horizon
-    inputs, outcomes = [], []
+    lookback = model.settings.lookback
+    horizon = model.settings.horizon
+    inputs = []
+    outcomes = []
     for unique_id, rows in frame.groupby("unique_id", sort=False):
         known = int(pd.DatetimeIndex(rows["ds"]).searchsorted(origin, side="right"))
         if known < lookback or known + horizon > len(rows) or unique_id not in model.scalers:

@@ -54,8 +54,12 @@ class WindowBatches:
     ):
         self.dtype = values.dtype.name
         self.values = ops.as_array(values, self.dtype)
-        self._ends, self._ops, self._seed = ends, ops, seed
-        self.lookback, self.horizon, self.batch_size = lookback, horizon, batch_size
+        self._ends = ends
+        self._ops = ops
+        self._seed = seed
+        self.lookback = lookback
+        self.horizon = horizon
+        self.batch_size = batch_size
         self.steps_per_epoch = -(-len(ends) // batch_size)
 
     def epoch(self, number: int) -> Iterator[Batch]:
@@ -79,7 +83,8 @@ class WindowBatches:
         return self._ops.as_array(ends - self.lookback, "int64"), self._ops.as_array(ends, "int64")
 
     def _gather(self, starts: Any, ends: Any) -> Batch:
-        ops, count = self._ops, ends.shape[0]
+        ops = self._ops
+        count = ends.shape[0]
         x = ops.zeros((count, self.lookback, self.values.shape[1]), self.dtype)
         y = ops.zeros((count, self.horizon, 1), self.dtype)
         ops.gather_windows(self.values, starts, x)
@@ -116,7 +121,10 @@ class StreamBatches:
         seed: int,
         ops: ModuleType,
     ):
-        self._ops, self._seed, self._lookback, self._horizon = ops, seed, lookback, horizon
+        self._ops = ops
+        self._seed = seed
+        self._lookback = lookback
+        self._horizon = horizon
         self._dtype = values.dtype.name
         self._starts, self._stops = _streams(series, ends, lookback, batch_size)
         self.steps_per_epoch = -(-int((self._stops - self._starts).max()) // lookback)
@@ -139,7 +147,8 @@ class StreamBatches:
                 yield self._gather(starts, rows, weights)
 
     def _gather(self, starts: np.ndarray, rows: np.ndarray, weights: np.ndarray) -> Batch:
-        ops, streams = self._ops, len(starts)
+        ops = self._ops
+        streams = len(starts)
         x = ops.zeros((streams, self._lookback, self._values.shape[1]), self._dtype)
         ops.gather_windows(self._values, ops.as_array(starts, "int64"), x)
         y = ops.zeros((rows.size, self._horizon, 1), self._dtype)
@@ -152,7 +161,8 @@ def _streams(series: np.ndarray, ends: np.ndarray, lookback: int, count: int) ->
     """Cut every series' training rows into pieces, about `count` in all and each at least `lookback` long."""
     spans = [(ends[series == k].min() - lookback, ends[series == k].max()) for k in np.unique(series)]
     length = max(lookback, -(-sum(stop - start for start, stop in spans) // count))
-    starts, stops = [], []
+    starts = []
+    stops = []
     for start, stop in spans:
         pieces = max(1, min(round((stop - start) / length), (stop - start) // lookback))
         edges = np.linspace(start, stop, pieces + 1).astype(np.int64)

@@ -88,7 +88,9 @@ class Context:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray], unique_ids: Sequence[str], timezone: str | None) -> Context:
         """Undo `to_arrays`."""
-        ds, offsets, values = arrays["ds"], arrays["offsets"], arrays["values"]
+        ds = arrays["ds"]
+        offsets = arrays["offsets"]
+        values = arrays["values"]
         fits = (
             (ds.shape, offsets.shape, values.ndim) == ((len(values),), (len(unique_ids) + 1,), 2)
             and (ds.dtype, offsets.dtype, values.dtype) == (np.int64, np.int64, np.float32)

@@ -83,7 +83,8 @@ def usual_greatest(series: Sequence[np.ndarray], length: int, name: str) -> floa
     float
         0 where no series has two stretches.
     """
-    whole, statistic = np.concatenate(series), STATISTICS[name]
+    whole = np.concatenate(series)
+    statistic = STATISTICS[name]
     stretches = max(len(values) // length for values in series)
     if stretches < 2:
         return 0.0

@@ -138,16 +138,19 @@ class Forecaster(TrainedModel[Network]):
 
     def _adopt(self, sequences: Sequences) -> Network:
         self._require_sizes(sequences)
-        self.columns, self.boundaries = sequences.columns, sequences.boundaries
+        self.columns = sequences.columns
+        self.boundaries = sequences.boundaries
         self.scalers = dict(zip(sequences.unique_ids, sequences.scalers, strict=True))
         self.data_hash = sequences.content_hash
         self._context = Context.of_sequences(sequences, self.context_rows)
-        self._network, self._snapshot = self._new_network(), None
+        self._network = self._new_network()
+        self._snapshot = None
         return self._network
 
     def _require_sizes(self, sequences: Sequences) -> None:
         for name in ("lookback", "horizon"):
-            theirs, ours = getattr(sequences.settings, name), getattr(self.settings, name)
+            theirs = getattr(sequences.settings, name)
+            ours = getattr(self.settings, name)
             if theirs != ours:
                 raise InputError(f"The sequences have {name} {theirs}, but the model has {ours}; build them anew.")
 
@@ -160,8 +163,10 @@ class Forecaster(TrainedModel[Network]):
         return count_weights(len(self.columns), *sizes) + settings.horizon * settings.directions * settings.hidden_size
 
     def _batches(self, sequences: Sequences, ops: ModuleType) -> Batches:
-        settings, training = self.settings, sequences.windows_of(TRAIN)
-        values, sizes = sequences.values.astype(settings.dtype, copy=False), (settings.lookback, settings.horizon)
+        settings = self.settings
+        training = sequences.windows_of(TRAIN)
+        values = sequences.values.astype(settings.dtype, copy=False)
+        sizes = (settings.lookback, settings.horizon)
         if settings.stateful:
             streams = training.series, training.end
             return StreamBatches(values, *streams, *sizes, settings.batch_size, settings.seed, ops)
@@ -195,7 +200,8 @@ class Forecaster(TrainedModel[Network]):
         if n_samples:
             frame, samples = self.sample(df, n_samples=n_samples, seed=seed)
             return frame.assign(**intervals(samples, level))
-        network, context = self.network, self._context_of(df)
+        network = self.network
+        context = self._context_of(df)
         return context.next_rows(self.settings.horizon).assign(
             y_hat=self._unscaled(context, predict_next(network, self.settings, context))
         )
@@ -225,7 +231,8 @@ class Forecaster(TrainedModel[Network]):
         InputError
             When the model was trained without dropout, whose samples would all be alike.
         """
-        network, context = self.network, self._context_of(df)
+        network = self.network
+        context = self._context_of(df)
         if n_samples < 2:
             raise InputError(f"n_samples is {n_samples}; an interval needs at least 2 samples, better 100.")
         if not self.settings.has_dropout:
@@ -252,7 +259,8 @@ class Forecaster(TrainedModel[Network]):
         DataFrame
             ``unique_id``, ``head`` (from 0), ``ds`` and ``weight``; the weights of a series and head add up to 1.
         """
-        network, context = self._attending(), self._context_of(df)
+        network = self._attending()
+        context = self._context_of(df)
         return attention_weights(network, self.settings, context)
 
     def attention_of_windows(self, sequences: Sequences, split: int) -> tuple[pd.DataFrame, np.ndarray]:
@@ -264,7 +272,8 @@ class Forecaster(TrainedModel[Network]):
             ``unique_id`` and ``cutoff`` of each window.
         weights : (n, heads, lookback) array
         """
-        network, windows = self._attending(), sequences.windows_of(split)
+        network = self._attending()
+        windows = sequences.windows_of(split)
         unique_ids = np.array(sequences.unique_ids, dtype=object)[windows.series]
         frame = pd.DataFrame({"unique_id": unique_ids, "cutoff": sequences.dates(windows.end - 1)})
         return frame, attention_of_windows(network, self.settings, sequences.values, windows.end)
@@ -345,9 +354,11 @@ class Forecaster(TrainedModel[Network]):
         for name, scaler in zip(sequences.unique_ids, sequences.scalers, strict=True):
             if name not in self.scalers or scaler.to_dict() != self.scalers[name].to_dict():
                 raise InputError(f"{name} is not scaled as in training; build the sequences with the model's scalers.")
-        windows, horizon = sequences.windows_of(split), self.settings.horizon
+        windows = sequences.windows_of(split)
+        horizon = self.settings.horizon
         steps = np.tile(np.arange(1, horizon + 1), len(windows))
-        series, end = np.repeat(windows.series, horizon), np.repeat(windows.end, horizon)
+        series = np.repeat(windows.series, horizon)
+        end = np.repeat(windows.end, horizon)
         y_hat = sequences.unscale_y(self._predict_scaled(network, sequences, windows), windows.series)
         y = sequences.unscale_y(_targets(sequences, windows, horizon), windows.series)
         return pd.DataFrame(
@@ -385,7 +396,8 @@ class Forecaster(TrainedModel[Network]):
         return document, {"context": context.to_arrays()}
 
     def _restore(self, document: Mapping[str, Any], arrays: Mapping[str, Mapping[str, np.ndarray]]) -> None:
-        self.columns, self.boundaries = tuple(document["columns"]), document["boundaries"]
+        self.columns = tuple(document["columns"])
+        self.boundaries = document["boundaries"]
         self.scalers = {name: Scaler.from_dict(state) for name, state in document["scalers"].items()}
         self._context = Context.from_arrays(arrays["context"], **document["context"])
         if not set(self._context.unique_ids) <= set(self.scalers):

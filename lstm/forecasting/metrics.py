@@ -62,14 +62,16 @@ def sequence(targets: np.ndarray, logits: np.ndarray, mask: np.ndarray | None = 
     ValueError
         When shapes differ, nothing counts, or a target or a logit that counts makes no sense.
     """
-    targets, logits = np.asarray(targets), np.asarray(logits, np.float64)
+    targets = np.asarray(targets)
+    logits = np.asarray(logits, np.float64)
     counts = np.ones(targets.shape, bool) if mask is None else np.asarray(mask, bool)
     if logits.shape[:-1] != targets.shape or counts.shape != targets.shape:
         raise ValueError(
             f"targets have shape {targets.shape}, logits {logits.shape} and mask {counts.shape}; the logits' must be "
             "the targets' and the number of classes"
         )
-    targets, logits = targets[counts], logits[counts]
+    targets = targets[counts]
+    logits = logits[counts]
     if len(targets) == 0:
         raise ValueError("no target counts; a metric of none would mean nothing")
     if targets.dtype.kind not in "iu" or targets.min() < 0 or targets.max() >= logits.shape[1]:
@@ -90,7 +92,8 @@ def sequence(targets: np.ndarray, logits: np.ndarray, mask: np.ndarray | None = 
 
 
 def _checked(y: np.ndarray, y_hat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    y, y_hat = np.asarray(y, np.float64), np.asarray(y_hat, np.float64)
+    y = np.asarray(y, np.float64)
+    y_hat = np.asarray(y_hat, np.float64)
     if y.shape != y_hat.shape or y.ndim != 1 or len(y) == 0:
         raise ValueError(f"y has shape {y.shape} and y_hat {y_hat.shape}; both must be (n,) with n at least 1")
     if not (np.isfinite(y).all() and np.isfinite(y_hat).all()):

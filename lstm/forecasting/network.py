@@ -33,7 +33,8 @@ class Network:
     """
 
     def __init__(self, input_size: int, output_size: int, settings: NetworkSettings):
-        self.settings, self.dtype = settings, settings.dtype
+        self.settings = settings
+        self.dtype = settings.dtype
         self.ops = get_backend(settings.backend)
         generator = np.random.default_rng(settings.seed)
         where: dict[str, Any] = {"dtype": settings.dtype, "backend": settings.backend}
@@ -101,7 +102,8 @@ class Network:
         if self._every_step is not None:
             self.lstm.backward(d_outputs, input_grad=False)
             return
-        dy, d_last = None, d_outputs.reshape(d_head.shape)
+        dy = None
+        d_last = d_outputs.reshape(d_head.shape)
         if self.attention is not None:
             dy, d_last = self.attention.backward(d_last, in_place=True)
         self.lstm.backward(dy, self._last_output_gradient(d_last), input_grad=False)
@@ -126,7 +128,8 @@ class Network:
         places = self._places_of_last_output()
         if len(places) == 1:
             return h_n[places[0]]
-        directions, hidden_size = self.settings.directions, self.settings.hidden_size
+        directions = self.settings.directions
+        hidden_size = self.settings.hidden_size
         last = self.ops.zeros((h_n.shape[1], directions * hidden_size), self.dtype)
         for place in places:
             column = place % directions * hidden_size
@@ -135,9 +138,11 @@ class Network:
 
     def _last_output_gradient(self, d_last: Any) -> State:
         """Return the gradient of the final state, from that of the last output."""
-        directions, hidden_size = self.settings.directions, self.settings.hidden_size
+        directions = self.settings.directions
+        hidden_size = self.settings.hidden_size
         shape = directions * self.settings.num_layers, d_last.shape[0], hidden_size
-        dh_n, dc_n = self.ops.zeros(shape, self.dtype), self.ops.zeros(shape, self.dtype)
+        dh_n = self.ops.zeros(shape, self.dtype)
+        dc_n = self.ops.zeros(shape, self.dtype)
         for place in self._places_of_last_output():
             column = place % directions * hidden_size
             copy_columns(self.ops, d_last, dh_n[place], source_column=column, columns=hidden_size)

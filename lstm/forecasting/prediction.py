@@ -48,7 +48,8 @@ def predict_windows(
     if settings.stateful:
         for number in np.unique(series):
             chosen = series == number
-            first, ends = offsets[number], end[chosen]
+            first = offsets[number]
+            ends = end[chosen]
             stream = values[first : ends.max()]
             y_hat, _ = network.forward(stream.reshape(1, *stream.shape), every_step=True)
             scaled[chosen] = network.ops.to_host(y_hat)[ends - 1 - first]
@@ -119,7 +120,9 @@ def attention_weights(network: Network, settings: ForecasterSettings, context: C
         ``unique_id``, ``head`` (from 0), ``ds`` and ``weight``; the weights of a series and head add up to 1.
     """
     assert network.attention is not None, "only a network with attention has weights"
-    heads, lookback, parts = settings.attention_heads, settings.lookback, []
+    heads = settings.attention_heads
+    lookback = settings.lookback
+    parts = []
     for x in _inputs(settings, context):
         network.forward(network.ops.as_array(x, network.dtype))
         parts.append(network.attention.weights.reshape(-1))

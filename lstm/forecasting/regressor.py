@@ -123,7 +123,8 @@ class LSTMRegressor(RegressorMixin, BaseEstimator):
         if former is None:
             self._begin(*rows)
         held_back = int(self.validation_fraction * len(rows[0]))
-        training, validation = [a[: len(a) - held_back] for a in rows], [a[len(a) - held_back :] for a in rows]
+        training = [a[: len(a) - held_back] for a in rows]
+        validation = [a[len(a) - held_back :] for a in rows]
         if not len(training[0]):
             raise ValueError(f"validation_fraction {self.validation_fraction} leaves no row to train on")
         network = self._make_network()
@@ -178,8 +179,10 @@ class LSTMRegressor(RegressorMixin, BaseEstimator):
             raise ValueError("sample_weight is zero for every row; at least one has to count")
         y = np.asarray(y, np.float64)
         if reset:
-            self._is_single, self._is_three_d = y.ndim == 1, X.ndim == 3
-        X, y = self._checked_inputs(given, X), y.reshape(len(y), -1)
+            self._is_single = y.ndim == 1
+            self._is_three_d = X.ndim == 3
+        X = self._checked_inputs(given, X)
+        y = y.reshape(len(y), -1)
         if not reset and (X.shape[2], y.shape[1]) != (len(self._x_center), len(self._y_center)):
             raise ValueError(
                 f"X has {X.shape[2]} variables and y {y.shape[1]} targets; fitted were {len(self._x_center)} and "
@@ -259,7 +262,10 @@ class _RowBatches:
     """
 
     def __init__(self, arrays: tuple[np.ndarray, ...], batch_size: int, seed: int, ops: ModuleType):
-        self._arrays, self._batch_size, self._seed, self._ops = arrays, batch_size, seed, ops
+        self._arrays = arrays
+        self._batch_size = batch_size
+        self._seed = seed
+        self._ops = ops
         self.steps_per_epoch = -(-len(arrays[0]) // batch_size)
 
     def epoch(self, number: int) -> Iterator[Batch]:

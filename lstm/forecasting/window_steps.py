@@ -47,7 +47,9 @@ class WindowSteps:
     """
 
     def __init__(self, network: Network, batches: WindowBatches, optimizer: Adam):
-        self._network, self._batches, self._optimizer = network, batches, optimizer
+        self._network = network
+        self._batches = batches
+        self._optimizer = optimizer
         self._trainings: dict[int, Any] = {}  # by batch size: whole batches, and the last one of an epoch
 
     def epoch(self, number: int, learning_rate: Callable[[int], float], total_steps: int) -> Iterator[StepRecord]:
@@ -78,7 +80,8 @@ class WindowSteps:
         learning_rate : callable
             As for `epoch`.
         """
-        ops, optimizer = self._network.ops, self._optimizer
+        ops = self._network.ops
+        optimizer = self._optimizer
         rates = [learning_rate(optimizer.steps + n) for n in range(len(starts))]
         take = self._training_of(starts.shape[1])
         losses, norms = take(ops.as_array(starts, "int64"), optimizer.steps + 1, np.array(rates))
@@ -102,8 +105,11 @@ def steps_per_call(work_of_a_step: int) -> int:
 
 def _make_pass(network: Network, batches: WindowBatches, batch_size: int) -> WindowPass:
     """Lay out a step for batches of one size."""
-    ops, dtype, horizon = network.ops, network.dtype, batches.horizon
-    hidden_size, layers = network.settings.hidden_size, network.settings.num_layers
+    ops = network.ops
+    dtype = network.dtype
+    horizon = batches.horizon
+    hidden_size = network.settings.hidden_size
+    layers = network.settings.num_layers
 
     def zeros(*shape: int) -> Any:
         return ops.zeros(shape, dtype)
@@ -115,7 +121,8 @@ def _make_pass(network: Network, batches: WindowBatches, batch_size: int) -> Win
 
     outputs, gradients = ([between(layer) for layer in range(layers + 1)] for _ in range(2))
     inputs = [zeros(batch_size, batches.lookback, batches.values.shape[1]), *outputs[1:]]
-    weights, head = network.lstm.parameters, network.head.parameters
+    weights = network.lstm.parameters
+    head = network.head.parameters
     return WindowPass(
         layers=tuple(
             LayerPass(

@@ -66,7 +66,8 @@ def lstm_of_state_dict(arrays: Mapping[str, np.ndarray], *, dtype: str = "float3
     if any("weight_hr" in name for name in arrays):
         raise ValueError("it has a projection (proj_size), which Gatecast does not have")
     gates, input_size = arrays["weight_ih_l0"].shape if arrays.get("weight_ih_l0", np.zeros(0)).ndim == 2 else (0, 0)
-    num_layers, bidirectional = len({int(match[1]) for match in found}), any(match[2] for match in found)
+    num_layers = len({int(match[1]) for match in found})
+    bidirectional = any(match[2] for match in found)
     if gates == 0 or gates % 4:
         raise ValueError("weight_ih_l0 is not of shape (4 * hidden_size, input_size)")
     if num_layers != 1 + max(int(match[1]) for match in found):

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["forecaster_graph", "network_graph", "read_model", "state_dict_of"]
 
 # The first version with LayerNormalization, and the oldest file format that has it: old runtimes can read it.
-_OPSET, _IR_VERSION = 17, 8
+_OPSET = 17
+_IR_VERSION = 8
 _NOT_OURS = ("activation_alpha", "activation_beta", "clip", "input_forget")
 _DEFAULT_ACTIVATIONS = [b"Sigmoid", b"Tanh", b"Tanh"]
 
@@ -45,7 +46,8 @@ def forecaster_graph(model: Forecaster) -> ModelProto:
     }
     for key, value in metadata.items():
         entry = graph.metadata_props.add()
-        entry.key, entry.value = key, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        entry.key = key
+        entry.value = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     graph.doc_string = (
         "A Gatecast forecaster. x holds the columns of the metadata, y first, each scaled as (value - center) / scale "
         "with its series' entry in scalers; y_hat * scale[0] + center[0] is the forecast in y's unit."
@@ -85,9 +87,11 @@ class _Builder:
     """Adds the operators of a network one after another; methods take and return names of values."""
 
     def __init__(self, onnx: Any, network: Network):
-        self._onnx, self._network = onnx, network
+        self._onnx = onnx
+        self._network = network
         self._arrays = {name: array.astype("float32") for name, array in network.parameters.to_host().items()}
-        self._directions, self._hidden_size = network.settings.directions, network.settings.hidden_size
+        self._directions = network.settings.directions
+        self._hidden_size = network.settings.hidden_size
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
 
@@ -109,12 +113,15 @@ class _Builder:
     def layers(self) -> tuple[str, str]:
         """Add the LSTM layers: outputs of every step (seq, batch, D), and the last output (batch, D)."""
         layers = self._network.lstm
-        y, last = self.add("Transpose", "x", perm=[1, 0, 2]), ""
+        y = self.add("Transpose", "x", perm=[1, 0, 2])
+        last = ""
         for number in range(layers.num_layers):
             inputs = y
-            prefix, suffix = "lstm.", f"_l{number}"
+            prefix = "lstm."
+            suffix = f"_l{number}"
             if isinstance(layers, Stack):
-                prefix, suffix = f"gatecast.lstm.nn.layers.{number}.", "_l0"
+                prefix = f"gatecast.lstm.nn.layers.{number}."
+                suffix = "_l0"
                 inputs = self._normalised(number, y)
             output, final = self._lstm(number, prefix, suffix, inputs)
             is_added = number > 0 and self._network.settings.residual

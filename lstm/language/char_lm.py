@@ -31,7 +31,8 @@ _WARM_UP = 256
 # Tokens in a row that are scored at once.
 _SCORED_STEPS = 1024
 # A time budget is turned into steps after so many that are timed and not kept.
-_TIMED_STEPS, _TIMED_SECONDS = 8, 1.0
+_TIMED_STEPS = 8
+_TIMED_SECONDS = 1.0
 
 
 class CharLM(TrainedModel[TextNetwork]):
@@ -104,7 +105,8 @@ class CharLM(TrainedModel[TextNetwork]):
             When `resume` is asked for without a folder, or `keep` is below 1.
         """
         require_checkpoint_options(checkpoints, keep, resume)
-        settings, data_hash = self.settings, _hash(text)
+        settings = self.settings
+        data_hash = _hash(text)
         training, validation = split_text(text, settings.validation_fraction)
         vocabulary = Vocabulary.build(training, settings.level, settings.min_count, settings.max_vocabulary)
         streams = TextStreams(vocabulary.encode(training), settings.batch_size, settings.seq_len, settings.seed)
@@ -115,7 +117,8 @@ class CharLM(TrainedModel[TextNetwork]):
                 "text or a greater validation_fraction."
             )
         stopped = self._stopped(checkpoints, resume, data_hash)
-        self.vocabulary, self.data_hash = vocabulary, data_hash
+        self.vocabulary = vocabulary
+        self.data_hash = data_hash
         network = self._network = self._new_network()
 
         def validate() -> float:
@@ -222,8 +225,11 @@ class CharLM(TrainedModel[TextNetwork]):
         seq_len = self.settings.seq_len if streams > 1 else _SCORED_STEPS
         warm_up = -(-_WARM_UP // seq_len) * seq_len
         streams = max(1, min(streams, (len(tokens) - 1) // (4 * warm_up)))
-        total, right, count = 0.0, 0, 0
-        state, begins = None, True
+        total = 0.0
+        right = 0
+        count = 0
+        state = None
+        begins = True
         for piece in scoring_pieces(tokens, streams, seq_len, warm_up):
             counts = piece.counts
             if not vocabulary.trained_unknown:

@@ -52,7 +52,8 @@ class TextNetwork:
         seed: int = 0,
     ):
         self.ops = get_backend(backend)
-        self.dtype, self.tie_weights = dtype, tie_weights
+        self.dtype = dtype
+        self.tie_weights = tie_weights
         generator = np.random.default_rng(seed)
         options: dict[str, Any] = {"dtype": dtype, "backend": backend, "seed": generator}
         # Logits are products with the embedding where it is shared, and should begin small.
@@ -99,7 +100,8 @@ class TextNetwork:
         state : (h_n, c_n)
         """
         y, state = self.lstm.forward(self._inputs(piece.inputs, training=False), state, training=False)
-        losses, predictions = np.zeros(piece.targets.shape, self.dtype), np.zeros(piece.targets.shape, np.int64)
+        losses = np.zeros(piece.targets.shape, self.dtype)
+        predictions = np.zeros(piece.targets.shape, np.int64)
         if piece.counts.any():
             _, *results = self._softmax(y.reshape(-1, y.shape[2]), piece)
             losses, predictions = (self.ops.to_host(array).reshape(piece.targets.shape) for array in results)
@@ -115,7 +117,8 @@ class TextNetwork:
 
     def make_writer(self) -> Any:
         """Pack the present weights for ``ops.generate_tokens``, which then never writes entry 0, ``<unk>``."""
-        ops, head = self.ops, self._softmax_weights()
+        ops = self.ops
+        head = self._softmax_weights()
         bias = ops.to_host(head.bias)
         bias[0] = -np.inf
         parameters = self.lstm.parameters
@@ -136,14 +139,16 @@ class TextNetwork:
     def _softmax(
         self, hidden: Any, piece: Piece, gradients: Any | None = None, d_hidden: Any | None = None
     ) -> tuple[float, Any, Any]:
-        ops, rows = self.ops, hidden.shape[0]
+        ops = self.ops
+        rows = hidden.shape[0]
         if rows not in self._workspaces:
             if len(self._workspaces) == 2:  # as in LSTM: the pieces of training and those of scoring
                 self._workspaces.clear()
             self._workspaces[rows] = ops.softmax_workspace(
                 rows, self.lstm.hidden_size, self.embedding.vocabulary_size, self.dtype
             )
-        losses, predictions = ops.zeros((rows,), self.dtype), ops.zeros((rows,), "int64")
+        losses = ops.zeros((rows,), self.dtype)
+        predictions = ops.zeros((rows,), "int64")
         loss = ops.softmax_cross_entropy(
             self._softmax_weights(), hidden, ops.as_array(piece.targets.ravel(), "int64"),
             ops.as_array(piece.counts.ravel(), self.dtype), self._workspaces[rows], losses, predictions,

@@ -27,7 +27,8 @@ class Writer:
     """
 
     def __init__(self, network: TextNetwork, vocabulary: Vocabulary):
-        self._network, self._vocabulary = network, vocabulary
+        self._network = network
+        self._vocabulary = vocabulary
         self._packed = network.make_writer()
 
     def stream(
@@ -59,9 +60,11 @@ class Writer:
         self, prompt: np.ndarray, length: int, temperature: float, top_k: int | None, top_p: float, seed: int
     ) -> Iterator[np.ndarray]:
         """Give the numbers of the tokens that follow a prompt, some at a time."""
-        network, ops = self._network, self._network.ops
+        network = self._network
+        ops = self._network.ops
         h, c = network.read(prompt[:-1])
-        token, generator = int(prompt[-1]), np.random.default_rng(seed)
+        token = int(prompt[-1])
+        generator = np.random.default_rng(seed)
         most = top_k or len(self._vocabulary)
         for first in range(0, length, _STEPS):
             count = min(_STEPS, length - first)

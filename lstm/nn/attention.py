@@ -71,7 +71,10 @@ class Attention:
         for name, features in (("size", size), ("attention_size", attention_size)):
             if features < 1 or heads < 1 or features % heads:
                 raise ValueError(f"heads is {heads} and {name} {features}; heads must divide it, and both be positive")
-        self.size, self.score, self.heads, self.dtype = size, score, heads, dtype
+        self.size = size
+        self.score = score
+        self.heads = heads
+        self.dtype = dtype
         self._ops: ModuleType = get_backend(backend)
         generator = np.random.default_rng(seed)
 
@@ -79,7 +82,8 @@ class Attention:
             return Linear(inputs, outputs, bias=bias, dtype=dtype, backend=backend, seed=generator)
 
         if score == "additive":
-            query, key = linear(size, attention_size, False), linear(size, attention_size, False).parameters
+            query = linear(size, attention_size, False)
+            key = linear(size, attention_size, False).parameters
             v = Parameters({"weight": init_linear(attention_size, 1, generator, dtype)["weight"][0]}, self._ops)
             self._score: _Score = _AdditiveScore(query, key, v, self._ops)
         else:
@@ -108,7 +112,8 @@ class Attention:
             To be left unchanged until `backward`.
         """
         ops = self._ops
-        y, query = ops.as_array(y, self.dtype), ops.as_array(query, self.dtype)
+        y = ops.as_array(y, self.dtype)
+        query = ops.as_array(query, self.dtype)
         if y.ndim != 3 or y.shape[2] != self.size or query.shape != (y.shape[0], self.size) or 0 in y.shape:
             raise ValueError(
                 f"y has shape {y.shape} and query {query.shape}; they must be (batch, seq, {self.size}), none of them "
@@ -149,7 +154,8 @@ class Attention:
             raise ValueError(f"d_output has shape {d_output.shape}; it must be {query.shape}")
         d_tanh = ops.empty(query.shape, self.dtype)
         ops.tanh_backward(output, d_output, d_tanh)
-        d_joined, dy = self._projection.backward(d_tanh), y if in_place else ops.empty(y.shape, self.dtype)
+        d_joined = self._projection.backward(d_tanh)
+        dy = y if in_place else ops.empty(y.shape, self.dtype)
         d_query = self._score.backward(query, y, lengths, weights, d_joined, workspace, dy)
         copy_columns(ops, d_joined, d_query, source_column=self.size, accumulate=True)
         return dy, d_query
@@ -220,7 +226,8 @@ class _ProductScore:
     """
 
     def __init__(self, layer: Linear | None, ops: ModuleType):
-        self._layer, self._ops = layer, ops
+        self._layer = layer
+        self._ops = ops
         self.parts = {} if layer is None else {"query": layer.parameters}
         self._query: Any = None
 
@@ -238,7 +245,10 @@ class _AdditiveScore:
     """A tanh layer over query and hidden state, and a vector of weights that makes one number of it."""
 
     def __init__(self, query: Linear, key: Parameters, v: Parameters, ops: ModuleType):
-        self._query, self._key, self._v, self._ops = query, key, v, ops
+        self._query = query
+        self._key = key
+        self._v = v
+        self._ops = ops
         self.parts = {"query": query.parameters, "key": key, "score": v}
 
     def forward(self, query: Any, y: Any, lengths: Any, workspace: Any, weights: Any, context: Any) -> None:

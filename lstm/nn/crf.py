@@ -52,7 +52,8 @@ class Constraints:
 
 def _may_follow(before: str, tag: str, scheme: str) -> bool:
     (prefix, _, kind), (following, _, its_kind) = before.partition("-"), tag.partition("-")
-    goes_on, is_open = following in ("I", "E"), prefix in ("B", "I")
+    goes_on = following in ("I", "E")
+    is_open = prefix in ("B", "I")
     if scheme == "BIO":
         return not goes_on or (is_open and kind == its_kind)
     return goes_on == is_open and (not goes_on or kind == its_kind)
@@ -84,7 +85,8 @@ class CRF:
     ):
         require_size("num_tags", num_tags)
         require_dtype(dtype)
-        self.num_tags, self.dtype = num_tags, dtype
+        self.num_tags = num_tags
+        self.dtype = dtype
         self._ops: ModuleType = get_backend(backend)
         shapes = (num_tags, num_tags), (num_tags,), (num_tags,)
         self.parameters = Parameters(

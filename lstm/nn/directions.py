@@ -29,7 +29,10 @@ class Directions:
     """
 
     def __init__(self, count: int, hidden_size: int, ops: ModuleType, kept: KeptArrays):
-        self._count, self._hidden_size, self._ops, self._kept = count, hidden_size, ops, kept
+        self._count = count
+        self._hidden_size = hidden_size
+        self._ops = ops
+        self._kept = kept
         self._whole: dict[tuple[int, int], Any] = {}  # by batch and seq: lengths of sequences that are not padded
 
     def read(self, x: Any, lengths: Any | None) -> list[Any]:

@@ -67,7 +67,8 @@ class DropoutRates:
         seed, step : int
             Another training step has other masks.
         """
-        per_step, rate = self.kind == "per_step", self.input if layer == 0 else self.between
+        per_step = self.kind == "per_step"
+        rate = self.input if layer == 0 else self.between
         return LayerMasks(
             input=mask(rate, per_step, seed, step, _INPUT, layer),
             recurrent=mask(self.recurrent, per_step, seed, step, _RECURRENT, place),

@@ -38,7 +38,9 @@ class GateTable:
     """
 
     def __init__(self, embedding: Embedding, lstm: LSTM, ops: ModuleType):
-        self._embedding, self._lstm, self._ops = embedding, lstm, ops
+        self._embedding = embedding
+        self._lstm = lstm
+        self._ops = ops
         self._memory: _Memory | None = None
 
     def is_worth(self, batch_size: int, seq_len: int) -> bool:
@@ -47,7 +49,8 @@ class GateTable:
 
     def forward(self, indices: np.ndarray) -> Lookup:
         """Return what the LSTM reads for indices (batch, seq); the table serves until the next call."""
-        memory, parameters = self._allocated(), self._lstm.parameters
+        memory = self._allocated()
+        parameters = self._lstm.parameters
         weights = self._ops.LinearWeights(parameters["weight_ih_l0"], parameters["bias_ih_l0"])
         self._ops.linear_forward(weights, self._embedding.parameters["weight"], memory.workspace, memory.table)
         return Lookup(memory.table, indices)
@@ -58,7 +61,8 @@ class GateTable:
         They belong to the last `forward`, and are ``=``; with `accumulate` the embedding's is ``+=``, see
         `Embedding.backward`.
         """
-        memory, parameters = self._allocated(), self._lstm.parameters
+        memory = self._allocated()
+        parameters = self._lstm.parameters
         weights = self._ops.LinearWeights(parameters["weight_ih_l0"], parameters["bias_ih_l0"])
         gradients = self._ops.LinearWeights(parameters.gradient("weight_ih_l0"), parameters.gradient("bias_ih_l0"))
         self._ops.linear_backward(weights, gradient.table, memory.workspace, gradients, memory.d_embedding)
@@ -68,8 +72,10 @@ class GateTable:
     def _allocated(self) -> _Memory:
         """Return the memory, which a large vocabulary never asks for."""
         if self._memory is None:
-            ops, dtype = self._ops, self._lstm.dtype
-            vocabulary_size, size = self._embedding.vocabulary_size, self._embedding.embedding_size
+            ops = self._ops
+            dtype = self._lstm.dtype
+            vocabulary_size = self._embedding.vocabulary_size
+            size = self._embedding.embedding_size
             width = 4 * self._lstm.hidden_size
             self._memory = _Memory(
                 ops.linear_workspace(vocabulary_size, size, width, dtype),

@@ -89,7 +89,8 @@ def init_parameters(
     generator = np.random.default_rng(seed)
     draw = _uniform if initialisation.weights == "uniform" else _orthogonal
     arrays = draw(layer_shapes(input_size, hidden_size), generator)
-    input_gate, forget_gate = slice(hidden_size), slice(hidden_size, 2 * hidden_size)
+    input_gate = slice(hidden_size)
+    forget_gate = slice(hidden_size, 2 * hidden_size)
     if initialisation.forget_bias is not None:
         arrays["bias_ih"][forget_gate] = initialisation.forget_bias
     if initialisation.max_lag is not None:
@@ -105,7 +106,8 @@ def _uniform(shapes: dict[str, tuple[int, ...]], generator: np.random.Generator)
 
 
 def _orthogonal(shapes: dict[str, tuple[int, ...]], generator: np.random.Generator) -> dict[str, np.ndarray]:
-    hidden_size, input_size = shapes["weight_hh"][1], shapes["weight_ih"][1]
+    hidden_size = shapes["weight_hh"][1]
+    input_size = shapes["weight_ih"][1]
     bound = (6 / (input_size + hidden_size)) ** 0.5
     gates = []
     for _ in range(4):

@@ -18,7 +18,8 @@ class KeptArrays:
     """
 
     def __init__(self, ops: ModuleType, dtype: str):
-        self._ops, self._dtype = ops, dtype
+        self._ops = ops
+        self._dtype = dtype
         self._arrays: dict[tuple[str, tuple[int, ...]], Any] = {}
 
     def get(self, role: str, *shape: int) -> Any:

@@ -34,7 +34,9 @@ class LayerNorm:
         if epsilon <= 0:
             raise ValueError(f"epsilon is {epsilon}; it must be positive")
         require_dtype(dtype)
-        self.size, self.epsilon, self.dtype = size, epsilon, dtype
+        self.size = size
+        self.epsilon = epsilon
+        self.dtype = dtype
         self._ops: ModuleType = get_backend(backend)
         self.parameters = Parameters({"weight": np.ones(size, dtype), "bias": np.zeros(size, dtype)}, self._ops)
         self._workspaces: dict[int, Any] = {}

@@ -60,7 +60,9 @@ class Embedding:
         require_size("vocabulary_size", vocabulary_size)
         require_size("embedding_size", embedding_size)
         require_dtype(dtype)
-        self.vocabulary_size, self.embedding_size, self.dtype = vocabulary_size, embedding_size, dtype
+        self.vocabulary_size = vocabulary_size
+        self.embedding_size = embedding_size
+        self.dtype = dtype
         self._ops: ModuleType = get_backend(backend)
         arrays = init_embedding(vocabulary_size, embedding_size, seed, dtype, scale)
         self.parameters = Parameters(arrays, self._ops)
@@ -116,7 +118,9 @@ class Linear:
         require_size("input_size", input_size)
         require_size("output_size", output_size)
         require_dtype(dtype)
-        self.input_size, self.output_size, self.dtype = input_size, output_size, dtype
+        self.input_size = input_size
+        self.output_size = output_size
+        self.dtype = dtype
         self._ops: ModuleType = get_backend(backend)
         arrays = init_linear(input_size, output_size, seed, dtype)
         self.parameters = Parameters({name: arrays[name] for name in arrays if bias or name != "bias"}, self._ops)
@@ -185,9 +189,13 @@ class Dropout:
         if kind not in ("variational", "per_step"):
             raise ValueError(f"kind is {kind!r}; choose variational or per_step")
         require_dtype(dtype)
-        self.rate, self.kind, self.dtype, self.training = checked_rate("a layer's", rate), kind, dtype, False
+        self.rate = checked_rate("a layer's", rate)
+        self.kind = kind
+        self.dtype = dtype
+        self.training = False
         self._ops: ModuleType = get_backend(backend)
-        self._seed, self._training_passes = seed, 0
+        self._seed = seed
+        self._training_passes = 0
         self._mask = mask(0, False)
 
     def train(self) -> None:

@@ -91,7 +91,8 @@ class Parameters:
         ValueError
             When a name is missing or unknown, or a shape differs; nothing has been overwritten then.
         """
-        missing, unknown = set(self._shapes) - set(arrays), set(arrays) - set(self._shapes)
+        missing = set(self._shapes) - set(arrays)
+        unknown = set(arrays) - set(self._shapes)
         if missing or unknown:
             raise ValueError(f"parameters do not match: missing {sorted(missing)}, unknown {sorted(unknown)}")
         for name, shape in self._shapes.items():
@@ -106,7 +107,9 @@ class Parameters:
         self.changed()
 
     def _bind(self, values: Any, gradients: Any, version: _Version) -> None:
-        self.values, self.gradients, self._version = values, gradients, version
+        self.values = values
+        self.gradients = gradients
+        self._version = version
         self.changed()
         self._make_views()
         self._bind_parts()
@@ -123,7 +126,8 @@ class Parameters:
         self._gradient_views = self._views(self.gradients)
 
     def _views(self, vector: Any) -> dict[str, Any]:
-        views, start = {}, 0
+        views = {}
+        start = 0
         for name, shape in self._shapes.items():
             stop = start + math.prod(shape)
             views[name] = vector[start:stop].reshape(shape)

@@ -96,13 +96,19 @@ class LSTM:
         require_dtype(dtype)
         if precision not in ("float32", "tf32"):
             raise ValueError(f"precision is {precision!r}; choose float32 or tf32")
-        self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
-        self.bidirectional, self._directions = bidirectional, 2 if bidirectional else 1
-        self.dtype, self._precision, self.training = dtype, precision, False
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.bidirectional = bidirectional
+        self._directions = 2 if bidirectional else 1
+        self.dtype = dtype
+        self._precision = precision
+        self.training = False
         self.dropout_rates = DropoutRates(input_dropout, dropout, recurrent_dropout, weight_dropout, dropout_kind)
         self._ops: ModuleType = get_backend(backend)
         generator = np.random.default_rng(seed)
-        self._mask_seed, self._training_passes = int(generator.spawn(1)[0].integers(1 << 63)), 0
+        self._mask_seed = int(generator.spawn(1)[0].integers(1 << 63))
+        self._training_passes = 0
         self.parameters = Parameters(
             {
                 f"{name}_l{layer}{suffix}": array
@@ -183,7 +189,8 @@ class LSTM:
         self._pass = _Pass(batch_size, seq_len, lookup, lengths, workspaces, masks) if training else None
         y = x
         for layer in range(self.num_layers):
-            is_wanted, outputs = every_step or layer < self.num_layers - 1, []
+            is_wanted = every_step or layer < self.num_layers - 1
+            outputs = []
             for place, inputs in zip(self._places(layer), self._ways.read(y, lengths), strict=True):
                 output = self._output(place, batch_size, seq_len) if is_wanted else None
                 self._ops.lstm_forward(
@@ -325,7 +332,8 @@ class LSTM:
         self, batch_size: int, seq_len: int, training: bool, vocabulary_size: int
     ) -> tuple[list[Any], bool]:
         """Return the layers' workspaces, and whether the parameters have changed since these were last used."""
-        sizes, version = (batch_size, seq_len, training, vocabulary_size), self.parameters.version
+        sizes = (batch_size, seq_len, training, vocabulary_size)
+        version = self.parameters.version
         if sizes not in self._workspaces:
             # An epoch has batches of one size and a last, smaller one, and so has a validation; more sizes than that
             # are not worth their memory, which goes on to the next size.
@@ -375,7 +383,8 @@ class LSTM:
         if self.bidirectional or (training and self.dropout_rates.input):
             raise ValueError("inputs are looked up in one direction and without dropout on inputs; give x itself")
         table = self._ops.as_array(lookup.table, self.dtype)
-        width, shape = 4 * self.hidden_size, np.shape(lookup.indices)
+        width = 4 * self.hidden_size
+        shape = np.shape(lookup.indices)
         if table.ndim != 2 or table.shape[1] != width or len(shape) != 2 or 0 in (*table.shape, *shape):
             raise ValueError(
                 f"table and indices have shapes {table.shape} and {shape}; they must be (vocabulary, {width}) and "

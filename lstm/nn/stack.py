@@ -58,11 +58,16 @@ class Stack:
     ):
         if num_layers < 2:
             raise ValueError(f"num_layers is {num_layers}; residual and layer_norm stand between layers, at least 2")
-        self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
-        self.bidirectional, self.residual, self.dtype = bidirectional, residual, dtype
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.bidirectional = bidirectional
+        self.residual = residual
+        self.dtype = dtype
         self._directions = 2 if bidirectional else 1
         self._ops: ModuleType = get_backend(backend)
-        generator, width = np.random.default_rng(seed), self._directions * hidden_size
+        generator = np.random.default_rng(seed)
+        width = self._directions * hidden_size
         where: dict[str, Any] = {"dtype": dtype, "backend": backend, "seed": generator}
         reads = [(input_size, input_dropout), *[(width, dropout)] * (num_layers - 1)]
         self.layers = [
@@ -97,7 +102,8 @@ class Stack:
         h_n, c_n = (self._ops.zeros(self._state_shape(batch_size), self.dtype) for _ in range(2))
         y = x
         for number, layer in enumerate(self.layers):
-            is_wanted, place = every_step or number < self.num_layers - 1, self._places(number)
+            is_wanted = every_step or number < self.num_layers - 1
+            place = self._places(number)
             first = None if state is None else (state[0][place], state[1][place])
             output, (h_n[place], c_n[place]) = layer.forward(
                 self._normalised(number, y), first, lengths, training, step, every_step=is_wanted

@@ -107,8 +107,11 @@ class SentenceBatches:
     """
 
     def __init__(self, text: EncodedText, tags: np.ndarray, batch_size: int, word_dropout: float, seed: int):
-        self._text, self._tags, self._batch_size = text, tags, batch_size
-        self._word_dropout, self._seed = word_dropout, seed
+        self._text = text
+        self._tags = tags
+        self._batch_size = batch_size
+        self._word_dropout = word_dropout
+        self._seed = seed
         self._sentences = np.flatnonzero(text.lengths > 0)
         long = int((text.lengths > _LONG).sum())
         self.steps_per_epoch = long - (long - len(self._sentences)) // batch_size
@@ -116,7 +119,8 @@ class SentenceBatches:
     def epoch(self, number: int) -> Iterator[Sentences]:
         """Give the sentences of an epoch in its own order."""
         generator = np.random.default_rng((self._seed, number))
-        order, lengths = generator.permutation(self._sentences), self._text.lengths
+        order = generator.permutation(self._sentences)
+        lengths = self._text.lengths
         size = _POOL * self._batch_size
         pools = [order[first : first + size] for first in range(0, len(order), size)]
         order = np.concatenate([pool[np.argsort(lengths[pool], kind="stable")] for pool in pools])

@@ -38,7 +38,8 @@ def score_chunks(tags: Tags, predicted: Tags) -> dict[str, Any]:
     from seqeval.metrics.sequence_labeling import get_entities, precision_recall_fscore_support
 
     _pairs(tags, predicted)
-    tags, predicted = [list(sentence) for sentence in tags], [list(sentence) for sentence in predicted]
+    tags = [list(sentence) for sentence in tags]
+    predicted = [list(sentence) for sentence in predicted]
     kinds = sorted({kind for sentences in (tags, predicted) for kind, *_ in get_entities(sentences)})
     if not kinds:
         return {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0, "types": {}}

@@ -48,7 +48,9 @@ class TaggerNetwork:
         settings: TaggerSettings,
         constraints: Constraints | None = None,
     ):
-        self.ops, self.dtype, self.num_tags = get_backend(settings.backend), settings.dtype, num_tags
+        self.ops = get_backend(settings.backend)
+        self.dtype = settings.dtype
+        self.num_tags = num_tags
         generator = np.random.default_rng(settings.seed)
         where: dict[str, Any] = {"dtype": settings.dtype, "backend": settings.backend}
         widths = feature_widths(feature_sizes, settings)
@@ -123,7 +125,8 @@ class TaggerNetwork:
             layer.backward(part)
         size = self.speller.hidden_size
         shape = (2, len(sentences.characters), size)
-        dh_n, dc_n = self.ops.zeros(shape, self.dtype), self.ops.zeros(shape, self.dtype)
+        dh_n = self.ops.zeros(shape, self.dtype)
+        dc_n = self.ops.zeros(shape, self.dtype)
         for direction in range(2):
             part, column = self._take(dx, sentences, column, size)
             self.ops.embedding_backward(self._spelling(sentences), part.reshape(-1, size), dh_n[direction], False)

@@ -161,7 +161,8 @@ class Tagger(TrainedModel[TaggerNetwork]):
             more_words=vectors.words if vectors is not None else (),
         )  # fmt: skip
         self.data_hash = _hash((sentences, tags, *dev), vectors)
-        self._network, self._snapshot = self._new_network(), None
+        self._network = self._new_network()
+        self._snapshot = None
         if vectors is not None:
             self._put_vectors(self._network, vectors)
         return self._network
@@ -170,7 +171,8 @@ class Tagger(TrainedModel[TaggerNetwork]):
         return tags if self.scheme == "none" else convert(tags, self.scheme)
 
     def _least_weights(self) -> int:
-        settings, encoder = self.settings, self._require_encoder()
+        settings = self.settings
+        encoder = self._require_encoder()
         directions = 2 if settings.bidirectional else 1
         widths = feature_widths(encoder.sizes, settings)
         features = sum(count * widths[name] for name, count in encoder.sizes.items())
@@ -269,7 +271,8 @@ class Tagger(TrainedModel[TaggerNetwork]):
         return {"tags": list(self.tags), "scheme": self.scheme, "vocabularies": encoder.to_dict()}, {}
 
     def _restore(self, document: Mapping[str, Any], arrays: Mapping[str, Mapping[str, np.ndarray]]) -> None:
-        self.tags, self.scheme = tuple(document["tags"]), document["scheme"]
+        self.tags = tuple(document["tags"])
+        self.scheme = document["scheme"]
         self._encoder = WordEncoder.from_dict(document["vocabularies"])
 
 

@@ -212,8 +212,10 @@ def fit(
     if start is not None:
         network.parameters.set_flat(start.values)
         optimizer.load_state_dict(start.optimizer, start.optimizer_steps)
-        history, best_values = start.history, start.best_values
-    snapshot, steps = start, (make_steps or SingleSteps)(network, batches, optimizer)
+        history = start.history
+        best_values = start.best_values
+    snapshot = start
+    steps = (make_steps or SingleSteps)(network, batches, optimizer)
     total_steps = total_steps or settings.max_epochs * batches.steps_per_epoch
     while not _finished(history, settings, total_steps):
         begun = time.perf_counter()
@@ -290,11 +292,14 @@ class SingleSteps:
     """
 
     def __init__(self, network: Trainable, batches: Batches, optimizer: Adam):
-        self._network, self._batches, self._optimizer = network, batches, optimizer
+        self._network = network
+        self._batches = batches
+        self._optimizer = optimizer
 
     def epoch(self, number: int, learning_rate: Callable[[int], float], total_steps: int) -> Iterator[StepRecord]:
         """Take the steps of an epoch: a `Steps`."""
-        optimizer, state = self._optimizer, None
+        optimizer = self._optimizer
+        state = None
         for batch in self._batches.epoch(number):
             if optimizer.steps >= total_steps:
                 return

@@ -144,7 +144,8 @@ class TrainedModel(ABC, Generic[NetworkT]):
         """
         if contents.kind != cls.kind:
             raise KindError(f"{path} holds a {contents.kind}, not a {cls.kind}; load it as what it is.")
-        document, arrays = contents.document, contents.arrays
+        document = contents.document
+        arrays = contents.arrays
         try:
             settings = document["settings"]
             model = cls(**(settings if backend is None else {**settings, "backend": backend}))

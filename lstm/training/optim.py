@@ -35,9 +35,12 @@ class Adam:
         betas: tuple[float, float] = (0.9, 0.999),
         epsilon: float = 1e-8,
     ):
-        self._parameters, self._ops = parameters, ops
-        self._weight_decay, self._gradient_clip = weight_decay, gradient_clip
-        self._betas, self._epsilon = betas, epsilon
+        self._parameters = parameters
+        self._ops = ops
+        self._weight_decay = weight_decay
+        self._gradient_clip = gradient_clip
+        self._betas = betas
+        self._epsilon = epsilon
         dtype = np.dtype(parameters.values.dtype).name
         self._first = ops.zeros((len(parameters),), dtype)
         self._second = ops.zeros((len(parameters),), dtype)

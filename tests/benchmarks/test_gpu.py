@@ -90,7 +90,9 @@ def test_the_trainer_of_the_gpu_does_the_work_of_the_cpu(rng):
 
 
 def test_the_fleet_of_the_gpu_trains_every_model_as_the_cpu_trains_it_alone():
-    ops, sizes, models = get_ops("cuda"), Sizes(4, 3, 1, 4), 2
+    ops = get_ops("cuda")
+    sizes = Sizes(4, 3, 1, 4)
+    models = 2
     fleet = FleetTrainer(sizes, models, seed=5)
     series, starts, y = (ops.to_host(array) for array in (fleet._series, fleet._starts, fleet._y))
     expected = []

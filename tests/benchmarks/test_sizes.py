@@ -4,7 +4,10 @@ from benchmarks.sizes import Sizes
 
 
 def test_flop_of_one_layer_counts_no_gradient_of_the_input():
-    batch, seq, inputs, hidden = 32, 30, 3, 32
+    batch = 32
+    seq = 30
+    inputs = 3
+    hidden = 32
     forward = 2 * batch * seq * 4 * hidden * (inputs + hidden)
     sizes = Sizes(batch, seq, inputs, hidden)
     assert sizes.forward_flop() == forward
@@ -12,7 +15,8 @@ def test_flop_of_one_layer_counts_no_gradient_of_the_input():
 
 
 def test_flop_of_the_second_layer_counts_it():
-    one, two = Sizes(2, 3, 5, 7), Sizes(2, 3, 5, 7, num_layers=2)
+    one = Sizes(2, 3, 5, 7)
+    two = Sizes(2, 3, 5, 7, num_layers=2)
     unit = 2 * 2 * 3 * 4 * 7 * 7
     assert two.forward_flop() - one.forward_flop() == 2 * unit
     assert two.training_flop() - one.training_flop() == 6 * unit

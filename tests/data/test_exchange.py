@@ -10,7 +10,8 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux exch
 
 
 def test_two_directories_exchange_their_names(tmp_path):
-    one, other = tmp_path / "one", tmp_path / "other"
+    one = tmp_path / "one"
+    other = tmp_path / "other"
     for path in (one, other):
         path.mkdir()
         (path / path.name).touch()

@@ -62,7 +62,8 @@ def write_bars(life: Life) -> None:
 def forecast_daily(life: Life, version: str, first: int) -> None:
     """Write what `gatecast forecast` would have written after each day."""
     registry = life.registry
-    model, settings = load(registry.path(version)), registry.settings(version)
+    model = load(registry.path(version))
+    settings = registry.settings(version)
     for known in range(first, len(life.bars)):
         frame = life.bars.iloc[max(0, known - 100) : known]
         forecasts, _ = predict_next(model, frame, settings)
@@ -80,7 +81,8 @@ def log_variance(bars: pd.DataFrame) -> np.ndarray:
 
 def of_another_gatecast(registry: Registry, files: Mapping[str, str] = NOTHING, **document: object) -> str:
     """Make a whole new champion of other settings, scores or parts of ``model.json`` than this Gatecast writes."""
-    original, candidate = registry.path(registry.versions()[0]), registry.candidate()
+    original = registry.path(registry.versions()[0])
+    candidate = registry.candidate()
     shutil.copytree(original, candidate, ignore=shutil.ignore_patterns("lineage.json"))
     stated = read_json(candidate / "model.json")
     for name, content in files.items():

@@ -32,7 +32,8 @@ def cluster() -> Iterator[Any]:
 def test_a_worker_killed_in_mid_run_loses_no_model(
     server: str, workspace: Workspace, tmp_path: Path, cluster: Any
 ) -> None:
-    rng, t = np.random.default_rng(0), np.arange(400)
+    rng = np.random.default_rng(0)
+    t = np.arange(400)
     parts = [
         pd.DataFrame(
             {

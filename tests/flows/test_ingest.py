@@ -168,7 +168,8 @@ def yahoo_settings(*symbols: str, **options: object) -> DataSettings:
 
 
 def test_yahoo_s_bars_become_a_folder_like_any_other(yahoo: Yahoo, tmp_path: Path) -> None:
-    yahoo.listings["AAPL"], yahoo.listings["^GSPC"] = listing(splits={20: 4.0}), listing(seed=1)
+    yahoo.listings["AAPL"] = listing(splits={20: 4.0})
+    yahoo.listings["^GSPC"] = listing(seed=1)
     result = read_data(yahoo_settings("AAPL", "^gspc"), tmp_path / "bars")
     assert [(record["unique_id"], record["new"]) for record in result["series"]] == [("AAPL", 40), ("^GSPC", 40)]
     frame = read_ingested(Path(result["directory"]))
@@ -197,7 +198,8 @@ def test_the_flow_shows_a_table_and_records_a_task_for_each_symbol(
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
-    yahoo.listings["ONE"], yahoo.listings["TWO"] = listing(), listing(seed=1)
+    yahoo.listings["ONE"] = listing()
+    yahoo.listings["TWO"] = listing(seed=1)
     result = ingest_data(yahoo_settings("ONE", "TWO"))
     assert [record["unique_id"] for record in result["series"]] == ["ONE", "TWO"]
     with get_client(sync_client=True) as client:

@@ -111,7 +111,8 @@ def test_a_champion_worse_than_naive_gives_way_to_the_former_one(
     copied: Workspace, tmp_path: Path, events: list[dict[str, Any]]
 ) -> None:
     life = live(copied, tmp_path)
-    former, bad = str(life.registry.champion()), bad_version(life)
+    former = str(life.registry.champion())
+    bad = bad_version(life)
     forecast_daily(life, bad, len(life.bars) - DAYS)
     kept = watch(life, rollback=False)
     assert kept["roll_back"] is None

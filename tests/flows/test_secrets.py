@@ -187,7 +187,8 @@ def plant_in_environment(patch: pytest.MonkeyPatch) -> None:
             ingest_data(DataSettings(source="sql", url="$SALES_DB", query="SELECT 1"))
         assert len(told) == 2
         assert SECRET not in str(told)
-    file, sql = DataSettings(path="$SALES"), DataSettings(source="sql", url="$SALES", query="SELECT 1")
+    file = DataSettings(path="$SALES")
+    sql = DataSettings(source="sql", url="$SALES", query="SELECT 1")
     for wrong, settings in ((LOCATIONS[0], file), (LOCATIONS[2], sql), (SECRET, file), (SECRET, sql)):
         patch.setenv("SALES", wrong)
         with pytest.raises((InputError, SourceError)) as error:
@@ -235,7 +236,8 @@ def answers(api: httpx.Client) -> Iterator[tuple[str, str]]:
     """Give what the server answers to whoever asks for everything."""
     for name in ANSWERS:
         asked: dict[str, Any] = {"include_secrets": True} if name == "block_documents" else {}
-        offset, size = 0, None
+        offset = 0
+        size = None
         while size != 0:
             page = {} if name == "events" else {"limit": 200, "offset": offset}
             answer = api.post(f"{name}/filter", json={**asked, **page})

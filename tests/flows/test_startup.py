@@ -86,7 +86,8 @@ print(json.dumps({"names": names, "unchanged": dict(os.environ) == before, "tele
 
 
 def test_importing_the_flows_does_nothing(tmp_path: Path) -> None:
-    folder, home = tmp_path / "folder", tmp_path / "home"
+    folder = tmp_path / "folder"
+    home = tmp_path / "home"
     folder.mkdir()
     home.mkdir()
     package = sorted((ROOT / "flows").glob("*"))
@@ -142,7 +143,8 @@ print(json.dumps({
 
 
 def test_a_flow_that_is_called_uses_the_workspace(tmp_path: Path) -> None:
-    folder, home = tmp_path / "folder", tmp_path / "home"
+    folder = tmp_path / "folder"
+    home = tmp_path / "home"
     folder.mkdir()
     home.mkdir()
     found = python(CALL, folder, HOME=str(home))

@@ -65,7 +65,8 @@ def test_one_training_of_a_model_at_a_time(server, workspace, novel):
 
 
 def test_a_training_that_fails_is_tried_again_from_its_last_epoch(server, workspace, novel, monkeypatch):
-    failures, sound = [], text_flow.StepProgress.after_epoch
+    failures = []
+    sound = text_flow.StepProgress.after_epoch
 
     def failing_once(progress, record):
         sound(progress, record)

@@ -28,7 +28,9 @@ def main() -> None:
         x = torch.randn(batch, seq, input_size, dtype=torch.float64, requires_grad=True)
         state = [torch.randn(layers, batch, hidden_size, dtype=torch.float64, requires_grad=True) for _ in range(2)]
         y, (h_n, c_n) = network(x, tuple(state))
-        dy, dh_n, dc_n = torch.randn_like(y), torch.randn_like(h_n), torch.randn_like(c_n)
+        dy = torch.randn_like(y)
+        dh_n = torch.randn_like(h_n)
+        dc_n = torch.randn_like(c_n)
         ((y * dy).sum() + (h_n * dh_n).sum() + (c_n * dc_n).sum()).backward()
         tensors = {
             "x": x, "h_0": state[0], "c_0": state[1], "y": y, "h_n": h_n, "c_n": c_n, "dy": dy, "dh_n": dh_n,

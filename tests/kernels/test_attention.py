@@ -23,8 +23,10 @@ def sizes_for(ops):
 
 def draw_case(rng, dtype, batch, seq, heads, key_size, value_size):
     """Query, keys, values, lengths, v and the gradient of the context; NaN stands where nobody may look."""
-    query, v = rng.normal(size=(batch, heads * key_size)), rng.normal(size=heads * key_size)
-    keys, values = rng.normal(size=(batch, seq, heads * key_size)), rng.normal(size=(batch, seq, heads * value_size))
+    query = rng.normal(size=(batch, heads * key_size))
+    v = rng.normal(size=heads * key_size)
+    keys = rng.normal(size=(batch, seq, heads * key_size))
+    values = rng.normal(size=(batch, seq, heads * value_size))
     d_context = rng.normal(size=(batch, heads * value_size))
     lengths = rng.integers(1, seq + 1, batch)
     for array in (keys, values):
@@ -43,8 +45,10 @@ def test_dot_attention_is_that_of_each_sequence_and_head_alone(ops, rng, dtype):
         (query, _, values, _, d_context), lengths = draw_case(rng, dtype, batch, seq, heads, size, size)
         on = [on_device(ops, array) for array in (query, values, lengths)]
         workspace = ops.attention_workspace(batch, seq, heads * size, heads, dtype)
-        weights, context = ops.empty((batch, heads, seq), dtype), wider(ops, np.full_like(d_context, 9))
-        d_query, d_values = ops.as_array(np.full(query.shape, 9), dtype), ops.as_array(np.full(values.shape, 9), dtype)
+        weights = ops.empty((batch, heads, seq), dtype)
+        context = wider(ops, np.full_like(d_context, 9))
+        d_query = ops.as_array(np.full(query.shape, 9), dtype)
+        d_values = ops.as_array(np.full(values.shape, 9), dtype)
         ops.dot_attention_forward(*on, workspace, weights, context)
         ops.dot_attention_backward(*on, weights, wider(ops, d_context), workspace, d_query, d_values)
         results = [ops.to_host(array) for array in (weights, context, d_query, d_values)]
@@ -64,7 +68,8 @@ def test_additive_attention_is_that_of_each_sequence_and_head_alone(ops, rng, dt
         on_query, on_weight, on_v, on_values = (on_device(ops, array) for array in (query, key_weight, v, values))
         on_lengths = on_device(ops, lengths)
         workspace = ops.attention_workspace(batch, seq, heads * value_size, heads, dtype, heads * key_size)
-        weights, context = ops.empty((batch, heads, seq), dtype), wider(ops, np.full_like(d_context, 9))
+        weights = ops.empty((batch, heads, seq), dtype)
+        context = wider(ops, np.full_like(d_context, 9))
         d_query, d_weight, d_v, d_values = (
             ops.as_array(np.full(array.shape, 9), dtype) for array in (query, key_weight, v, values)
         )
@@ -90,8 +95,10 @@ def test_additive_attention_is_that_of_each_sequence_and_head_alone(ops, rng, dt
 
 def test_great_scores_do_not_overflow_and_a_missing_value_is_not_hidden(ops):
     values = np.array([[[1000.0], [-1000.0], [999.0]]], "float32")
-    query, lengths = np.ones((1, 1), "float32"), np.array([3])
-    weights, context = ops.zeros((1, 1, 3), "float32"), ops.zeros((1, 1), "float32")
+    query = np.ones((1, 1), "float32")
+    lengths = np.array([3])
+    weights = ops.zeros((1, 1, 3), "float32")
+    context = ops.zeros((1, 1), "float32")
     workspace = ops.attention_workspace(1, 3, 1, 1, "float32")
     ops.dot_attention_forward(
         *(on_device(ops, array) for array in (query, values, lengths)), workspace, weights, context
@@ -105,15 +112,21 @@ def test_great_scores_do_not_overflow_and_a_missing_value_is_not_hidden(ops):
 
 
 def test_bits_do_not_depend_on_the_number_of_threads(rng):
-    ops, batch, seq, size, attention_size = get_backend("cpu"), 33, 20, 40, 9
+    ops = get_backend("cpu")
+    batch = 33
+    seq = 20
+    size = 40
+    attention_size = 9
     (query, _, values, v, d_context), lengths = draw_case(rng, "float32", batch, seq, 1, attention_size, size)
     key_weight = rng.normal(size=(attention_size, size)).astype("float32")
-    results, threads = [], numba.get_num_threads()
+    results = []
+    threads = numba.get_num_threads()
     try:
         for count in (1, threads):
             numba.set_num_threads(count)
             workspace = ops.attention_workspace(batch, seq, size, 1, "float32", attention_size)
-            weights, context = np.empty((batch, 1, seq), "float32"), np.empty((batch, size), "float32")
+            weights = np.empty((batch, 1, seq), "float32")
+            context = np.empty((batch, size), "float32")
             gradients = [np.empty_like(array) for array in (query, key_weight, v, values)]
             ops.additive_attention_forward(query, key_weight, v, values, lengths, workspace, weights, context)
             ops.additive_attention_backward(key_weight, v, values, lengths, weights, d_context, workspace, *gradients)

@@ -12,10 +12,12 @@ from tests.conftest import SIMULATED, get_ops
 
 
 def test_both_backends_offer_the_same_operations_with_the_same_arguments():
-    cpu, cuda = get_ops("cpu"), get_ops("cuda")
+    cpu = get_ops("cpu")
+    cuda = get_ops("cuda")
     assert cpu.__all__ == cuda.__all__
     for name in cpu.__all__:
-        ours, theirs = getattr(cpu, name), getattr(cuda, name)
+        ours = getattr(cpu, name)
+        theirs = getattr(cuda, name)
         if callable(ours):
             assert list(inspect.signature(ours).parameters) == list(inspect.signature(theirs).parameters), name
 

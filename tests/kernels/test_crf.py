@@ -24,7 +24,8 @@ class Chain:
         )
         self.penalties = [np.zeros_like(array) for array in (self.transitions, self.start, self.end)]
         self.tags = rng.integers(0, num_tags, shape[:2])
-        self.lengths, self.dtype = lengths, dtype
+        self.lengths = lengths
+        self.dtype = dtype
 
     def arguments(self, ops) -> tuple[Any, ...]:
         weights = ops.CRFWeights(*(on_device(ops, array) for array in (self.transitions, self.start, self.end)))
@@ -45,7 +46,8 @@ class Chain:
         return ops.to_host(found)
 
     def viterbi(self, ops) -> tuple[np.ndarray, np.ndarray]:
-        tags, scores = ops.zeros(self.tags.shape, "int64"), ops.zeros(self.lengths.shape, self.dtype)
+        tags = ops.zeros(self.tags.shape, "int64")
+        scores = ops.zeros(self.lengths.shape, self.dtype)
         ops.crf_viterbi(*self.arguments(ops), on_device(ops, self.lengths), self.workspace(ops), tags, scores)
         return ops.to_host(tags), ops.to_host(scores)
 
@@ -123,7 +125,8 @@ def test_loss_is_the_mean_negative_log_likelihood(ops, chain):
 @pytest.mark.parametrize("name", ["transitions", "start", "end", "emissions"])
 def test_gradients_agree_with_central_differences(rng, name):
     # The other backend is held against this one below.
-    ops, chain = get_ops("cpu"), Chain(rng)
+    ops = get_ops("cpu")
+    chain = Chain(rng)
     gradient = dict(zip(("transitions", "start", "end", "emissions"), chain.loss(ops)[1], strict=True))[name]
     expected = central_difference(lambda: chain.loss(ops)[0], getattr(chain, name))
     np.testing.assert_allclose(gradient, expected, atol=1e-9)
@@ -177,7 +180,8 @@ def test_nan_comes_out_of_its_own_sentence_only(ops, rng):
 
 
 def test_both_backends_agree_in_float32(rng):
-    cpu, cuda = get_ops("cpu"), get_ops("cuda")
+    cpu = get_ops("cpu")
+    cuda = get_ops("cuda")
     chain = Chain(rng, "float32", scale=3.0)
     chain.forbid()
     chain.tags[:] = 0
@@ -215,16 +219,21 @@ def test_float32_holds_over_a_thousand_steps(rng, scale):
 
 def test_shards_add_up_to_the_whole(rng):
     """A batch that is spread over threads gives what its sentences give one by one."""
-    ops, lengths = get_ops("cpu"), rng.integers(0, 31, 32)
+    ops = get_ops("cpu")
+    lengths = rng.integers(0, 31, 32)
     chain = Chain(rng, lengths=lengths, num_tags=20, seq_len=30)
     assert len(chain.workspace(ops).rows) > 1
     loss, gradients = chain.loss(ops)
     partition, (tags, scores) = chain.log_partition(ops), chain.viterbi(ops)
-    losses, sums = [], [np.zeros_like(gradient) for gradient in gradients[:3]]
+    losses = []
+    sums = [np.zeros_like(gradient) for gradient in gradients[:3]]
     for b in range(len(lengths)):
         alone = Chain(rng, lengths=lengths[b : b + 1], num_tags=20, seq_len=30)
-        alone.transitions, alone.start, alone.end = chain.transitions, chain.start, chain.end
-        alone.emissions, alone.tags = chain.emissions[b : b + 1], chain.tags[b : b + 1]
+        alone.transitions = chain.transitions
+        alone.start = chain.start
+        alone.end = chain.end
+        alone.emissions = chain.emissions[b : b + 1]
+        alone.tags = chain.tags[b : b + 1]
         assert len(alone.workspace(ops).rows) == 1
         one_loss, one_gradients = alone.loss(ops)
         losses.append(one_loss)
@@ -242,7 +251,8 @@ def test_shards_add_up_to_the_whole(rng):
 def test_the_same_bits_whatever_the_number_of_threads(rng):
     import numba
 
-    ops, lengths = get_ops("cpu"), rng.integers(1, 31, 32)
+    ops = get_ops("cpu")
+    lengths = rng.integers(1, 31, 32)
     chain = Chain(rng, "float32", lengths=lengths, num_tags=20, seq_len=30)
     _, several = chain.loss(ops)
     threads = numba.get_num_threads()

@@ -40,7 +40,8 @@ def test_dropout_multiplies_by_the_mask(ops, rng, per_step, dtype):
 
 def test_dropout_may_write_over_its_input_and_no_mask_changes_nothing(ops, rng):
     x = rng.normal(size=(2, 3, 4)).astype("float32")
-    drawn, y = mask(0.5, True, 1), on_device(ops, x.copy())
+    drawn = mask(0.5, True, 1)
+    y = on_device(ops, x.copy())
     ops.dropout(y, y, drawn)
     np.testing.assert_array_equal(ops.to_host(y), x * reference.dropout_mask(2, 3, 4, drawn).astype("float32"))
     z = on_device(ops, x.copy())
@@ -59,7 +60,8 @@ def test_the_share_that_is_dropped_is_the_rate(rate):
         # Neighbours in each direction are dropped independently of each other.
         kept = (y != 0) - (1 - rate)
         for axis in range(3):
-            after, before = np.split(np.moveaxis(kept, axis, 0), [1])[1], np.moveaxis(kept, axis, 0)[:-1]
+            after = np.split(np.moveaxis(kept, axis, 0), [1])[1]
+            before = np.moveaxis(kept, axis, 0)[:-1]
             correlation = (after * before).mean() / (rate * (1 - rate))
             assert abs(correlation) < 4 / before.size**0.5
 

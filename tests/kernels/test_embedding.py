@@ -8,7 +8,8 @@ from tests.conftest import on_device
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_forward_looks_up_rows(ops, rng, dtype):
-    weight, indices = rng.normal(size=(7, 5)).astype(dtype), np.array([6, 0, 3, 3, 1])
+    weight = rng.normal(size=(7, 5)).astype(dtype)
+    indices = np.array([6, 0, 3, 3, 1])
     y = ops.zeros((5, 5), dtype)
     ops.embedding_forward(on_device(ops, weight), on_device(ops, indices), y)
     np.testing.assert_array_equal(ops.to_host(y), weight[indices])
@@ -16,7 +17,8 @@ def test_forward_looks_up_rows(ops, rng, dtype):
 
 @pytest.mark.parametrize("accumulate", [False, True])
 def test_backward_adds_the_rows_of_each_entry(ops, rng, accumulate):
-    indices, dy = rng.integers(0, 4, 30), rng.normal(size=(30, 3))
+    indices = rng.integers(0, 4, 30)
+    dy = rng.normal(size=(30, 3))
     before = rng.normal(size=(6, 3))
     gradient = on_device(ops, before.copy())
     ops.embedding_backward(on_device(ops, indices), on_device(ops, dy), gradient, accumulate)
@@ -28,7 +30,8 @@ def test_backward_adds_the_rows_of_each_entry(ops, rng, accumulate):
 def test_both_backends_add_in_the_same_order(rng):
     from gatecast.kernels import cpu, cuda
 
-    indices, dy = rng.integers(0, 3, 40), rng.normal(size=(40, 2)).astype("float32")
+    indices = rng.integers(0, 3, 40)
+    dy = rng.normal(size=(40, 2)).astype("float32")
     results = []
     for ops in (cpu, cuda):
         gradient = ops.zeros((3, 2), "float32")

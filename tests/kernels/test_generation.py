@@ -7,7 +7,9 @@ from gatecast.kernels.sampling import sample
 from tests.conftest import on_device
 from tests.reference import lstm_forward
 
-VOCABULARY, EMBEDDING, HIDDEN = 7, 3, 5
+VOCABULARY = 7
+EMBEDDING = 3
+HIDDEN = 5
 
 
 def draw_network(ops, rng, layers, dtype, embedding_size=EMBEDDING):
@@ -91,5 +93,6 @@ def test_the_workspace_keeps_the_weights_it_was_made_from(rng):
     embedding, _, head, workspace = draw_network(cpu, rng, 1, "float64")
     draws = rng.random(20)
     before, *_ = write(cpu, workspace, 1, 0, draws, "float64", 1.0, 100, 1.0)
-    embedding[:], head[0][:] = 0, 0
+    embedding[:] = 0
+    head[0][:] = 0
     assert write(cpu, workspace, 1, 0, draws, "float64", 1.0, 100, 1.0)[0] == before

@@ -19,7 +19,8 @@ def test_forward_and_gradients_are_those_of_each_row_alone(ops, rng, dtype, tole
         weights = ops.LayerNormWeights(on_device(ops, weight), on_device(ops, bias))
         gradients = ops.LayerNormWeights(*(ops.as_array(np.full(features, 9), dtype) for _ in range(2)))
         workspace = ops.layer_norm_workspace(rows, features, dtype)
-        y, dx = ops.zeros(x.shape, dtype), ops.zeros(x.shape, dtype)
+        y = ops.zeros(x.shape, dtype)
+        dx = ops.zeros(x.shape, dtype)
         expected = layer_norm(x, weight, bias, 1e-3, dy)
         for _ in range(2):  # the second pass finds what the first left
             ops.layer_norm_forward(weights, on_device(ops, x), workspace, y, 1e-3)

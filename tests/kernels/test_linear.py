@@ -21,7 +21,8 @@ def test_forward_and_gradients_are_the_matrix_products(ops, rng, dtype, toleranc
         weights = ops.LinearWeights(on_device(ops, weight), on_device(ops, bias))
         gradients = ops.LinearWeights(ops.zeros(weight.shape, dtype), ops.zeros(bias.shape, dtype))
         workspace = ops.linear_workspace(rows, input_size, output_size, dtype)
-        y, dx = ops.zeros(dy.shape, dtype), ops.zeros(x.shape, dtype)
+        y = ops.zeros(dy.shape, dtype)
+        dx = ops.zeros(x.shape, dtype)
         ops.linear_forward(weights, on_device(ops, x), workspace, y)
         ops.linear_backward(weights, on_device(ops, dy), workspace, gradients, dx)
         exact = [array.astype(np.float64) for array in (weight, bias, x, dy)]

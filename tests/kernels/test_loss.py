@@ -52,7 +52,8 @@ def cross_entropy_of(ops, logits, targets, weights):
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("float64", 1e-12)])
 def test_cross_entropy_agrees_with_the_reference(ops, rng, dtype, tolerance):
-    logits, targets = rng.normal(size=(6, 5)).astype(dtype), rng.integers(0, 5, 6)
+    logits = rng.normal(size=(6, 5)).astype(dtype)
+    targets = rng.integers(0, 5, 6)
     weights = np.array([1, 0.5, 0, 2, 1, 1])
     loss, gradient = cross_entropy_of(ops, logits, targets, weights)
     expected_loss, expected_gradient = cross_entropy(logits, targets, weights)
@@ -61,7 +62,9 @@ def test_cross_entropy_agrees_with_the_reference(ops, rng, dtype, tolerance):
 
 
 def test_cross_entropy_gradient_agrees_with_central_differences(ops, rng):
-    logits, targets, weights = rng.normal(size=(3, 4)), np.array([2, 0, 3]), np.array([1.0, 0.0, 0.5])
+    logits = rng.normal(size=(3, 4))
+    targets = np.array([2, 0, 3])
+    weights = np.array([1.0, 0.0, 0.5])
     _, gradient = cross_entropy_of(ops, logits, targets, weights)
     expected = central_difference(lambda: cross_entropy_of(ops, logits, targets, weights)[0], logits)
     np.testing.assert_allclose(gradient, expected, atol=1e-9)
@@ -90,7 +93,8 @@ def test_nan_logits_come_out(ops):
 
 
 def test_gradient_may_take_the_place_of_the_logits(ops, rng):
-    logits, targets = rng.normal(size=(4, 3)), np.array([2, 0, 1, 1])
+    logits = rng.normal(size=(4, 3))
+    targets = np.array([2, 0, 1, 1])
     expected = cross_entropy_of(ops, logits, targets, np.ones(4))
     shared = on_device(ops, logits)
     loss = ops.cross_entropy_loss(shared, on_device(ops, targets), on_device(ops, np.ones(4)), shared)

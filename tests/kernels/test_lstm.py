@@ -30,7 +30,8 @@ class Case:
             draw(4 * hidden_size, hidden_size, scale=bound),
             draw(4 * hidden_size, scale=bound),
         ]
-        self.x, self.dy = draw(batch_size, seq_len, input_size), draw(batch_size, seq_len, hidden_size)
+        self.x = draw(batch_size, seq_len, input_size)
+        self.dy = draw(batch_size, seq_len, hidden_size)
         self.h_0, self.c_0, self.dh_n, self.dc_n = (draw(batch_size, hidden_size) for _ in range(4))
 
     def forward(self, ops, workspace=None, every_step=True, lengths=None):
@@ -111,7 +112,8 @@ def test_inputs_that_are_looked_up_give_what_their_embeddings_give(ops, rng, dty
         embedding = rng.normal(size=(5, input_size)).astype(dtype)
         indices = rng.integers(5, size=(batch_size, seq_len))
         indices[indices == 3] = 4  # an entry that does not occur
-        case.x, lengths = embedding[indices], rng.integers(1, seq_len + 1, size=batch_size)
+        case.x = embedding[indices]
+        lengths = rng.integers(1, seq_len + 1, size=batch_size)
         results = case.forward(ops, lengths=lengths)
         d_w_ih, d_w_hh, d_bias, dx, *d_first = case.backward(ops, lengths=lengths)
 
@@ -144,7 +146,9 @@ class LookedUp:
     """A case whose inputs are looked up; what a lookup leaves alone is checked to be left alone."""
 
     def __init__(self, case, lookup, workspace):
-        self.case, self.lookup, self.workspace = case, lookup, workspace
+        self.case = case
+        self.lookup = lookup
+        self.workspace = workspace
         self.weights = [np.full_like(array, np.nan) for array in case.weights]
         self.weights[1] = case.weights[1]
 
@@ -209,7 +213,8 @@ def test_a_workspace_serves_again_and_a_backward_leaves_no_trace(ops, rng):
 
 @pytest.mark.parametrize("sizes", [(3, 4, 2, 5), (2, 3, 4, 33)])
 def test_a_workspace_in_the_memory_of_another_computes_the_same_bits(ops, rng, sizes):
-    case, lengths = Case(rng, sizes, "float32"), rng.integers(1, sizes[1] + 1, sizes[0])
+    case = Case(rng, sizes, "float32")
+    lengths = rng.integers(1, sizes[1] + 1, sizes[0])
     expected = [*case.forward(ops, lengths=lengths), *case.backward(ops, lengths=lengths)]
     former = ops.lstm_workspace(7, 6, 3, 70, "float32")
     if ops.name == "cpu":

@@ -14,7 +14,9 @@ def test_adam_agrees_with_the_paper(ops, rng, dtype, tolerance):
     options = {"learning_rate": 0.01, "betas": (0.9, 0.999), "epsilon": 1e-8, "weight_decay": 0.1}
     start = rng.normal(size=7).astype(dtype)
     gradients = [rng.normal(size=7).astype(dtype) for _ in range(6)]
-    values, first, second = on_device(ops, start.copy()), ops.zeros((7,), dtype), ops.zeros((7,), dtype)
+    values = on_device(ops, start.copy())
+    first = ops.zeros((7,), dtype)
+    second = ops.zeros((7,), dtype)
     for step, gradient in enumerate(gradients, start=1):
         ops.adam_step(values, on_device(ops, gradient), first, second, step, *options.values())
     np.testing.assert_allclose(ops.to_host(values), reference.adam(start, gradients, **options), atol=tolerance)

@@ -64,11 +64,17 @@ def test_gate_gradients_are_the_derivatives_of_the_cell():
     c_prev, dh, dc_next = np.array([0.7, 1.3, -0.4])
 
     def loss(z, c_prev):
-        i, f, g, o = scalar.sigmoid(z["i"]), scalar.sigmoid(z["f"]), scalar.tanh(z["g"]), scalar.sigmoid(z["o"])
+        i = scalar.sigmoid(z["i"])
+        f = scalar.sigmoid(z["f"])
+        g = scalar.tanh(z["g"])
+        o = scalar.sigmoid(z["o"])
         c = scalar.cell_state(i, f, g, c_prev)
         return dh * scalar.hidden_state(o, scalar.tanh(c)) + dc_next * c
 
-    i, f, g, o = scalar.sigmoid(z["i"]), scalar.sigmoid(z["f"]), scalar.tanh(z["g"]), scalar.sigmoid(z["o"])
+    i = scalar.sigmoid(z["i"])
+    f = scalar.sigmoid(z["f"])
+    g = scalar.tanh(z["g"])
+    o = scalar.sigmoid(z["o"])
     tanh_c = scalar.tanh(scalar.cell_state(i, f, g, c_prev))
     dc = scalar.cell_state_gradient(dc_next, dh, o, tanh_c)
     expected = {

@@ -11,9 +11,11 @@ from tests.reference import cross_entropy, relative_error
 
 def run(ops, weight, bias, x, targets, row_weights, *, training=True):
     """Return loss, losses, and (d_weight, d_bias, dx) or the predictions."""
-    dtype, rows = weight.dtype.name, len(x)
+    dtype = weight.dtype.name
+    rows = len(x)
     workspace = ops.softmax_workspace(rows, x.shape[1], len(weight), dtype)
-    losses, predictions = ops.zeros((rows,), dtype), ops.zeros((rows,), "int64")
+    losses = ops.zeros((rows,), dtype)
+    predictions = ops.zeros((rows,), "int64")
     weights = ops.LinearWeights(on_device(ops, weight), on_device(ops, bias))
     gradients = ops.LinearWeights(ops.zeros(weight.shape, dtype), ops.zeros(bias.shape, dtype)) if training else None
     dx = ops.zeros(x.shape, dtype) if training else None

@@ -9,7 +9,8 @@ from tests.conftest import on_device
 @pytest.mark.parametrize("accumulate", [False, True])
 @pytest.mark.parametrize("reverse", [False, True])
 def test_steps_are_copied_turned_and_added(ops, rng, reverse, accumulate):
-    source, before = rng.normal(size=(3, 4, 5)).astype("float32"), rng.normal(size=(3, 4, 6)).astype("float32")
+    source = rng.normal(size=(3, 4, 5)).astype("float32")
+    before = rng.normal(size=(3, 4, 6)).astype("float32")
     lengths = np.array([4, 1, 3], np.int64)
     destination = on_device(ops, before.copy())
     ops.copy_steps(on_device(ops, source), 1, destination, 2, 3, on_device(ops, lengths), reverse, accumulate)
@@ -23,7 +24,8 @@ def test_steps_are_copied_turned_and_added(ops, rng, reverse, accumulate):
 
 @pytest.mark.parametrize("accumulate", [False, True])
 def test_columns_are_copied_and_added(ops, rng, accumulate):
-    source, before = rng.normal(size=(4, 5)).astype("float32"), rng.normal(size=(4, 6)).astype("float32")
+    source = rng.normal(size=(4, 5)).astype("float32")
+    before = rng.normal(size=(4, 6)).astype("float32")
     destination = on_device(ops, before.copy())
     ops.copy_columns(on_device(ops, source), 1, destination, 2, 3, accumulate)
     expected = before.copy()

@@ -9,7 +9,9 @@ from tests.reference import lstm_backward, lstm_forward
 
 def oracle_forward(state, num_layers, x, h_0, c_0):
     """Run `tests.reference` layer by layer; returns y, h_n, c_n and each layer's weights and steps."""
-    y, finals, trace = x, [], []
+    y = x
+    finals = []
+    trace = []
     for layer in range(num_layers):
         w_ih, w_hh, bias_ih, bias_hh = (
             state[f"{name}_l{layer}"].astype(np.float64) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
@@ -22,7 +24,8 @@ def oracle_forward(state, num_layers, x, h_0, c_0):
 
 def oracle_backward(trace, dy, dh_n, dc_n):
     """Return dx, dh_0, dc_0 and the gradients under torch's names."""
-    gradients, d_first = {}, {}
+    gradients = {}
+    d_first = {}
     for layer in reversed(range(len(trace))):
         w_ih, w_hh, steps = trace[layer]
         dw_ih, dw_hh, dbias, dy, dh, dc = lstm_backward(w_ih, w_hh, steps, dy, dh_n[layer], dc_n[layer])
@@ -43,17 +46,22 @@ def oracle_passes(state, num_layers, bidirectional, x, lengths, h_0, c_0, dy, dh
     Returns y, h_n, c_n, dx, dh_0, dc_0 and the gradients under torch's names, all float64.
     """
     suffixes = ("", "_reverse") if bidirectional else ("",)
-    y, dx = np.zeros((*x.shape[:2], dy.shape[2])), np.zeros(x.shape)
+    y = np.zeros((*x.shape[:2], dy.shape[2]))
+    dx = np.zeros(x.shape)
     h_n, c_n, dh_0, dc_0 = (np.zeros(h_0.shape) for _ in range(4))
     gradients = {name: np.zeros(array.shape) for name, array in state.items()}
     weights = {name: array.astype(np.float64) for name, array in state.items()}
     for b, length in enumerate(lengths):
-        one, outputs, trace = slice(b, b + 1), x[b : b + 1, :length].astype(np.float64), []
+        one = slice(b, b + 1)
+        outputs = x[b : b + 1, :length].astype(np.float64)
+        trace = []
         for layer in range(num_layers):
             sides = []
             for direction, suffix in enumerate(suffixes):
-                place, turn = layer * len(suffixes) + direction, slice(None, None, -1 if direction else 1)
-                w_ih, w_hh = weights[f"weight_ih_l{layer}{suffix}"], weights[f"weight_hh_l{layer}{suffix}"]
+                place = layer * len(suffixes) + direction
+                turn = slice(None, None, -1 if direction else 1)
+                w_ih = weights[f"weight_ih_l{layer}{suffix}"]
+                w_hh = weights[f"weight_hh_l{layer}{suffix}"]
                 bias = weights[f"bias_ih_l{layer}{suffix}"] + weights[f"bias_hh_l{layer}{suffix}"]
                 side, h_n[place, one], c_n[place, one], steps = lstm_forward(
                     w_ih, w_hh, bias, outputs[:, turn], h_0[place, one], c_0[place, one]
@@ -62,7 +70,8 @@ def oracle_passes(state, num_layers, bidirectional, x, lengths, h_0, c_0, dy, dh
                 trace.append((layer, suffix, place, turn, w_ih, w_hh, steps))
             outputs = np.concatenate(sides, axis=2)
         y[b, :length] = outputs[0]
-        d_outputs, d_inputs = dy[one, :length].astype(np.float64), 0
+        d_outputs = dy[one, :length].astype(np.float64)
+        d_inputs = 0
         for layer, suffix, place, turn, w_ih, w_hh, steps in reversed(trace):
             size = w_hh.shape[1]
             part = d_outputs[:, :, (place % len(suffixes)) * size :][:, :, :size]
@@ -73,6 +82,7 @@ def oracle_passes(state, num_layers, bidirectional, x, lengths, h_0, c_0, dy, dh
                 gradients[f"{name}_l{layer}{suffix}"] += gradient
             d_inputs = d_inputs + d_input[:, turn]
             if suffix == "":  # the last of the layer's directions in this order
-                d_outputs, d_inputs = d_inputs, 0
+                d_outputs = d_inputs
+                d_inputs = 0
         dx[b, :length] = d_outputs[0]
     return y, h_n, c_n, dx, dh_0, dc_0, gradients

@@ -18,8 +18,10 @@ FRAMES = (
 
 def tagged_sentences(count: int = 48) -> tuple[list[list[str]], list[list[str]]]:
     """Return words and BIO tags of the first sentences that the frames above come to."""
-    people, places = itertools.cycle(PEOPLE), itertools.cycle(PLACES)
-    sentences, tags = [], []
+    people = itertools.cycle(PEOPLE)
+    places = itertools.cycle(PLACES)
+    sentences = []
+    tags = []
     for frame in itertools.islice(itertools.cycle(FRAMES), count):
         words: list[str] = []
         labels: list[str] = []

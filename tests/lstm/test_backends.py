@@ -43,8 +43,10 @@ class Copies:
 
     def __init__(self, monkeypatch):
         self.up = self.down = 0
-        arrays, to_device = type(get_ops("cuda").zeros((1,), "float32")), numba.cuda.to_device
-        fetch, put = arrays.copy_to_host, arrays.copy_to_device
+        arrays = type(get_ops("cuda").zeros((1,), "float32"))
+        to_device = numba.cuda.to_device
+        fetch = arrays.copy_to_host
+        put = arrays.copy_to_device
 
         def counted_up(array, *arguments, **options):
             self.up += 1
@@ -68,7 +70,10 @@ class Copies:
 
 def test_a_step_copies_nothing_and_an_epoch_brings_its_losses_and_a_snapshot(monkeypatch):
     network = make_network("cuda")
-    batches, copies, at_step, at_validation = make_batches(network.ops), Copies(monkeypatch), [], []
+    batches = make_batches(network.ops)
+    copies = Copies(monkeypatch)
+    at_step = []
+    at_validation = []
     network.backpropagate(next(batches.epoch(9)), None, 0)  # allocates what every later step uses again
     make_step = network.backpropagate
 
@@ -94,7 +99,8 @@ def test_a_step_copies_nothing_and_an_epoch_brings_its_losses_and_a_snapshot(mon
 
 
 def test_the_counter_of_copies_counts(monkeypatch):
-    ops, copies = get_ops("cuda"), Copies(monkeypatch)
+    ops = get_ops("cuda")
+    copies = Copies(monkeypatch)
     array = ops.as_array(np.ones(2), "float64")
     ops.copy_into(np.zeros(2), array)
     ops.to_host(array)
@@ -137,7 +143,8 @@ def test_a_saved_model_is_loaded_on_the_other_backend_and_forecasts_the_same(tmp
     moved = load(tmp_path / "model", backend="cuda")
     assert moved.network.ops.name == "cuda"
     assert load(tmp_path / "model").network.ops.name == "cpu"
-    ours, expected = moved.predict()["y_hat"].to_numpy(), model.predict()["y_hat"].to_numpy()
+    ours = moved.predict()["y_hat"].to_numpy()
+    expected = model.predict()["y_hat"].to_numpy()
     assert relative_error(ours, expected) < 1e-5
     moved.save(tmp_path / "moved")
     assert load(tmp_path / "moved").network.ops.name == "cuda"
@@ -169,5 +176,6 @@ def test_a_fit_that_was_stopped_on_the_cpu_is_resumed_on_the_gpu(tmp_path):
     assert [record.step for record in resumed.history] == [record.step for record in whole.history]
     for record, expected in zip(resumed.history, whole.history, strict=True):
         assert record.train_loss == pytest.approx(expected.train_loss, rel=1e-5)
-    ours, expected = resumed.predict()["y_hat"].to_numpy(), whole.predict()["y_hat"].to_numpy()
+    ours = resumed.predict()["y_hat"].to_numpy()
+    expected = whole.predict()["y_hat"].to_numpy()
     assert relative_error(ours, expected) < 1e-5

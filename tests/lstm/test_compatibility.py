@@ -18,7 +18,8 @@ def test_every_checkpoint_has_its_predictions_on_record():
 
 @pytest.mark.parametrize("path", EXPECTED, ids=lambda path: str(path.relative_to(FIXTURES)))
 def test_a_checkpoint_predicts_what_it_did_where_it_was_made(path):
-    predicted, expected = predictions(path), EXPECTED[path]
+    predicted = predictions(path)
+    expected = EXPECTED[path]
     tolerance = TOLERANCES[load(path).settings.dtype]
     assert list(predicted) == list(expected)
     for name, value in expected.items():

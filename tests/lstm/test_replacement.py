@@ -117,7 +117,8 @@ def test_a_reader_finds_a_whole_checkpoint_at_every_moment(tmp_path, renameat2):
 
 
 def test_writers_that_replace_the_same_checkpoint_leave_one_of_theirs(tmp_path, renameat2):
-    path, problems = tmp_path / "model", []
+    path = tmp_path / "model"
+    problems = []
 
     def save(first: int) -> None:
         try:

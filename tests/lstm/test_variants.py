@@ -15,9 +15,11 @@ TOLERANCE = {"float32": 1e-5, "float64": 1e-9}
 
 def make_case(rng, layer, batch_size, seq_len, ragged):
     """Return x, state, lengths, dy and dstate; what lies beyond the lengths is noise that must not matter."""
-    dtype, width = layer.dtype, layer.hidden_size * (2 if layer.bidirectional else 1)
+    dtype = layer.dtype
+    width = layer.hidden_size * (2 if layer.bidirectional else 1)
     shape = (layer.num_layers * (2 if layer.bidirectional else 1), batch_size, layer.hidden_size)
-    x, dy = draw(rng, dtype, batch_size, seq_len, layer.input_size), draw(rng, dtype, batch_size, seq_len, width)
+    x = draw(rng, dtype, batch_size, seq_len, layer.input_size)
+    dy = draw(rng, dtype, batch_size, seq_len, width)
     state, dstate = (tuple(draw(rng, dtype, *shape) for _ in range(2)) for _ in range(2))
     lengths = rng.integers(1, seq_len + 1, batch_size) if ragged else None
     return x, state, lengths, dy, dstate
@@ -76,7 +78,8 @@ def test_what_stands_beyond_a_length_changes_no_bit(rng, bidirectional):
     beyond = np.arange(7) >= lengths[:, None]
     assert beyond.any()
     first = run(layer, x, state, lengths, dy, dstate)
-    x[beyond], dy[beyond] = 1e6, -1e6
+    x[beyond] = 1e6
+    dy[beyond] = -1e6
     again = run(layer, x, state, lengths, dy, dstate)
     assert all(np.array_equal(first[name], again[name]) for name in first)
     assert not first["y"][beyond].any()

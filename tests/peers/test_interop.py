@@ -46,7 +46,8 @@ def test_a_forecaster_is_a_torch_module(tmp_path):
     class Module(torch.nn.Module):
         def __init__(self):
             super().__init__()
-            self.lstm, self.head = torch.nn.LSTM(2, 5, 2, batch_first=True), torch.nn.Linear(5, 3)
+            self.lstm = torch.nn.LSTM(2, 5, 2, batch_first=True)
+            self.head = torch.nn.Linear(5, 3)
 
         def forward(self, x):
             return self.head(self.lstm(x)[0][:, -1])
@@ -81,7 +82,8 @@ def frame():
 
 def windows(model):
     """The windows that `predict` continues."""
-    context, lookback = model._context, model.settings.lookback
+    context = model._context
+    lookback = model.settings.lookback
     return np.stack([context.rows_of(k)[-lookback:] for k in range(len(context.unique_ids))])
 
 
@@ -114,7 +116,8 @@ def test_the_graph_gives_the_forecasters_output(tmp_path, frame, settings):
     many = np.repeat(windows(model), 5, axis=0).astype("float32")
     assert relative_error(session.run(["y_hat"], {"x": many})[0], model.network.forward(many)[0]) <= 1e-5
     if not (model.settings.residual or model.settings.layer_norm):
-        again, state = interop.load_onnx(path, dtype=model.settings.dtype), model.network.lstm.state_dict()
+        again = interop.load_onnx(path, dtype=model.settings.dtype)
+        state = model.network.lstm.state_dict()
         for name, array in again.state_dict().items():
             assert np.array_equal(array, state[name].astype("float32")), name
 
@@ -219,8 +222,10 @@ def test_files_that_are_no_lstm_are_refused(tmp_path):
 
 def lstm_file(folder, input_sizes, attributes=None):
     """Write a graph of LSTM operators of 4 units; what lies between them does not matter."""
-    rng, helper = np.random.default_rng(0), onnx.helper
-    constants, nodes = [], []
+    rng = np.random.default_rng(0)
+    helper = onnx.helper
+    constants = []
+    nodes = []
     for number, size in enumerate(input_sizes):
         for name, columns in (("W", size), ("R", 4)):
             array = rng.normal(size=(1, 16, columns)).astype("float32")

@@ -23,7 +23,8 @@ def test_lstm_agrees_with_onnx_runtime(batch, seq, input_size, hidden_size):
     state = ours.state_dict()
     bias = np.concatenate([in_onnx_order(state["bias_ih_l0"]), in_onnx_order(state["bias_hh_l0"])], axis=1)
     constants = {"W": in_onnx_order(state["weight_ih_l0"]), "R": in_onnx_order(state["weight_hh_l0"]), "B": bias}
-    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+    helper = onnx.helper
+    kind = onnx.TensorProto.FLOAT
     node = helper.make_node("LSTM", ["X", "W", "R", "B"], ["Y", "Y_h"], hidden_size=hidden_size)
     graph = helper.make_graph(
         [node],

@@ -14,7 +14,9 @@ TOLERANCE = {"float32": 1e-5, "float64": 1e-9}
 @pytest.mark.parametrize("number", range(240))
 def test_lstm_agrees_with_torch_forward_and_backward(number):
     rng = np.random.default_rng(number)
-    dtype, bidirectional, ragged = ("float32", "float64")[number % 2], number // 2 % 2 == 1, number // 4 % 2 == 1
+    dtype = ("float32", "float64")[number % 2]
+    bidirectional = number // 2 % 2 == 1
+    ragged = number // 4 % 2 == 1
     batch, seq, input_size, hidden_size, layers = (int(rng.integers(1, limit)) for limit in (40, 12, 20, 48, 4))
     torch.manual_seed(number)
     peer = torch.nn.LSTM(
@@ -27,14 +29,19 @@ def test_lstm_agrees_with_torch_forward_and_backward(number):
         return rng.normal(size=shape).astype(dtype)
 
     states = layers * (1 + bidirectional), batch, hidden_size
-    x, h_0, c_0 = draw(batch, seq, input_size), draw(*states), draw(*states)
+    x = draw(batch, seq, input_size)
+    h_0 = draw(*states)
+    c_0 = draw(*states)
     lengths = rng.integers(1, seq + 1, batch) if ragged else None
     if number % 3 == 0:
-        h_0[:], c_0[:] = 0, 0
+        h_0[:] = 0
+        c_0[:] = 0
     x_t, h_t, c_t = (torch.tensor(array, requires_grad=True) for array in (x, h_0, c_0))
     y_t, (hn_t, cn_t) = _torch_forward(peer, x_t, (h_t, c_t), lengths)
     y, (h_n, c_n) = ours.forward(x, (h_0, c_0), lengths, training=True)
-    dy, dh_n, dc_n = draw(*y.shape), draw(*h_n.shape), draw(*c_n.shape)
+    dy = draw(*y.shape)
+    dh_n = draw(*h_n.shape)
+    dc_n = draw(*c_n.shape)
     torch.autograd.backward([y_t, hn_t, cn_t], [torch.tensor(array) for array in (dy, dh_n, dc_n)])
     dx, (dh_0, dc_0) = ours.backward(dy, (dh_n, dc_n))
 
@@ -79,7 +86,8 @@ def test_adam_agrees_with_torch():
 
 def test_linear_agrees_with_torch():
     rng = np.random.default_rng(1)
-    ours, peer = Linear(7, 3, dtype="float64"), torch.nn.Linear(7, 3, dtype=torch.float64)
+    ours = Linear(7, 3, dtype="float64")
+    peer = torch.nn.Linear(7, 3, dtype=torch.float64)
     ours.parameters.load({name: value.detach().numpy() for name, value in peer.named_parameters()})
     x = rng.normal(size=(11, 7))
     np.testing.assert_allclose(ours.forward(x), peer(torch.tensor(x)).detach().numpy(), atol=1e-12)

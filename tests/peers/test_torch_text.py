@@ -16,7 +16,9 @@ torch = pytest.importorskip("torch", reason="make test-peers installs torch in a
 @pytest.mark.parametrize("tie_weights", [False, True])
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 2e-5), ("float64", 1e-9)])
 def test_loss_gradients_and_state_are_those_of_torch(rng, dtype, tolerance, tie_weights, seq_len):
-    vocabulary, hidden, layers = 37, 24, 2
+    vocabulary = 37
+    hidden = 24
+    layers = 2
     embedding = hidden if tie_weights else 10
     network = TextNetwork(vocabulary, embedding, hidden, layers, tie_weights=tie_weights, dtype=dtype, seed=1)
     model = torch.nn.ModuleDict(
@@ -35,7 +37,8 @@ def test_loss_gradients_and_state_are_those_of_torch(rng, dtype, tolerance, tie_
     model.load_state_dict(ours | zeros)
 
     pieces = list(TextStreams(rng.integers(0, vocabulary, 500), 5, seq_len, 0).epoch(1))[:2]
-    state, peer_state = None, None
+    state = None
+    peer_state = None
     for piece in pieces:  # the second goes on from the state of the first
         loss, state = network.backpropagate(piece, state, 0)
         model.zero_grad()

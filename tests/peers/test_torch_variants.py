@@ -25,16 +25,22 @@ def require_agreement(pairs, dtype):
 
 @pytest.mark.parametrize("number", range(60))
 def test_attention_agrees_with_torch(number):
-    rng, dtype = np.random.default_rng(number), ("float32", "float64")[number % 2]
-    score, heads = ("dot", "general", "additive")[number % 3], int(rng.integers(1, 5))
-    batch, seq, size = int(rng.integers(1, 20)), int(rng.integers(1, 15)), heads * int(rng.integers(1, 9))
+    rng = np.random.default_rng(number)
+    dtype = ("float32", "float64")[number % 2]
+    score = ("dot", "general", "additive")[number % 3]
+    heads = int(rng.integers(1, 5))
+    batch = int(rng.integers(1, 20))
+    seq = int(rng.integers(1, 15))
+    size = heads * int(rng.integers(1, 9))
     layer = Attention(size, score, heads, attention_size=heads * int(rng.integers(1, 6)), dtype=dtype, seed=number)
     y, query, d_output = (rng.normal(size=shape).astype(dtype) for shape in ((batch, seq, size), *[(batch, size)] * 2))
     lengths = rng.integers(1, seq + 1, batch)
     output = layer.forward(y, query, lengths)
     dy, d_query = layer.backward(d_output)
 
-    p, y_t, q_t = tensors(layer), torch.tensor(y, requires_grad=True), torch.tensor(query, requires_grad=True)
+    p = tensors(layer)
+    y_t = torch.tensor(y, requires_grad=True)
+    q_t = torch.tensor(query, requires_grad=True)
     values = y_t.reshape(batch, seq, heads, -1)
     if score == "additive":
         hidden = torch.tanh((q_t @ p["query.weight"].T)[:, None] + y_t @ p["key.weight"].T)
@@ -56,12 +62,16 @@ def test_attention_agrees_with_torch(number):
 
 @pytest.mark.parametrize("number", range(20))
 def test_layer_norm_agrees_with_torch(number):
-    rng, dtype = np.random.default_rng(number), ("float32", "float64")[number % 2]
-    rows, size = int(rng.integers(1, 700)), int(rng.integers(2, 70))
+    rng = np.random.default_rng(number)
+    dtype = ("float32", "float64")[number % 2]
+    rows = int(rng.integers(1, 700))
+    size = int(rng.integers(2, 70))
     layer = LayerNorm(size, dtype=dtype)
     layer.parameters.set_flat(rng.normal(size=2 * size).astype(dtype))
-    x, dy = rng.normal(size=(rows, size)).astype(dtype), rng.normal(size=(rows, size)).astype(dtype)
-    p, x_t = tensors(layer), torch.tensor(x, requires_grad=True)
+    x = rng.normal(size=(rows, size)).astype(dtype)
+    dy = rng.normal(size=(rows, size)).astype(dtype)
+    p = tensors(layer)
+    x_t = torch.tensor(x, requires_grad=True)
     expected = torch.nn.functional.layer_norm(x_t, (size,), p["weight"], p["bias"], layer.epsilon)
     expected.backward(torch.tensor(dy))
     pairs = {"y": (layer.forward(x), expected), "dx": (layer.backward(dy), x_t.grad)}
@@ -71,8 +81,11 @@ def test_layer_norm_agrees_with_torch(number):
 
 @pytest.mark.parametrize("number", range(24))
 def test_a_stack_agrees_with_torch(number):
-    rng, dtype = np.random.default_rng(number), ("float32", "float64")[number % 2]
-    residual, norm, bidirectional = number // 2 % 3 != 0, number // 2 % 3 != 1, number // 6 % 2 == 1
+    rng = np.random.default_rng(number)
+    dtype = ("float32", "float64")[number % 2]
+    residual = number // 2 % 3 != 0
+    norm = number // 2 % 3 != 1
+    bidirectional = number // 6 % 2 == 1
     batch, seq, inputs, hidden, layers = (int(rng.integers(low, 10)) for low in (1, 1, 1, 1, 2))
     layers = min(layers, 5)
     stack = Stack(inputs, hidden, layers, bidirectional, residual=residual, layer_norm=norm, dtype=dtype, seed=number)
@@ -82,8 +95,10 @@ def test_a_stack_agrees_with_torch(number):
     dx, _ = stack.backward(dy)
 
     kind = getattr(torch, dtype)
-    x_t, peers = torch.tensor(x, requires_grad=True), []
-    output, finals = x_t, []
+    x_t = torch.tensor(x, requires_grad=True)
+    peers = []
+    output = x_t
+    finals = []
     for layer in stack.layers:
         peer = torch.nn.LSTM(layer.input_size, hidden, batch_first=True, bidirectional=bidirectional, dtype=kind)
         peer.load_state_dict({name: torch.tensor(array) for name, array in layer.state_dict().items()})

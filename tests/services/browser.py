@@ -33,7 +33,8 @@ class Browser:
         options.add_argument(f"--host-resolver-rules=MAP {EVIL} 127.0.0.1")
         options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
         self.chrome = Chrome(options=options, service=ChromeService(str(shutil.which("chromedriver"))))
-        self.address, self.screenshots = address, screenshots
+        self.address = address
+        self.screenshots = screenshots
 
     def open(self, path: str) -> None:
         self.chrome.get(f"{self.address}{path}")

@@ -68,7 +68,9 @@ class Served:
     """
 
     def __init__(self, root: Path, *arguments: str, webhook: str = "http://127.0.0.1:9/", **environment: str) -> None:
-        self.root, self.arguments, self.home = root, arguments, root / "workspace"
+        self.root = root
+        self.arguments = arguments
+        self.home = root / "workspace"
         self.port = free_port("127.0.0.1")
         self.url = f"http://127.0.0.1:{self.port}/api"
         self.file = root / "gatecast.toml"

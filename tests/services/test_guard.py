@@ -47,7 +47,8 @@ ATTACK.then(() => done('sent'), error => done(`${error}`))
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    folder, at_once = tmp_path_factory.mktemp("served"), {"PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "1"}
+    folder = tmp_path_factory.mktemp("served")
+    at_once = {"PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "1"}
     with Served(folder, "--pool", "gatecast", **at_once) as served:
         yield served
 
@@ -114,7 +115,8 @@ def traces(served: Served) -> str:
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_no_other_page_can_do_anything(browser: Browser, served: Served, other_port: int, attack: str) -> None:
     (text,) = served.api("deployments/filter", {"deployments": {"name": {"any_": ["text"]}}})
-    own, port = served.url.removesuffix("/api"), served.port
+    own = served.url.removesuffix("/api")
+    port = served.port
     pages = {
         f"http://127.0.0.1:{other_port}/": own,
         f"http://localhost:{other_port}/": own,

@@ -28,7 +28,8 @@ pytestmark = pytest.mark.skipif(not BINARIES, reason="Debian's postgresql is not
 def database() -> Iterator[str]:
     """Address of an empty PostgreSQL server of its own, which refuses to run as root."""
     user = "postgres" if os.getuid() == 0 else pwd.getpwuid(os.getuid()).pw_name
-    folder, port = Path(tempfile.mkdtemp(prefix="gatecast-postgres-")), free_port("127.0.0.1")
+    folder = Path(tempfile.mkdtemp(prefix="gatecast-postgres-"))
+    port = free_port("127.0.0.1")
     shutil.chown(folder, user)
 
     def call(program: str, *arguments: str) -> None:

@@ -20,7 +20,8 @@ MODELS = ("a", "b", "c", "short")
 
 
 def test_a_fleet_on_ray_trains_what_it_can(tmp_path: Path) -> None:
-    rng, home = np.random.default_rng(0), tmp_path / "workspace"
+    rng = np.random.default_rng(0)
+    home = tmp_path / "workspace"
     rows = {name: 6 if name == "short" else 200 for name in MODELS}
     parts = [
         pd.DataFrame(

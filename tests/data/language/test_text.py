@@ -18,7 +18,8 @@ from gatecast.data.language.text import (
 
 
 def test_files_are_read_one_after_another_with_unix_line_ends(tmp_path):
-    one, two = tmp_path / "one.txt", tmp_path / "two.txt"
+    one = tmp_path / "one.txt"
+    two = tmp_path / "two.txt"
     one.write_bytes("\ufeffé\r\nb\r".encode())
     two.write_bytes(b"c\n")
     assert read_text([one, two]) == "é\nb\nc\n"

@@ -63,7 +63,8 @@ def test_no_row_knows_of_later_bars(features, target):
 
 def test_zero_volume_takes_the_last_positive_one():
     bars = make_bars(rows=30)
-    zero, carried = bars.copy(), bars.copy()
+    zero = bars.copy()
+    carried = bars.copy()
     zero.loc[24:25, "volume"] = 0
     carried.loc[24:25, "volume"] = bars["volume"][23]
     for features in SETS:
@@ -104,7 +105,8 @@ def predictions_of(bars: pd.DataFrame, horizon: int) -> pd.DataFrame:
     """Return perfect log-return predictions from every cutoff, in a shuffled order."""
     rows = []
     for unique_id, one in bars.groupby("unique_id"):
-        returns, ds = TARGETS["close"].apply(one).to_numpy(), one["ds"].to_numpy()
+        returns = TARGETS["close"].apply(one).to_numpy()
+        ds = one["ds"].to_numpy()
         for cutoff in range(len(one) - horizon):
             for step in range(1, horizon + 1):
                 row = cutoff + step

@@ -95,7 +95,8 @@ def test_scalers_see_training_rows_only():
     changed = FRAME.copy()
     later = changed["ds"] > pd.Timestamp("2020-01-20")
     changed.loc[later, ["y", "x0", "x1"]] *= -1e3
-    one, other = build_sequences(FRAME, SETTINGS), build_sequences(changed, SETTINGS)
+    one = build_sequences(FRAME, SETTINGS)
+    other = build_sequences(changed, SETTINGS)
     for scaler, same in zip(one.scalers, other.scalers, strict=True):
         assert scaler.to_dict() == same.to_dict()
     training = one.ds <= np.datetime64("2020-01-20")

@@ -98,7 +98,8 @@ def test_make_sequences_by_hand():
 def test_make_sequences_returns_fresh_arrays():
     values = np.arange(5.0)
     x, y = make_sequences(values, lookback=2)
-    x[:], y[:] = -1, -1
+    x[:] = -1
+    y[:] = -1
     assert values.tolist() == [0, 1, 2, 3, 4]
 
 

@@ -104,7 +104,8 @@ def chart(symbol: str, listing: Listing, query: dict[str, str]) -> dict[str, Any
     shares = [float(np.prod([ratio for at, ratio in listing.splits.items() if at > row])) for row in rows]
     prices = listing.bars[:, :4] / np.array(shares)[:, None]
     volume = listing.bars[:, 4] * np.array(shares)
-    adjusted, factor = [0.0] * len(stamps), 1.0
+    adjusted = [0.0] * len(stamps)
+    factor = 1.0
     for row in reversed(rows):
         adjusted[row] = prices[row, 3] * factor * listing.broken_adjusted_close
         if row in listing.dividends and row:

@@ -179,7 +179,8 @@ def test_an_intraday_bar_that_is_not_over_is_left_out(yahoo: Yahoo, source):
 
 def test_days_and_hours_of_one_symbol_are_two_files(yahoo: Yahoo, source):
     yahoo.listings["BOTH"] = intraday()
-    one, other = source().update("BOTH", "15m", MARCH), source().update("BOTH", "1h", MARCH)
+    one = source().update("BOTH", "15m", MARCH)
+    other = source().update("BOTH", "1h", MARCH)
     assert one.path != other.path
 
 

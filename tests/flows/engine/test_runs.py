@@ -189,7 +189,8 @@ def test_a_run_that_ended_and_one_of_another_server_stay_as_they_are(
     from prefect.client.orchestration import get_client
     from prefect.states import Completed
 
-    ended, other = _running(server), uuid4()
+    ended = _running(server)
+    other = uuid4()
     with get_client(sync_client=True) as client:
         client.set_flow_run_state(ended, Completed(), force=True)
     for run in (ended, other):
@@ -227,7 +228,8 @@ def test_a_damaged_mark_of_a_run_stops_no_other_run(server: str, workspace: Work
 def test_runs_that_nobody_starts_any_more_are_marked_as_crashed(server: str) -> None:
     from prefect.states import Pending, Running, Scheduled
 
-    left, others = _made(Pending(), "a"), [_made(Pending(), "b"), _made(Running(), "a"), _made(Scheduled(), "a")]
+    left = _made(Pending(), "a")
+    others = [_made(Pending(), "b"), _made(Running(), "a"), _made(Scheduled(), "a")]
     before = [_state(run).type for run in others]
     assert runs.crash_pending_runs("a") == [left]
     assert _state(left).is_crashed()

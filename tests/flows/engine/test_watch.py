@@ -88,8 +88,11 @@ def test_a_run_that_falls_silent_is_marked_as_crashed(
 ) -> None:
     from prefect.states import Cancelling, Completed, Running
 
-    silent, living, other = made(Running(), tag), made(Running(), tag), made(Running())
-    cancelling, ended = made(Cancelling(), tag), made(Completed(), tag)
+    silent = made(Running(), tag)
+    living = made(Running(), tag)
+    other = made(Running())
+    cancelling = made(Cancelling(), tag)
+    ended = made(Completed(), tag)
     watching = Watch(tag, LOST_AFTER)
     for run in (silent, living, cancelling):
         beat(run)
@@ -115,7 +118,8 @@ def test_a_run_that_was_lost_before_the_restart_is_found_after_it_and_a_living_o
 ) -> None:
     from prefect.states import Running
 
-    lost, living = made(Running(), tag), made(Running(), tag)
+    lost = made(Running(), tag)
+    living = made(Running(), tag)
     beat(lost), beat(living)
     clock.seconds += 10 * LOST_AFTER  # while there was no server
     watching = Watch(tag, LOST_AFTER)
@@ -134,7 +138,8 @@ def test_a_run_that_was_lost_before_the_restart_is_found_after_it_and_a_living_o
 def test_a_run_that_never_starts_is_marked_as_crashed(server: str, clock: Clock, tag: str) -> None:
     from prefect.states import Pending, Scheduled
 
-    pending, scheduled = made(Pending(), tag), made(Scheduled(), tag)
+    pending = made(Pending(), tag)
+    scheduled = made(Scheduled(), tag)
     watching = Watch(tag, LOST_AFTER)
     assert watching.crash_silent_runs() == []
     clock.seconds += START_LIMIT_SECONDS

@@ -86,7 +86,8 @@ def test_the_naive_forecast_of_a_close_is_the_close_at_the_cutoff(frame: pd.Data
 
 def test_series_of_one_cutoff_count_as_one_observation() -> None:
     rng = np.random.default_rng(0)
-    y, opponent = pd.Series(np.zeros(40)), pd.Series(rng.normal(size=40))
+    y = pd.Series(np.zeros(40))
+    opponent = pd.Series(rng.normal(size=40))
     y_hat = opponent * 0.9
     cutoff = pd.Series(pd.date_range("2020-01-01", periods=40))
     once = compare(y, y_hat, opponent, cutoff, 1)

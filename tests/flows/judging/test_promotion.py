@@ -128,7 +128,8 @@ def test_rows_that_the_champion_was_trained_on_do_not_count(
     registry: Registry, predictions: pd.DataFrame, frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     moments = predictions["ds"].sort_values().unique()
-    middle, last = moments[len(moments) // 2], moments[-1]
+    middle = moments[len(moments) // 2]
+    last = moments[-1]
     model = load(registry.path(str(registry.champion())))
     monkeypatch.setattr(Registry, "model", lambda *version_and_kind: model)
     model.boundaries = {**model.boundaries, "validation_end": str(middle)}
@@ -177,7 +178,8 @@ def test_the_gate_asks_whether_the_gain_is_luck(
 
 
 def test_a_person_promotes_and_rolls_back(registry: Registry) -> None:
-    first, second = str(registry.champion()), second_version(registry)
+    first = str(registry.champion())
+    second = second_version(registry)
     assert promotion.promote(registry, second, "I like it").winner == second
     assert registry.champion() == second
     assert "already" in promotion.promote(registry, second).reason
@@ -191,7 +193,8 @@ def test_a_person_promotes_and_rolls_back(registry: Registry) -> None:
 
 
 def test_a_damaged_version_is_not_promoted_and_not_gone_back_to(registry: Registry) -> None:
-    first, second = str(registry.champion()), second_version(registry)
+    first = str(registry.champion())
+    second = second_version(registry)
     promotion.promote(registry, second)
     weights = registry.path(first) / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:50])
@@ -203,7 +206,8 @@ def test_a_damaged_version_is_not_promoted_and_not_gone_back_to(registry: Regist
 
 
 def test_a_rollback_leaves_a_later_champion_alone(registry: Registry) -> None:
-    first, second = str(registry.champion()), second_version(registry)
+    first = str(registry.champion())
+    second = second_version(registry)
     promotion.promote(registry, second)
     assert not promotion.roll_back(registry, "late", expected=first).promoted
     promotion.undo(registry, first, None, "late")

@@ -203,7 +203,8 @@ def test_where_the_last_decision_is_damaged_too_only_a_person_says_who_is_the_ch
 ) -> None:
     made = versions(registry, tmp_path, 2)
     reign(registry, *made)
-    pointer, path = registry.directory / "champion.json", registry.directory / "promotions.jsonl"
+    pointer = registry.directory / "champion.json"
+    path = registry.directory / "promotions.jsonl"
     pointer.write_text("")
     truncated_line = path.read_bytes()[:-9]
     path.write_bytes(truncated_line)

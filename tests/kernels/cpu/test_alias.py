@@ -17,13 +17,15 @@ QUESTIONS = "vector.memcheck"
 def add_promised(x, y, total, difference):
     arrays_are_apart()
     for n in range(total.shape[0]):
-        total[n], difference[n] = x[n] + y[n], x[n] - y[n]
+        total[n] = x[n] + y[n]
+        difference[n] = x[n] - y[n]
 
 
 @compiled
 def add_asked(x, y, total, difference):
     for n in range(total.shape[0]):
-        total[n], difference[n] = x[n] + y[n], x[n] - y[n]
+        total[n] = x[n] + y[n]
+        difference[n] = x[n] - y[n]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -31,7 +31,8 @@ print(VECTOR_BYTES, worst < 1e-12)
 @pytest.mark.parametrize("rows", [1, 2, 3, 4, 7, 8, 13, 16, 23])
 def test_products_of_every_height_are_right_and_write_only_their_rows(rng, dtype, tolerance, rows):
     for depth, columns in ((1, 1), (7, 28), (50, 60), (33, 129)):
-        a, b = rng.normal(size=(rows, depth)).astype(dtype), rng.normal(size=(depth, columns)).astype(dtype)
+        a = rng.normal(size=(rows, depth)).astype(dtype)
+        b = rng.normal(size=(depth, columns)).astype(dtype)
         panels = np.zeros(panels_shape(depth, columns, dtype), dtype)
         pack(b, panels, 0)
         frame = np.full((rows + 20, padded(columns, dtype)), 7, dtype)
@@ -44,7 +45,8 @@ def test_products_of_every_height_are_right_and_write_only_their_rows(rng, dtype
 
 
 def test_a_transposed_left_operand_needs_no_copy(rng):
-    a, b = rng.normal(size=(9, 13)), rng.normal(size=(9, 5))
+    a = rng.normal(size=(9, 13))
+    b = rng.normal(size=(9, 5))
     panels = np.zeros(panels_shape(9, 5, "float64"))
     pack(b, panels, 0)
     c = np.zeros((13, padded(5, "float64")))

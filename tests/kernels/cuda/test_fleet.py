@@ -16,7 +16,8 @@ SIZES = (3, 5, 4, 2, 6, 2) if SIMULATED else (200, 32, 30, 2, 32, 3)  # models, 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("float64", 1e-10)])
 def test_every_model_gets_the_loss_and_the_gradients_that_it_would_get_alone(rng, dtype, tolerance):
     models, batch_size, seq_len, input_size, hidden_size, outputs = SIZES
-    width, rows = 4 * hidden_size, 20 * models + seq_len
+    width = 4 * hidden_size
+    rows = 20 * models + seq_len
     shapes = [(width, input_size), (width, hidden_size), (width,), (outputs, hidden_size), (outputs,)]
     weights = FleetWeights(*(rng.normal(scale=0.4, size=(models, *shape)).astype(dtype) for shape in shapes))
     values = rng.normal(size=(rows, input_size)).astype(dtype)
@@ -24,7 +25,8 @@ def test_every_model_gets_the_loss_and_the_gradients_that_it_would_get_alone(rng
     y = rng.normal(size=(models, batch_size, outputs)).astype(dtype)
     on_gpu = FleetWeights(*(CUDA.as_array(array, dtype) for array in weights))
     gradients = FleetWeights(*(CUDA.zeros(array.shape, dtype) for array in weights))
-    losses, workspace = CUDA.zeros((models,), "float64"), fleet_workspace(*SIZES, dtype)
+    losses = CUDA.zeros((models,), "float64")
+    workspace = fleet_workspace(*SIZES, dtype)
     inputs = CUDA.as_array(values, dtype), CUDA.as_array(starts, "int64"), CUDA.as_array(y, dtype)
     for _ in range(2):  # a workspace serves again
         fleet_gradients(on_gpu, *inputs, workspace, gradients, losses)

@@ -25,7 +25,8 @@ def test_products_and_their_gradients_are_those_of_numpy(rng, sizes, dtype, tole
         rng.normal(size=shape).astype(dtype)
         for shape in ((models, rows, width), (models, out, width), (models, out), (models, rows, out))
     )
-    y, dx = on_gpu(np.zeros_like(dy)), on_gpu(np.zeros_like(x))
+    y = on_gpu(np.zeros_like(dy))
+    dx = on_gpu(np.zeros_like(x))
     product.affine(on_gpu(x), on_gpu(weight), on_gpu(bias), y)
     expected = x @ weight.swapaxes(1, 2) + bias[:, None]
     np.testing.assert_allclose(y.copy_to_host(), expected, atol=tolerance)
@@ -38,12 +39,15 @@ def test_products_and_their_gradients_are_those_of_numpy(rng, sizes, dtype, tole
 @pytest.mark.parametrize(("dtype", "tolerance"), DTYPES)
 @pytest.mark.parametrize("rows", [3, 1100])  # one slice, and several
 def test_weight_gradients_are_those_of_numpy_in_one_slice_and_in_several(rng, rows, dtype, tolerance):
-    models, width, out = 2, 2, 3
+    models = 2
+    width = 2
+    out = 3
     x, dy = (rng.normal(size=(models, rows, n)).astype(dtype) for n in (width, out))
     partial = product.partial_sums(models, rows, out, (width,), dtype)
     before = rng.normal(size=(models, out, width)).astype(dtype)
     for accumulate in (False, True):
-        d_weight, d_bias = on_gpu(before), on_gpu(before[:, :, 0].copy())
+        d_weight = on_gpu(before)
+        d_bias = on_gpu(before[:, :, 0].copy())
         product.transposed_product(on_gpu(dy), on_gpu(x), partial, d_weight, accumulate)
         product.column_sums(on_gpu(dy), partial, d_bias, accumulate)
         expected = dy.swapaxes(1, 2).astype(float) @ x + accumulate * before
@@ -63,7 +67,9 @@ def test_there_is_room_for_the_slices_of_every_width_also_of_a_narrow_one_that_i
 
 
 def test_steps_of_a_sequence_are_multiplied_where_they_lie(rng):
-    x, weight, y = rng.normal(size=(1, 3, 12)), rng.normal(size=(1, 5, 4)), on_gpu(np.zeros((1, 3, 15)))
+    x = rng.normal(size=(1, 3, 12))
+    weight = rng.normal(size=(1, 5, 4))
+    y = on_gpu(np.zeros((1, 3, 15)))
     product.add_product(on_gpu(x)[:, :, 4:8], on_gpu(weight), y[:, :, 5:10])
     expected = np.zeros((1, 3, 15))
     expected[:, :, 5:10] = x[:, :, 4:8] @ weight.swapaxes(1, 2)
@@ -74,6 +80,7 @@ def test_nothing_beyond_the_matrices_is_looked_at(rng):
     """NaN beside a matrix must not come in through the zeros that fill a tile."""
     x = np.full((1, 5, 6), np.nan)
     x[:, :, :3] = rng.normal(size=(1, 5, 3))
-    weight, y = rng.normal(size=(1, 2, 3)), on_gpu(np.zeros((1, 5, 2)))
+    weight = rng.normal(size=(1, 2, 3))
+    y = on_gpu(np.zeros((1, 5, 2)))
     product.add_product(on_gpu(x)[:, :, :3], on_gpu(weight), y)
     np.testing.assert_allclose(y.copy_to_host(), x[:, :, :3] @ weight.swapaxes(1, 2), atol=1e-12)

@@ -22,7 +22,8 @@ CONFIGURATIONS = 60
 def room(way, hidden_size, itemsize, row_groups=4):
     """A GPU whose shared memory makes the rule go one way."""
     units = padded(hidden_size)
-    exchanged, outgoing = row_groups * units * BACKWARD_BUFFERS * itemsize, 4 * units * itemsize
+    exchanged = row_groups * units * BACKWARD_BUFFERS * itemsize
+    outgoing = 4 * units * itemsize
     resident = {"whole": hidden_size, "part": -(-hidden_size // 2), "steps": -1}[way]
     return Device(multiprocessors=2, shared_bytes=exchanged + resident * outgoing if resident >= 0 else 0)
 
@@ -45,7 +46,8 @@ def random_case(generator, dtype="float32"):
     largest = (9, 5, 6, 8) if SIMULATED else (300, 40, 70, 300)
     sizes = tuple(int(generator.integers(1, size + 1)) for size in largest)
     keys = generator.integers(1, 1 << 30, 2)
-    per_step, dropped = bool(generator.integers(2)), bool(generator.integers(2))
+    per_step = bool(generator.integers(2))
+    dropped = bool(generator.integers(2))
     masks = [mask(rate, per_step, int(key)) if dropped else NO_MASK for rate, key in zip((0.2, 0.4), keys, strict=True)]
     lengths = generator.integers(1, sizes[1] + 1, sizes[0]) if generator.integers(2) else None
     return Case(generator, sizes, dtype, tuple(masks)), lengths
@@ -61,7 +63,8 @@ def test_outputs_and_gradients_agree_with_the_cpu_in_random_configurations(monke
     case, lengths = random_case(generator)
     way = WAYS[number % 4]
     take(monkeypatch, way, case.sizes)
-    ours, expected = results(case, CUDA, lengths), results(case, get_ops("cpu"), lengths)
+    ours = results(case, CUDA, lengths)
+    expected = results(case, get_ops("cpu"), lengths)
     for name, array, other in zip(
         ("y", "h_n", "c_n", "w_ih", "w_hh", "bias", "dx", "dh_0", "dc_0"), ours, expected, strict=True
     ):

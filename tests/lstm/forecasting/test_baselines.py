@@ -7,7 +7,8 @@ from sklearn.linear_model import LinearRegression
 
 from gatecast.lstm.forecasting.baselines import BASELINES, predict
 
-ROWS, TRAINED = 120, 80
+ROWS = 120
+TRAINED = 80
 
 
 @pytest.fixture
@@ -111,7 +112,8 @@ def test_a_forecast_depends_on_nothing_after_its_cutoff(frame, name):
 @pytest.mark.parametrize("name", BASELINES)
 def test_a_series_is_forecast_from_its_own_rows(frame, name):
     keys = keys_of(frame)
-    alone, expected = frame[frame["unique_id"] == "beta"], predict(name, frame, keys, train_end(frame))
+    alone = frame[frame["unique_id"] == "beta"]
+    expected = predict(name, frame, keys, train_end(frame))
     wanted = keys[keys["unique_id"] == "beta"]
     assert np.array_equal(predict(name, alone, wanted, train_end(frame)), expected[wanted.index])
 

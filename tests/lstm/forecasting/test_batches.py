@@ -65,10 +65,13 @@ def test_the_order_is_a_function_of_seed_and_epoch():
 @st.composite
 def streams(draw):
     """Series of several lengths; of each, the windows from its beginning on are training windows."""
-    lookback, horizon = draw(st.integers(1, 8)), draw(st.integers(1, 3))
+    lookback = draw(st.integers(1, 8))
+    horizon = draw(st.integers(1, 3))
     counts = draw(st.lists(st.integers(1, 25), min_size=1, max_size=3))
     later = draw(st.integers(0, 10))
-    series, ends, offsets = [], [], [0]
+    series = []
+    ends = []
+    offsets = [0]
     for number, count in enumerate(counts):
         first = offsets[-1] + lookback
         ends.extend(range(first, first + count))
@@ -83,10 +86,12 @@ def streams(draw):
 def test_streams_are_contiguous_stay_in_their_series_and_count_training_targets_alone(made, epoch):
     values, series, ends, offsets, options = made
     batches = StreamBatches(values, series, ends, ops=OPS, **options)
-    lookback, horizon = options["lookback"], options["horizon"]
+    lookback = options["lookback"]
+    horizon = options["horizon"]
     seen = list(batches.epoch(epoch))
     assert 0 < len(seen) <= batches.steps_per_epoch
-    counted, former = [], None
+    counted = []
+    former = None
     for x, y, weights, every_step in seen:
         assert every_step
         counts = weights.reshape(x.shape[:2]) > 0
@@ -128,14 +133,16 @@ def test_no_epoch_is_empty_where_a_series_is_a_little_longer_than_the_lookback()
 
 
 def test_every_training_target_counts_in_some_epoch():
-    values, ends = numbered(100), np.arange(6, 90)
+    values = numbered(100)
+    ends = np.arange(6, 90)
     batches = StreamBatches(values, np.zeros(84, int), ends, lookback=6, horizon=2, batch_size=3, seed=0, ops=OPS)
     counted = {int(y) for epoch in range(40) for b in batches.epoch(epoch) for y in b.y[b.weights > 0, 0]}
     assert counted == set(ends.tolist())
 
 
 def test_streams_are_about_as_many_as_the_batch_size_asks_for():
-    values, ends = numbered(1000), np.arange(10, 990)
+    values = numbered(1000)
+    ends = np.arange(10, 990)
     batches = StreamBatches(values, np.zeros(980, int), ends, lookback=10, horizon=1, batch_size=7, seed=0, ops=OPS)
     assert {len(batch.x) for batch in batches.epoch(1)} == {7}
 
@@ -155,7 +162,8 @@ def test_epochs_of_streams_begin_at_their_own_offsets_the_same_for_the_same_seed
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_batches_have_the_dtype_of_the_values(dtype):
-    values, ends = numbered(30).astype(dtype), np.arange(4, 25)
+    values = numbered(30).astype(dtype)
+    ends = np.arange(4, 25)
     options = {"lookback": 4, "horizon": 1, "batch_size": 4, "seed": 0, "ops": OPS}
     for batches in (WindowBatches(values, ends, **options), StreamBatches(values, np.zeros(21, int), ends, **options)):
         assert {array.dtype.name for array in next(batches.epoch(1))[:3]} == {dtype}

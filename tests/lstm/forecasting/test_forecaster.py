@@ -194,7 +194,8 @@ def test_attention_says_how_much_it_looked_at_each_row(frame, heads):
     np.testing.assert_allclose(of_each["weight"].sum(), 1, rtol=1e-6)
     for (unique_id, _), rows in of_each:
         assert rows["ds"].tolist() == frame.loc[frame["unique_id"] == unique_id, "ds"].tolist()[-8:]
-    network, x = model._network, model._context.rows_of(1)[-8:][None]
+    network = model._network
+    x = model._context.rows_of(1)[-8:][None]
     network.forward(x)
     expected = network.attention.weights.ravel()
     np.testing.assert_allclose(weights.loc[weights["unique_id"] == "beta", "weight"], expected, rtol=1e-5)
@@ -227,7 +228,8 @@ def test_later_rows_do_not_change_what_is_learnt(frame):
     changed = frame.copy()
     test_days = frame["ds"].unique()[-18:]
     changed.loc[changed["ds"].isin(test_days), ["y", "wave"]] += 1000
-    model, other = small_model().fit(frame, SPLIT), small_model().fit(changed, SPLIT)
+    model = small_model().fit(frame, SPLIT)
+    other = small_model().fit(changed, SPLIT)
     assert model.history == other.history
     past = frame[~frame["ds"].isin(test_days)]
     pd.testing.assert_frame_equal(model.predict(past), other.predict(past))

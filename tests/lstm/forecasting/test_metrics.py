@@ -27,7 +27,8 @@ def test_measures_agree_with_scikit_learn(rng):
 
 
 def test_float32_forecasts_are_measured_in_float64():
-    y, y_hat = np.full(1000, 2000.5, "float32"), np.full(1000, 2000.25, "float32")
+    y = np.full(1000, 2000.5, "float32")
+    y_hat = np.full(1000, 2000.25, "float32")
     assert regression(y, y_hat)["mse"] == 0.0625
 
 
@@ -80,16 +81,19 @@ def test_sequence_metrics_of_a_small_example():
 
 
 def test_sequence_metrics_do_not_depend_on_the_logits_scale_and_shift(rng):
-    targets, logits = rng.integers(0, 5, (3, 4)), rng.normal(size=(3, 4, 5))
+    targets = rng.integers(0, 5, (3, 4))
+    logits = rng.normal(size=(3, 4, 5))
     assert sequence(targets, logits + 1e4) == pytest.approx(sequence(targets, logits), rel=1e-9)
     assert sequence(targets, logits.astype("float32") * 0)["perplexity"] == pytest.approx(5)
 
 
 def test_what_is_masked_is_not_looked_at(rng):
-    targets, logits = rng.integers(0, 5, (2, 3)), rng.normal(size=(2, 3, 5))
+    targets = rng.integers(0, 5, (2, 3))
+    logits = rng.normal(size=(2, 3, 5))
     mask = np.array([[True, True, False], [True, False, False]])
     expected = sequence(targets[mask], logits[mask])
-    targets[~mask], logits[~mask] = -100, np.nan
+    targets[~mask] = -100
+    logits[~mask] = np.nan
     assert sequence(targets, logits, mask) == expected
 
 

@@ -73,7 +73,8 @@ def test_gradients_agree_with_central_differences_while_the_masks_stay(rng, sett
 
 
 def test_masks_are_those_of_the_step_and_dropping_ends_with_training(rng):
-    net, x = network(2, **DROPOUTS, attention="dot"), rng.standard_normal((4, 5, 3))
+    net = network(2, **DROPOUTS, attention="dot")
+    x = rng.standard_normal((4, 5, 3))
     first, again, other = (net.forward(x, training=True, step=step)[0] for step in (1, 1, 2))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
@@ -97,7 +98,8 @@ def test_the_last_prediction_of_every_step_is_that_of_the_window(rng, settings):
 
 
 def test_both_backends_agree(rng):
-    x, dy_hat = rng.standard_normal((2, 3, 3)), rng.standard_normal((2, 2))
+    x = rng.standard_normal((2, 3, 3))
+    dy_hat = rng.standard_normal((2, 2))
     results = []
     for backend in ("cpu", "cuda"):
         net = network(2, residual=True, layer_norm=True, bidirectional=True, attention="general", backend=backend)

@@ -109,7 +109,8 @@ def test_warm_start_begins_where_the_former_fit_ended():
     X, y = lags()
     cold = LSTMRegressor(hidden_size=8, max_epochs=15, random_state=0).fit(X, y)
     warm = clone(cold).set_params(warm_start=True).fit(X, y)
-    first, again = warm.history_[0].train_loss, warm.fit(X, y).history_[0].train_loss
+    first = warm.history_[0].train_loss
+    again = warm.fit(X, y).history_[0].train_loss
     assert cold.history_[0].train_loss == first > 5 * again
 
 
@@ -172,6 +173,7 @@ def test_values_that_cannot_be_scaled_are_named(name):
 
 def test_small_units_are_no_constants():
     rng = np.random.default_rng(0)
-    X, y = rng.standard_normal((30, 4)), rng.standard_normal(30)
+    X = rng.standard_normal((30, 4))
+    y = rng.standard_normal(30)
     usual, small = (LSTMRegressor(max_epochs=3, hidden_size=2, random_state=0).fit(X, y * f) for f in (1, 1e-12))
     np.testing.assert_allclose(small.predict(X) * 1e12, usual.predict(X), rtol=1e-3)

@@ -24,7 +24,8 @@ def test_one_step_ahead_it_is_the_paired_t_test(rng: np.random.Generator) -> Non
 
 
 def test_several_steps_ahead_against_the_formula_written_out(rng: np.random.Generator) -> None:
-    difference, h = moving_average(rng, 80, 3) + 0.3, 3
+    difference = moving_average(rng, 80, 3) + 0.3
+    h = 3
     n = len(difference)
     mean = sum(difference) / n
     variance = 0.0

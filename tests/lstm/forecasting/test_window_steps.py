@@ -17,7 +17,9 @@ from gatecast.lstm.training.loop import SingleSteps, fit
 from gatecast.lstm.training.optim import Adam
 from tests.conftest import get_ops
 
-ROWS, COLUMNS, LOOKBACK = 60, 2, 5
+ROWS = 60
+COLUMNS = 2
+LOOKBACK = 5
 
 
 def _network(**settings) -> Network:
@@ -73,7 +75,8 @@ def test_total_steps_may_end_within_an_epoch_and_a_call():
 
 
 def test_every_step_is_told():
-    network, told = _network(), []
+    network = _network()
+    told = []
     _trained(network, _batches(network, 20), make_steps=make_steps, on_step=lambda step, loss: told.append(step))
     assert told == list(range(1, 10))
 
@@ -99,7 +102,8 @@ def test_other_networks_take_single_steps(settings):
 
 def test_streams_take_single_steps():
     network = _network()
-    values, ends = np.zeros((ROWS, COLUMNS), "float32"), np.arange(LOOKBACK, ROWS - 1)
+    values = np.zeros((ROWS, COLUMNS), "float32")
+    ends = np.arange(LOOKBACK, ROWS - 1)
     streams = StreamBatches(values, np.zeros(len(ends)), ends, LOOKBACK, 1, 4, 0, network.ops)
     assert isinstance(make_steps(network, streams, Adam(network.parameters, network.ops)), SingleSteps)
 
@@ -113,7 +117,8 @@ def test_same_bits_as_single_steps_where_a_layer_is_too_large_for_a_block(monkey
     monkeypatch.setattr(launch, "_SPREAD_UNITS", 2)
     if way == "steps":
         monkeypatch.setattr(lstm, "make_spread", lambda *_: None)
-    outcomes, trained = [], None
+    outcomes = []
+    trained = None
     for make in (SingleSteps, make_steps):
         network = _network(hidden_size=3, num_layers=2, backend="cuda")
         first = network.parameters.to_host()

@@ -232,7 +232,8 @@ def test_a_short_text_is_learnt_in_fewer_streams():
 
 
 def test_evaluation_runs_through_the_whole_text(fitted):
-    network, text = fitted._network, TEXT[:300]
+    network = fitted._network
+    text = TEXT[:300]
     arrays = network.parameters.to_host()
     tokens = fitted.vocabulary.encode(text)
     weights = [arrays[f"lstm.{name}_l0"] for name in ("weight_ih", "weight_hh", "bias_ih")]
@@ -256,13 +257,15 @@ def test_evaluation_in_chunks_carries_the_state(fitted, monkeypatch):
 
 def test_streams_side_by_side_give_the_same_figures(fitted, monkeypatch):
     monkeypatch.setattr("gatecast.lstm.language.char_lm._WARM_UP", 64)
-    one, many = fitted.evaluate(TEXT), fitted.evaluate(TEXT, streams=5)
+    one = fitted.evaluate(TEXT)
+    many = fitted.evaluate(TEXT, streams=5)
     assert many["tokens"] == one["tokens"] == len(TEXT) - 1
     assert many["cross_entropy"] == pytest.approx(one["cross_entropy"], abs=1e-3)
 
 
 def test_a_character_that_training_never_saw_is_counted_and_left_out(fitted):
-    clean, marked = fitted.evaluate("the cat sat"), fitted.evaluate("the cat☃ sat")
+    clean = fitted.evaluate("the cat sat")
+    marked = fitted.evaluate("the cat☃ sat")
     assert marked["unknown"] == 1
     assert marked["tokens"] == clean["tokens"] == 10
     assert math.isfinite(marked["cross_entropy"])
@@ -420,7 +423,8 @@ def test_the_gpu_writes_and_scores_as_the_cpu_does(fitted, tmp_path):
     settings = model.settings.model_copy(update={"backend": "cuda"})
     other = CharLM.from_settings(settings)
     other.vocabulary = model.vocabulary
-    other._network, other._snapshot = other._make_network(), model._snapshot
+    other._network = other._make_network()
+    other._snapshot = model._snapshot
     other._network.parameters.load(model._network.parameters.to_host())
     assert other._network.ops is cuda
     assert other.evaluate("abcabca") == pytest.approx(model.evaluate("abcabca"), rel=1e-5)

@@ -15,7 +15,8 @@ def by_hand(training, tokens, size, context):
         places = range(len(before), len(training))
         counts = Counter(training[n] for n in places if training[n - len(before) : n] == before)
         below = probability(token, before[1:]) if before else 1 / size
-        total, kinds = sum(counts.values()), len(counts)
+        total = sum(counts.values())
+        kinds = len(counts)
         return (counts[token] + kinds * below) / (total + kinds) if total else below
 
     return [-np.log(probability(tokens[n], tokens[max(0, n - context) : n])) for n in range(1, len(tokens))]
@@ -23,7 +24,8 @@ def by_hand(training, tokens, size, context):
 
 @pytest.mark.parametrize("context", [0, 1, 2, 4])
 def test_it_is_the_equation(rng, context):
-    training, tokens = rng.integers(0, 3, 60).tolist(), rng.integers(0, 4, 25).tolist()
+    training = rng.integers(0, 3, 60).tolist()
+    tokens = rng.integers(0, 4, 25).tolist()
     ours = ngram_cross_entropy(np.array(training), np.array(tokens), 4, context)
     np.testing.assert_allclose(ours, by_hand(training, tokens, 4, context), rtol=1e-12)
 

@@ -14,9 +14,11 @@ SCORES = ["dot", "general", "additive"]
 def formula(layer, y, query, lengths):
     """The equations of the class's docstring, one sequence and head at a time."""
     parameters = {name: array.astype(np.float64) for name, array in layer.parameters.to_host().items()}
-    outputs, weights = [], np.zeros((len(y), layer.heads, y.shape[1]))
+    outputs = []
+    weights = np.zeros((len(y), layer.heads, y.shape[1]))
     for b, length in enumerate(lengths):
-        steps, contexts = y[b, :length].astype(np.float64), []
+        steps = y[b, :length].astype(np.float64)
+        contexts = []
         for head, part in enumerate(np.split(np.arange(layer.size), layer.heads)):
             if layer.score == "dot":
                 scores = steps[:, part] @ query[b, part]
@@ -38,7 +40,8 @@ def formula(layer, y, query, lengths):
 @pytest.mark.parametrize("score", SCORES)
 def test_output_and_weights_are_those_of_the_equations(rng, score, heads, dtype, tolerance):
     layer = Attention(6, score, heads, attention_size=9, dtype=dtype, seed=1)
-    y, query = rng.normal(size=(5, 7, 6)).astype(dtype), rng.normal(size=(5, 6)).astype(dtype)
+    y = rng.normal(size=(5, 7, 6)).astype(dtype)
+    query = rng.normal(size=(5, 6)).astype(dtype)
     lengths = np.array([7, 1, 4, 2, 7])
     output = layer.forward(y, query, lengths)
     expected, weights = formula(layer, y, query, lengths)
@@ -53,7 +56,9 @@ def test_output_and_weights_are_those_of_the_equations(rng, score, heads, dtype,
 @pytest.mark.parametrize("score", SCORES)
 def test_gradients_agree_with_central_differences(rng, score, heads):
     layer = Attention(4, score, heads, attention_size=6, dtype="float64", seed=2)
-    y, query, d_output = rng.normal(size=(3, 5, 4)), rng.normal(size=(3, 4)), rng.normal(size=(3, 4))
+    y = rng.normal(size=(3, 5, 4))
+    query = rng.normal(size=(3, 4))
+    d_output = rng.normal(size=(3, 4))
     lengths = np.array([5, 1, 3])
 
     def loss():
@@ -71,7 +76,9 @@ def test_gradients_agree_with_central_differences(rng, score, heads):
 
 @pytest.mark.parametrize("score", SCORES)
 def test_both_backends_agree(rng, score):
-    y, query, d_output = rng.normal(size=(2, 3, 4)), rng.normal(size=(2, 4)), rng.normal(size=(2, 4))
+    y = rng.normal(size=(2, 3, 4))
+    query = rng.normal(size=(2, 4))
+    d_output = rng.normal(size=(2, 4))
     results = []
     for backend in ("cpu", "cuda"):
         layer = Attention(4, score, 2, dtype="float64", backend=backend)
@@ -86,7 +93,8 @@ def test_both_backends_agree(rng, score):
 def test_a_gradient_in_place_is_the_same_to_the_bit(rng, score, backend):
     layer = Attention(6, score, 2, backend=backend, seed=1)
     y, query, d_output = (rng.normal(size=shape).astype("float32") for shape in ((3, 5, 6), (3, 6), (3, 6)))
-    lengths, results = np.array([5, 1, 3]), []
+    lengths = np.array([5, 1, 3])
+    results = []
     for in_place in (False, True):
         steps = on_device(layer._ops, y.copy())
         layer.forward(steps, query, lengths)
@@ -98,7 +106,8 @@ def test_a_gradient_in_place_is_the_same_to_the_bit(rng, score, backend):
 
 def test_what_stands_beyond_a_length_changes_no_bit(rng):
     layer = Attention(4, "additive", seed=1)
-    y, query = rng.normal(size=(3, 5, 4)).astype("float32"), rng.normal(size=(3, 4)).astype("float32")
+    y = rng.normal(size=(3, 5, 4)).astype("float32")
+    query = rng.normal(size=(3, 4)).astype("float32")
     lengths = np.array([2, 5, 1])
     results = []
     for noise in (0, 1e6):
@@ -132,7 +141,8 @@ def test_wrong_settings_are_refused(options, message):
 
 def test_wrong_arrays_are_refused():
     layer = Attention(4)
-    y, query = np.zeros((2, 3, 4), "float32"), np.zeros((2, 4), "float32")
+    y = np.zeros((2, 3, 4), "float32")
+    query = np.zeros((2, 4), "float32")
     with pytest.raises(RuntimeError, match="forward"):
         layer.backward(query)
     with pytest.raises(RuntimeError, match="forward"):

@@ -16,7 +16,9 @@ DTYPES = [("float32", 1e-5), ("float64", 1e-9)]
 @pytest.mark.parametrize(("dtype", "tolerance"), DTYPES)
 def test_a_cell_takes_one_step_of_the_equations(rng, dtype, tolerance):
     cell = LSTMCell(3, 5, dtype=dtype, seed=2)
-    x, h_0, c_0 = draw(rng, dtype, 7, 3), draw(rng, dtype, 7, 5), draw(rng, dtype, 7, 5)
+    x = draw(rng, dtype, 7, 3)
+    h_0 = draw(rng, dtype, 7, 5)
+    c_0 = draw(rng, dtype, 7, 5)
     dh, dc = draw(rng, dtype, 7, 5), draw(rng, dtype, 7, 5)
     h, c, gates = cell.forward(x, h_0, c_0, return_gates=True)
     dx, dh_0, dc_0 = cell.backward(dh, dc)
@@ -38,7 +40,8 @@ def test_a_cell_takes_one_step_of_the_equations(rng, dtype, tolerance):
 
 def test_a_cell_without_gates_gives_the_state_alone_and_a_fresh_one(rng):
     cell = LSTMCell(3, 5, dtype="float64")
-    x, zeros = rng.standard_normal((2, 3)), np.zeros((2, 5))
+    x = rng.standard_normal((2, 3))
+    zeros = np.zeros((2, 5))
     h, c = cell.forward(x, zeros, zeros)
     kept = h.copy(), c.copy()
     cell.forward(-x, h, c)
@@ -47,7 +50,8 @@ def test_a_cell_without_gates_gives_the_state_alone_and_a_fresh_one(rng):
 
 
 def test_a_chain_of_cells_is_an_lstm(rng):
-    cell, layer = LSTMCell(3, 5, seed=1), LSTM(3, 5, seed=1)
+    cell = LSTMCell(3, 5, seed=1)
+    layer = LSTM(3, 5, seed=1)
     x = draw(rng, "float32", 4, 6, 3)
     y, _ = layer.forward(x)
     h = c = np.zeros((4, 5), "float32")
@@ -57,10 +61,12 @@ def test_a_chain_of_cells_is_an_lstm(rng):
 
 
 def test_a_cell_has_the_names_of_torch_and_loads_them(rng):
-    cell, other = LSTMCell(3, 5, seed=1), LSTMCell(3, 5, seed=2)
+    cell = LSTMCell(3, 5, seed=1)
+    other = LSTMCell(3, 5, seed=2)
     assert set(cell.state_dict()) == {"weight_ih", "weight_hh", "bias_ih", "bias_hh"}
     other.load_state_dict(cell.state_dict())
-    x, zeros = draw(rng, "float32", 2, 3), np.zeros((2, 5), "float32")
+    x = draw(rng, "float32", 2, 3)
+    zeros = np.zeros((2, 5), "float32")
     assert np.array_equal(other.forward(x, zeros, zeros)[0], cell.forward(x, zeros, zeros)[0])
     with pytest.raises(ValueError, match="weight_hh"):
         other.load_state_dict({"weight_ih": np.zeros((20, 3))})

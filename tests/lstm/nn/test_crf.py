@@ -42,7 +42,8 @@ def test_constrained_decoding_gives_well_formed_tags(rng):
 
 
 def test_without_transitions_it_is_a_softmax(rng):
-    crf, emissions = CRF(4, dtype="float64"), rng.normal(size=(3, 5, 4))
+    crf = CRF(4, dtype="float64")
+    emissions = rng.normal(size=(3, 5, 4))
     softmax = np.exp(emissions) / np.exp(emissions).sum(axis=2, keepdims=True)
     np.testing.assert_allclose(crf.marginals(emissions), softmax, atol=1e-12)
     np.testing.assert_array_equal(crf.decode(emissions)[0], emissions.argmax(axis=2))
@@ -58,7 +59,8 @@ def test_an_unallowed_sequence_costs_infinitely_much():
 
 
 def test_descending_the_gradient_learns_an_order(rng):
-    crf, tags = CRF(3), np.array([[0, 1, 2, 0, 1, 2]])
+    crf = CRF(3)
+    tags = np.array([[0, 1, 2, 0, 1, 2]])
     emissions = np.zeros((1, 6, 3))
     before, _ = crf.loss(emissions, tags)
     for _ in range(50):
@@ -79,7 +81,8 @@ def test_parameters_have_the_names_of_pytorch_crf(rng):
 
 
 def test_a_sentence_of_no_token_counts_for_nothing(rng):
-    crf, emissions = CRF(3), rng.normal(size=(2, 4, 3))
+    crf = CRF(3)
+    emissions = rng.normal(size=(2, 4, 3))
     tags, scores = crf.decode(emissions, np.array([0, 4]))
     assert (tags[0] == -1).all()
     assert scores[0] == 0

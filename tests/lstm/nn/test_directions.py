@@ -50,7 +50,8 @@ def test_gradients_are_added_step_by_step(rng, lengths):
 
 
 def test_one_direction_returns_what_it_was_given(rng):
-    x, directions = rng.normal(size=(3, 4, 2)), make(1)
+    x = rng.normal(size=(3, 4, 2))
+    directions = make(1)
     assert directions.read(x, None)[0] is x
     assert directions.join([x], np.empty, None) is x
     assert directions.split(x, None)[0] is x

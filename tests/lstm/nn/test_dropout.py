@@ -26,7 +26,9 @@ def run(layer, x, dy, step):
 @pytest.mark.parametrize("kind", ["variational", "per_step"])
 def test_gradients_agree_with_central_differences_while_the_masks_are_fixed(rng, kind, lengths):
     layer = layer_with(kind)
-    x, dy, state = rng.normal(size=(3, 5, 3)), rng.normal(size=(3, 5, 12)), rng.normal(size=(2, 4, 3, 6))
+    x = rng.normal(size=(3, 5, 3))
+    dy = rng.normal(size=(3, 5, 12))
+    state = rng.normal(size=(2, 4, 3, 6))
     if lengths is not None:
         dy[np.arange(5) >= np.array(lengths)[:, None]] = 0
 
@@ -42,8 +44,10 @@ def test_gradients_agree_with_central_differences_while_the_masks_are_fixed(rng,
 
 
 def test_masks_are_a_function_of_seed_and_step(rng):
-    x, dy = rng.normal(size=(3, 5, 3)), rng.normal(size=(3, 5, 12))
-    first, again = run(layer_with(), x, dy, 7), run(layer_with(), x, dy, 7)
+    x = rng.normal(size=(3, 5, 3))
+    dy = rng.normal(size=(3, 5, 12))
+    first = run(layer_with(), x, dy, 7)
+    again = run(layer_with(), x, dy, 7)
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
     assert not np.array_equal(first[0], run(layer_with(), x, dy, 8)[0])
     other = layer_with(seed=2)
@@ -52,7 +56,8 @@ def test_masks_are_a_function_of_seed_and_step(rng):
 
 
 def test_masks_are_drawn_anew_for_each_training_pass_unless_the_step_is_given(rng):
-    x, layer = rng.normal(size=(3, 5, 3)), layer_with()
+    x = rng.normal(size=(3, 5, 3))
+    layer = layer_with()
     passes = [layer.forward(x, training=True)[0] for _ in range(3)]
     assert not np.array_equal(passes[0], passes[1])
     assert not np.array_equal(passes[1], passes[2])
@@ -60,8 +65,10 @@ def test_masks_are_drawn_anew_for_each_training_pass_unless_the_step_is_given(rn
 
 
 def test_evaluation_drops_nothing_also_after_training_passes(rng):
-    x, dy = rng.normal(size=(3, 5, 3)), rng.normal(size=(3, 5, 12))
-    layer, plain = layer_with(), LSTM(3, 6, 2, True, dtype="float64", seed=1)
+    x = rng.normal(size=(3, 5, 3))
+    dy = rng.normal(size=(3, 5, 12))
+    layer = layer_with()
+    plain = LSTM(3, 6, 2, True, dtype="float64", seed=1)
     expected, _ = plain.forward(x)
     assert np.array_equal(layer.forward(x)[0], expected)
     run(layer, x, dy, 1)
@@ -100,7 +107,8 @@ def test_dropped_recurrent_weights_get_no_gradient_and_keep_their_value(rng):
 
 def test_dropout_between_layers_leaves_a_single_layer_alone(rng):
     x = rng.normal(size=(2, 5, 3))
-    plain, single = LSTM(3, 4, dtype="float64"), LSTM(3, 4, dropout=0.5, dtype="float64")
+    plain = LSTM(3, 4, dtype="float64")
+    single = LSTM(3, 4, dropout=0.5, dtype="float64")
     assert np.array_equal(plain.forward(x)[0], single.forward(x, training=True)[0])
 
 

@@ -22,7 +22,8 @@ def test_activations_agree_with_numpy(dtype, tolerance):
 def test_derivatives_are_those_of_the_functions_given_their_values(dtype, tolerance):
     x = np.linspace(-6, 6, 501).astype(dtype)
     exact = x.astype(np.float64)
-    s, t = 1 / (1 + np.exp(-exact)), np.tanh(exact)
+    s = 1 / (1 + np.exp(-exact))
+    t = np.tanh(exact)
     assert np.max(np.abs(sigmoid_derivative(s.astype(dtype)) - s * (1 - s))) <= tolerance
     assert np.max(np.abs(tanh_derivative(t.astype(dtype)) - (1 - t**2))) <= tolerance
     assert sigmoid_derivative(s.astype(dtype)).dtype == dtype

@@ -21,7 +21,8 @@ def test_results_and_all_gradients_are_those_of_the_embeddings(rng, options, dty
     ops = get_backend("cpu")
     whole = Parameters.join({"embedding": embedding.parameters, "lstm": lstm.parameters}, ops)
     table = GateTable(embedding, lstm, ops)
-    indices, lengths = rng.integers(0, 7, (20, 6)), rng.integers(1, 7, 20)
+    indices = rng.integers(0, 7, (20, 6))
+    lengths = rng.integers(1, 7, 20)
     state = tuple(rng.normal(size=(lstm.num_layers, 20, 9)).astype(dtype) for _ in range(2))
     dy = rng.normal(size=(20, 6, 9)).astype(dtype)
 
@@ -40,7 +41,8 @@ def test_results_and_all_gradients_are_those_of_the_embeddings(rng, options, dty
 
 
 def test_the_table_holds_what_each_entry_adds_to_the_gates(rng):
-    embedding, lstm = Embedding(4, 3, dtype="float64", seed=rng), LSTM(3, 2, dtype="float64", seed=rng)
+    embedding = Embedding(4, 3, dtype="float64", seed=rng)
+    lstm = LSTM(3, 2, dtype="float64", seed=rng)
     indices = np.array([[0, 3, 3]])
     lookup = GateTable(embedding, lstm, get_backend("cpu")).forward(indices)
     weights = lstm.parameters
@@ -72,7 +74,8 @@ def test_without_its_gradient_what_the_table_stands_for_is_left_alone(backend):
 
 
 def test_indices_may_be_written_to_before_the_backward_pass(rng):
-    embedding, lstm = Embedding(4, 3, seed=rng), LSTM(3, 2, seed=rng)
+    embedding = Embedding(4, 3, seed=rng)
+    lstm = LSTM(3, 2, seed=rng)
     table = GateTable(embedding, lstm, get_backend("cpu"))
     gradients = []
     for changes in (False, True):

@@ -58,7 +58,8 @@ def test_a_forget_bias_changes_that_gate_alone(weights):
     )
     assert biased["bias_ih"][8:16].tolist() == [1.5] * 8
     for name in plain:
-        plain[name][8:16], biased[name][8:16] = 0, 0
+        plain[name][8:16] = 0
+        biased[name][8:16] = 0
         np.testing.assert_array_equal(plain[name], biased[name])
 
 

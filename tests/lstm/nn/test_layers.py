@@ -17,7 +17,8 @@ def test_linear_and_its_gradients_agree_with_numpy(rng, rows, inputs, outputs, d
     layer.parameters.gradients[:] = 99  # written, not added to
     y = layer.forward(x)
     dx = layer.backward(dy)
-    x, dy = x.astype(np.float64), dy.astype(np.float64)
+    x = x.astype(np.float64)
+    dy = dy.astype(np.float64)
     assert y.dtype == dtype
     assert relative_error(y, x @ weight.T + bias) <= tolerance
     assert relative_error(dx, dy @ weight) <= tolerance
@@ -28,7 +29,8 @@ def test_linear_and_its_gradients_agree_with_numpy(rng, rows, inputs, outputs, d
 def test_a_later_call_does_not_change_an_earlier_result(rng):
     layer = Linear(3, 2, dtype="float64")
     x = rng.standard_normal((4, 3))
-    y, dx = layer.forward(x), layer.backward(np.ones((4, 2)))
+    y = layer.forward(x)
+    dx = layer.backward(np.ones((4, 2)))
     kept = y.copy(), dx.copy()
     layer.forward(-x)
     layer.backward(np.zeros((4, 2)))
@@ -66,7 +68,8 @@ def test_backward_without_forward_is_refused():
 def test_embedding_looks_up_indices_of_any_shape(rng, shape):
     layer = Embedding(9, 4, dtype="float64", seed=rng)
     indices = rng.integers(0, 9, shape)
-    y, dy = layer.forward(indices), rng.normal(size=(*shape, 4))
+    y = layer.forward(indices)
+    dy = rng.normal(size=(*shape, 4))
     np.testing.assert_array_equal(y, layer.parameters["weight"][indices])
     layer.parameters.gradients[:] = 99  # written, not added to
     layer.backward(dy)
@@ -78,7 +81,8 @@ def test_embedding_looks_up_indices_of_any_shape(rng, shape):
 
 
 def test_embedding_keeps_the_indices_it_was_given(rng):
-    layer, indices = Embedding(3, 2, dtype="float64"), np.array([0, 1])
+    layer = Embedding(3, 2, dtype="float64")
+    indices = np.array([0, 1])
     layer.forward(indices)
     indices[:] = 2
     layer.backward(np.ones((2, 2)))

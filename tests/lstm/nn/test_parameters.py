@@ -62,7 +62,8 @@ def test_first_values_are_copied(ops):
 
 
 def test_joined_parts_are_views_of_the_whole_and_keep_their_values(ops):
-    first, second = make(ops), make(ops, 100)
+    first = make(ops)
+    second = make(ops, 100)
     whole = Parameters.join({"a": first, "b": second}, ops)
     assert list(whole) == ["a.weight", "a.bias", "b.weight", "b.bias"]
     assert second["bias"].tolist() == [107, 108]
@@ -78,7 +79,8 @@ def test_joined_parts_are_views_of_the_whole_and_keep_their_values(ops):
 
 def test_copies_on_the_host_do_not_change_later(ops):
     parameters = make(ops)
-    values, gradients = parameters.to_host(), parameters.gradients_to_host()
+    values = parameters.to_host()
+    gradients = parameters.gradients_to_host()
     parameters.values[:] = -1
     parameters.gradients[:] = -1
     assert values["bias"].tolist() == [7, 8]

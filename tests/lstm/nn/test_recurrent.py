@@ -34,7 +34,8 @@ def test_forward_and_every_gradient_agree_with_the_oracle(rng, sizes, dtype, tol
     state_shape = (num_layers, batch_size, hidden_size)
     h_0, c_0 = draw(rng, dtype, *state_shape) * with_state, draw(rng, dtype, *state_shape) * with_state
     dy = draw(rng, dtype, batch_size, seq_len, hidden_size)
-    dh_n, dc_n = draw(rng, dtype, *state_shape), draw(rng, dtype, *state_shape)
+    dh_n = draw(rng, dtype, *state_shape)
+    dc_n = draw(rng, dtype, *state_shape)
     layer.parameters.gradients[:] = 99  # written, not added to
 
     y, (h_n, c_n) = layer.forward(x, (h_0, c_0) if with_state else None, training=True)
@@ -53,8 +54,12 @@ def test_forward_and_every_gradient_agree_with_the_oracle(rng, sizes, dtype, tol
 
 def test_gradients_agree_with_central_differences(rng):
     layer = LSTM(3, 4, 2, dtype="float64", seed=1)
-    x, h_0, c_0 = rng.standard_normal((2, 5, 3)), rng.standard_normal((2, 2, 4)), rng.standard_normal((2, 2, 4))
-    dy, dh_n, dc_n = rng.standard_normal((2, 5, 4)), rng.standard_normal((2, 2, 4)), rng.standard_normal((2, 2, 4))
+    x = rng.standard_normal((2, 5, 3))
+    h_0 = rng.standard_normal((2, 2, 4))
+    c_0 = rng.standard_normal((2, 2, 4))
+    dy = rng.standard_normal((2, 5, 4))
+    dh_n = rng.standard_normal((2, 2, 4))
+    dc_n = rng.standard_normal((2, 2, 4))
 
     def loss():
         layer.parameters.changed()
@@ -82,7 +87,8 @@ def test_state_carried_over_two_calls_equals_one_long_call(rng, dtype):
 
 def test_gradient_of_a_long_call_is_that_of_two_calls_joined_by_the_state(rng):
     layer = LSTM(3, 4, dtype="float64")
-    x, dy = rng.standard_normal((2, 9, 3)), rng.standard_normal((2, 9, 4))
+    x = rng.standard_normal((2, 9, 3))
+    dy = rng.standard_normal((2, 9, 4))
     layer.forward(x, training=True)
     dx, _ = layer.backward(dy)
     whole = layer.grads
@@ -110,7 +116,9 @@ def test_every_step_false_gives_the_same_state_and_no_y(rng):
 
 def test_no_dy_is_a_dy_of_zeros_and_input_grad_false_changes_nothing_else(rng):
     layer = LSTM(3, 4, 2, dtype="float64")
-    x, dh_n, dc_n = rng.standard_normal((3, 6, 3)), rng.standard_normal((2, 3, 4)), rng.standard_normal((2, 3, 4))
+    x = rng.standard_normal((3, 6, 3))
+    dh_n = rng.standard_normal((2, 3, 4))
+    dc_n = rng.standard_normal((2, 3, 4))
     layer.forward(x, training=True)
     _, (dh_0, _) = layer.backward(np.zeros((3, 6, 4)), (dh_n, dc_n))
     gradients = layer.grads
@@ -162,7 +170,8 @@ def test_state_dict_has_the_names_and_shapes_of_torch():
 
 
 def test_loading_adds_the_two_biases_and_round_trips(rng):
-    layer, other = LSTM(3, 4, 2, seed=1), LSTM(3, 4, 2, seed=2)
+    layer = LSTM(3, 4, 2, seed=1)
+    other = LSTM(3, 4, 2, seed=2)
     x = draw(rng, "float32", 2, 5, 3)
     state = layer.state_dict()
     split = {name: array / 2 if "bias_ih" in name else array for name, array in state.items()}
@@ -214,7 +223,8 @@ def test_the_two_biases_of_a_gradient_are_equal_and_copies(rng):
 
 def test_a_later_call_does_not_change_an_earlier_result(rng):
     layer = LSTM(3, 4, 2, dtype="float64")
-    x, dy = rng.standard_normal((3, 5, 3)), rng.standard_normal((3, 5, 4))
+    x = rng.standard_normal((3, 5, 3))
+    dy = rng.standard_normal((3, 5, 4))
 
     def run(sign):
         y, (h_n, c_n) = layer.forward(sign * x, training=True)
@@ -244,7 +254,8 @@ def test_inputs_are_left_as_they_are(rng):
 
 def test_arrays_of_another_dtype_or_layout_are_converted(rng):
     layer = LSTM(3, 4)
-    x, dy = np.asfortranarray(rng.standard_normal((3, 2, 3))), rng.standard_normal((4, 2, 3)).T
+    x = np.asfortranarray(rng.standard_normal((3, 2, 3)))
+    dy = rng.standard_normal((4, 2, 3)).T
     y, _ = layer.forward(x, training=True)
     dx, _ = layer.backward(dy)
     grads = layer.grads
@@ -258,7 +269,8 @@ def test_arrays_of_another_dtype_or_layout_are_converted(rng):
 
 def test_backward_serves_once_and_only_after_a_training_pass(rng):
     layer = LSTM(3, 4)
-    x, dy = draw(rng, "float32", 2, 5, 3), draw(rng, "float32", 2, 5, 4)
+    x = draw(rng, "float32", 2, 5, 3)
+    dy = draw(rng, "float32", 2, 5, 4)
     with pytest.raises(RuntimeError, match=r"forward\(training=True\)"):
         layer.backward(dy)
     layer.forward(x)
@@ -283,7 +295,8 @@ def test_an_evaluation_between_forward_and_backward_cannot_spoil_the_gradient(rn
 
 def test_train_and_eval_set_the_default(rng):
     layer = LSTM(3, 4)
-    x, dy = draw(rng, "float32", 2, 5, 3), draw(rng, "float32", 2, 5, 4)
+    x = draw(rng, "float32", 2, 5, 3)
+    dy = draw(rng, "float32", 2, 5, 4)
     layer.train()
     layer.forward(x)
     layer.backward(dy)
@@ -372,7 +385,8 @@ def test_the_seed_decides_the_weights():
 
 @pytest.mark.parametrize("change", ["load", "optimizer", "join"])
 def test_a_forward_pass_after_a_change_of_the_parameters_uses_the_new_ones(rng, change):
-    layer, x = LSTM(3, 4, seed=1), rng.standard_normal((1, 5, 3)).astype("float32")
+    layer = LSTM(3, 4, seed=1)
+    x = rng.standard_normal((1, 5, 3)).astype("float32")
     before, _ = layer.forward(x)
     assert np.array_equal(layer.forward(x)[0], before)
     if change == "load":

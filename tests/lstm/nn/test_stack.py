@@ -13,12 +13,14 @@ from tests.reference import relative_error
 
 def by_hand(stack, x, lengths):
     """Layer by layer in float64, with plain LSTMs that were given the same weights."""
-    arrays, y = stack.parameters.to_host(), x
+    arrays = stack.parameters.to_host()
+    y = x
     inside = (np.arange(x.shape[1]) < lengths[:, None])[:, :, None]
     for number in range(stack.num_layers):
         inputs = y
         if stack.norms and number:
-            weight, bias = arrays[f"norms.{number - 1}.weight"], arrays[f"norms.{number - 1}.bias"]
+            weight = arrays[f"norms.{number - 1}.weight"]
+            bias = arrays[f"norms.{number - 1}.bias"]
             inputs = normalise(y.reshape(-1, y.shape[2]), weight, bias, 1e-5, y.reshape(-1, y.shape[2]))[0]
             inputs = inputs.reshape(y.shape)
         layer = LSTM(inputs.shape[2], stack.hidden_size, 1, stack.bidirectional, dtype="float64")
@@ -37,7 +39,8 @@ def test_outputs_are_those_of_the_equations_and_gradients_of_central_differences
     stack = Stack(2, 3, 3, bidirectional, residual=residual, layer_norm=layer_norm, dtype="float64", seed=1)
     stack.parameters.set_flat(stack.parameters.values + 0.1 * rng.normal(size=len(stack.parameters)))
     directions = 2 if bidirectional else 1
-    x, dy = draw(rng, "float64", 3, 4, 2), draw(rng, "float64", 3, 4, 3 * directions)
+    x = draw(rng, "float64", 3, 4, 2)
+    dy = draw(rng, "float64", 3, 4, 3 * directions)
     state, dstate = (tuple(draw(rng, "float64", 3 * directions, 3, 3) for _ in range(2)) for _ in range(2))
     lengths = np.array([4, 1, 3])
     inside = np.arange(4) < lengths[:, None]
@@ -59,7 +62,9 @@ def test_outputs_are_those_of_the_equations_and_gradients_of_central_differences
 
 def test_what_stands_beyond_a_length_changes_no_bit(rng):
     stack = Stack(2, 4, 3, residual=True, layer_norm=True)
-    x, dy, lengths = draw(rng, "float32", 3, 5, 2), draw(rng, "float32", 3, 5, 4), np.array([2, 5, 1])
+    x = draw(rng, "float32", 3, 5, 2)
+    dy = draw(rng, "float32", 3, 5, 4)
+    lengths = np.array([2, 5, 1])
     results = []
     for noise in (0, 1e6):
         x[np.arange(5) >= lengths[:, None]] = dy[np.arange(5) >= lengths[:, None]] = noise

@@ -45,7 +45,8 @@ def test_an_epoch_has_every_sentence_once_and_the_same_number_gives_the_same():
 
 def test_word_dropout_hides_rare_words_more_often(rng):
     text = encoded([["rare"], *[["often"]] * 200])
-    chosen, tags = np.arange(201), np.zeros(201, int)
+    chosen = np.arange(201)
+    tags = np.zeros(201, int)
     hidden = sum(gather_sentences(text, tags, chosen, 1.0, rng).features[:, 0, 0] == 0 for _ in range(200))
     assert 60 < hidden[0] < 140
     assert hidden[1:].mean() < 5

@@ -63,8 +63,12 @@ def test_without_a_crf_tags_are_chosen_one_by_one(batch):
 
 def test_what_stands_beyond_the_end_changes_nothing(batch):
     net = network()
-    loss, tags = net.backpropagate(batch, None, 0)[0], net.decode(batch)
-    batch.features[1, 2:], batch.spelling[1, 2:], batch.tags[1, 2:], batch.characters[1, 1:] = 1, 1, 1, 3
+    loss = net.backpropagate(batch, None, 0)[0]
+    tags = net.decode(batch)
+    batch.features[1, 2:] = 1
+    batch.spelling[1, 2:] = 1
+    batch.tags[1, 2:] = 1
+    batch.characters[1, 1:] = 3
     assert net.backpropagate(batch, None, 0)[0] == loss
     np.testing.assert_array_equal(net.decode(batch), tags)
 

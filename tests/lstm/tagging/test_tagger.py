@@ -169,7 +169,8 @@ def test_vectors_are_the_first_values_of_the_words_they_name(rng):
     words = ("Harwick", "elsewhere", "the")
     vectors = WordVectors(words, rng.normal(size=(3, 12)).astype("float32"))
     model = Tagger(**{**SMALL, "max_epochs": 1, "learning_rate": 1e-9}).fit(SENTENCES, TAGS, vectors=vectors)
-    network, encoder = model.network, model._require_encoder()
+    network = model.network
+    encoder = model._require_encoder()
     weight = network.parameters.to_host()["word.weight"]
     for word, vector in zip(("harwick", "elsewhere", "the"), vectors.values, strict=True):
         row = weight[encoder.words.number(word)]

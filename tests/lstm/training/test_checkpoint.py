@@ -63,7 +63,8 @@ def test_arrays_of_any_layout_come_back_with_their_values(tmp_path):
 
 
 def test_the_same_contents_give_the_same_bytes_wherever_and_whenever(tmp_path):
-    first, second = write(contents(), tmp_path / "a"), write(contents(), tmp_path / "deep" / "b")
+    first = write(contents(), tmp_path / "a")
+    second = write(contents(), tmp_path / "deep" / "b")
     assert tree(first) == tree(second)
     assert set(tree(first)) == {Path(name) for name in FILES}
     assert fingerprint(first) == fingerprint(second)
@@ -104,7 +105,9 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path, monkeypatch, failing
     path = tmp_path / "model"
     if overwrite:
         write(contents(), path)
-    before, calls, write_bytes = tree(tmp_path), [], Path.write_bytes
+    before = tree(tmp_path)
+    calls = []
+    write_bytes = Path.write_bytes
 
     def fail(self, data):
         calls.append(self)

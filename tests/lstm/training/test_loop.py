@@ -24,7 +24,8 @@ def series(rows=80):
 def build(settings=SETTINGS, stateful=False, rows=80, seed=0):
     """Network, batches and validation (on the training windows) for a sine."""
     network = Network(2, 1, settings.model_copy(update={"seed": seed}))
-    values, ends = series(rows), np.arange(settings.lookback, rows - 1)
+    values = series(rows)
+    ends = np.arange(settings.lookback, rows - 1)
     options = {"lookback": settings.lookback, "horizon": 1, "batch_size": settings.batch_size}
     options |= {"seed": settings.seed, "ops": network.ops}
     windows = WindowBatches(values, ends, **options)
@@ -56,7 +57,8 @@ def test_loss_falls_on_a_series_that_can_be_learnt(stateful):
 @pytest.mark.parametrize("stateful", [False, True])
 def test_the_state_is_carried_from_batch_to_batch_of_an_epoch_where_stateful(monkeypatch, stateful):
     network, batches, _ = build(stateful=stateful, rows=300)
-    calls, forward = [], network.forward
+    calls = []
+    forward = network.forward
 
     def recording(x, state=None, **options):
         y_hat, after = forward(x, state, **options)
@@ -174,7 +176,8 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not():
 @pytest.mark.parametrize("stateful", [False, True])
 def test_one_thread_and_two_give_the_same_bits(stateful):
     settings = SETTINGS.model_copy(update={"batch_size": 70, "num_layers": 2, "max_epochs": 2})
-    threads, results = numba.get_num_threads(), []
+    threads = numba.get_num_threads()
+    results = []
     try:
         for count in (1, 2):
             numba.set_num_threads(count)

@@ -44,7 +44,8 @@ def test_a_gradient_is_scaled_down_to_the_greatest_norm_and_no_further(clip, sca
 
 def test_an_optimiser_goes_on_from_its_state_bit_for_bit(rng):
     gradients = rng.standard_normal((9, 5))
-    straight, interrupted = make(np.ones(5)), make(np.ones(5))
+    straight = make(np.ones(5))
+    interrupted = make(np.ones(5))
     optimizer = Adam(straight, OPS)
     for gradient in gradients:
         straight.gradients[:] = gradient
@@ -53,7 +54,8 @@ def test_an_optimiser_goes_on_from_its_state_bit_for_bit(rng):
     for gradient in gradients[:4]:
         interrupted.gradients[:] = gradient
         first.step(0.01)
-    state, steps = first.state_dict(), first.steps
+    state = first.state_dict()
+    steps = first.steps
     kept = {name: array.copy() for name, array in state.items()}
     interrupted.gradients[:] = 77
     first.step(0.0)  # what was handed out is a copy
