@@ -34,7 +34,7 @@ from gatecast.flows.settings.runs import BacktestSettings, DataSettings, FleetSe
 from gatecast.flows.settings.tagging import TaggingSettings
 from gatecast.flows.tagging import train_tagger
 from gatecast.flows.text import TextSettings, train_text
-from tests.data.test_files import serving
+from tests.data.sources.test_files import serving
 from tests.flows.conftest import small_settings
 from tests.webhook import listening
 
