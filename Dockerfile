@@ -1,7 +1,7 @@
-# Gatecast, its dashboard and its workers in one image; compose.yaml runs them.
+# One image for Gatecast, its dashboard and its workers; compose.yaml runs them.
 FROM python:3.12-slim-bookworm
 
-# The kernels are compiled where they run, into /data, so that a new container finds them again.
+# The kernels are compiled at run time and kept in /data, so that a new container finds them again.
 ENV GATECAST_HOME=/data \
     PREFECT_HOME=/data/prefect \
     XDG_CACHE_HOME=/data/cache \
@@ -29,6 +29,6 @@ EXPOSE 4200
 HEALTHCHECK --interval=30s --timeout=5s --start-period=90s \
     CMD ["python", "-c", "import httpx; httpx.get('http://127.0.0.1:4200/api/health').raise_for_status()"]
 STOPSIGNAL SIGINT
-# Starts only with a password, PREFECT_SERVER_API_AUTH_STRING and PREFECT_API_AUTH_STRING, as docs/deploying.md says.
+# Starts only with a password, in PREFECT_SERVER_API_AUTH_STRING and PREFECT_API_AUTH_STRING; see docs/deploying.md.
 ENTRYPOINT ["gatecast"]
 CMD ["serve", "--host", "0.0.0.0"]

@@ -1,4 +1,4 @@
-# Every target makes the environment it needs; there is nothing to install by hand but Python >= 3.11 and make.
+# Every target creates the environment that it needs; only Python >= 3.11 and make have to be installed by hand.
 PYTHON ?= python3
 PIP := -m pip --disable-pip-version-check --quiet
 VENV := .venv/bin
@@ -18,8 +18,8 @@ help:
 	@echo "make test-gpu    run the tests of the kernels on an NVIDIA GPU, at real sizes (docs/gpu.md)"
 	@echo "make test-peers  compare with torch, pytorch-crf and ONNX Runtime, in an environment of their own"
 	@echo "make test-services  run the tests that need a server, PostgreSQL, a browser or Ray, about five minutes"
-	@echo "make bench       measure speed beside torch, ONNX Runtime and neuralforecast (ARGS='--quick' for a minute's worth)"
-	@echo "make bench-gpu   measure speed beside torch and cuDNN on an NVIDIA GPU"
+	@echo "make bench       measure speed against torch, ONNX Runtime and neuralforecast (ARGS='--quick' for a minute's worth)"
+	@echo "make bench-gpu   measure speed against torch and cuDNN on an NVIDIA GPU"
 	@echo "make lint        ruff, mypy, import-linter"
 	@echo "make settings-page  write docs/settings.md, the tables of all settings, from the settings themselves"
 	@echo "make docs        build the documentation into site/ and check its links"
@@ -40,7 +40,7 @@ test-gpu: .venv-gpu/installed
 test-peers: .venv-peers/installed
 	$(PEERS)/python -m pytest tests/peers $(ARGS)
 
-# Debian's PostgreSQL and Chromium, where they are missing and may be installed; else the tests say that they skip.
+# Installs Debian's PostgreSQL and Chromium if they are missing and may be installed; otherwise their tests are skipped.
 test-services: .venv/installed-services
 	tests/services/install
 	$(VENV)/python -m pytest tests/services $(ARGS)
@@ -95,7 +95,7 @@ golden: .venv-peers/installed
 	$(VENV)/python $(PIP) install -c constraints.txt -e '.[test,docs]'
 	touch $@
 
-# The two nvidia packages compile CUDA kernels to PTX, which shows that they would build for a GPU where there is none.
+# The two nvidia packages compile CUDA kernels to PTX, which shows without a GPU that they would build for one.
 .venv-peers/installed: pyproject.toml constraints.txt constraints-peers.txt
 	test -x $(PEERS)/python || $(PYTHON) -m venv .venv-peers
 	$(PEERS)/python $(PIP) install -c constraints.txt -c constraints-peers.txt -e '.[test]' torch onnx onnxruntime \

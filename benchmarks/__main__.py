@@ -37,7 +37,7 @@ from benchmarks.processes import ProgramError
 from benchmarks.report import print_report, write_report
 from benchmarks.results import Bounded, Comparison, Growth, Learning, Quality, Report, Row, Startup
 
-# What can be stopped in the middle comes last, so that the quick form ends in time.
+# Cases that can be stopped in the middle come last, so that the quick form ends in time.
 _MODULES = (
     training_step, training_loop, variants, layer_norm, attention, crf, char_lm, dropout, inference, odd, startup,
     growth, sequences, fleet, orchestration, retrain, learning,
@@ -47,7 +47,7 @@ _LAST_START_SECONDS = 6.0
 
 
 def main() -> int:
-    """Measure the rows that were asked for; return 1 when one of them failed."""
+    """Measure the chosen rows; return 1 if one of them failed."""
     arguments = _parse()
     deadline = time.monotonic() + _QUICK_SECONDS if arguments.quick else math.inf
     plan = Plan(arguments.threads, arguments.quick, deadline)
@@ -82,7 +82,7 @@ def main() -> int:
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Gatecast beside its peers.")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Gatecast compared with its peers.")
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rows; ends within a minute")
     parser.add_argument("--rows", nargs="+", default=[], metavar="PATTERN", help="part of a row's name, or a pattern")
     parser.add_argument("--list", action="store_true", help="name the rows and end")
@@ -101,7 +101,7 @@ def _is_wanted(case: Case, patterns: list[str]) -> bool:
 
 
 def _measure(cases: list[Case], plan: Plan, console: Console) -> tuple[list[Row], list[str], bool]:
-    """Run the cases; return their rows, a line for each that gave none, and whether one of these is a failure."""
+    """Run the cases; return their rows, a line for each case without a row, and whether one of these is a failure."""
     rows: list[Row] = []
     left_out = []
     failed = False

@@ -1,7 +1,7 @@
 """Hashes of seeded trainings: what must not change when code is moved or tidied.
 
 ``python -m benchmarks.bits`` trains each kind of model for a moment and prints one hash of its weights. Run it before
-and after a change on the same machine: equal lines are equal bits. Other processors give other bits, so no test holds
+and after a change on the same machine: equal lines are equal bits. Other processors give other bits, so no test checks
 them.
 """
 

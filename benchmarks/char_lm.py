@@ -1,9 +1,9 @@
-"""A character model: a training step and writing, beside torch, what three minutes of training come to, and its memory.
+"""A character model: training step and writing compared with torch, the quality after three minutes, and the memory.
 
 Both sides train embedding, one LSTM layer and softmax on the same pieces of the sample text, with the state carried
-from piece to piece, clipping and Adam; one bias for each gate, as in `benchmarks.trainers`. What a character adds to
-the gates Gatecast computes once a step for each of the vocabulary, see `lstm.nn.gate_table`. Writing draws one
-character after another; torch runs its own layers step by step, without gradients.
+from piece to piece, clipping and Adam; one bias for each gate, as in `benchmarks.trainers`. Gatecast computes what a
+character adds to the gates once a step for each character of the vocabulary, see `lstm.nn.gate_table`. Writing draws
+one character after another; torch runs its own layers step by step, without gradients.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def _compare_training(entry: _Entry, plan: Plan) -> list[Comparison]:
 
 
 def torch_training(weights: dict[str, np.ndarray], pieces: list[Any], device: str = "cpu") -> Callable[[], float]:
-    """Return what trains torch's model on the next of the pieces, and returns its loss."""
+    """Return a callable that trains torch's model on the next of the pieces and returns its loss."""
     import torch
 
     model = _torch_model(weights).to(device)
@@ -207,7 +207,7 @@ def _torch_writing(weights: dict[str, np.ndarray]) -> Callable[[], None]:
 
 
 def _hold(plan: Plan) -> list[Bounded]:
-    """Measure the memory of a training whose kernels are on disk: a process of its own puts them there."""
+    """Measure the memory of a training whose kernels are on disk: a separate process puts them there."""
     for minutes in (0.01, _MEMORY_MINUTES):
         _, found = run_program("train_char_lm", str(minutes), timeout=plan.remaining())
     name = f"CharLM on the sample text (1.1 MB), batch {BATCH_SIZE}, seq {SEQ_LEN}, hidden {HIDDEN_SIZE}"

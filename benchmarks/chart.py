@@ -56,7 +56,7 @@ def _positions(rows: list[Comparison]) -> list[float]:
 
 
 def _draw(axes: Axes, row: Comparison, position: float) -> None:
-    """Draw one bar, from 1× to the ratio: to the right where Gatecast is faster, to the left where the peer is."""
+    """Draw one bar, from 1× to the ratio: to the right if Gatecast is faster, to the left if the peer is."""
     ratio = row.ratio
     assert ratio is not None
     spread = [[max(0, ratio.median - ratio.low)], [max(0, ratio.high - ratio.median)]]

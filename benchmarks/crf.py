@@ -1,4 +1,4 @@
-"""A conditional random field beside pytorch-crf: a training step of it, and decoding.
+"""A conditional random field compared with pytorch-crf: a training step and decoding.
 
 A step is the negative log-likelihood of a batch with the gradients of emissions and transitions, and then the best tags
 of the same batch, which is what a tagger does with each batch of training and of validation.

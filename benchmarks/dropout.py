@@ -1,7 +1,7 @@
 """What dropout costs: variational masks on inputs and recurrent connections, one pass forward and one back.
 
-Beside the same layer without dropout, and beside torch as its users do it: an `LSTMCell` at each step with masks drawn
-once per sequence, since torch.nn.LSTM has no recurrent dropout.
+Compared with the same layer without dropout, and with torch as its users do it: an `LSTMCell` at each step with masks
+drawn once per sequence, since torch.nn.LSTM has no recurrent dropout.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""A fleet of small models, beside torch: every core trains one model at a time, on one thread.
+"""A fleet of small models, compared with torch: every core trains one model at a time, on one thread.
 
 Both sides use a pool of processes of the same size, started and warm before the clock runs; each model draws its own
-first weights and has its own series, whose windows are gathered step by step. A second row shows torch as it is used
-where nobody sets up a pool: one model after another, on all threads.
+first weights and has its own series, whose windows are gathered step by step. A second row shows torch without a pool:
+one model after another, on all threads.
 """
 
 from __future__ import annotations
@@ -92,8 +92,8 @@ class _Side(NamedTuple):
 
 
 def _warm_pool(side: _Side) -> ProcessPoolExecutor:
-    """Start processes, each of which has trained a few steps when this returns."""
-    # Forking after a parallel region would hang; a spawned process starts anew.
+    """Start processes; when this returns, each has trained a few steps."""
+    # Forking after a parallel region would hang; a spawned process starts afresh.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(side.processes, context, _warm_up, (side, context.Barrier(side.processes)))
     try:

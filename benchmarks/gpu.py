@@ -1,7 +1,7 @@
-"""Gatecast beside torch and cuDNN on one GPU: ``python -m benchmarks.gpu``.
+"""Gatecast compared with torch and cuDNN on one GPU: ``python -m benchmarks.gpu``.
 
 Training steps and inference of one LSTM layer, a character model, and a fleet of small models trained at once; each
-beside what the card itself can do, its copy bandwidth and its rate of float32 matrix products. How it is timed:
+compared with what the card itself can do: its copy bandwidth and its rate of float32 matrix products. How it is timed:
 `benchmarks.gpu_method`. Without a GPU it says so in one sentence and measures nothing.
 """
 
@@ -42,7 +42,7 @@ _WINDOW_ROWS = 5000
 
 
 class Row(NamedTuple):
-    """What one row came to."""
+    """The result of one row."""
 
     name: str
     seconds: dict[str, float]
@@ -53,7 +53,7 @@ class Row(NamedTuple):
     note: str = ""
 
     def ratio(self) -> float | None:
-        """Return how many times as fast as cuDNN in float32 Gatecast is, both replayed where both could be."""
+        """Return how many times as fast as cuDNN in float32 Gatecast is, both replayed if both could be."""
         for suffix in (", graph", ""):
             if f"cudnn{suffix}" in self.seconds and f"gatecast{suffix}" in self.seconds:
                 return self.seconds[f"cudnn{suffix}"] / self.seconds[f"gatecast{suffix}"]
@@ -69,8 +69,8 @@ class Row(NamedTuple):
 
 
 def main() -> int:
-    """Measure all rows; return 1 where there is no GPU."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description="Gatecast beside cuDNN on one GPU.")
+    """Measure all rows; return 1 if there is no GPU."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description="Gatecast and cuDNN on one GPU.")
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/gpu.json"), help="the JSON file")
     arguments = parser.parse_args()
     from gatecast.kernels import BackendError, get_backend
@@ -124,7 +124,7 @@ def measure() -> Iterator[Row]:
 
 
 def compare_layer(sizes: Sizes, floor: float) -> Iterator[Row]:
-    """Compare training steps, then inference, after both sides have come to the same losses."""
+    """Compare training steps, then inference, after checking that both sides reach the same losses."""
     from benchmarks.trainers import GatecastTrainer, TorchTrainer, draw_weights
 
     generator = np.random.default_rng(0)
@@ -149,7 +149,7 @@ def compare_layer(sizes: Sizes, floor: float) -> Iterator[Row]:
         inference["cudnn"] = Side(lambda: peer.predict(given[0]), torch_clock)
     yield Row(f"training step {sizes}", timed(training), sizes.training_flop(), floor, note)
     yield Row(f"inference {sizes}", timed(inference), sizes.forward_flop())
-    if installed("torch"):  # what cuDNN does where it may round to TF32, for comparison
+    if installed("torch"):  # what cuDNN does if it may round to TF32, for comparison
         torch.backends.cudnn.allow_tf32 = True
         seconds = take_turns({"gatecast": training["gatecast"], "cudnn in TF32": training["cudnn"]})
         yield Row(f"training step {sizes}, cuDNN in TF32", seconds, sizes.training_flop())
@@ -167,7 +167,7 @@ def timed(sides: dict[str, Side]) -> dict[str, float]:
 
 
 def compare_windows(sizes: Sizes) -> Row:
-    """Compare a step as a forecaster takes it, its windows gathered from the series, with torch's on a ready batch."""
+    """Compare a forecaster's step, which gathers its windows from the series, with torch's on a ready batch."""
     from benchmarks.trainers import GatecastWindowTrainer, TorchTrainer, draw_weights
     from gatecast.kernels import get_backend
     from gatecast.lstm.forecasting.window_steps import steps_per_call
@@ -196,7 +196,7 @@ def compare_windows(sizes: Sizes) -> Row:
 
 
 def compare_characters() -> Row:
-    """Compare training steps of a character model; both sides look at every loss, as they do when they train."""
+    """Compare training steps of a character model; both sides read every loss, as they do when they train."""
     from benchmarks.char_lm import sample, torch_training
     from gatecast.data.language.text import TextStreams
     from gatecast.lstm.language.network import TextNetwork

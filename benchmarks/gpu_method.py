@@ -1,9 +1,9 @@
 """How the GPU is timed: events on its own clock, after a warm-up, the sides taking turns.
 
 A turn is as many calls as fill a fifth of a second, between two events, so that neither the clock's resolution nor the
-first call weighs. The median of the turns counts. A row of one layer is measured twice: as it is called, where Python
+first call matters. The median of the turns counts. A row of one layer is measured twice: as it is called, where Python
 may take longer to launch a kernel than the GPU to run it, and replayed as a CUDA graph, which is recorded once and
-launched as one, as Gatecast does it where it trains on windows; torch's side is recorded the same way.
+launched as one, as Gatecast does when it trains on windows; torch's side is recorded the same way.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ Clock = Callable[[Callable[[], Any], int], float]
 
 
 class Side(NamedTuple):
-    """One of those who do the work of a row."""
+    """One side of a row: a way to do its work."""
 
     work: Callable[[], Any]
-    """Does it once, and need not wait for the GPU"""
+    """Does the work once, and need not wait for the GPU"""
     clock: Clock
     """Takes `work` and a number of calls; returns the seconds that the GPU took for all of them"""
 
 
 def numba_clock(work: Callable[[], Any], calls: int) -> float:
-    """Time calls of what runs through numba-cuda."""
+    """Time calls that run through numba-cuda."""
     from numba import cuda
 
     begin, end = cuda.event(), cuda.event()
@@ -44,7 +44,7 @@ def numba_clock(work: Callable[[], Any], calls: int) -> float:
 
 
 def torch_clock(work: Callable[[], Any], calls: int) -> float:
-    """Time calls of what runs through torch."""
+    """Time calls that run through torch."""
     import torch
 
     begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
@@ -62,7 +62,7 @@ def calls_per_turn(seconds_of_one: float) -> int:
 
 
 def take_turns(sides: Mapping[str, Side], turns: int = _TURNS) -> dict[str, float]:
-    """Return the median seconds of a call of each side, A B A B: what disturbs the card disturbs all."""
+    """Return the median seconds of a call of each side, A B A B: a disturbance of the card affects all sides."""
     calls = {}
     for name, side in sides.items():
         side.clock(side.work, _WARM_UP)
@@ -75,7 +75,7 @@ def take_turns(sides: Mapping[str, Side], turns: int = _TURNS) -> dict[str, floa
 
 
 def record_torch(work: Callable[[], Any]) -> Callable[[], Any]:
-    """Record the kernels that `work` launches through torch as a CUDA graph; return what replays them."""
+    """Record the kernels that `work` launches through torch as a CUDA graph; return a callable that replays them."""
     import torch
 
     side = torch.cuda.Stream()

@@ -1,9 +1,9 @@
 """How time and memory grow: one size doubles five times, the others stay.
 
-Batch, sequence and hidden size are varied in a training step, the number of series in a whole fit of one epoch. Beside
-the fitted exponents of time and memory stands that of the arithmetic itself, which neither should exceed; small sizes,
-where the fixed cost of a call weighs, make an exponent smaller, not greater. Memory is the most that NumPy held in
-arrays at one time.
+Batch, sequence and hidden size are varied in a training step, the number of series in a whole fit of one epoch. The
+fitted exponents of time and memory are shown next to that of the arithmetic itself, which neither should exceed; the
+fixed cost of a call, which shows at small sizes, makes an exponent smaller, not greater. Memory is the most that NumPy
+held in arrays at one time.
 """
 
 from __future__ import annotations

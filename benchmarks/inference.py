@@ -1,4 +1,4 @@
-"""Inference, beside ONNX Runtime and torch: the hidden state after the last step of each sequence."""
+"""Inference, compared with ONNX Runtime and torch: the hidden state after the last step of each sequence."""
 
 from __future__ import annotations
 
@@ -125,6 +125,6 @@ def _onnx_model(sizes: Sizes, weights: dict[str, np.ndarray]) -> bytes:
 
 
 def _in_onnx_order(array: np.ndarray) -> np.ndarray:
-    """From the gate order i, f, g, o to ONNX's i, o, f, c, with its axis of directions in front."""
+    """Convert the gate order i, f, g, o to ONNX's i, o, f, c, and add its axis of directions in front."""
     i, f, g, o = np.split(array, 4)
     return np.concatenate([i, o, f, g])[None]

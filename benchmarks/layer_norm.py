@@ -1,4 +1,4 @@
-"""Layer normalisation beside torch: forward and backward over the hidden states of a batch."""
+"""Layer normalisation compared with torch: forward and backward over the hidden states of a batch."""
 
 from __future__ import annotations
 

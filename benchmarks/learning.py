@@ -41,7 +41,7 @@ Sequences = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 class Task(NamedTuple):
-    """What is to be learnt, from how much."""
+    """What is to be learnt, and from how many sequences."""
 
     name: str
     draw: Callable[[int, np.random.Generator], Sequences]
@@ -50,7 +50,7 @@ class Task(NamedTuple):
     tolerance: float
     """Greatest error of any output of a right answer"""
     allowed: int
-    """Wrong answers of 2,560 with which the task counts as learnt"""
+    """Most wrong answers of 2,560 with which the task counts as learnt"""
     peak_rate: float
 
 

@@ -16,7 +16,7 @@ _PACKAGES = ("numba", "llvmlite", "numpy", "torch", "onnx", "onnxruntime", "neur
 
 
 def machine_facts(threads: int) -> dict[str, Any]:
-    """Return the processor, its cores and vectors, the memory, the system, and the threads that were used."""
+    """Return the processor, its cores and vector instructions, the memory, the system, and the threads used."""
     from gatecast.kernels.backend import describe
 
     kernels = describe()
@@ -36,7 +36,7 @@ def machine_facts(threads: int) -> dict[str, Any]:
 def sgemm_gflops(threads: int) -> float:
     """Return the best rate of NumPy's float32 matrix product on this machine, in 10^9 operations a second.
 
-    OpenBLAS chooses the code for this processor there, whatever the environment tells it to choose.
+    OpenBLAS chooses the code for this processor, whatever the environment tells it to choose.
     """
     without = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
     return run_program("sgemm", str(threads), without=without)[1]["gflops"]

@@ -1,8 +1,8 @@
 """How a row is timed: the sides take turns, warm, on the same number of threads.
 
-Turns alternate (A B A B), so that a machine that slows down or is busy for a while does so to both sides. A turn begins
-with a pause, in which the idle threads of the side before stop spinning and leave their cores, and with a call that is
-not timed.
+Turns alternate (A B A B), so that both sides are affected if the machine slows down or is busy for a while. A turn
+begins with a pause, in which the idle threads of the previous side stop spinning and leave their cores, and with a call
+that is not timed.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def installed(package: str) -> bool:
 
 
 def set_threads(threads: int, *libraries: str) -> None:
-    """Give "numba" and "torch", as far as they are named and installed, the same number of threads."""
+    """Set the same number of threads for "numba" and "torch", as far as they are named and installed."""
     if "numba" in libraries:
         from gatecast.kernels.backend import use_threads
 
@@ -133,7 +133,7 @@ def take_turns(sides: Mapping[str, Callable[[], Any]], plan: Plan, times: int = 
 
 
 def _time_calls(work: Callable[[], Any], seconds: float) -> list[float]:
-    """Call until the time is over, at least once; return the seconds of each call."""
+    """Call until the time is up, at least once; return the seconds of each call."""
     calls: list[float] = []
     begun = time.perf_counter()
     end = begun

@@ -1,7 +1,7 @@
-"""Odd sizes beside the next round one: time for each floating-point operation of a training step.
+"""Odd sizes compared with the next round one: time for each floating-point operation of a training step.
 
-Units are padded to whole vectors and rows to whole tiles, so what is left over costs more for its arithmetic; the
-project allows twice as much. The peer's time is that of the round size, scaled to the odd size's operations.
+Units are padded to whole vectors and rows to whole tiles, so an odd size costs more for each operation; the project
+allows twice as much. The peer's time is that of the round size, scaled to the odd size's operations.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Programs run in processes of their own, as a user starts them."""
+"""Run programs in their own processes, as a user starts them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ROOT = Path(__file__).parents[1]
 
 
 class ProgramError(RuntimeError):
-    """A program that was to be timed has failed."""
+    """A program to be timed has failed."""
 
 
 def run_command(
@@ -36,7 +36,7 @@ def run_command(
     timeout : float, optional
         Seconds after which it is stopped.
     environment : mapping, optional
-        Variables beside those of this process.
+        Variables to set in addition to those of this process.
     without : collection of str
         Variables of this process that it does not get.
 
@@ -81,7 +81,7 @@ def run_program(
     environment: Mapping[str, str] | None = None,
     without: Collection[str] = (),
 ) -> tuple[float, dict[str, Any]]:
-    """Run a module of `benchmarks.programs`; return its seconds and what its last line of output holds."""
+    """Run a module of `benchmarks.programs`; return its seconds and the contents of its last line of output."""
     command = [sys.executable, "-m", f"benchmarks.programs.{name}", *arguments]
     seconds, output = run_command(command, timeout, environment, without)
     return seconds, json.loads(output.strip().splitlines()[-1])

@@ -16,9 +16,9 @@ __all__ = ["format_seconds", "print_report", "write_report"]
 
 
 def write_report(report: Report, folder: Path) -> list[Path]:
-    """Write ``benchmark.json`` and, where there is a ratio to show, ``benchmark.png``; return their paths.
+    """Write ``benchmark.json`` and, if there is a ratio to show, ``benchmark.png``; return their paths.
 
-    Other scopes than the full one stand in the names (``benchmark-quick.json``), so that they never replace a full run.
+    A scope other than the full one is in the name (``benchmark-quick.json``), so that it never replaces a full run.
     """
     folder.mkdir(parents=True, exist_ok=True)
     stem = "benchmark" if report.scope == "full" else f"benchmark-{report.scope}"
@@ -56,7 +56,7 @@ def print_report(report: Report, console: Console) -> None:
 
 
 def format_seconds(seconds: float) -> str:
-    """Return a time with three digits in the unit that suits it."""
+    """Return a time with three digits in a suitable unit."""
     for unit, size in (("s", 1.0), ("ms", 1e-3)):
         if seconds >= size:
             return f"{seconds / size:.3g} {unit}"
@@ -64,7 +64,7 @@ def format_seconds(seconds: float) -> str:
 
 
 def _comparison_table(report: Report) -> Table:
-    table = Table(title="Gatecast beside its peers (medians; batch/seq/input/hidden)", title_justify="left")
+    table = Table(title="Gatecast and its peers (medians; batch/seq/input/hidden)", title_justify="left")
     table.add_column("work")
     table.add_column("peer")
     for name in ("gatecast", "peer's time", "ratio", "middle half", "floor-aim", "GFLOP/s", "of peak"):

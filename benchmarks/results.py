@@ -1,4 +1,4 @@
-"""What a benchmark finds: the records that go into the JSON file, the tables and the chart."""
+"""The results of a benchmark: the records that go into the JSON file, the tables and the chart."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = [
 
 
 class _Record(BaseModel):
-    # Derived figures are written to the JSON file for its readers, and computed anew when it is read back.
+    # Derived figures are written to the JSON file for its readers, and computed again when it is read back.
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
@@ -55,11 +55,11 @@ class Comparison(_Record):
     peer: str
     gatecast: Timing
     other: Timing | None = None
-    """None where the peer is not there to be timed"""
+    """None if the peer is not available"""
     flop: float | None = None
     """Floating-point operations of the work, counted as in the design document, section 2"""
     floor: float | None = None
-    """The ratio that the project asks for at least"""
+    """The lowest ratio that the project requires"""
     aim: float | None = None
     """The ratio that it aims at"""
     note: str = ""
@@ -117,7 +117,7 @@ class Learning(_Record):
     wrong: int
     """Wrong answers of the trained network"""
     of: int
-    """Answers that were asked for"""
+    """Number of answers in all"""
     allowed: int
     """Wrong answers with which the project counts the task as learnt"""
     seconds: float
@@ -125,13 +125,13 @@ class Learning(_Record):
 
 
 class Quality(_Record):
-    """How good a trained model is, by a measure of which less is better."""
+    """How good a trained model is, by a measure where less is better."""
 
     name: str
     measure: str
     value: float
     allowed: float
-    """What the project asks for at most"""
+    """The highest value that the project allows"""
     aim: float
     seconds: float
     """Training"""
@@ -167,7 +167,7 @@ class Report(_Record):
     quality: tuple[Quality, ...] = ()
     bounded: tuple[Bounded, ...] = ()
     left_out: tuple[str, ...] = ()
-    """Rows that were asked for and not measured, with the reason"""
+    """Rows that were chosen but not measured, with the reason"""
 
     def share_of_peak(self, row: Comparison) -> float | None:
         """Return a row's rate as a share of the matrix product's."""

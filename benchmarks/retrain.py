@@ -1,9 +1,9 @@
-"""A whole retrain, beside neuralforecast's LSTM: a process starts, fits one series and predicts.
+"""A whole retrain, compared with neuralforecast's LSTM: a process starts, fits one series and predicts.
 
 500 steps of 32 windows over 4,000 training windows, four passes with a validation after each, lookback 60, hidden 64.
 Both sides scale the series once, train one LSTM layer and a linear head with Adam on the mean squared error, and clip
-gradients to 1. They draw their own first weights and batches, so the agreement asked for is that both took as many
-steps and that both forecasts are within the noise of the series.
+gradients to 1. They draw their own first weights and batches, so they agree if both took the same number of steps and
+both forecasts are within the noise of the series.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""How fast and how steady `gatecast serve` is: ``python -m benchmarks.serving --help``.
+"""How fast and how reliable `gatecast serve` is: ``python -m benchmarks.serving --help``.
 
 Three figures, each against its limit: the time from typing ``gatecast run retrain`` to the run's start, the time of a
-retrain of which nothing has changed, and the number of retrains in a row of which none finds the database locked.
+retrain when nothing has changed, and the number of retrains in a row without one that finds the database locked.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SMALL = ("data.symbols=sp500", "data.start=2010-01-01", "model.lookback=8", "mod
 
 @contextmanager
 def served(home: Path) -> Iterator[str]:
-    """Serve a workspace; give the address of the API."""
+    """Serve a workspace; yield the address of the API."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -75,7 +75,7 @@ def run(home: Path, api: str, *settings: str) -> dict[str, float]:
 
 
 def locked(home: Path, api: str) -> int:
-    """Count the lines about a locked database, in what the processes and what the runs have logged."""
+    """Count the lines about a locked database in the logs of the processes and of the runs."""
     texts = [(home / "output").read_text(), (home / "workspace" / "prefect" / "server.log").read_text()]
     offset = 0
     lines = -1
@@ -88,7 +88,7 @@ def locked(home: Path, api: str) -> int:
 
 
 def main() -> int:
-    """Measure, print, and return 1 where a limit is missed."""
+    """Measure, print, and return 1 if a limit is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--retrains", type=int, default=50, help="retrains in a row (default: 50)")
     parser.add_argument("--starts", type=int, default=5, help="runs whose start is measured (default: 5)")

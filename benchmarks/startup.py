@@ -19,7 +19,7 @@ _LIMIT_SECONDS = 1
 _COMPILE_LIMIT_SECONDS = 20
 _HELP_SECONDS = 0.25
 _COMMAND_HELP_SECONDS = 0.4
-# The largest helps, and one of a command that has no settings.
+# The longest helps, and that of a command without settings.
 _COMMANDS = ("retrain", "backtest", "text train", "tag train", "monitor", "forecast", "models show", "serve", "run")
 _QUICK_COMMANDS = _COMMANDS[:1]
 

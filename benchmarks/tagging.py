@@ -1,8 +1,8 @@
-"""How well the taggers find entities: the rows of Huang, Xu & Yu (2015, arXiv 1508.01991) on a corpus of one's own.
+"""How well the taggers find entities: the rows of Huang, Xu & Yu (2015, arXiv 1508.01991) on your own corpus.
 
 ``python -m benchmarks.tagging FOLDER`` trains an LSTM, a BiLSTM, an LSTM-CRF and a BiLSTM-CRF on ``train.conll`` of the
-folder, each from several seeds, lets ``dev.conll`` choose the epoch, and scores them on ``test.conll``, beside the tag
-that each word most often has in training.
+folder, each from several seeds, chooses the epoch on ``dev.conll``, and scores them on ``test.conll``, compared with
+the tag that each word most often has in training.
 """
 
 from __future__ import annotations
@@ -88,8 +88,8 @@ def naive_f1(texts: Mapping[str, TaggedText]) -> float:
 
 
 def main() -> int:
-    """Run the comparison that the command line asks for."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.tagging", description="Taggers beside one another.")
+    """Run the comparison given on the command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.tagging", description="Compare taggers.")
     parser.add_argument("folder", type=Path, help="folder of train.conll, dev.conll and test.conll")
     parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])

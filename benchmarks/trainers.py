@@ -54,11 +54,11 @@ class GatecastTrainer:
         self._row_weights = self.network.ops.ones((sizes.batch_size,), "float32")
 
     def step(self, x: Any, y: Any) -> float:
-        """Train on one batch, x (B, T, I) and y (B, 1) where the backend computes; return its loss."""
+        """Train on one batch, x (B, T, I) and y (B, 1), both in the backend's memory; return its loss."""
         return float(self.train(x, y))
 
     def train(self, x: Any, y: Any) -> Any:
-        """Do the same without waiting for the loss, where the backend does not wait."""
+        """Do the same without waiting for the loss, if the backend allows it."""
         network = self.network
         y_hat, _ = network.forward(x, training=True)
         gradient = network.ops.zeros(y_hat.shape, network.dtype)
@@ -103,7 +103,7 @@ class GatecastWindowTrainer:
         return [float(record.loss) for record in self.take(starts)]
 
     def take(self, starts: Any) -> list[Any]:
-        """Do the same without waiting for the losses, where the backend does not wait; return the steps' records."""
+        """Do the same without waiting for the losses, if the backend allows it; return the steps' records."""
         return list(self._steps.take(starts, lambda step: _LEARNING_RATE))
 
 

@@ -1,4 +1,4 @@
-"""How much of an epoch is spent in compiled code, where steps are shortest: the loop beside its kernels alone."""
+"""How much of an epoch is spent in compiled code, where steps are shortest: the loop against its kernels alone."""
 
 from __future__ import annotations
 

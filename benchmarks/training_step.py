@@ -1,4 +1,4 @@
-"""A training step, beside torch: forward, backward, clipping, Adam; Gatecast gathers its windows besides."""
+"""A training step, compared with torch: forward, backward, clipping, Adam; Gatecast also gathers its windows."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _compare(entry: _Entry, plan: Plan) -> list[Comparison]:
 
     sizes = entry.sizes
     generator = np.random.default_rng(0)
-    # Windows that lie one after another, each with the row that follows it.
+    # Windows one after another, each with the row that follows it.
     rows = generator.normal(size=(sizes.batch_size, sizes.seq_len + 1, sizes.input_size)).astype("float32")
     x, y = np.ascontiguousarray(rows[:, :-1]), np.ascontiguousarray(rows[:, -1, :1])
     weights = draw_weights(sizes, seed=0)

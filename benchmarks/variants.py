@@ -1,4 +1,4 @@
-"""Variants of the layer, beside torch: both directions, and sequences of different lengths.
+"""Variants of the layer, compared with torch: both directions, and sequences of different lengths.
 
 One pass forward and one back through time from a gradient of every output, with the gradient of the input, on both
 sides; torch packs the sequences within the time that is measured, since a training loop does that for every batch.
@@ -31,7 +31,7 @@ class _Variant(NamedTuple):
     def flop(self) -> float | None:
         """Three forward passes' worth: forward, gradients of the weights, gradients of what came in.
 
-        None with lengths, where it depends on what one counts.
+        None with lengths, where it depends on what is counted.
         """
         return None if self.is_ragged else 3 * self.sizes.forward_flop() * (2 if self.bidirectional else 1)
 

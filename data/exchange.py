@@ -1,4 +1,4 @@
-"""Exchanging the names of two files or directories in one step, where the system can."""
+"""Exchanging the names of two files or directories in one step, if the system can."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def exchange(one: Path, other: Path) -> bool:
     Returns
     -------
     bool
-        False where this system or file system cannot do it; nothing has changed then.
+        False if this system or file system cannot do it; then nothing has changed.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def exchange(one: Path, other: Path) -> bool:
 
 @cache
 def _renameat2() -> Callable[..., int] | None:
-    """Return the C library's function, or None where there is none."""
+    """Return the C library's function, or None if it does not exist."""
     if sys.platform != "linux":
         return None
     function = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)

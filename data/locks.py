@@ -18,7 +18,7 @@ POLL_SECONDS = 0.05
 def lock_file(path: Path) -> Iterator[None]:
     """Let one holder of the lock on a file at a time into the block; others wait, also within the same process.
 
-    The file is made where it is missing, keeps what is in it, and stays.
+    The file is created if it is missing, keeps its contents, and stays.
     """
     with open_lock_file(path) as descriptor:
         wait_for_lock(descriptor)

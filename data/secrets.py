@@ -20,7 +20,7 @@ SHORTEST = 3
 
 VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
 
-# What stands in the place of a secret and is none.
+# What replaces a secret and is not a secret.
 _NONE = rf"(?!(?:\$\{{{VARIABLE}\}}|\*\*\*)(?:[@&#;\s]|$))"
 _START = r"(?<![^\s/\\\"'(<\[=,])"
 # Schemes of hosts and files, whose port may be followed by a path with an @; a database's password may hold anything.

@@ -1,4 +1,4 @@
-"""The base of all settings: frozen, validated, and a wrong one is told in one sentence."""
+"""The base of all settings: frozen and validated; a wrong setting is an error of one sentence."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ IN_WORDS: Mapping[str, str] = MappingProxyType(
 """What a value that matches a pattern is."""
 
 if TYPE_CHECKING:
-    # A metaclass of our own would hide from type checkers what pydantic's tells them of the fields.
+    # Our own metaclass would hide from type checkers what pydantic's metaclass tells them about the fields.
     _Model = BaseModel
 else:
 
     class _OneSentence(type(BaseModel)):
-        """Lets a call of the class raise one sentence; pydantic's own checks of nested settings go another way."""
+        """Makes a call of the class raise one sentence; pydantic checks nested settings without this call."""
 
         def __call__(cls, *arguments: Any, **settings: Any) -> Any:
             try:

@@ -63,14 +63,14 @@ def content_hash(columns: pd.DataFrame | Mapping[str, Any]) -> str:
             values = codes
         array = np.ascontiguousarray(values)
         digest.update(json.dumps([str(name), kind, array.shape]).encode())
-        # The bytes as they lie there: a copy of large arrays would double the memory.
+        # The bytes in place: a copy of large arrays would double the memory.
         digest.update(array.reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
 
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Give a temporary path that takes the place of `path` when the block ends well, and vanishes when it does not."""
+    """Give a temporary path that replaces `path` if the block succeeds, and is removed if it fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary_beside(path)
     try:
@@ -84,10 +84,10 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_directory(path: Path) -> Iterator[Path]:
-    """Give a temporary directory that takes the place of `path` when the block ends well; see `atomic_file`.
+    """Give a temporary directory that replaces `path` if the block succeeds; see `atomic_file`.
 
-    Whoever reads `path` by `settled` finds the former directory or the new one at every moment, also after a writer was
-    killed.
+    A reader that opens `path` through `settled` finds the former directory or the new one at every moment, also
+    after a writer was killed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary_beside(path)
@@ -110,7 +110,7 @@ class Place(NamedTuple):
     ----------
     path : Path
     identity : tuple or None
-        What tells it from a directory that takes its place later; None where there is no directory.
+        What tells it from a directory that takes its place later; None if there is no directory.
     """
 
     path: Path
@@ -172,9 +172,9 @@ def _named(directory: Path, path: Path) -> bool:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Let one process at a time into the block, another waits; a process that dies leaves no lock behind.
+    """Let one process at a time into the block; others wait. A process that dies leaves no lock behind.
 
-    The lock is held on the file ``.NAME.lock`` beside `path`, which stays.
+    The lock is held on the file ``.NAME.lock`` next to `path`, which stays.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with lock_file(_lock_of(path)):
@@ -196,9 +196,9 @@ def _remove(path: Path) -> None:
 
 
 def set_aside(path: Path) -> Path:
-    """Rename a damaged file to ``NAME.damaged``, or to ``NAME.damaged-2`` and so on where there is one already.
+    """Rename a damaged file to ``NAME.damaged``, or to ``NAME.damaged-2`` and so on if that exists.
 
-    Where the file is replaced by others, call it under the lock that they take.
+    If other processes replace the file, call it under the lock that they take.
 
     Returns
     -------
@@ -237,7 +237,7 @@ def _former(path: Path) -> Path:
 def sync(path: Path) -> None:
     """Return when a file or directory is on the disk."""
     if ON_WINDOWS and path.is_dir():
-        return  # where a directory cannot be opened, and its file system keeps a journal
+        return  # directories cannot be opened here, and the file system keeps a journal
     descriptor = os.open(path, os.O_RDWR if ON_WINDOWS else os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -269,7 +269,7 @@ def write_parquet(table: pa.Table | pd.DataFrame, path: Path, metadata: Mapping[
 
 
 def read_parquet(path: Path) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Read a Parquet file and its metadata; the checksums of its pages are checked, where it has any.
+    """Read a Parquet file and its metadata; the checksums of its pages are checked, if it has any.
 
     A pandas index comes as columns; what Arrow and pandas keep in the metadata for themselves is left out.
 
@@ -330,7 +330,7 @@ def unreadable_parquet(origin: str | Path) -> DamagedFileError:
 
 
 def write_json(path: Path, value: Any) -> Path:
-    """Write a value as indented JSON, atomically; NaN and infinity are refused, as other readers refuse them."""
+    """Write a value as indented JSON, atomically; NaN and infinity are refused, since other readers refuse them."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     with atomic_file(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
@@ -345,7 +345,7 @@ def read_json(path: Path, form: Any = Any, mend: str = "write it again or restor
     path : Path
     form : type
         What the value has to be, as pydantic checks it: ``dict[str, Any]``, or a list of models.
-    mend : str
+    `mend` : str
         What makes the file whole again, for the message.
 
     Raises

@@ -12,5 +12,5 @@ def is_url(location: str | Path) -> bool:
 
 
 def file_name(location: str | Path) -> str:
-    """Return the name of a file or folder; of a URL without its parameters, which are no part of it."""
+    """Return the name of a file or folder; for a URL, without its parameters."""
     return PurePosixPath(urlsplit(str(location)).path).name if is_url(location) else Path(location).name

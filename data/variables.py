@@ -1,4 +1,4 @@
-"""Locations that name environment variables, which is where the secret of a URL belongs: ``${NAME}``."""
+"""Locations that name environment variables, where the secrets of a URL belong: ``${NAME}``."""
 
 from __future__ import annotations
 
@@ -63,9 +63,9 @@ def _value(name: str) -> str:
 
 @contextmanager
 def secrets_hidden(location: str) -> Iterator[None]:
-    """Let no exception tell a secret of the location that is used in the block, nor that of a library behind it.
+    """Keep secrets of the location out of exceptions raised in the block, including those of libraries.
 
-    Where the location has no secret, they pass as they are.
+    If the location has no secret, exceptions pass unchanged.
     """
     known = replacements(location)
     try:

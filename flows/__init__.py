@@ -2,5 +2,5 @@
 
 Enter at `flows.retrain`, the main job.
 May import everything; the only package that imports prefect. Inside: commands, flows, reporting, judging, registry,
-engine, settings, each of which may import those after it.
+engine, settings; each may import those after it.
 """

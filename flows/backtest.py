@@ -1,6 +1,6 @@
-"""Backtest a model: forecasts from many past origins, each with what was known then, beside the naive ones.
+"""Backtest a model: forecasts from many past origins, each with what was known then, next to the naive ones.
 
-Where `flows.retrain` tests one model on one test period, this trains anew as time goes on, as the nightly schedule
+Where `flows.retrain` tests one model on one test period, this trains again as time goes on, as the nightly schedule
 would have done.
 """
 
@@ -41,13 +41,13 @@ DEFAULTS = BacktestSettings()
 
 @flow(name="backtest", flow_run_name=run_name(lambda given: BacktestSettings.model_validate(given["settings"]).subject))
 def backtest(settings: BacktestSettings = DEFAULTS, force: bool = False) -> dict[str, Any]:
-    """Forecast from the last origins of the latest data and hold the forecasts against the naive ones.
+    """Forecast from the last origins of the latest data and compare the forecasts with the naive ones.
 
     Parameters
     ----------
     settings : BacktestSettings
-        Data, target, model, and the origins. With the name of a model alone, data, target and model are those of its
-        champion.
+        Data, target, model, and the origins. If only the name of a model is given, data, target and model are those of
+        its champion.
     force : bool
         Run every step again, even where nothing has changed.
 
@@ -78,12 +78,12 @@ def backtest(settings: BacktestSettings = DEFAULTS, force: bool = False) -> dict
 
 
 def of_champion(settings: BacktestSettings, workspace: Workspace) -> BacktestSettings:
-    """Return the settings with those that the champion was trained with, where only its name and the origins are given.
+    """Return the settings, completed with the champion's if only its name and the origins are given.
 
     Raises
     ------
     InputError
-        No trained model has the name: the sample's scores would be filed under a typing error.
+        No trained model has the name: a typing error would file the sample's scores under a wrong name.
     """
     origins = set(BacktestSettings.model_fields) - set(RetrainSettings.model_fields)
     if settings.name is None or settings.model_fields_set - origins - {"name"}:
@@ -131,7 +131,7 @@ def predict_rolling(
     settings : BacktestSettings
         Resolved.
     champion : str or None
-        Folder of the model to take as it is; None trains anew.
+        Folder of the model to use as it is; None trains again.
     on_window : callable, optional
         Called with the number of origins that are done.
 
@@ -163,7 +163,7 @@ def predict_rolling(
     raw["step"] = raw.groupby(["unique_id", "cutoff"]).cumcount() + 1
     predictions = evaluation.in_unit(raw, frame, target).rename(columns={"y_hat": MODEL})
     predictions = predictions[[*evaluation.KEYS, "y", MODEL]]
-    # The baselines are fitted where the model is trained.
+    # The baselines are fitted whenever the model is trained.
     folds = raw["cutoff"].rank(method="dense").astype(int).sub(1) // (settings.refit or settings.n_windows)
     for name in evaluation.baseline_names(settings):
         y_hat = pd.concat(
@@ -211,7 +211,7 @@ def score(predictions: str, settings: BacktestSettings, directory: str) -> Outpu
 
 
 def by_period(predictions: pd.DataFrame, settings: BacktestSettings) -> list[dict[str, Any]]:
-    """Score the origins between one training and the next, in the order of time: does the model get worse?
+    """Score the origins between one training and the next, in chronological order: does the model get worse?
 
     Returns
     -------
@@ -243,7 +243,7 @@ def read_evaluation(result: dict[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def _progress(windows: int) -> Iterator[Callable[[int], None]]:
-    """Show the origins that are done in the terminal and on the dashboard."""
+    """Show in the terminal and on the dashboard how many origins are done."""
     terminal = console()
     artifact = create_progress_artifact(key="backtest", description="Origins of the backtest")
     with Progress(console=terminal, transient=True, disable=not terminal.is_terminal) as bar:

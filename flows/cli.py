@@ -1,4 +1,4 @@
-"""The `gatecast` command: names the sub-commands, and imports the one that is typed."""
+"""The `gatecast` command: lists the sub-commands and imports only the one that is typed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Entry:
     place : str
         Module and name of what Typer makes it from: a function, or a Typer for a group of commands.
     summary : str
-        First paragraph of its help; it stands here too, so that the list imports nothing.
+        First paragraph of its help; it is repeated here, so that the list imports nothing.
     epilog : str or None
         End of its help.
     """
@@ -67,7 +67,7 @@ ENTRIES: Mapping[str, Entry] = MappingProxyType(
         "forecast": Entry("gatecast.flows.commands.forecast:forecast", "Forecast with a model's champion."),
         "backtest": Entry(
             "gatecast.flows.commands.backtest:backtest",
-            "Forecast from many past origins, each with what was known then, and score beside the naive forecasts.",
+            "Forecast from many past origins, each with what was known then, and score next to the naive forecasts.",
         ),
         "monitor": Entry(
             "gatecast.flows.commands.monitor:monitor",
@@ -102,14 +102,14 @@ ENTRIES: Mapping[str, Entry] = MappingProxyType(
 
 
 class Later(TyperCommand):
-    """A sub-command that is imported once it is to run, or to explain itself."""
+    """A sub-command that is imported only when it runs or prints its help."""
 
     def __init__(self, name: str, entry: Entry):
         super().__init__(name, help=entry.summary)
         self.entry = entry
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
-        """Return the context of the sub-command itself, in which Click then runs that one."""
+        """Return the context of the imported sub-command, in which Click then runs it."""
         return self.entry.load(str(self.name)).make_context(info_name, args, parent, **extra)
 
 
@@ -135,18 +135,18 @@ app = typer.Typer(
 
 @app.callback()
 def gatecast() -> None:
-    """Make the sub-commands sub-commands; Typer asks for one function at least."""
+    """Do nothing: Typer needs at least one function to make a group of sub-commands."""
 
 
 def main() -> None:
     """Run the command line."""
-    # What a command imports stays: a collector that looks through it every 700 objects makes the help 5 % slower.
+    # What a command imports stays in use: a collector that scans it every 700 objects makes the help 5 % slower.
     gc.set_threshold(100_000)
     try:
         app()
     finally:
-        # The process ends here, and the collector would go through all it holds once more: for nothing, since what
-        # commands write is closed where it is written.
+        # The process ends here, and the collector would scan everything once more to no purpose, since the files that
+        # commands write are closed where they are written.
         gc.freeze()
 
 

@@ -1,7 +1,7 @@
 """A fleet: one model for each series or group of series, trained on all cores.
 
-Each model goes the road of `flows.retrain` in one task: sequences, training, evaluation, version, gate, forecast. A
-model that fails takes no other with it, and one whose worker is killed is trained again. What has not changed is
+Each model takes the steps of `flows.retrain` in one task: sequences, training, evaluation, version, gate, forecast. A
+model that fails does not affect the others, and one whose worker is killed is trained again. What has not changed is
 answered from cache, so that running the fleet once more trains only what is missing.
 """
 
@@ -42,12 +42,12 @@ WHOLE_FILES = ("sample", "csv", "parquet")
     name="fleet", flow_run_name=run_name(lambda given: FleetSettings.model_validate(given["settings"]).retrain.subject)
 )
 def fleet(settings: FleetSettings = DEFAULTS, force: bool = False) -> dict[str, Any]:
-    """Train a model for each group of series, side by side, and go on when some fail.
+    """Train a model for each group of series, in parallel, and continue if some fail.
 
     Parameters
     ----------
     settings : FleetSettings
-        What the models share, which series each learns, and where they are trained.
+        What the models share, which series each one learns, and where they are trained.
     force : bool
         Train every model again, even where nothing has changed.
 
@@ -55,12 +55,12 @@ def fleet(settings: FleetSettings = DEFAULTS, force: bool = False) -> dict[str, 
     -------
     dict
         ``outcomes``, one dict for each model (see `outcome`), and paths of the ``report`` and of the list of ``failed``
-        models, None if there are none.
+        models, None if no model failed.
     """
     require_runner(settings.runner)
     workspace = Workspace.from_environment()
     with Steps() as step:
-        # A source that is one file is read whole: a series that it lacks is the trouble of its own model.
+        # A source that is one file is read whole: a series that it lacks makes only its own model fail.
         symbols = tuple(dict.fromkeys(symbol for group in settings.groups for symbol in group))
         data = settings.retrain.data
         if symbols:
@@ -100,7 +100,7 @@ def outcome(name: str, symbols: Sequence[str], *, error: str | None = None, **fi
 
 @task("compile kernels", cached=False)
 def prepare(settings: RetrainSettings) -> Output:
-    """Train a tiny model and forecast with it, so that kernels are compiled once and workers find them on the disk."""
+    """Train a tiny model and forecast with it, so that kernels are compiled once and workers find them on disk."""
     started = time.perf_counter()
     tiny = settings.model.model_copy(update={"lookback": 2, "horizon": 1, "max_epochs": 1, "batch_size": 4})
     ds = pd.date_range("2000-01-01", periods=60)
@@ -115,14 +115,14 @@ def prepare(settings: RetrainSettings) -> Output:
 def train_all(
     members: Sequence[Member], lineage: Mapping[str, Any], settings: FleetSettings, workspace: Workspace
 ) -> tuple[list[dict[str, Any]], list[UUID]]:
-    """Train the members side by side; those whose worker dies are trained again, one at a time.
+    """Train the members in parallel; those whose worker dies are trained again, one at a time.
 
     Returns
     -------
     outcomes : list of dict
         In the order of the members.
     task_runs : list of UUID
-        Those that came to an end.
+        Those that ended.
     """
     outcomes: dict[str, dict[str, Any]] = {}
     task_runs: list[UUID] = []
@@ -143,7 +143,7 @@ def train_all(
 
         while waiting:
             left = run(waiting, settings.workers)
-            # A dead process takes its whole pool along: only what was being trained can have killed it.
+            # A dead process breaks its whole pool: only what was being trained can have killed it.
             started = [member for member in left if _mark(workspace, member).exists()] or left
             suspects += started
             waiting = [member for member in left if member not in started]
@@ -167,7 +167,7 @@ def _submit(
     gate: GateSettings,
     workspace: Workspace,
 ) -> Iterator[tuple[Member, Any]]:
-    """Hand members to a task runner and give each back with its future when that is done."""
+    """Submit members to a task runner and yield each one with its future when that is done."""
     from prefect.futures import as_completed
 
     by_run = {}
@@ -188,14 +188,14 @@ def _submit(
 
 
 def _outcome_of(member: Member, future: Any) -> dict[str, Any] | None:
-    """Return what became of a member, None where its worker died under it."""
+    """Return what became of a member, None if its worker died."""
     name = str(member.settings.name)
     symbols = member.settings.data.symbols or ()
     try:
         result = future.result(raise_on_failure=False)
     except (
         Exception
-    ):  # Each runner has its own for a worker that is gone; what the task itself raised comes as a result.
+    ):  # Each runner has its own error for a worker that is gone; what the task itself raised arrives as a result.
         return None
     if isinstance(result, Mapping):
         figures = {key: result[key] for key in result if key not in ("files", "summary")}
@@ -216,7 +216,7 @@ def train_member(
     workspace: str,
     pool: Executor | None = None,
 ) -> Output:
-    """Take one model the whole road; see `train_one`.
+    """Take one model through all steps; see `train_one`.
 
     Parameters
     ----------
@@ -225,11 +225,11 @@ def train_member(
     gate : GateSettings
         What it has to show to become the champion.
     content : list of str
-        SHA-256 of each file; what decides, with settings and code, whether anything has changed.
+        SHA-256 of each file; with settings and code, they decide whether anything has changed.
     files : list of str
         Its series.
     lineage : dict
-        What else is known of the data and the code.
+        What else is known about the data and the code.
     workspace : str
         Root of the workspace, which all workers share.
     pool : Executor, optional
@@ -245,7 +245,7 @@ def _mark(workspace: Workspace, member: Member) -> Path:
 
 @task("summarise fleet {name}", cached=False)
 def summarise(name: str, outcomes: list[dict[str, Any]], directory: str) -> Output:
-    """Write what became of each model, and which to train again; show it on the dashboard."""
+    """Write what became of each model and which ones to train again; show it on the dashboard."""
     folder = Path(directory)
     report = write_json(folder / "outcomes.json", outcomes)
     failed = [each for each in outcomes if each["error"]]
@@ -254,7 +254,7 @@ def summarise(name: str, outcomes: list[dict[str, Any]], directory: str) -> Outp
     if failed:
         with atomic_file(again) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
             for each in failed:
-                # Where it is not quoted, a # begins a comment.
+                # Unless it is quoted, a # begins a comment.
                 quoting: Literal[0, 1] = (
                     csv.QUOTE_ALL if any("#" in symbol for symbol in each["symbols"]) else csv.QUOTE_MINIMAL
                 )

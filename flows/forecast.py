@@ -38,17 +38,17 @@ def forecast_latest(
     n_samples: int = DEFAULTS.n_samples,
     seed: int = DEFAULTS.seed,
 ) -> dict[str, Any]:
-    """Read the data anew and forecast what comes next with a model's champion.
+    """Read the data again and forecast what comes next with a model's champion.
 
     Parameters
     ----------
     name : str, optional
-        Name of the model; may be left out while there is only one.
+        Name of the model; may be left out if there is only one.
     path : Path, optional
-        Newer data, .parquet or CSV, instead of where the champion's training data came from; symbols and interval are
+        Newer data, .parquet or CSV, instead of the source of the champion's training data; symbols and interval are
         those of the training.
     n_samples : int
-        Draw so many samples of Monte-Carlo dropout, for intervals; 0 forecasts without.
+        Number of Monte-Carlo dropout samples to draw for intervals; 0 forecasts without intervals.
     seed : int
         Of the samples.
     """
@@ -139,7 +139,7 @@ def predict_next(
     settings : RetrainSettings
         Those of the model.
     n_samples : int
-        Draw so many samples of Monte-Carlo dropout, from which the intervals come; 0 gives none.
+        Number of Monte-Carlo dropout samples, from which the intervals are made; 0 gives no intervals.
     seed : int
         Of the samples.
 
@@ -149,7 +149,7 @@ def predict_next(
         ``unique_id``, ``cutoff`` (the last row known), ``ds``, ``y_hat`` in the unit of y, and ``value`` and ``unit``
         as people read it; with samples also ``y_hat-lo-90``, ``y_hat-hi-90``, ``value-lo-90`` and ``value-hi-90``.
     sentences : list of str
-        The first step of each series beside its last value, and its last step where there are several.
+        The first step of each series with its last value, and its last step if there are several.
     """
     target = target_of(settings)
     display = DISPLAYS[settings.target or "y"]
@@ -163,7 +163,7 @@ def predict_next(
     in_unit = target.invert(keys.assign(y_hat=raw["y_hat"]), frame)
     forecasts = raw.assign(value=display.apply(in_unit["y_hat"].to_numpy()), unit=display.unit)
     if rows is not None:
-        # A price is the sum of its returns, so each sample is a course of its own; bounds do not add up.
+        # A price is the sum of its returns, so each sample is a separate path; bounds do not add up.
         courses = [
             display.apply(target.invert(keys.assign(y_hat=y_hat), frame)["y_hat"].to_numpy()) for y_hat in samples
         ]
@@ -181,7 +181,7 @@ def predict_next(
 
 
 def _sentence(rows: pd.DataFrame, last_value: float, period: str, target: Target, display: Display) -> str:
-    """Say of one series what comes next and, some steps ahead, what comes last."""
+    """Say for one series what comes next and, if there are several steps, what comes last."""
     first, last = rows.iloc[0], rows.iloc[-1]
     unit = display.unit and f" {display.unit}"
     sentence = target.sentence(str(first["unique_id"]), first["in_unit"], last_value, period)

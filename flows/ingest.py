@@ -1,4 +1,4 @@
-"""Read a source and keep what it gave as Parquet, one file per series: the first step of a retrain, and a flow."""
+"""Read a source and keep its rows as Parquet, one file per series: the first step of a retrain, and a flow."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ Fetch = Callable[[YahooSource, Sequence[str], Selection], list[Update]]
 
 @flow(name="ingest", flow_run_name=run_name(lambda given: DataSettings.model_validate(given["settings"]).origin))
 def ingest_data(settings: DataSettings = DEFAULTS) -> dict[str, Any]:
-    """Bring the workspace up to date with a source, and nothing more.
+    """Bring the workspace up to date with a source, and do nothing else.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def ingest(settings: DataSettings, bars: str) -> Output:
     Raises
     ------
     InputError
-        The source or the selection is wrong; no data are written then.
+        The source or the selection is wrong; no data is written in that case.
     SourceError
         The source failed, and nothing good enough is stored.
     """
@@ -166,7 +166,7 @@ def table_of(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True, eq=False)
 class _Found:
-    """What a source gave, and what there is to say about it; mappings are by series."""
+    """The rows of a source, and what there is to say about them; mappings are by series."""
 
     frame: pd.DataFrame
     calendars: Mapping[str, str | None]
@@ -230,7 +230,7 @@ def _read_yahoo(settings: DataSettings, selection: Selection, bars: Path, fetch:
 
 
 def yahoo_source(settings: DataSettings, bars: Path) -> YahooSource:
-    """Return the Yahoo source of a workspace: its store, quarantine and session caches lie there."""
+    """Return the Yahoo source of a workspace, which holds its store, quarantine and session caches."""
     workspace = Workspace(bars.parent)
     return YahooSource(
         store=BarStore(bars / "yahoo", workspace.quarantine / "yahoo"),
@@ -242,7 +242,7 @@ def yahoo_source(settings: DataSettings, bars: Path) -> YahooSource:
 
 @cache
 def _yahoo_client(folder: Path, requests_per_second: float, address: str | None) -> YahooClient:
-    # One for the process: its pace is for all requests together.
+    # One for the process: its rate limit applies to all requests together.
     return YahooClient(folder, Policy(requests_per_second), address)
 
 
@@ -260,7 +260,7 @@ def _fetch_in_tasks(source: YahooSource, symbols: Sequence[str], selection: Sele
     def in_context(context: Context, symbol: str) -> State[Output]:
         return context.run(lambda: fetch(symbol, return_state=True))
 
-    # Each thread sees the flow run that this one is in.
+    # Each thread sees the flow run of this thread.
     contexts = [copy_context() for _ in symbols]
     states = []
     with FetchProgress(len(symbols)) as progress, ThreadPoolExecutor(source.client.policy.in_flight) as threads:
@@ -306,7 +306,7 @@ def _holds(directory: Path, content: str) -> bool:
 
 
 def _rows_before(bars: Path, origin: str) -> dict[str, int]:
-    """Return the rows of each series when the source was last read, as far as that is on record."""
+    """Return the number of rows of each series when the source was last read, as far as that is on record."""
     others = list(bars.glob(f"{origin}-{'[0-9a-f]' * 12}/{OVERVIEW_FILE}"))
     if not others:
         return {}
@@ -314,12 +314,12 @@ def _rows_before(bars: Path, origin: str) -> dict[str, int]:
     try:
         return {record["unique_id"]: record["rows"] for record in read_json(newest, list[Record])}
     except DamagedFileError as error:
-        _LOGGER.warning("%s Its rows are counted in the files beside it.", error)
+        _LOGGER.warning("%s Its rows are counted in the files next to it.", error)
     try:
         found = [read_parquet_metadata(file) for file in ingested_files(newest.parent)]
         return {metadata["symbol"]: int(metadata["rows"]) for metadata in found}
     except (InputError, KeyError, ValueError):
-        return {}  # how many rows are new is for people to read, and no reason to stop
+        return {}  # the number of new rows is only for people to read, so this is no reason to stop
 
 
 def _age(last: str) -> str:

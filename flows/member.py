@@ -29,7 +29,7 @@ from gatecast.flows.settings.runs import NAME_PATTERN, GateSettings, RetrainSett
 from gatecast.lstm.forecasting.forecaster import Forecaster
 
 STARTED = ".started"
-"""File beside the versions of a model that is being trained"""
+"""File next to the versions of a model that is being trained"""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Member:
 
 
 def member_name(prefix: str, group: Sequence[str]) -> str:
-    """Return the name of the model of a group; different groups have different names."""
+    """Return the name of a group's model; different groups have different names."""
     joined = "-".join(group)
     name = f"{prefix}-{joined}"
     if re.fullmatch(NAME_PATTERN, name) and len(group) == 1:
@@ -97,7 +97,7 @@ def train_one(
     Returns
     -------
     dict
-        ``version``, ``champion``, ``rmse`` beside ``naive_rmse``, ``skill``, ``forecast`` (path) and ``seconds``.
+        ``version``, ``champion``, ``rmse`` and ``naive_rmse``, ``skill``, ``forecast`` (path) and ``seconds``.
     """
     from gatecast.kernels.backend import use_threads
 
@@ -143,7 +143,7 @@ def train_one(
 
 @contextmanager
 def _under_way(registry: Registry) -> Iterator[None]:
-    """Keep other runs from a model, and leave a mark meanwhile, which tells what a killed process was at."""
+    """Lock a model against other runs; meanwhile a file marks it, which shows what a killed process was working on."""
     with one_at_a_time(registry.directory, "wait"):
         mark = registry.directory / STARTED
         mark.touch()

@@ -1,7 +1,7 @@
 """Watch a model at work: score its forecasts when the actuals arrive, and look for drift.
 
 A breach emits the Prefect event `BREACH`, on which an automation starts a retrain (`flows.engine.alarm`). A champion
-that has become worse than the naive forecast gives way to the one before it, where that one would have done better.
+that has become worse than the naive forecast is replaced by the one before it if that one would have done better.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ DEFAULTS = MonitorSettings()
     flow_run_name=run_name(lambda given: MonitorSettings.model_validate(given["settings"]).name or "monitor"),
 )
 def monitor(settings: MonitorSettings = DEFAULTS) -> dict[str, Any]:
-    """Score the forecasts on file, check the champion and its data, and raise an alarm where a limit is passed.
+    """Score the stored forecasts, check the champion and its data, and raise an alarm if a limit is exceeded.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def monitor(settings: MonitorSettings = DEFAULTS) -> dict[str, Any]:
 
 @task("score forecasts of {name}", cached=False)
 def score_live(name: str, bars: str, directory: str) -> Output:
-    """Put what came beside the forecasts on file; see `flows.judging.live`."""
+    """Compare the stored forecasts with the actual values; see `flows.judging.live`."""
     workspace = Workspace.from_environment()
     registry = Registry(workspace.models / name)
     settings = registry.settings(str(registry.champion()), FORECASTER)
@@ -104,8 +104,8 @@ def check(name: str, version: str, bars: str, live: str, settings: MonitorSettin
     Returns
     -------
     dict
-        ``report``, a JSON file with every check; ``breaches``, those that passed their limit; ``worse_than_naive``, a
-        sentence if the champion's own forecasts are, else None.
+        ``report``, a JSON file with every check; ``breaches``, those that exceeded their limit; ``worse_than_naive``, a
+        sentence if the champion's own forecasts are worse, else None.
     """
     registry = Registry(Workspace.from_environment().models / name)
     frame = read_ingested(Path(bars))
@@ -144,7 +144,7 @@ def check(name: str, version: str, bars: str, live: str, settings: MonitorSettin
 
 @task("roll back {name}?", cached=False)
 def roll_back(name: str, version: str, bars: str, live: str, why: str, settings: MonitorSettings) -> Output:
-    """Give the place back to the former champion, if it would have forecast the champion's live rows better."""
+    """Make the former champion the champion again if it would have forecast the champion's live rows better."""
     registry = Registry(Workspace.from_environment().models / name)
     rows = latest(read_parquet(Path(live))[0], settings.window)
     rows = rows[rows["version"] == version].reset_index(drop=True)

@@ -1,7 +1,7 @@
 """The main job: START HERE.
 
-`retrain` below is the whole road, one task per step. Each step hands the next a path and small JSON values; the files
-are Parquet, safetensors and JSON. To follow the road down to a single gate of the LSTM, read in this order:
+`retrain` below is the whole pipeline, one task per step. Each step hands the next a path and small JSON values; the
+files are Parquet, safetensors and JSON. To follow it down to a single gate of the LSTM, read in this order:
 
 1. `retrain` and `train` in this file;
 2. `lstm.forecasting.forecaster.Forecaster.fit_sequences`, the model, and `lstm.training.loop`, its epochs;
@@ -10,8 +10,8 @@ are Parquet, safetensors and JSON. To follow the road down to a single gate of t
 5. ``kernels/scalar.py``, the mathematics of one unit.
 
 A step whose inputs, code and files are unchanged is answered from cache (`flows.engine.orchestration.Unchanged`).
-`ingest` and `promote` always run, since they look at the world outside: the data, and the present champion; so does
-`publish`, so that the page of every run shows what became of it.
+`ingest` and `promote` always run, since they depend on the outside world: the data and the present champion. So does
+`publish`, so that the page of every run shows its result.
 """
 
 from __future__ import annotations
@@ -68,18 +68,18 @@ DEFAULTS = RetrainSettings()
 def retrain(
     settings: RetrainSettings = DEFAULTS, resume: bool = False, force: bool = False, when_busy: WhenBusy = "wait"
 ) -> dict[str, Any]:
-    """Train a model on the latest data, hold it against the baselines and the champion, and forecast with the winner.
+    """Train a model on the latest data, compare it with the baselines and the champion, and forecast with the winner.
 
     Parameters
     ----------
     settings : RetrainSettings
         Data, target, model.
     resume : bool
-        Go on with an interrupted training of the same data, code and settings; it ends with the same bits.
+        Continue an interrupted training with the same data, code and settings; the result is bit-identical.
     force : bool
         Run every step again, even where nothing has changed.
     when_busy : {"wait", "cancel"}
-        Whether this run waits or is cancelled where another retrain of the same model is under way.
+        Whether this run waits or is cancelled if another retrain of the same model is under way.
 
     Returns
     -------
@@ -91,7 +91,7 @@ def retrain(
     with Steps() as step:
         bars = step(ingest, settings.data, str(workspace.bars))
         settings = settings.resolved(bars["kind"])
-        # Whether a version may replace another is no part of it, so the gate takes a way of its own.
+        # The gate must not change the cache key of the training, so it travels separately.
         gate = settings.gate
         settings = settings.model_copy(update={"gate": GateSettings()})
         registry = registry_of(workspace, str(settings.name), FORECASTER)
@@ -119,7 +119,7 @@ def retrain(
         }  # fmt: skip
         version = step(checkpoint, model, evaluated["evaluation"], settings, lineage, models)
 
-        # A champion that cannot forecast is none: where the last step fails, the promotion is rolled back.
+        # A champion has to be able to forecast: if the last step fails, the promotion is rolled back.
         with transaction():
             promoted = step(promote, version["version"], evaluated["predictions"], data, settings, gate, models)
             champion = promoted["champion"]
@@ -169,7 +169,7 @@ def build_sequences(
 
 @task("train", cached=True, ignore=("resume",), retries=2)
 def train(sequences: str, settings: ForecasterSettings, directory: str, resume: bool) -> Output:
-    """Fit the LSTM; each epoch leaves a checkpoint in `directory`, from which an interrupted training can go on."""
+    """Fit the LSTM; each epoch leaves a checkpoint in `directory`, from which an interrupted training can continue."""
     folder = Path(directory)
     resume = resume or is_retry()
     begun = resume and any(folder.glob("epoch-*"))
@@ -189,7 +189,7 @@ def train(sequences: str, settings: ForecasterSettings, directory: str, resume: 
 
 @task("evaluate {settings.name}", cached=True)
 def evaluate(model: str, sequences: str, bars: str, settings: RetrainSettings, directory: str) -> Output:
-    """Score the model beside the baselines on the test rows, and draw what a person looks at."""
+    """Score the model and the baselines on the test rows, and draw the pictures for people."""
     forecaster = load(Path(model))
     folder = Path(directory)
     predictions = evaluation.predict_test(
@@ -257,7 +257,7 @@ def promote(
 
 @promote.on_rollback
 def take_back(transaction: Transaction) -> None:
-    """Let the former champion have its place again when the run fails after the promotion."""
+    """Make the former champion the champion again when the run fails after the promotion."""
     made = transaction.get("promotion", None)
     if made is not None:
         registry = Registry(Path(made["registry"]))

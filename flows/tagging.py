@@ -1,7 +1,7 @@
 """Train a tagger: sentences → train → evaluate → version → promote.
 
-The model is `gatecast.Tagger`. Its result stands beside that of the naive tagger, which gives each word the tag it most
-often had in training. The champion is the version with the best score on the dev sentences.
+The model is `gatecast.Tagger`. Its result is shown next to that of the naive tagger, which gives each word the tag it
+most often had in training. The champion is the version with the best score on the dev sentences.
 """
 
 from __future__ import annotations
@@ -66,11 +66,11 @@ def train_tagger(
     settings : TaggingSettings
         Files and model.
     resume : bool
-        Go on with an interrupted training of the same data, code and settings; it ends with the same bits.
+        Continue an interrupted training with the same data, code and settings; the result is bit-identical.
     force : bool
         Run every step again, even where nothing has changed.
     when_busy : {"wait", "cancel"}
-        Whether this run waits or is cancelled where another training of the same model is under way.
+        Whether this run waits or is cancelled if another training of the same model is under way.
 
     Returns
     -------
@@ -106,7 +106,7 @@ def train_tagger(
 
 @task("read sentences", cached=False)
 def read_sentences(settings: TaggingSettings, directory: str) -> Output:
-    """Read and check the files, and write what the training sees of them to a folder named by its content."""
+    """Read and check the files, and write what the training uses of them to a folder named after its content."""
     columns = {"word_column": settings.word_column, "tag_column": settings.tag_column}
     paths = {part: path for part in PARTS if (path := getattr(settings, part)) is not None}
     texts = {part: read_conll(path, **columns) for part, path in paths.items()}
@@ -143,7 +143,7 @@ def _hash(texts: Mapping[str, TaggedText], settings: TaggingSettings) -> str:
 def train(
     sentences: str, vectors: str | None, max_vectors: int, settings: TaggerSettings, directory: str, resume: bool
 ) -> Output:
-    """Fit the tagger; each epoch leaves a checkpoint in `directory`, from which an interrupted training can go on."""
+    """Fit the tagger; each epoch leaves a checkpoint in `directory`, so that an interrupted training can continue."""
     folder = Path(directory)
     texts = _read_texts(Path(sentences))
     resume = resume or is_retry()
@@ -179,7 +179,7 @@ def _read_texts(folder: Path) -> dict[str, TaggedText]:
 
 @task("evaluate {name}", cached=True)
 def evaluate(model: str, sentences: str, name: str, directory: str) -> Output:
-    """Score the tagger beside the naive one, and draw what a person looks at."""
+    """Score the tagger and the naive one, and draw the pictures for people."""
     tagger = load(Path(model))
     folder = Path(directory)
     texts = _read_texts(Path(sentences))
@@ -243,7 +243,7 @@ def promote(version: str, sentences: str, registry: str) -> Output:
 
 def _decide(versions: Registry, version: str, text: TaggedText | None) -> Decision:
     def meet(champion: Tagger, _: TaggingSettings) -> Comparison | None:
-        # Every training holds back sentences of its own, which the other may have learnt from.
+        # Every training holds back different sentences, which the other may have learnt from.
         return meet_tagger(champion, versions.model(version, TAGGER), text) if text else None
 
     return promotion.decide(versions, version, TAGGER, meet)
@@ -255,14 +255,14 @@ def choose_tagger(workspace: Workspace, name: str | None) -> tuple[Registry, str
     Raises
     ------
     InputError
-        There is none, several and no name, or none of that name.
+        There is no tagger, there are several and no name is given, or no tagger has that name.
     """
     registry = Registry(workspace.models / choose_champion(workspace, name, TAGGER))
     return registry, str(registry.champion())
 
 
 def naive_tagger(path: Path) -> dict[str, Any] | None:
-    """Return what a version keeps of the naive tagger; None where it keeps nothing, or what is damaged."""
+    """Return what a version keeps of the naive tagger; None if it keeps nothing, or if that is damaged."""
     if not (path / NAIVE).exists():
         return None
     try:

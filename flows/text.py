@@ -1,6 +1,6 @@
 """Train a language model: text → train → evaluate → version → promote.
 
-The model is `gatecast.CharLM`. Its result stands beside those of models that only count: token frequencies, and
+The model is `gatecast.CharLM`. Its result is shown next to those of models that only count: token frequencies, and
 contexts of four tokens. The champion is the version that needs the fewest bits per character of the text's last part.
 """
 
@@ -67,18 +67,18 @@ DEFAULTS = TextSettings()
 def train_text(
     settings: TextSettings = DEFAULTS, resume: bool = False, force: bool = False, when_busy: WhenBusy = "wait"
 ) -> dict[str, Any]:
-    """Train a language model on text files, hold it against counting models and the champion, and let it write.
+    """Train a language model on text files, compare it with counting models and the champion, and let it write.
 
     Parameters
     ----------
     settings : TextSettings
         Files and model.
     resume : bool
-        Go on with an interrupted training of the same text, code and settings; it ends with the same bits.
+        Continue an interrupted training with the same text, code and settings; the result is bit-identical.
     force : bool
         Run every step again, even where nothing has changed.
     when_busy : {"wait", "cancel"}
-        Whether this run waits or is cancelled where another training of the same model is under way.
+        Whether this run waits or is cancelled if another training of the same model is under way.
 
     Returns
     -------
@@ -118,7 +118,7 @@ def train_text(
 
 @task("read text", cached=False)
 def read(paths: list[str], texts: str) -> Output:
-    """Read the files, or the sample, and keep the text by its content."""
+    """Read the files, or the sample, and store the text under a name made from its content."""
     text = read_text([Path(path) for path in paths]) if paths else sample_text()
     content = text.encode()
     content_hash = hashlib.sha256(content).hexdigest()
@@ -136,7 +136,7 @@ def read(paths: list[str], texts: str) -> Output:
 
 @task("train {name}", cached=True, ignore=("resume",), retries=2)
 def train(text: str, settings: CharLMSettings, name: str, directory: str, resume: bool) -> Output:
-    """Fit the model; each epoch leaves a checkpoint, from which an interrupted training can go on, and a sample."""
+    """Fit the model; each epoch leaves a sample, and a checkpoint from which an interrupted training can continue."""
     folder = Path(directory)
     resume = resume or is_retry()
     begun = resume and any(folder.glob("epoch-*"))
@@ -177,7 +177,7 @@ def _publish_sample(model: CharLM, name: str, record: EpochRecord) -> None:
 
 @task("evaluate {name}", cached=True)
 def evaluate(model: str, text: str, name: str, directory: str) -> Output:
-    """Score the model beside the counting ones on the end of the text, which it was not trained on."""
+    """Score the model and the counting models on the end of the text, which it was not trained on."""
     language_model = load(Path(model))
     folder = Path(directory)
     training, validation = split_text(_text_of(text), language_model.settings.validation_fraction)

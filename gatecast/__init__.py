@@ -5,7 +5,7 @@
 >>> model.predict()                                         # unique_id, ds, y_hat
 
 Rooms: `gatecast.flows` (the scheduled work: start at `flows.retrain`), `gatecast.lstm` (models), `gatecast.data`
-source to training arrays), `gatecast.kernels` (compiled arithmetic). The public names are listed in ``__init__.pyi``;
+(source to training arrays), `gatecast.kernels` (compiled arithmetic). The public names are listed in ``__init__.pyi``;
 each is imported when it is first used, so that ``import gatecast`` costs nothing.
 """
 

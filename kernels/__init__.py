@@ -1,7 +1,7 @@
 """Kernels: the arithmetic of LSTM networks, compiled by Numba. The only package that imports numba.
 
 Call ``ops = kernels.get_backend("cpu")`` (or ``"cuda"``, ``"auto"``): both backends offer the same host-level
-operations under the same names and arguments. The mathematics of one unit stands in `kernels.scalar`, once, for both.
+operations under the same names and arguments. The mathematics of one unit is in `kernels.scalar`, once, for both.
 
 The contract
 ------------
@@ -21,7 +21,7 @@ barrier between time steps. A shard's layout is time-major: ``operand`` (T + 1, 
 pass their gradients, with the units padded to P, whole register tiles.
 
 Sums are formed in an order that depends on shapes alone, never on the number of threads: the same input gives the same
-bits. (On a GPU the order in which a large layer's are formed, `kernels.cuda.spread`, depends on the GPU as well.)
+bits. (On a GPU the order of a large layer's sums, `kernels.cuda.spread`, depends on the GPU as well.)
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``python -m kernels cpu|cuda|auto``: say what a backend runs on, or, with exit status 1, why it cannot."""
+"""``python -m kernels cpu|cuda|auto``: say what a backend runs on or, with exit status 1, why it cannot run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from gatecast.kernels.backend import BackendError, describe_gpu, get_backend
 
 
 def main() -> int:
-    """Look at the backend that is named."""
+    """Check the backend that is named."""
     try:
         name = get_backend(*sys.argv[1:2]).name
     except (BackendError, ValueError) as error:

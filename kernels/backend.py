@@ -23,14 +23,14 @@ def get_backend(name: str = "cpu") -> ModuleType:
     Parameters
     ----------
     name : {"cpu", "cuda", "auto"}
-        "auto" takes the GPU where there is one and logs what it chose.
+        "auto" takes the GPU if there is one, and logs its choice.
 
     Raises
     ------
     ValueError
         For another name.
     BackendError
-        For "cuda" where there is no usable GPU; it is never replaced by the CPU.
+        For "cuda" without a usable GPU; it is never replaced by the CPU.
     """
     if name == "auto":
         problem = _cuda_problem()
@@ -46,7 +46,7 @@ def get_backend(name: str = "cpu") -> ModuleType:
 
 
 def _cuda_problem() -> str | None:
-    """Return why the GPU cannot be used, in one sentence, or None where it can."""
+    """Return why the GPU cannot be used, in one sentence, or None if it can."""
     try:
         from numba import cuda
     except ImportError as error:
@@ -77,7 +77,7 @@ def describe_gpu() -> str:
 
 
 def use_threads(count: int) -> None:
-    """Let the kernels that the calling thread runs on the CPU use so many threads from now on."""
+    """From now on, run the CPU kernels that the calling thread calls on `count` threads."""
     import numba
 
     numba.set_num_threads(count)

@@ -1,9 +1,9 @@
 """Python's garbage collector while modules are imported.
 
-Most objects that Numba, pandas and what they bring make live as long as the process, and the collector would go through
-them again and again while they are made, and once more as soon as it runs again: so they are handed to its oldest
-generation. They do not stay frozen (``gc.freeze``), which would save time at exit too: frozen objects are hidden from
-``gc.get_referrers``, and that is for whoever owns the process to decide.
+Most objects that Numba, pandas and their dependencies create live as long as the process. The collector would go
+through them again and again while they are created, and once more as soon as it runs again, so they are moved to its
+oldest generation. They do not stay frozen (``gc.freeze``), although that would save time at exit too: frozen objects
+are hidden from ``gc.get_referrers``, and that is for the owner of the process to decide.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ __all__ = ["collector_paused"]
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """Let the collector rest for the length of a ``with`` block that imports, if it was running.
+    """Pause the collector, if it was running, during a ``with`` block that imports.
 
-    All objects there are after it belong to the oldest generation, garbage in cycles too: not for a block that runs
-    again and again. Where the process has frozen some, they stay frozen, and the others where they are.
+    Afterwards all objects belong to the oldest generation, garbage in cycles too, so do not use it for a block that
+    runs repeatedly. If the process has frozen some objects, they stay frozen and the others stay where they are.
     """
     was_enabled = gc.isenabled()
     gc.disable()

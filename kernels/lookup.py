@@ -10,8 +10,8 @@ __all__ = ["Lookup"]
 class Lookup(NamedTuple):
     """What `lstm_forward` can read in place of ``x``, and `lstm_backward` write in place of ``dx``.
 
-    An input enters the gates as ``w_ih @ x_t + bias`` and in no other way. Of x_t that is one of V vectors, a product
-    with V rows gives them all, however many steps there are.
+    An input enters the gates as ``w_ih @ x_t + bias`` and in no other way. If x_t is one of V vectors, a product with V
+    rows gives all of these, however many steps there are.
     """
 
     table: Any

@@ -1,4 +1,4 @@
-"""What a dropout mask is made from: both backends draw it where it is used, and draw it again for the backward pass."""
+"""What a dropout mask is made from: both backends draw it when it is used, and draw it again for the backward pass."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LONG_WORD = 0xFFFFFFFFFFFFFFFF
 class Mask(NamedTuple):
     """A dropout mask that is drawn from `kernels.scalar.random_word` element by element (inverted dropout).
 
-    An element is kept, and multiplied by `scale`, where its random word is at least `threshold`; otherwise it is zero.
+    An element is kept, and multiplied by `scale`, if its random word is at least `threshold`; otherwise it is zero.
     """
 
     key: int

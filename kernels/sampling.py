@@ -1,4 +1,4 @@
-"""The choice of a token from its logits: one source for the CPU and the GPU, as `kernels.scalar` is."""
+"""Drawing a token from logits: one source for the CPU and the GPU, as `kernels.scalar` is."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ Each function is one equation on scalars and returns one number (LLVM vectorises
 on functions that return tuples). They run as plain Python on NumPy scalars, and compile under ``numba.njit`` and
 ``cuda.jit``.
 Constants are float32: a bare Python float would turn float32 arithmetic into float64; the float64 path uses only
-constants that float32 represents exactly. Fused multiply-adds are asked for by name, since nothing here is compiled
+constants that float32 represents exactly. Fused multiply-adds are requested explicitly, since nothing here is compiled
 with "fast" arithmetic: a compiler that may regroup sums does so differently from one build to the next.
 
 Equations are those of Hochreiter & Schmidhuber (1997) with the forget gate of Gers, Schmidhuber & Cummins (2000), in
@@ -47,10 +47,10 @@ _Q6, _Q4, _Q2, _Q0 = (
     for value in (1.19825839466702e-06, 1.18534705686654e-04, 2.26843463243900e-03, 4.89352518554385e-03)
 )
 
-# exp(x) = 2^n * exp(r), n the integer nearest to x / ln 2 and r, at most ln 2 / 2, what is left; ln 2 in two parts, of
-# which the first has so few digits that n times it is exact. exp(r) is the polynomial of Cephes (Moshier, expf.c):
+# exp(x) = 2^n * exp(r), n the integer nearest to x / ln 2 and r, at most ln 2 / 2, the remainder; ln 2 is in two parts:
+# the first has so few digits that n times it is exact. exp(r) is the polynomial of Cephes (Moshier, expf.c):
 # relative error below 2e-7. Adding 1.5 * 2^23 rounds to an integer, and that many bits are added to those of the sum.
-# 2^n is made of two factors, since 2^128 is none. Beyond the bounds e^x is zero, or infinite.
+# 2^n is made of two factors, since 2^128 is not a float32. Beyond the bounds e^x is zero, or infinite.
 _EXP_LOWEST = np.float32(-103.972084)
 _EXP_GREATEST = np.float32(88.7228317)
 _LOG2_E = np.float32(1.44269502)
@@ -76,7 +76,7 @@ _WORD_BITS = np.uint64(32)
 
 
 def multiply_add(a, b, c):
-    """Return a * b + c, rounded once where the processor has an instruction for it; one dtype for all."""
+    """Return a * b + c, rounded once if the processor has an instruction for it; one dtype for all."""
     return a * b + c
 
 
@@ -123,7 +123,7 @@ def _divide_full_range(typing_context, a, b):
 
 
 def _clamp(x, lowest, greatest):
-    """Return x, or the bound that it is beyond; NaN stays NaN, which min and max would not keep on a GPU."""
+    """Return x clipped to the bounds; NaN stays NaN, which min and max would not keep on a GPU."""
     return greatest if x > greatest else lowest if x < lowest else x
 
 
@@ -135,7 +135,7 @@ def _clamp_compiled(x, lowest, greatest):
 @intrinsic
 def _select_within(typing_context, x, lowest, greatest):
     def generate(context, builder, signature, arguments):
-        """Emit two selections, which LLVM makes one instruction each; of Python's `if` it would make branches."""
+        """Emit two selections, which LLVM compiles to one instruction each; Python's `if` would become branches."""
         x, lowest, greatest = arguments
         x = builder.select(builder.fcmp_ordered("<", greatest, x), greatest, x)
         return builder.select(builder.fcmp_ordered(">", lowest, x), lowest, x)
@@ -173,7 +173,7 @@ def _tanh_of_dtype(x):
 
 @intrinsic
 def _bits(typing_context, x):
-    """Reinterpret a float32 as an int32, or the other way about."""
+    """Reinterpret a float32 as an int32, or the other way round."""
     other = types.int32 if x == types.float32 else types.float32
 
     def generate(context, builder, signature, arguments):

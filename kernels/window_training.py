@@ -19,7 +19,7 @@ class LayerPass(NamedTuple):
     x: Any
     """(B, T, I): the windows, or `y` of the layer below"""
     y: Any
-    """(B, T, H); empty for the last layer, of which only the last step is wanted"""
+    """(B, T, H); empty for the last layer, where only the last step is wanted"""
     dx: Any
     """(B, T, I); empty for the first layer"""
     dy: Any
@@ -51,7 +51,7 @@ class WindowPass(NamedTuple):
     dh_n: Any
     """(B, H): its gradient"""
     unused_state: Any
-    """(B, H): where final states and gradients of first states go, which nobody reads"""
+    """(B, H): where final states and gradients of first states go; never read"""
 
 
 class AdamArrays(NamedTuple):

@@ -1,4 +1,4 @@
-"""Settings of the models: frozen, validated where they are made, stored with every checkpoint.
+"""Settings of the models: frozen, validated when they are made, stored with every checkpoint.
 
 A setting is written once, here: its option on the command line, its field in the dashboard's form and its row in
 ``docs/settings.md`` are made from it. What only the command line needs is in ``json_schema_extra``: ``options``, where
@@ -87,7 +87,7 @@ class NetworkSettings(Settings):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if (self.residual or self.layer_norm) and self.num_layers < 2:
-            raise ValueError("residual and layer_norm stand between layers; choose num_layers of at least 2")
+            raise ValueError("residual and layer_norm go between layers; choose num_layers of at least 2")
         if self.attention == "none" and self.attention_heads > 1:
             raise ValueError("attention_heads needs an attention; choose dot, general or additive")
         width = self.directions * self.hidden_size
@@ -229,7 +229,7 @@ class CharLMSettings(Settings):
 
     @property
     def embedding(self) -> int:
-        """Size of the embedding that these settings come to."""
+        """Size of the embedding that follows from these settings."""
         return self.embedding_size or (self.hidden_size if self.tie_weights else 64)
 
     @model_validator(mode="after")

@@ -22,7 +22,7 @@ def load(path: str | Path, backend: str | None = None) -> Any:
     ----------
     path : str or Path
     backend : {"cpu", "cuda", "auto"}, optional
-        Where it computes from now on; by default where it was trained.
+        The backend to compute on from now on; by default the one it was trained on.
 
     Raises
     ------

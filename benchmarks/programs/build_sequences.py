@@ -1,8 +1,8 @@
 """Build the sequences of many series from their files, in a fresh process.
 
 Arguments: the number of series, and a folder. Prints the seconds of the first build, of one after nothing and of one
-after one series in a hundred has changed; each from the files to arrays that are mapped for training. Beside them stand
-the number of windows and the most memory that the process ever held, in bytes.
+after one series in a hundred has changed; each from the files to arrays that are mapped for training. Also prints the
+number of windows and the most memory that the process ever held, in bytes.
 """
 
 from __future__ import annotations

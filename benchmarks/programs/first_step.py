@@ -1,6 +1,6 @@
 """Train one step on a small frame, in a fresh process: how soon is training under way?
 
-Prints the seconds from the import of Gatecast to the end of that step. pandas is there before, as the frame is.
+Prints the seconds from the import of Gatecast to the end of that step. pandas is imported before, to make the frame.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from gatecast import Forecaster, SplitSettings
 
 def main() -> None:
     """Run the program; see the module."""
-    import numba  # here, so that Gatecast is what loads it, as in a user's program
+    import numba  # here, so that Gatecast loads it, as in a user's program
 
     path, threads, text = sys.argv[1:]
     settings = json.loads(text)

@@ -1,7 +1,7 @@
 """Measure the best rate of NumPy's float32 matrix product: ``python -m benchmarks.programs.sgemm THREADS``.
 
-It runs in a process of its own, since OpenBLAS chooses its code when it is loaded, and some machines' environment tells
-it to choose an older processor's. Prints 10^9 operations a second, and what OpenBLAS chose.
+It runs in a separate process, since OpenBLAS chooses its code when it is loaded, and the environment of some machines
+tells it to choose an older processor's. Prints 10^9 operations a second, and what OpenBLAS chose.
 """
 
 from __future__ import annotations

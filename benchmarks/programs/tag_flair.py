@@ -1,9 +1,10 @@
-"""Train flair's BiLSTM-CRF tagger without pretrained vectors: a level for `benchmarks.tagging` to be held against.
+"""Train flair's BiLSTM-CRF tagger without pretrained vectors, to compare with the results of `benchmarks.tagging`.
 
-``python -m benchmarks.programs.tag_flair FOLDER SEED EPOCHS`` needs flair (0.15.1 was used), which is no part of
-``make bench``: it brings transformers, so it wants an environment of its own. Vectors of 100 numbers for words that
-occur twice, flair's own character LSTM, 100 units in each direction, and the training flair proposes: SGD from 0.1,
-halved after three epochs without a better dev F1. Reads ``train.conll``, ``dev.conll`` and ``test.conll``; prints JSON.
+``python -m benchmarks.programs.tag_flair FOLDER SEED EPOCHS`` needs flair (0.15.1 was used), which is not part of
+``make bench``: it depends on transformers, so install it in a separate environment. Vectors of 100 numbers for words
+that occur twice, flair's own character LSTM, 100 units in each direction, and the training flair proposes: SGD from
+0.1, halved after three epochs without a better dev F1. Reads ``train.conll``, ``dev.conll`` and ``test.conll``; prints
+JSON.
 """
 
 from __future__ import annotations

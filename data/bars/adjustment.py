@@ -1,6 +1,6 @@
-"""Splits and dividends: bars as they were traded, and history as if today's share had always been the share.
+"""Splits and dividends: bars as they were traded, and bars adjusted to today's shares.
 
-A source gives prices that are adjusted to the day it is asked, so its history changes with every split and dividend.
+A source gives prices that are adjusted to the day of the request, so its history changes with every split and dividend.
 Bars as they were traded never change; the adjusted ones follow from them and the actions.
 """
 
@@ -23,7 +23,7 @@ def split_factors(split: pd.Series) -> np.ndarray:
     Parameters
     ----------
     split : Series, (rows,)
-        New shares for an old one from that row on; 1 where there is no split. A row of the day itself is in new shares.
+        New shares for an old one from that row on; 1 without a split. A row of the day itself is in new shares.
 
     Returns
     -------
@@ -48,7 +48,7 @@ def dividend_factors(bars: pd.DataFrame) -> np.ndarray:
     ----------
     CRSP, "Data Definitions & Coding Schemes": factor to adjust price, as Yahoo uses it for its adjusted close.
     """
-    # A dividend is paid in new shares' money where a split falls on the same day.
+    # A dividend is paid in new shares' money if a split falls on the same day.
     previous = bars["close"].shift() / bars["split"]
     factor = (1 - bars["dividend"] / previous).fillna(1.0).to_numpy()
     # A payment of the whole price and more is a liquidation, which no factor describes.

@@ -21,7 +21,7 @@ INTERVALS: Mapping[str, tuple[str, pd.Timedelta]] = MappingProxyType(
     }
 )
 
-# Finer intervals, which a source has or has not; and how long their bars last.
+# Finer intervals, which not every source has, and how long their bars last.
 INTRADAY: Mapping[str, pd.Timedelta] = MappingProxyType(
     {
         **{f"{minutes}m": pd.Timedelta(minutes=minutes) for minutes in (1, 2, 5, 15, 30, 90)},

@@ -1,4 +1,4 @@
-"""Merging the end of a history, fetched anew, into what is stored: what is new, revised, withdrawn."""
+"""Merging the end of a history, fetched again, into the stored rows: what is new, revised, withdrawn."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gatecast.data.quality.validation import PRICE_COLUMNS
 _OVERLAP_ROWS = 10
 _OVERLAP_INTRADAY = DAY
 _ROWS_THAT_SHOW_HISTORY = 3
-"""A revision of one of the overlap's first rows is taken for one of all rows before it"""
+"""A revision of one of the overlap's first rows counts as a revision of all rows before it"""
 _SAME_PRICE = 1e-5
 SAME_ADJUSTED_CLOSE = 5e-3
 """Dividends are rounded, so that adjusted closes differ a little; by more than this, an action is missing"""
@@ -29,7 +29,7 @@ class Merged:
     Attributes
     ----------
     rows : DataFrame
-        All rows, fetched ones in place of stored ones of the same time; ``adj_close`` computed anew.
+        All rows, fetched ones in place of stored ones of the same time; ``adj_close`` computed again.
     new : DataFrame
         The rows that were not stored before.
     revised : int
@@ -72,9 +72,9 @@ def overlap_start(ds: pd.Series, is_intraday: bool) -> date:
 
 
 def history_has_changed(stored: pd.DataFrame, fetched: pd.DataFrame) -> bool:
-    """Tell whether the end of a history, fetched anew, shows that the stored rows before it no longer hold.
+    """Tell whether the end of a history, fetched again, shows that the stored rows before it are no longer valid.
 
-    So it is when the first of the stored rows that were fetched again have other prices, or when there are none.
+    That is so if the first of the stored rows that were fetched again have other prices, or if no such row was fetched.
     """
     both = stored.merge(fetched.dropna(), on="ds", suffixes=("", "_now")).head(_ROWS_THAT_SHOW_HISTORY)
     same = [np.isclose(both[column], both[f"{column}_now"], rtol=_SAME_PRICE) for column in PRICE_COLUMNS]

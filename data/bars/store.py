@@ -1,6 +1,6 @@
-"""The workspace's bars and series: one Parquet file for each symbol and interval, and what was refused beside it.
+"""The workspace's bars and series: one Parquet file for each symbol and interval, and the refused rows.
 
-Any program that reads Parquet reads a file as it is; where it comes from stands in the file's metadata, as text:
+Any program that reads Parquet can read the files. Their metadata say, as text, where they come from:
 ``schema_version``, ``kind``, ``source``, ``origin``, ``symbol``, ``interval``, ``fetched_at``, ``first``, ``last``,
 ``rows``, ``content_hash``, and what the source adds.
 """
@@ -98,7 +98,7 @@ def _version(metadata: Mapping[str, str], path: Path) -> int:
 
 
 def _from_1(rows: pd.DataFrame, metadata: Mapping[str, str], path: Path) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Add what files lacked that said no more than ``kind``, ``source`` and ``origin``."""
+    """Complete the metadata of files that had only ``kind``, ``source`` and ``origin``."""
     if rows.empty or not {"unique_id", "ds"} <= set(rows.columns):
         raise DamagedFileError(f"{path} is not a file of this workspace; fetch it again.")
     if set(PRICE_COLUMNS) <= set(rows.columns):
@@ -143,7 +143,7 @@ class BarStore:
         return self.root / interval / f"{symbol_filename(symbol)}.parquet"
 
     def read(self, symbol: str, interval: str) -> Stored | None:
-        """Return what is stored of a symbol, None where nothing is.
+        """Return what is stored of a symbol, or None if nothing is.
 
         Raises
         ------

@@ -42,7 +42,7 @@ def require_calendar(name: str) -> str:
     Raises
     ------
     InputError
-        There is none of that name.
+        No calendar has that name.
     """
     import exchange_calendars
 
@@ -68,12 +68,12 @@ def sessions(name: str, first: pd.Timestamp, last: pd.Timestamp) -> pd.DatetimeI
 
 
 def final_at(name: str | None, day: pd.Timestamp, timezone: str) -> pd.Timestamp:
-    """Return when a day's bar is final: at the close of the exchange, or at the end of the day where that is unknown.
+    """Return when a day's bar is final: at the close of the exchange, or at the end of the day if that is unknown.
 
     Parameters
     ----------
     name : str or None
-        Calendar of the exchange, where it is known.
+        Calendar of the exchange, if it is known.
     day : Timestamp
         The day in the exchange's time.
     timezone : str
@@ -90,10 +90,10 @@ def final_at(name: str | None, day: pd.Timestamp, timezone: str) -> pd.Timestamp
 
 
 def infer_calendar(ds: pd.DatetimeIndex) -> str | None:
-    """Return the calendar that daily data follow, None where they follow none that is known.
+    """Return the calendar that daily data follow, or None if they follow no known calendar.
 
     The last 64 days have to be exactly the sessions of the exchange, and at least one weekday among them a holiday:
-    days that skip nothing but weekends tell nothing.
+    days that skip only weekends do not identify an exchange.
     """
     days = ds[-_DAYS_TO_INFER_FROM:].tz_localize(None)
     if len(days) < 2 or (days != days.normalize()).any() or (days.day_of_week >= 5).any():
@@ -119,7 +119,7 @@ def _bounds(name: str) -> tuple[pd.Timestamp, pd.Timestamp]:
     import exchange_calendars
 
     calendar = exchange_calendars.get_calendar(name)
-    # Holidays are not announced for ever; a calendar that ends nowhere is trusted for the years to come.
+    # Holidays are announced only some years ahead; a calendar without an end is trusted for the years to come.
     return calendar.bound_min() or pd.Timestamp("1900-01-01"), calendar.bound_max() or pd.Timestamp("2100-12-31")
 
 

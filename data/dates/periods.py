@@ -44,10 +44,10 @@ def _most_frequent_step(ds: pd.DatetimeIndex) -> pd.Timedelta:
 def next_dates(ds: pd.DatetimeIndex, count: int) -> pd.DatetimeIndex:
     """Return the `count` timestamps that follow the last one.
 
-    Daily data without a weekend go on over the sessions of the exchange whose holidays they keep (see
-    `data.dates.calendar.infer_calendar`), or over business days where there is none. Data a month or several apart go
-    on by the calendar: on the last day of the month, a fixed day, or the last or first business day. Any other go on at
-    their most frequent spacing, by local days where it is whole days.
+    Daily data without weekends continue with the sessions of the exchange whose holidays they keep (see
+    `data.dates.calendar.infer_calendar`), or with business days if no exchange is found. Data a month or several
+    apart continue by the calendar: on the last day of the month, a fixed day, or the last or first business day. Other
+    data continue at their most frequent spacing, by local days if it is whole days.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def next_dates(ds: pd.DatetimeIndex, count: int) -> pd.DatetimeIndex:
 
 
 def _next_days(days: pd.DatetimeIndex, step: pd.Timedelta, count: int) -> pd.DatetimeIndex | None:
-    """Return the days that follow, None where the step is no number of days."""
+    """Return the days that follow, or None if the step is not a number of days."""
     rule = _month_rule(days, step)
     if rule is not None:
         between = pd.DateOffset(months=round(step / MONTH))
@@ -81,7 +81,7 @@ def _next_days(days: pd.DatetimeIndex, step: pd.Timedelta, count: int) -> pd.Dat
 
 
 def _next_sessions(days: pd.DatetimeIndex, count: int) -> pd.DatetimeIndex:
-    """Return the sessions that follow, of the exchange that the days follow; none where it is not known."""
+    """Return the sessions that follow, of the exchange that the days follow; empty if it is not known."""
     name = infer_calendar(days)
     if name is None:
         return days[:0]
@@ -101,7 +101,7 @@ def _month_rule(days: pd.DatetimeIndex, step: pd.Timedelta) -> Callable[[pd.Date
     shares = [(rule(firsts) == days).mean() for rule in rules]
     if max(shares) >= _FITTING:
         return rules[int(np.argmax(shares))]
-    # Every fourth week is no month, but days that keep neither a rule nor a number of days still come once a month.
+    # Every fourth week is not a month, but days that keep neither a rule nor a number of days still come once a month.
     is_fixed = not (np.diff(days) % step).any()
     return None if is_fixed else partial(_fixed_day, day=days.day[-1])
 
@@ -111,7 +111,7 @@ def _last_day(firsts: pd.DatetimeIndex) -> pd.DatetimeIndex:
 
 
 def _fixed_day(firsts: pd.DatetimeIndex, day: int) -> pd.DatetimeIndex:
-    """Return a day of each month, or its last where the month is shorter."""
+    """Return a day of each month, or its last day if the month is shorter."""
     return firsts + pd.to_timedelta(np.minimum(firsts.days_in_month, day) - 1, unit="D")
 
 
@@ -124,7 +124,7 @@ def _first_business_day(firsts: pd.DatetimeIndex) -> pd.DatetimeIndex:
 
 
 def _in_zone(local: pd.DatetimeIndex, timezone: tzinfo | None) -> pd.DatetimeIndex:
-    """Put local times into a time zone: the first of two, the next where clocks skip one."""
+    """Put local times into a time zone: the first of two, or the next if clocks skip one."""
     return local.tz_localize(timezone, ambiguous=np.ones(len(local), dtype=bool), nonexistent="shift_forward")
 
 

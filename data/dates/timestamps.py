@@ -24,7 +24,7 @@ def parse_dates(column: pd.Series) -> pd.Series:
 
     Returns
     -------
-    Series of datetime64[ns], time zone kept where there is one
+    Series of datetime64[ns], with the time zone, if there is one
     """
     if pd.api.types.is_datetime64_any_dtype(column):
         parsed = column
@@ -60,5 +60,5 @@ def start_of_day(day: date, timezone: tzinfo | str | None) -> pd.Timestamp:
 
 
 def end_of_day(day: date, timezone: tzinfo | str | None) -> pd.Timestamp:
-    """Return the first instant after a day in a time zone, 23 to 25 hours after its start where clocks change."""
+    """Return the first instant after a day in a time zone, 23 to 25 hours after its start if clocks change."""
     return start_of_day(day + timedelta(days=1), timezone)

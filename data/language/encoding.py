@@ -79,7 +79,7 @@ class WordEncoder:
         Names of the features that a word has, from those in `FEATURES`, with the values that are known of each.
     characters : Lexicon
     longest : int
-        Of a longer word, its beginning and its end are spelt out.
+        Of a longer word, only the beginning and the end are spelt out.
     merges : bool
         Whether all links are one word, and all users; the first models that were saved took each for another.
     """
@@ -102,7 +102,7 @@ class WordEncoder:
             Rarer words are left out; so are affixes, shapes and characters that are rarer, or occur once.
         longest : int
         more_words : iterable of str
-            Words to know beside those of the text.
+            Words to know in addition to those of the text.
         """
         counts = Counter(word for sentence in sentences for word in sentence)
         normal = list(map(normal_form, counts))
@@ -135,7 +135,7 @@ class WordEncoder:
         return {name: len(lexicon) for name, lexicon in self.features}
 
     def normal_form(self, word: str) -> str:
-        """Return a word as it stands in the vocabulary."""
+        """Return a word as it is in the vocabulary."""
         return normal_form(word, self.merges)
 
     def encode(self, sentences: Sequence[Sequence[str]]) -> EncodedText:
@@ -200,7 +200,7 @@ def _total(values: Iterable[str], counts: Iterable[int]) -> Counter[str]:
 
 
 def normal_form(word: str, merges: bool = True) -> str:
-    """Return a word in small letters, every digit a 0; where it `merges`, any link as ``http:``, any user as ``@``.
+    """Return a word in small letters, every digit a 0; if it `merges`, any link as ``http:``, any user as ``@``.
 
     The sign alone is a user too: that is what is left of one where names were taken out of a corpus.
     """
@@ -235,7 +235,9 @@ FEATURES: Mapping[str, Callable[[str, str], str]] = {
     **{f"prefix{name}": _prefix(length) for name, length in _AFFIXES.items()},
     **{f"suffix{name}": _suffix(length) for name, length in _AFFIXES.items()},
 }
-"""What a tagger sees of a word beside its letters, in this order, each a function of the word and its normal form.
+"""What a tagger sees of a word in addition to its letters, in this order.
+
+Each is a function of the word and its normal form.
 
 Affixes and shapes are among the features of Huang, Xu & Yu (2015, arXiv 1508.01991).
 """

@@ -1,13 +1,13 @@
 """Tagged sentences: CoNLL column files in and out, and the schemes that mark chunks with tags.
 
-A column file has a token a line, its columns separated by tabs or by spaces, and an empty line after each sentence::
+A column file has one token per line, its columns separated by tabs or spaces, and an empty line after each sentence::
 
     Empire      B-location
     State       I-location
     =           O
 
 Chunks (entities, phrases) are marked in one of three schemes. In **BIO** (also IOB2) the first token of a chunk is
-``B-TYPE`` and the others ``I-TYPE``; in **IOB1** the first is ``B-TYPE`` only where a chunk of the same type comes just
+``B-TYPE`` and the others ``I-TYPE``; in **IOB1** the first is ``B-TYPE`` only if a chunk of the same type comes just
 before; in **BIOES** (also BILOU) the last token is ``E-TYPE``, and a chunk of one token ``S-TYPE``. ``O`` is outside.
 `chunks` reads all of them by the rules of the CoNLL evaluation script; `convert` writes the one that is asked for.
 """
@@ -78,7 +78,7 @@ class TaggedText:
         return len(self.sentences)
 
     def place(self, sentence: int, token: int) -> str:
-        """Return where a token stands, as ``file, line 12``."""
+        """Return where a token is, as ``file, line 12``."""
         return f"{self.name}, line {self.lines[sentence] + token}"
 
     def require_chunks(self) -> None:
@@ -95,8 +95,8 @@ class TaggedText:
 def read_conll(path: Path | str, *, word_column: int = 0, tag_column: int | None = -1) -> TaggedText:
     """Read a CoNLL column file.
 
-    Windows line ends are understood, and so are comments: lines that begin with ``#`` and have not the columns of a
-    row. Lines with ``-DOCSTART-`` part sentences and are left out.
+    Windows line ends are understood, and so are comments: lines that begin with ``#`` and do not have the columns of
+    a row. Lines with ``-DOCSTART-`` separate sentences and are left out.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def read_conll(path: Path | str, *, word_column: int = 0, tag_column: int | None
     Raises
     ------
     InputError
-        The file is missing, empty or not UTF-8, a row has not as many columns as the others, or lacks one that is read.
+        The file is missing, empty or not UTF-8, a row differs in its number of columns, or lacks one that is read.
     """
     path = Path(path)
     require_file(path)
@@ -128,7 +128,7 @@ def read_text_file(content: bytes, name: str) -> str:
 
 
 def parse_text(text: str, name: str) -> TaggedText:
-    """Read a sentence a line, its words parted by spaces; every tag is ``O``.
+    """Read one sentence per line, its words separated by spaces; every tag is ``O``.
 
     Raises
     ------
@@ -143,7 +143,7 @@ def parse_text(text: str, name: str) -> TaggedText:
 
 
 def parse_conll(text: str, name: str, *, word_column: int = 0, tag_column: int | None = -1) -> TaggedText:
-    """Read what stands in a CoNLL column file; arguments and errors as for `read_conll`.
+    """Parse the text of a CoNLL column file; arguments and errors as for `read_conll`.
 
     Parameters
     ----------
@@ -206,7 +206,7 @@ def _count(columns: int) -> str:
 
 
 def _layout(lines: Iterable[str]) -> tuple[str | None, int]:
-    """Return the separator, None for spaces, and the number of columns, those of the first row that is no comment."""
+    """Return the separator (None for spaces) and the number of columns of the first row that is not a comment."""
     rows = [line for line in lines if line.strip() and not line.startswith(_DOCUMENT)]
     if not rows:
         return None, 0
@@ -235,9 +235,9 @@ def write_conll(
 
 
 def write_json_lines(file: TextIO, sentences: Iterable[Sequence[str]], tags: Iterable[Sequence[str]]) -> None:
-    """Write a JSON object a sentence: ``tokens``, ``tags`` and ``chunks`` with ``start``, ``stop``, ``type``, ``text``.
+    """Write one JSON object per sentence: ``tokens``, ``tags`` and ``chunks``.
 
-    Where the tags mark no chunks, ``chunks`` is left out.
+    A chunk has ``start``, ``stop``, ``type`` and ``text``. If the tags mark no chunks, ``chunks`` is left out.
     """
     for tokens, labels in zip(sentences, tags, strict=True):
         record: dict[str, object] = {"tokens": list(tokens), "tags": list(labels)}

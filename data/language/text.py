@@ -73,7 +73,7 @@ def sample_text() -> str:
 
 
 def split_text(text: str, validation_fraction: float) -> tuple[str, str]:
-    """Cut a text into what trains and, its end, what validates.
+    """Cut a text into a training part and, at its end, a validation part.
 
     Raises
     ------
@@ -132,7 +132,7 @@ class Vocabulary:
             Rarer tokens are left out; by default none is at character level, and those that occur once are at word
             level.
         max_size : int
-            The most frequent tokens are kept, so many at most.
+            Only this many tokens are kept, the most frequent ones.
 
         Raises
         ------
@@ -180,7 +180,7 @@ class Vocabulary:
 
 
 class Piece(NamedTuple):
-    """Some steps of several streams side by side."""
+    """Some steps of several parallel streams."""
 
     inputs: np.ndarray
     """int64, (streams, seq_len)"""
@@ -191,16 +191,16 @@ class Piece(NamedTuple):
 
 
 class TextStreams:
-    """A text cut into streams that run side by side, so that the state of one piece is that before the next.
+    """A text cut into parallel streams; the state after one piece is the initial state of the next.
 
-    Each epoch begins at an offset of its own, so that the places where the gradient is cut move. A rest that does not
-    fill a piece is left out of that epoch.
+    Each epoch begins at another offset, so that the gradient is cut at other places. A rest that does not fill a piece
+    is left out of that epoch.
 
     Parameters
     ----------
     tokens : (n,) int64 array
     batch_size : int
-        Streams, fewer where the text is too short for so many.
+        Number of streams; there are fewer if the text is too short.
     seq_len : int
         Steps of a piece.
     seed : int
@@ -244,8 +244,8 @@ def scoring_pieces(tokens: np.ndarray, streams: int, seq_len: int, warm_up: int)
     tokens : (n,) int64 array, n at least 2
     streams, seq_len : int
     warm_up : int
-        Steps before each stream, a multiple of `seq_len`, in pieces that come first and do not count. The first stream
-        has none before it: whoever runs through these pieces begins it anew at the first piece that counts.
+        Steps before each stream, a multiple of `seq_len`, in pieces that come first and do not count. Nothing comes
+        before the first stream: the caller resets its state at the first piece that counts.
     """
     predictions = len(tokens) - 1
     length = -(-predictions // streams)

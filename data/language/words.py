@@ -51,7 +51,7 @@ class Lexicon:
         return len(self.entries) + 1
 
     def number(self, value: str) -> int:
-        """Return the number of an entry, 0 for a value that is none."""
+        """Return the number of an entry, or 0 for a value that has no entry."""
         return self._numbers.get(value, UNKNOWN)
 
     def numbers(self, values: Iterable[str]) -> np.ndarray:
@@ -99,7 +99,7 @@ class WordVectors:
 
 
 def read_vectors(path: Path | str, limit: int | None = None) -> WordVectors:
-    """Read vectors in the text format of GloVe or word2vec: a word a line, then its numbers, separated by spaces.
+    """Read vectors in the text format of GloVe or word2vec: one word per line, then its numbers, separated by spaces.
 
     word2vec's first line, the number of words and the size, is understood. A word that occurs again is left out.
 
@@ -113,7 +113,7 @@ def read_vectors(path: Path | str, limit: int | None = None) -> WordVectors:
     Raises
     ------
     InputError
-        The file is missing, empty or not UTF-8, or a line has not as many numbers as the first.
+        The file is missing, empty or not UTF-8, or a line differs from the first in how many numbers it has.
     """
     path = Path(path)
     require_file(path)

@@ -16,16 +16,16 @@ from gatecast.data.quality.validation import PRICE_COLUMNS, WARNING, as_problems
 _NEIGHBOURS = 2
 """Rows on each side that a value is compared with"""
 _TIMES_USUAL = 12
-"""A value is an outlier when it lies this many times farther from its neighbours than values usually do"""
+"""A value is an outlier if it is this many times farther from its neighbours than usual"""
 _LEAST_SHARE = 0.25
-"""A price nearer than this to its neighbours is none, however calm the series"""
+"""A price nearer than this to its neighbours is not an outlier, however calm the series"""
 _MOST_OUTLIERS = 0.005
-"""Where more rows than this stand out, that is how the series is"""
+"""If a larger share of the rows are outliers, that is normal for the series"""
 _LEAST_ROWS = 2 * _NEIGHBOURS + 1
 _HOLE = 10
 """Without a calendar, a gap is longer than this many usual steps"""
 _MOST_HOLES = 0.1
-"""Where there are more holes than this for each day with a row, as nights are, that is how the series is"""
+"""If there are more holes than this per day with a row, such as nights, that is normal for the series"""
 
 
 def inspect(frame: pd.DataFrame, calendar: str | None = None) -> pd.DataFrame:
@@ -62,14 +62,14 @@ def _look(rows: pd.DataFrame, calendar: str | None) -> Iterator[tuple[str, pd.Ti
     for column in PRICE_COLUMNS:
         yield from _outliers(rows, column, np.log(rows[column].to_numpy()), np.log1p(_LEAST_SHARE))
     empty = rows["volume"] == 0
-    # Indices and currencies have no volume at all, which is nothing to wonder about.
+    # Indices and currencies have no volume at all, so that is not worth a warning.
     if empty.mean() < 0.5:
         for ds in rows.loc[empty, "ds"]:
             yield "no volume", ds, "volume", "0", "while other days have one; it may be missing"
 
 
 def missing_sessions(ds: pd.Series, calendar: str) -> pd.DatetimeIndex:
-    """Return the sessions of an exchange from the first to the last of the timestamps on which there is none."""
+    """Return the sessions of an exchange, between the first and the last timestamp, that have no row."""
     days = pd.DatetimeIndex(ds).tz_localize(None).normalize().unique()
     return sessions(calendar, days[0], days[-1]).difference(days)
 
@@ -109,7 +109,7 @@ def _holes(ds: pd.DatetimeIndex) -> Iterator[tuple[str, pd.Timestamp, str, str, 
 
 
 def _usual_steps(times: pd.DatetimeIndex) -> np.ndarray:
-    """Return how many of the usual steps lie between neighbours: business days, where no day is on a weekend."""
+    """Return how many of the usual steps lie between neighbours: business days if no day is on a weekend."""
     usual = spacing(times)
     if usual == DAY and (times.day_of_week < 5).all():
         days = times.to_numpy().astype("datetime64[D]")
@@ -120,7 +120,7 @@ def _usual_steps(times: pd.DatetimeIndex) -> np.ndarray:
 def _outliers(
     rows: pd.DataFrame, column: str, values: np.ndarray, least: float
 ) -> Iterator[tuple[str, pd.Timestamp, str, str, str]]:
-    """Compare each value with the median of itself and its neighbours; a step to a new level is no outlier."""
+    """Compare each value with the median of itself and its neighbours; a step to a new level is not an outlier."""
     if len(values) < _LEAST_ROWS:
         return
     padded = np.pad(values, _NEIGHBOURS, mode="reflect")
@@ -132,4 +132,4 @@ def _outliers(
     for row in found:
         value = rows[column].iloc[row]
         far = f"{abs(np.expm1(deviation[row])):.0%}" if least else f"{abs(deviation[row]):.3g}"
-        yield "outlier", rows["ds"].iloc[row], column, f"{value:g}", f"{far} away from the rows beside it"
+        yield "outlier", rows["ds"].iloc[row], column, f"{value:g}", f"{far} away from its neighbours"

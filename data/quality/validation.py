@@ -155,7 +155,7 @@ def _typed(original: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def _numbers(column: pd.Series) -> np.ndarray:
-    # As objects, so that a date is no number; to_numeric alone would take its nanoseconds.
+    # As objects, so that a date does not count as a number; to_numeric alone would take its nanoseconds.
     numeric = column if column.dtype.kind in "fiub" else pd.to_numeric(column.astype(object), errors="coerce")
     return numeric.to_numpy(np.float64, na_value=np.nan)
 
@@ -194,7 +194,7 @@ def _problems(
     ]
     records = []
     for position, rule, column in sorted(found, key=itemgetter(0)):
-        # Text that is no number is shown as it was written.
+        # Text that is not a number is shown as it was written.
         shown = typed if rule in ("price", "volume", "high", "low", "twice", "order") else original
         value = _shown(shown[column].iloc[position])
         records.append(

@@ -1,1 +1,1 @@
-"""Small real data that ship with the project; README.md beside this file gives source, licence and contents."""
+"""Small real data that ship with the project; README.md in this folder gives source, licence and contents."""

@@ -1,10 +1,10 @@
 """Sequences of many series from their files, one series after the other, and only what has changed.
 
 What a model learns from a series (its target and features) is computed once for each content of its file and kept, as
-an uncompressed Arrow file that is mapped; a thousand series of which three have changed cost three computations. The
+an uncompressed Arrow file that is mapped; if three of a thousand series have changed, three are computed. The
 scaling and the windows, which depend on all series together, are cheap and made each time.
 
-The name of a kept file ends in the hash of its bytes: one that has been damaged since is computed again.
+The name of a kept file ends in the hash of its bytes: a damaged file is noticed and computed again.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def build_from_files(
         As `data.sequences.sequences.build_sequences`; or the files have different columns.
     """
     if not files:
-        raise InputError("There is no file to build sequences from; read the data anew.")
+        raise InputError("There is no file to build sequences from; read the data again.")
     with locked(cache):
         kept = {path.name.partition("-")[0]: path for path in cache.glob("*.arrow")}
         paths = []

@@ -118,7 +118,7 @@ class Target:
     naive : {"last", "zero"}
         The naive forecast of y: its last value, or zero.
     apply : callable
-        Bars of one symbol to y, a Series with the same index; NaN where the past is missing.
+        Bars of one symbol to y, a Series with the same index; NaN if the past is missing.
     sentence : callable
         ``sentence(unique_id, y_hat, last_y, period="daily")``: forecast and last value, both in `unit`, in words.
     invert : callable
@@ -180,7 +180,7 @@ def _close_sentence(unique_id: str, y_hat: float, last_y: float, period: str = "
 
 
 def told_apart(*values: float, digits: int, sign: str = "") -> tuple[str, ...]:
-    """Write numbers with so many significant digits, or more where two of their difference would not show otherwise."""
+    """Write numbers with `digits` significant digits, or more if less than two of their difference would show."""
     greatest = max(map(abs, values))
     difference = max(values) - min(values)
     if difference > 0:

@@ -1,7 +1,7 @@
-"""The files of sequences: Parquet to hand over, and uncompressed Arrow beside it, decoded once, for training to map.
+"""The files of sequences: Parquet to exchange, and uncompressed Arrow, decoded once from it, for training to map.
 
-A compressed Parquet file has to be decoded before a row can be read, an uncompressed Arrow file can be used as it lies
-on the disk: what training does not touch is never in memory, and several processes share what they do.
+A compressed Parquet file has to be decoded before a row can be read; an uncompressed Arrow file can be used as it is on
+the disk. Rows that training does not touch are never in memory, and several processes share those that they do touch.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def read_description(directory: Path) -> dict[str, Any]:
     InputError
         The file is missing or damaged.
     KeyError, ValueError
-        There is none in it.
+        The file has no description.
     """
     import pyarrow.parquet as pq
 
@@ -85,7 +85,7 @@ def read_description(directory: Path) -> dict[str, Any]:
 
 
 def map_arrays(directory: Path, columns: Sequence[str], key: str) -> Arrays | None:
-    """Return the arrays, mapped from the Arrow files that `decode_arrays` left; None where they are not there.
+    """Return the arrays, mapped from the Arrow files that `decode_arrays` left; or None if they do not exist.
 
     What they hold is not checked, only that they can be mapped.
 
@@ -95,7 +95,7 @@ def map_arrays(directory: Path, columns: Sequence[str], key: str) -> Arrays | No
         Where `write_arrays` wrote.
     columns : sequence of str
     key : str
-        Names the content: the files of another one are not used.
+        Identifies the content: files with another key are not used.
 
     Raises
     ------
@@ -114,7 +114,7 @@ def map_arrays(directory: Path, columns: Sequence[str], key: str) -> Arrays | No
 
 
 def decode_arrays(directory: Path, columns: Sequence[str], key: str) -> Arrays:
-    """Return the arrays of the Parquet files, mapped from Arrow files that are written beside them.
+    """Return the arrays of the Parquet files, mapped from Arrow files that are written next to them.
 
     Parameters
     ----------

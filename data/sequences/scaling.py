@@ -38,7 +38,7 @@ class Scaler:
     def fit(
         cls, values: np.ndarray, columns: Sequence[str], kind: ScalerKind = "standard", series: str = "The data"
     ) -> Self:
-        """Fit to `values`, shape (rows, n_columns); whoever calls passes training rows only.
+        """Fit to `values`, shape (rows, n_columns); the caller passes training rows only.
 
         Raises
         ------
@@ -98,7 +98,7 @@ def scale(series: str, values: np.ndarray, scaler: Scaler) -> np.ndarray:
 
 
 def require_magnitudes(values: np.ndarray, columns: Sequence[str], series: str) -> None:
-    """Raise InputError where a column of `values` has numbers whose squares are beyond float64, or vanish in it."""
+    """Raise InputError if a column of `values` has numbers whose squares are beyond float64, or vanish in it."""
     for column, largest in zip(columns, np.abs(values).max(axis=0), strict=True):
         if largest > LARGEST:
             raise InputError(

@@ -78,7 +78,7 @@ class Sequences:
 
     @property
     def covariates(self) -> tuple[str, ...]:
-        """The columns beside ``y``."""
+        """The columns other than ``y``."""
         return self.columns[1:]
 
     @cached_property
@@ -147,7 +147,7 @@ def build_sequences(
     settings : SequenceSettings
         Lookback, horizon, scaling and split.
     scalers : mapping of unique_id to Scaler, optional
-        Those of a trained model, to see the data through its eyes. Without them, a scaler is fitted on each series'
+        Those of a trained model, to scale the data as it does. Without them, a scaler is fitted on each series'
         rows up to the last training timestamp, and on no other.
 
     Raises
@@ -243,7 +243,7 @@ def scale_frame(frame: pd.DataFrame, columns: Sequence[str], scalers: Mapping[st
     Parameters
     ----------
     frame : DataFrame
-        Series frame; columns beside `columns` are left out.
+        Series frame; columns that are not in `columns` are left out.
     columns : sequence of str
         ``y`` and the covariates, in the model's order.
     scalers : mapping of unique_id to Scaler
@@ -285,7 +285,7 @@ def utc(ds: pd.DatetimeIndex) -> np.ndarray:
 
 def _scaler_of(unique_id: str, columns: Sequence[str], scalers: Mapping[str, Scaler]) -> Scaler:
     if unique_id not in scalers:
-        raise InputError(f"The model was not trained on {unique_id!r}; leave it out or train anew.")
+        raise InputError(f"The model was not trained on {unique_id!r}; leave it out or train again.")
     scaler = scalers[unique_id]
     if scaler.columns != tuple(columns):
         raise InputError(
@@ -321,7 +321,7 @@ def _require_windows(
 def write_sequences(sequences: Sequences, directory: Path) -> Path:
     """Write ``series.parquet`` and ``windows.parquet`` into `directory`, which is replaced as a whole.
 
-    Settings, scalers, boundaries and the content hash stand as JSON under the metadata key "gatecast" of both files.
+    Settings, scalers, boundaries and the content hash are JSON under the metadata key "gatecast" of both files.
     """
     description = {**sequences._description(), "content_hash": sequences.content_hash}
     arrays = Arrays(*(getattr(sequences, name) for name in Arrays._fields))
@@ -354,7 +354,7 @@ def read_sequences(directory: Path) -> Sequences:
 
 
 def _mapped(directory: Path, description: Mapping[str, Any]) -> Sequences | None:
-    """Return sequences from their Arrow files; None where those are missing or, with a warning, damaged."""
+    """Return sequences from their Arrow files; None if those are missing or, with a warning, damaged."""
     try:
         arrays = map_arrays(directory, description["columns"], description["content_hash"])
         if arrays is None:

@@ -1,4 +1,4 @@
-"""Chronological splits: what is trained on, what stops the training and what tests it."""
+"""Chronological splits: rows for training, for early stopping and for the test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a CSV file is written: its delimiter, its decimal mark and its dates, as far as they are not given."""
+"""The form of a CSV file: delimiter, decimal mark and dates, found out if they are not given."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LINES = 50
 _DATES = ("%d.%m.%Y", "%Y%m%d", "%Y/%m/%d", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%d %b %Y", "%b %d, %Y")
 _TIMES = ("", " %H:%M", " %H:%M:%S")
 _SHARE_TO_FIND = 0.9
-"""Of the dates have to be of a form for it to be the file's; the others are then errors"""
+"""A form is the file's if this share of the dates has it; the others are then errors"""
 
 _DECIMAL_COMMA = re.compile(r"[-+]?(\d+|\d{1,3}(\.\d{3})+),\d+")
 _DECIMAL_POINT = re.compile(r"[-+]?(\d+|\d{1,3}(,\d{3})+)\.\d+")
@@ -26,7 +26,7 @@ _THOUSANDS_OR_DECIMALS = re.compile(r"[-+]?\d{1,3},\d{3}")
 
 @dataclass(frozen=True)
 class CsvFormat:
-    """What of a file's form is given; None stands for what is to be found out.
+    """The form of a file, as far as it is given; None is to be found out.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ def find_delimiter(lines: Sequence[str]) -> str:
     for delimiter in _DELIMITERS:
         counts = {len(row) for row in csv.reader(lines[:_LINES], delimiter=delimiter) if row}
         widths[delimiter] = counts.pop() if len(counts) == 1 else 1
-    # Where no one fits all lines, a line is broken; the header alone decides then.
+    # If none fits all lines, a line is broken; then the header alone decides.
     if max(widths.values()) == 1:
         widths = {delimiter: lines[0].count(delimiter) for delimiter in _DELIMITERS} if lines else widths
     return max(widths, key=lambda delimiter: widths[delimiter])
@@ -68,7 +68,7 @@ def find_decimal(cells: Sequence[str], delimiter: str, origin: str) -> str:
     Raises
     ------
     InputError
-        1,234 may be more than a thousand or little more than one, and nothing tells which.
+        1,234 may be more than a thousand or little more than one, and nothing in the file decides it.
     """
     if delimiter == ",":
         return "."

@@ -86,7 +86,7 @@ def read_csv(location: str | Path, form: CsvFormat | None = None) -> pd.DataFram
     Raises
     ------
     InputError
-        The file is missing, empty, no UTF-8 text or no table, or its form cannot be told for certain.
+        The file is missing, empty, not UTF-8 text or not a table, or its form cannot be determined.
     """
     form = form or CsvFormat()
     origin = str(location)
@@ -182,7 +182,7 @@ def _explained_as_csv(origin: str) -> Iterator[None]:
     except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
         reason = " ".join(str(error).split()).rstrip(".")
         raise InputError(
-            f"{origin} is not a table with the same number of fields in each line ({reason}); mend it."
+            f"{origin} is not a table with the same number of fields in each line ({reason}); correct it."
         ) from error
     except (BadZipFile, LZMAError, tarfile.TarError, EOFError) as error:
         raise InputError(f"{origin} cannot be decompressed ({error}); give the CSV file itself.") from error

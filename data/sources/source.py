@@ -130,7 +130,7 @@ class ParquetSource:
 
 
 def _resolved(path: Path | str) -> Path | str:
-    """Return a path with the environment variables in it, as a path where it is one."""
+    """Return a path with the environment variables in it, as a `Path` if it is not a URL."""
     location = resolved(str(path))
     return location if is_url(location) else Path(location)
 

@@ -1,4 +1,4 @@
-"""Any table that a database and a query give, through SQLAlchemy."""
+"""The rows that a query of a database returns, through SQLAlchemy."""
 
 from __future__ import annotations
 
@@ -82,11 +82,11 @@ class SqlSource:
             raise InputError(f"{shown} is not a database URL ({error}); write it as sqlite:///FILE.") from error
         except OperationalError as error:
             if url.get_backend_name() == "sqlite":
-                raise InputError(f"{self.origin} failed: {_first_line(error.orig)}; mend the query.") from error
+                raise InputError(f"{self.origin} failed: {_first_line(error.orig)}; correct the query.") from error
             raise SourceError(f"{shown} does not answer: {_first_line(error.orig)}; try again later.") from error
         except (DBAPIError, SQLAlchemyError) as error:
             raise InputError(
-                f"{self.origin} failed: {_first_line(getattr(error, 'orig', error))}; mend the query."
+                f"{self.origin} failed: {_first_line(getattr(error, 'orig', error))}; correct the query."
             ) from error
         return frame
 

@@ -19,7 +19,7 @@ def check_table(frame: pd.DataFrame, unique_id: str, origin: str, in_order: bool
     frame : DataFrame
         With columns in any of their usual spellings.
     unique_id : str
-        Name of the series, where the table has no column for it.
+        Name of the series, if the table has no column for it.
     origin : str
         What errors begin with.
     in_order : bool

@@ -1,1 +1,1 @@
-"""Yahoo Finance through yfinance: a source of bars, and the real cause where it gives none."""
+"""Yahoo Finance through yfinance: a source of bars, and the real cause if it gives no bars."""

@@ -1,4 +1,4 @@
-"""Asking Yahoo for the bars of one symbol: at a pace, within a time, again where that may help."""
+"""Asking Yahoo for the bars of one symbol: at a limited rate, within a time limit, with retries if they may help."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Fetched:
     adjustment_error : float
         How far the adjusted close that follows from the answer's splits and dividends is from Yahoo's own, as a share.
     timezone, calendar, currency : str
-        The exchange's; empty where they are not known.
+        The exchange's; empty if not known.
     """
 
     bars: pd.DataFrame
@@ -117,7 +117,7 @@ class YahooClient:
         Raises
         ------
         YahooError
-            There are none, with the cause.
+            There are no bars; the error has the cause.
         """
         from gatecast.data.yahoo.failures import no_finished_bar
 

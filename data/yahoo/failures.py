@@ -12,7 +12,7 @@ from gatecast.data.errors import SourceError
 from gatecast.data.secrets import masked
 from gatecast.data.yahoo.session import Answer, TimeIsUpError
 
-# A market that has not been heard of for so long is closed for good; the longest holidays take a third of it.
+# A market without bars for this long is closed for good; the longest holidays take a third of it.
 _SILENCE_OF_THE_DELISTED = pd.Timedelta(days=30)
 _BUSY_TEXT = "Will be right back"
 
@@ -65,9 +65,9 @@ def explain(
     ----------
     symbol : str
     error : Exception or None
-        What yfinance raised, None where it returned an empty frame.
+        What yfinance raised, or None if it returned an empty frame.
     answer : Answer or None
-        Yahoo's last answer about bars, None where none came.
+        Yahoo's last answer about bars, or None without an answer.
     was_known : bool
         Whether the store has bars of the symbol.
     now : Timestamp

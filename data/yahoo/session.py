@@ -72,7 +72,7 @@ class Answer:
 
     @property
     def document(self) -> dict[str, Any] | None:
-        """The JSON in the answer, None where it is not a JSON object."""
+        """The JSON in the answer, or None if it is not a JSON object."""
         try:
             found = json.loads(self.text)
         except ValueError:
@@ -81,13 +81,13 @@ class Answer:
 
     @property
     def reason(self) -> tuple[str, str]:
-        """Code and description of Yahoo's own error message, empty where there is none."""
+        """Code and description of Yahoo's own error message, empty without one."""
         error = _get(self.document, "chart", "error") or _get(self.document, "finance", "error") or {}
         return str(_get(error, "code") or ""), str(_get(error, "description") or "").strip()
 
     @property
     def meta(self) -> dict[str, Any]:
-        """What Yahoo says about the symbol, empty where it says nothing."""
+        """What Yahoo says about the symbol, empty if it says nothing."""
         result = _get(self.document, "chart", "result")
         first = result[0] if isinstance(result, list) and result else {}
         return _get(first, "meta") or {}
@@ -118,7 +118,7 @@ class YahooSession(Session):
 
     @contextmanager
     def limited(self, seconds: float) -> Iterator[None]:
-        """Give this thread's requests in the block so many seconds together, and forget the answers before it."""
+        """Give this thread's requests in the block `seconds` together, and forget earlier answers."""
         self._of_thread.until = time.monotonic() + seconds
         self._of_thread.answer = None
         try:

@@ -39,7 +39,7 @@ _ISIN = re.compile(r"[A-Z]{2}[A-Z0-9]{9}[0-9]")
 
 @dataclass(frozen=True)
 class Update:
-    """What became of one symbol; JSON values only.
+    """The result of the update of one symbol; JSON values only.
 
     Attributes
     ----------
@@ -53,9 +53,9 @@ class Update:
     path, quarantine : str or None
         Files.
     calendar : str or None
-        The exchange's, where it is known.
+        The exchange's, if it is known.
     cause, reason : str or None
-        Why the source gave nothing, in a word and in a sentence; None where it did.
+        Why the source gave nothing, in a word and in a sentence; None if it gave bars.
     notices : tuple of str
         What people should know.
     """
@@ -135,7 +135,7 @@ class YahooSource:
         Raises
         ------
         InputError
-            There is none, or one that cannot be a symbol.
+            No symbol is selected, or one that cannot be a symbol.
         """
         if selection.symbols is None:
             raise InputError("The source 'yahoo' needs symbols; name them with --symbols, as AAPL,^GSPC,EURUSD=X.")
@@ -287,7 +287,7 @@ class YahooSource:
     def _fetch(
         self, symbol: str, interval: str, start: date | None, stored: Stored | None
     ) -> tuple[Fetched, date | None]:
-        """Fetch the end of what is stored and what follows, or all of it where that end shows that all has changed.
+        """Fetch the end of what is stored and what follows, or all of it if that end shows that all has changed.
 
         Returns
         -------

@@ -1,1 +1,1 @@
-"""The sub-commands of `gatecast`, one file each; they import what is heavy when they run."""
+"""The sub-commands of `gatecast`, one file each; they import heavy modules only when they run."""

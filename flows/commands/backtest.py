@@ -24,7 +24,7 @@ from gatecast.flows.settings.runs import BacktestSettings
 
 @dataclass(frozen=True, kw_only=True)
 class BacktestOptions(RunOptions):
-    """The options of ``gatecast backtest``: nothing is promoted, and what is trained on ends at each origin."""
+    """The options of ``gatecast backtest``: nothing is promoted, and the training data ends at each origin."""
 
     rolling: Typed[BacktestSettings] = Typed(
         BacktestSettings, without=("gate", "split.train_end", "split.validation_end", "split.test_fraction")
@@ -33,9 +33,9 @@ class BacktestOptions(RunOptions):
 
 @takes(BacktestOptions)
 def backtest(options: BacktestOptions) -> None:
-    """Forecast from many past origins, each with what was known then, and score beside the naive forecasts.
+    """Forecast from many past origins, each with what was known then, and score next to the naive forecasts.
 
-    Trains anew as the origins move on, as the nightly schedule would have done. With --name alone, data and settings
+    Trains again as the origins move on, as the nightly schedule would have done. With --name alone, data and settings
     are those of that model's champion; other options are as for retrain.
     """
     started = time.perf_counter()
@@ -54,7 +54,7 @@ def backtest(options: BacktestOptions) -> None:
 
 
 def show(result: Mapping[str, Any], seconds: float) -> None:
-    """Print scores beside baselines, the course over time, what was written and what to type next."""
+    """Print scores next to those of the baselines, the course over time, what was written and what to type next."""
     from gatecast.flows.backtest import read_evaluation
     from gatecast.flows.judging.tables import score_table
 

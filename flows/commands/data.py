@@ -42,12 +42,12 @@ def data() -> None:
 @app.command()
 @takes(CheckOptions)
 def check(options: CheckOptions) -> None:
-    """Check data, and list everything that is wrong with them, not only the first thing.
+    """Check data, and list everything that is wrong with it, not only the first problem.
 
     Errors are rows that a retrain would refuse: no number, no date, a date twice or out of order, impossible prices.
-    Warnings are worth a look: gaps against the exchange's calendar, or long ones where none is known, outliers against
-    their neighbours, days without volume. Nothing is written to the workspace. Ends with exit status 2 where there are
-    errors.
+    Warnings are worth a look: gaps against the exchange's calendar, or long gaps if the calendar is not known, outliers
+    against their neighbours, days without volume. Nothing is written to the workspace. Ends with exit status 2 if there
+    are errors.
     """
     with explained(options.debug):
         options.prepare()
@@ -75,12 +75,12 @@ def check(options: CheckOptions) -> None:
 
 
 def settings_of(options: CheckOptions) -> DataSettings:
-    """Return the settings, with the argument in its place.
+    """Return the settings, with the argument filled in.
 
     Raises
     ------
     InputError
-        Two files are named, or a source that cannot be checked so.
+        Two files are named, or a source that cannot be checked in this way.
     """
     from gatecast.data.errors import InputError
 

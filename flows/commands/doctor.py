@@ -1,4 +1,4 @@
-"""``gatecast doctor``: is everything here that a run needs?"""
+"""``gatecast doctor``: is everything that a run needs in place?"""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class Finding:
         What was looked at.
     text : str
         What was found.
-    mend : str or None
-        What to do, where something is broken.
+    `mend` : str or None
+        What to do if something is broken.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Finding:
 def doctor(options: CommonOptions) -> None:
     """Look at the installation: versions, processor, kernels, workspace and Prefect's server.
 
-    Ends with exit status 1 when something is broken, and says how to mend it.
+    Ends with exit status 1 if something is broken, and says how to fix it.
     """
     with explained(options.debug):
         options.prepare()
@@ -67,14 +67,14 @@ def doctor(options: CommonOptions) -> None:
 
 
 def examine() -> Iterator[Finding]:
-    """Look at one thing after the other; a look that fails is a finding, not an end."""
+    """Run one check after the other; a check that raises an error is a finding and does not stop the others."""
     looks: tuple[Callable[[], Iterator[Finding]], ...] = (versions, packages, kernels, workspace, server, yahoo)
     for look in looks:
         try:
             yield from look()
         except Exception as error:
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            yield Finding(look.__name__, reason, "This should not happen; mend what it names, or reinstall Gatecast.")
+            yield Finding(look.__name__, reason, "This should not happen; fix what it names, or reinstall Gatecast.")
 
 
 def versions() -> Iterator[Finding]:
@@ -95,7 +95,7 @@ def versions() -> Iterator[Finding]:
 
 
 def packages() -> Iterator[Finding]:
-    """Say where Gatecast comes from: another copy of it may be the one that Python finds first."""
+    """Say where Gatecast is imported from: Python may find another copy of it first."""
     yield Finding("package", f"gatecast from {Path(gatecast.__file__).parent}")
 
 
@@ -111,7 +111,7 @@ def kernels() -> Iterator[Finding]:
 
 
 def workspace() -> Iterator[Finding]:
-    """Look whether the workspace can be written to, and whether the champion of each of its models is there."""
+    """Check whether the workspace can be written to, and whether the champion of each of its models is there."""
     from gatecast.data.errors import InputError
     from gatecast.flows.registry.catalogue import champions
     from gatecast.flows.registry.registry import Registry

@@ -70,7 +70,7 @@ def export(options: ExportOptions) -> None:
 
 
 def find(model: str) -> tuple[Path, Path]:
-    """Return the folder of a model's champion, or the folder itself, and where its export goes, without a suffix."""
+    """Return the folder of a model's champion, or the folder itself, and the path of its export without a suffix."""
     from gatecast.data.errors import InputError
     from gatecast.flows.registry.catalogue import champions
     from gatecast.flows.registry.registry import Registry
@@ -91,7 +91,7 @@ def find(model: str) -> tuple[Path, Path]:
 
 
 def describe(model: Forecaster, to: str) -> list[str]:
-    """Say what another program has to know."""
+    """Print what another program has to know."""
     settings = model.settings
     if to == "torch":
         return _describe_state_dict(model)

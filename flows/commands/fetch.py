@@ -22,7 +22,7 @@ class FetchOptions(CommonOptions):
 def fetch(options: FetchOptions) -> None:
     """Fetch data and show what they hold: rows, range, gaps, problems.
 
-    From yahoo only what is new since the last time is fetched; where it fails, the last good rows stay. Wrong rows are
+    From yahoo only what is new since the last time is fetched; if that fails, the last good rows stay. Wrong rows are
     kept in the workspace's quarantine.
     """
     with explained(options.debug, after_interrupt="what was fetched is kept; run it again to go on"):
@@ -42,7 +42,7 @@ def fetch(options: FetchOptions) -> None:
 
 
 def without_workspace(words: list[str]) -> list[str]:
-    """Return the words of a command without its workspace, which the next command is told anyway."""
+    """Return the words of a command without its workspace, which the next command is given anyway."""
     kept = [word for word in words if not word.startswith("--workspace=")]
     if "--workspace" in kept:
         place = kept.index("--workspace")

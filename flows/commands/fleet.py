@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from gatecast.flows.settings.runs import FleetSettings
 
 SHOWN = 20
-# Outside of quotes.
+# outside of quotes
 _COMMENT = re.compile(r'("(?:[^"]|"")*")|#.*')
 
 
@@ -42,7 +42,7 @@ def read_groups(path: Path) -> tuple[tuple[str, ...], ...]:
     Raises
     ------
     InputError
-        The file is missing, is no text, names no series, or names a model twice.
+        The file is missing, is not text, names no series, or names a model twice.
     """
     from gatecast.data.errors import InputError
     from gatecast.data.store import require_file
@@ -64,7 +64,7 @@ def read_groups(path: Path) -> tuple[tuple[str, ...], ...]:
         if not all(group):
             raise InputError(f"{where} names an empty series; separate series by one comma.")
         if group in groups:
-            raise InputError(f"{where} stands in line {groups[group]} already; remove one.")
+            raise InputError(f"{where} is in line {groups[group]} already; remove one.")
         groups[group] = number
     if not groups:
         raise InputError(f"{path} names no series; give one model a line.")

@@ -1,4 +1,4 @@
-"""``gatecast forecast``: what comes next, by the champion."""
+"""``gatecast forecast``: what comes next, according to the champion."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ForecastOptions(CommonOptions):
 def forecast(options: ForecastOptions) -> None:
     """Forecast with a model's champion.
 
-    Reads the data anew from where the model was trained, or from --path, and forecasts the next steps of each series.
+    Reads the data again from its original source, or from --path, and forecasts the next steps of each series.
     """
     with explained(options.debug):
         options.prepare()
@@ -43,7 +43,7 @@ def forecast(options: ForecastOptions) -> None:
 
 
 def skill(name: str, version: str) -> str:
-    """Say how a version did on its test rows, so that nobody has to trust a forecast unseen."""
+    """Say how a version did on its test rows, so that nobody has to trust a forecast blindly."""
     from gatecast.flows.registry.registry import Registry
     from gatecast.flows.settings.runs import Workspace
 

@@ -45,7 +45,7 @@ class ModelOptions(CommonOptions):
     name: Annotated[str, NAME]
 
     def registry(self) -> Registry:
-        """Return the registry of the model, which has to be there."""
+        """Return the registry of the model, which must exist."""
         from gatecast.flows.registry.catalogue import find_registry
         from gatecast.flows.settings.runs import Workspace
 
@@ -57,7 +57,7 @@ class ModelOptions(CommonOptions):
 def list_models(options: CommonOptions) -> None:
     """List the models with their champions.
 
-    Ends with exit status 2 where it is not on record which version is the champion.
+    Ends with exit status 2 if it is not on record which version is the champion.
     """
     with explained(options.debug):
         options.prepare()
@@ -82,7 +82,7 @@ def list_models(options: CommonOptions) -> None:
 
 
 def _of_model(registry: Registry) -> tuple[dict[str, str], str | None]:
-    """Return the row of a model in the list and, where its champion is not on record, a sentence on that."""
+    """Return the row of a model in the list and, if its champion is not on record, a sentence that says so."""
     from gatecast.data.errors import InputError
 
     try:
@@ -104,7 +104,7 @@ def _of_model(registry: Registry) -> tuple[dict[str, str], str | None]:
 
 
 def _called(registry: Registry) -> str:
-    """Return what people call a model of this kind; a dash where that cannot be read."""
+    """Return what people call a model of this kind; a dash if the kind cannot be read."""
     from gatecast.data.errors import FormatError
 
     try:
@@ -203,7 +203,7 @@ class CompareOptions(ModelOptions):
 @models.command()
 @takes(CompareOptions)
 def compare(options: CompareOptions) -> None:
-    """Score two versions on the same data, which neither has seen: fresh rows, a text, tagged sentences."""
+    """Score two versions on the same data, unseen by both: fresh rows, a text, tagged sentences."""
     with explained(options.debug):
         options.prepare()
         registry = options.registry()
@@ -250,7 +250,7 @@ class PromoteOptions(ModelOptions):
 @models.command()
 @takes(PromoteOptions)
 def promote(options: PromoteOptions) -> None:
-    """Make a version the champion, whatever the gate of a retrain would say."""
+    """Make a version the champion, whatever the gate of a retrain would decide."""
     with explained(options.debug):
         options.prepare()
         registry = options.registry()
@@ -316,7 +316,7 @@ def prune(options: PruneOptions) -> None:
 
 
 def _facts(registry: Registry, version: str | None) -> dict[str, str]:
-    """Return what a table says of a version: its name, when it was made, from which data, and how it scored."""
+    """Return what a table says about a version: its name, when it was made, from which data, and how it scored."""
     from gatecast.data.errors import FormatError, InputError
 
     if version is None:

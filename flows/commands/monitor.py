@@ -23,7 +23,7 @@ def monitor(options: MonitorOptions) -> None:
     """Score the forecasts on file against what came, and look for drift in data and errors.
 
     A breach emits the Prefect event gatecast.monitor.breach, on which a served Gatecast retrains the model. A champion
-    that is worse than the naive forecast gives its place back to the one before it.
+    that is worse than the naive forecast is replaced by the one before it.
     """
     with explained(options.debug):
         options.prepare()
@@ -40,7 +40,7 @@ def monitor(options: MonitorOptions) -> None:
 
 
 def show(result: dict[str, Any]) -> None:
-    """Print the checks, what was done about them, and what to type next."""
+    """Print the checks, what was done about breaches, and what to type next."""
     from gatecast.data.store import read_json
     from gatecast.flows.judging.checks import Check
     from gatecast.flows.monitor import check_table

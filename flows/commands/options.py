@@ -1,4 +1,4 @@
-"""What the commands share: their common options, and the form in which a command declares its own."""
+"""What the commands share: their common options, and the way in which a command declares its own."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _LAST_PANELS = (RUN, WHERE, TROUBLE)
 
 @dataclass(frozen=True)
 class Typed(Generic[Model]):
-    """What was typed of the settings of a model; as the default of a command's field, the options that can be typed.
+    """The settings of a model that were typed; as the default of a command's field, the options that can be typed.
 
     Attributes
     ----------
     model : type
         The settings model. Each of its settings is an option; see `flows.commands.setting`.
     only, without : tuple of str
-        Dotted names of the settings that the command has, and of those it lacks.
+        Dotted names of the settings that the command has, and of those that it does not have.
     values : mapping
         What was typed, nested as the model is.
     """
@@ -48,16 +48,16 @@ class Typed(Generic[Model]):
     values: Mapping[str, Any] = field(default_factory=dict)
 
     def of(self, **values: Any) -> Typed[Model]:
-        """Return the same with further values."""
+        """Return a copy with further values."""
         return replace(self, values={**self.values, **values})
 
     def settings(self) -> Model:
-        """Return the settings, with their defaults where nothing was typed.
+        """Return the settings; those that were not typed have their defaults.
 
         Raises
         ------
         InputError
-            A value is not allowed, or some do not go together.
+            A value is not allowed, or some values do not go together.
         """
         try:
             return self.model.model_validate(self.values)
@@ -71,13 +71,13 @@ class Typed(Generic[Model]):
         return settings_in(self.model, only=self.only, without=self.without)
 
     def parameters(self) -> Iterator[inspect.Parameter]:
-        """Give the parameters that Typer makes the options from."""
+        """Yield the parameters that Typer makes the options from."""
         options = options_by_name(self.options)
         for setting in self.options:
             yield setting.parameter(options)
 
     def parsed(self, values: dict[str, Any]) -> Typed[Model]:
-        """Return the same with what Typer has parsed; what belongs to it is taken out of `values`."""
+        """Return a copy with what Typer has parsed; its settings are taken out of `values`."""
         typed: dict[str, Any] = {}
         for setting in self.options:
             value = values.pop(setting.key)
@@ -110,7 +110,7 @@ class CommonOptions:
     )
 
     def prepare(self) -> None:
-        """Set the environment that the workspace and Prefect read; comes before anything imports prefect."""
+        """Set the environment that the workspace and Prefect read; call it before anything imports prefect."""
         take_login_out_of_address()
         if self.workspace is not None:
             os.environ["GATECAST_HOME"] = str(self.workspace)
@@ -137,7 +137,7 @@ class TrainingOptions(RunOptions):
 
 
 def takes(options: type[Options]) -> Callable[[Callable[[Options], None]], Callable[..., None]]:
-    """Let Typer see the fields of a dataclass as the options of a command that takes one of it.
+    """Let Typer see the fields of a dataclass as the options of a command that takes an instance of it.
 
     A field whose default is `Typed` stands for all the options of a settings model.
     """
@@ -177,6 +177,6 @@ def _parameters(options: type) -> Iterator[inspect.Parameter]:
 
 
 def _place_of_panel(parameter: inspect.Parameter) -> int:
-    """Return where a parameter is in the help: which run it is, and what every command has, come last."""
+    """Return a parameter's position in the help: what identifies the run, and what every command has, come last."""
     panel = parameter.annotation.__metadata__[0].rich_help_panel
     return _LAST_PANELS.index(panel) + 1 if panel in _LAST_PANELS else 0

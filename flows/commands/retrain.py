@@ -27,7 +27,7 @@ from gatecast.flows.settings.runs import FleetSettings
 
 @dataclass(frozen=True, kw_only=True)
 class RetrainOptions(TrainingOptions):
-    """The options of ``gatecast retrain``; those of one model are what the models of a fleet share."""
+    """The options of ``gatecast retrain``; the models of a fleet share the options of one model."""
 
     fleet: Typed[FleetSettings] = Typed(FleetSettings, without=("groups",))
     symbols_file: Annotated[
@@ -48,7 +48,7 @@ def retrain(options: RetrainOptions) -> None:
     champion if it is not worse than the present one, and forecasts what comes next. Steps for which nothing has changed
     are answered from cache.
 
-    With --symbols-file, does so for many models at once, and goes on when some fail.
+    With --symbols-file, does so for many models at once, and continues if some fail.
     """
     started = time.perf_counter()
     with explained(options.debug, after_interrupt=f"to go on where it stopped: {command_line('--resume')}"):
@@ -67,7 +67,7 @@ def retrain(options: RetrainOptions) -> None:
 
 
 def show(result: Mapping[str, Any], seconds: float) -> None:
-    """Print the closing tables: scores beside baselines, seconds per step, what was written, what to type next."""
+    """Print the closing tables: scores next to baselines, seconds per step, what was written, what to type next."""
     from gatecast.data.store import read_json
     from gatecast.flows.judging.tables import score_table
 

@@ -1,4 +1,4 @@
-"""``gatecast run``: start a deployment of the dashboard, now."""
+"""``gatecast run``: start one of the dashboard's deployments now."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ class RunOptions(CommonOptions):
 def run(options: RunOptions) -> None:
     """Start a deployment now, on the dashboard that serves it.
 
-    Settings are checked against the form that the dashboard shows; lists are written as A,B.
+    Settings are checked against the dashboard's form; lists are written as A,B.
     """
     with explained(options.debug):
         options.prepare()
         with client() as api:
             deployment = find(api, options.name)
             parameters = with_settings(deployment, options.set or [])
-            # The key makes a repeated request the same run.
+            # With the key, a repeated request does not start a second run.
             asked = {"parameters": parameters, "idempotency_key": uuid4().hex}
             started = _ask(api, "POST", f"deployments/{deployment['id']}/create_flow_run", asked)
             address = str(api.base_url).removesuffix("/").removesuffix("/api")
@@ -69,9 +69,9 @@ def run(options: RunOptions) -> None:
 
 @contextmanager
 def client() -> Iterator[httpx.Client]:
-    """Give a client of the server: the one that ``PREFECT_API_URL`` names, or the dashboard of the workspace.
+    """Yield a client of the server: the one that ``PREFECT_API_URL`` names, or the dashboard of the workspace.
 
-    Prefect's own client would take longer to import than all of this command takes.
+    Importing Prefect's own client would take longer than this whole command.
     """
     import httpx
 
@@ -93,7 +93,7 @@ def client() -> Iterator[httpx.Client]:
 
 
 def _ask(api: httpx.Client, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-    """Return what the server answers; as Prefect's own client does, ask again while it is too busy."""
+    """Return the server's answer; like Prefect's own client, ask again while the server is too busy."""
     from gatecast.data.errors import InputError
 
     for attempt in range(1, ATTEMPTS + 1):
@@ -110,12 +110,12 @@ def _ask(api: httpx.Client, method: str, path: str, body: Mapping[str, Any] | No
 
 
 def find(api: httpx.Client, name: str) -> dict[str, Any]:
-    """Return the deployment of a name, which may be written FLOW/NAME.
+    """Return the deployment with a name, which may be written FLOW/NAME.
 
     Raises
     ------
     InputError
-        There is none.
+        No deployment has this name.
     """
     from gatecast.data.errors import InputError
 
@@ -130,12 +130,12 @@ def find(api: httpx.Client, name: str) -> dict[str, Any]:
 def with_settings(deployment: Mapping[str, Any], assignments: list[str]) -> dict[str, Any]:
     """Return a deployment's parameters with settings changed, as ``model.max_epochs=5`` says.
 
-    A key starts with a parameter of the flow or, where it has none of that name, within its parameter ``settings``.
+    A key starts with a parameter of the flow or, if the flow has no such parameter, with a setting in ``settings``.
 
     Raises
     ------
     InputError
-        An assignment is none, or there is no such setting.
+        A text is not an assignment, or there is no such setting.
     """
     from gatecast.data.errors import InputError
     from gatecast.data.secrets import REFUSAL
@@ -171,7 +171,7 @@ def with_settings(deployment: Mapping[str, Any], assignments: list[str]) -> dict
 
 
 def _variants(described: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Give a described setting in its plain forms: references resolved, alternatives one by one."""
+    """Yield a described setting in its plain forms: references resolved, alternatives one by one."""
     if "$ref" in described:
         yield from _variants(schema["definitions"][described["$ref"].rpartition("/")[2]], schema)
     for inner in (*described.get("anyOf", ()), *described.get("allOf", ())):
@@ -184,7 +184,7 @@ def _properties(described: Mapping[str, Any], schema: Mapping[str, Any]) -> dict
 
 
 def _places(described: Mapping[str, Any], schema: Mapping[str, Any], name: str) -> Iterator[str]:
-    """Give where a setting of this name is within what is described, as ``model.horizon``."""
+    """Yield the dotted paths of the settings with this name in the description, such as ``model.horizon``."""
     for outer, inner in _properties(described, schema).items():
         if outer == name:
             yield name
@@ -192,7 +192,7 @@ def _places(described: Mapping[str, Any], schema: Mapping[str, Any], name: str) 
 
 
 def _refused(described: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
-    """Return the patterns of what a setting, or each of a list, must not hold: secrets, which would be stored."""
+    """Return the patterns that a setting, or each value of a list, must not match: secrets, which would be stored."""
     forms = [*_variants(described, schema)]
     forms += [item for form in forms for item in _variants(form.get("items") or {}, schema)]
     return [form["not"]["pattern"] for form in forms if "pattern" in form.get("not", {})]

@@ -1,4 +1,4 @@
-"""The table that shows what data hold, series by series, and the list of what is wrong."""
+"""The table that shows what the data holds, series by series, and the list of problems."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``gatecast serve``: the dashboard, and what it offers to run."""
+"""``gatecast serve``: the dashboard and the flows that it can run."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def serve(options: ServeOptions) -> None:
         from gatecast.flows.settings.runs import Workspace
 
         workspace = Workspace.from_environment()
-        os.environ["GATECAST_HOME"] = str(workspace.root)  # for the processes of the runs, wherever they start
+        os.environ["GATECAST_HOME"] = str(workspace.root)  # for the processes of the runs, wherever they are started
         set_environment(workspace)
         file = options.file or (SETTINGS_FILE if SETTINGS_FILE.exists() else None)
         settings = read_settings(file)
@@ -108,7 +108,7 @@ def serve(options: ServeOptions) -> None:
 
 
 def connect(options: ServeOptions, workspace: Workspace, stack: ExitStack) -> Server | None:
-    """Start the server and return it, or None where the environment names one that runs."""
+    """Start the server and return it, or return None if the environment names a running one."""
     from gatecast.flows.engine.orchestration import use_server
     from gatecast.flows.engine.server import Server, answers, check_password, dashboard_url
 
@@ -130,7 +130,7 @@ def connect(options: ServeOptions, workspace: Workspace, stack: ExitStack) -> Se
 
 
 def pass_on(settings: ServeSettings) -> None:
-    """Let the processes of the runs know the webhook and the time limit; the environment comes first."""
+    """Pass the webhook and the time limit to the processes of the runs; the environment takes precedence."""
     from gatecast.flows.engine.runs import TIME_LIMIT, WEBHOOK
 
     os.environ.setdefault(TIME_LIMIT, str(settings.time_limit_minutes))
@@ -145,7 +145,7 @@ def run(settings: ServeSettings, pool: str | None, workspace: Workspace, server:
     from gatecast.flows.engine.watch import Watch
 
     deployments = list(build(settings, pool))
-    # Runs may be on machines that share no files with this one; where all is on one machine, its locks tell more.
+    # Runs may be on machines that share no files with this one; if all are on one machine, its locks tell more.
     watch = Watch(TAG, settings.lost_after_seconds) if pool or server is None else None
     if pool:
         register_in_pool(deployments, pool)
@@ -177,9 +177,9 @@ def run(settings: ServeSettings, pool: str | None, workspace: Workspace, server:
 
 
 def interrupt(*signal_and_frame: object) -> None:
-    """Answer SIGTERM as Ctrl-C is answered; Prefect's own answer would stop nothing.
+    """Treat SIGTERM like Ctrl-C; Prefect's own handler would stop nothing.
 
-    What a shell without job control starts with ``&`` ignores Ctrl-C, and has to hear it once more for that.
+    A process that a shell without job control starts with ``&`` ignores Ctrl-C, so the default handler is set first.
     """
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -193,7 +193,7 @@ def wait() -> None:
 
 
 def runner_of(deployments: Sequence[RunnerDeployment], at_once: int) -> Runner:
-    """Register deployments, and return what runs them in processes of this machine."""
+    """Register deployments, and return the runner that runs them in processes of this machine."""
     from gatecast.flows.engine.alarm import answer
     from gatecast.flows.engine.orchestration import Runner
 
@@ -205,7 +205,7 @@ def runner_of(deployments: Sequence[RunnerDeployment], at_once: int) -> Runner:
 
 
 def keep_going(workspace: Workspace, server: Server | None, watch: Watch | None, ended: threading.Event) -> None:
-    """Start the server again should it end, and look for runs whose process or machine is gone, again and again."""
+    """Keep restarting the server if it ends, and keep looking for runs whose process or machine is gone."""
     import httpx
 
     from gatecast.flows.engine.runs import crash_dead_runs

@@ -1,8 +1,8 @@
-"""A setting as the command line and the docs show it: all that they say is in its pydantic field.
+"""A setting as the command line and the docs show it: everything they say comes from its pydantic field.
 
 `flows.settings.runs` says what a field's ``json_schema_extra`` may hold.
 
-Two libraries that Prefect brings along make options of models too, and were tried. cyclopts wants its own marker on
+Two libraries that Prefect brings along make options of models too, and were tried. cyclopts needs its own marker on
 each field, so that `lstm` and `data` would import a command-line library; it prints pydantic's errors as they are, five
 lines with a URL, and its help of 12 options took twice the time of this one's 73. pydantic-settings goes through
 argparse: no panels, no short names for what is nested (``--model.num-layers``), a traceback for a value that is not
@@ -37,7 +37,7 @@ class Setting:
     path : tuple of str
         Names that lead to it, as ``model``, ``lookback``.
     field : FieldInfo
-        What pydantic knows of it.
+        What pydantic knows about it.
     default : Any
         Its value if nothing is given.
     default_text : str or None
@@ -59,7 +59,7 @@ class Setting:
 
     @property
     def is_argument(self) -> bool:
-        """Whether it is given by its place on the command line instead of by an option."""
+        """Whether it is a positional argument instead of an option."""
         return bool(_extra(self.field).get("argument"))
 
     @property
@@ -85,7 +85,7 @@ class Setting:
 
     @property
     def declared(self) -> tuple[str, ...]:
-        """How the option is declared to Typer, the usual spelling first; what is on by default can be switched off."""
+        """How the option is declared to Typer, usual spelling first; one that is on by default can be switched off."""
         given = _extra(self.field).get("options")
         if given:
             return tuple(given)
@@ -98,7 +98,7 @@ class Setting:
         return tuple(spelling for declared in self.declared for spelling in declared.split("/"))
 
     def help(self, options: Mapping[str, str]) -> str:
-        """Return what it is and the values that are allowed; for `options` see `options_by_name`."""
+        """Return its description and the allowed values; for `options` see `options_by_name`."""
         text = with_options(self.field.description or "", options)
         if not all(re.search(rf"\b{re.escape(choice)}\b", text) for choice in self.choices):
             text += f": {', '.join(self.choices[:-1])} or {self.choices[-1]}"
@@ -134,7 +134,7 @@ class Setting:
         if isinstance(typed, datetime):
             return typed.date()
         if self.is_list and isinstance(typed, str):
-            # An empty list stays empty, for the data to refuse.
+            # An empty list stays empty; it is refused when the data is read.
             return tuple(name.strip() for name in typed.split(",")) if typed.strip() else ()
         return typed
 
@@ -149,7 +149,7 @@ def settings_in(
     model : type
         A settings model.
     only, without : sequence of str
-        What is wanted and what is not: settings, or whole models, by their dotted names.
+        Which settings or whole models to include and to leave out, by their dotted names.
     """
 
     def is_among(path: tuple[str, ...], names: Sequence[str]) -> bool:
@@ -163,12 +163,12 @@ def settings_in(
 
 
 def options_by_name(settings: Sequence[Setting]) -> dict[str, str]:
-    """Return the option of each setting, as it is usually spelt, by the setting's name."""
+    """Return the usual spelling of each setting's option, by the setting's name."""
     return {setting.path[-1]: setting.spellings[0] for setting in settings if not setting.is_argument}
 
 
 def with_options(text: str, options: Mapping[str, str]) -> str:
-    """Return a text in which settings with names of several words, as ``max_epochs``, are called by their options."""
+    """Return a text in which settings with names of several words (``max_epochs``) are called by their options."""
     return re.sub(r"\b[a-z]+(_[a-z]+)+\b", lambda name: options.get(name[0], name[0]), text)
 
 
@@ -178,7 +178,7 @@ def _walk(
     instance: BaseModel | None = None,
     texts: Mapping[str, str] | None = None,
 ) -> Iterator[Setting]:
-    """Give the settings of a model whose defaults are those of `instance`, or are told by `texts`."""
+    """Yield the settings of a model; their defaults come from `instance`, or in words from `texts`."""
     panel = None
     for name, field in model.model_fields.items():
         extra = _extra(field)
@@ -193,7 +193,7 @@ def _walk(
 
 
 def _in_words(default: Any, name: str) -> str | None:
-    """Return a default as people read it; None where the description says it, or there is none."""
+    """Return a default as people read it; None if the description says it, or if there is no default."""
     if isinstance(default, bool):
         return name.replace("_", "-") if default else None
     if isinstance(default, float):
@@ -210,7 +210,7 @@ def _is_model(kind: Any) -> bool:
 
 
 def _variants(annotation: Any) -> list[Any]:
-    """Return the types that a value may have, None and what pydantic checks of them left out."""
+    """Return the types that a value may have, without None and without pydantic's checks."""
     if get_origin(annotation) is Annotated:
         return _variants(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType):

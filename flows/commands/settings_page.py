@@ -1,7 +1,7 @@
 """``docs/settings.md``: every setting in a table, made from the settings themselves.
 
-``python -m flows.commands.settings_page`` (``make settings-page``) writes it; a test says when that has to be done
-again.
+``python -m flows.commands.settings_page`` (``make settings-page``) writes it; a test fails when the page is out of
+date.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Section:
     Attributes
     ----------
     heading, text : str
-        What is above it.
+        What is printed above it.
     model : type
         The settings in it.
     without : tuple of str
@@ -115,7 +115,7 @@ def _cells(setting: Setting) -> list[str]:
 
 
 def allowed(setting: Setting) -> Iterator[str]:
-    """Give in words what values a setting may have."""
+    """Return in words which values a setting may have."""
     if setting.choices:
         yield ", ".join(setting.choices)
     signs = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}

@@ -54,7 +54,7 @@ class TrainOptions(TrainingOptions):
 def train(options: TrainOptions) -> None:
     """Train a tagger on a CoNLL file.
 
-    Reads the sentences, trains a BiLSTM-CRF until the score on the dev sentences stops rising, scores it beside the
+    Reads the sentences, trains a BiLSTM-CRF until the score on the dev sentences stops rising, compares it with the
     most frequent tag of each word, and makes it the champion unless the present one tags the dev sentences better.
     """
     started = time.perf_counter()

@@ -87,7 +87,7 @@ def train(options: TrainOptions) -> None:
 
 
 def show(result: Mapping[str, Any], seconds: float) -> None:
-    """Print the closing tables: scores beside the counting models, a sample, what was written, what to type next."""
+    """Print the closing tables: scores next to the counting models, a sample, what was written, what to type next."""
     from gatecast.data.store import read_json
     from gatecast.flows.judging.tables import language_model_table
 
@@ -117,7 +117,7 @@ def show(result: Mapping[str, Any], seconds: float) -> None:
 def evaluate(options: EvaluateOptions) -> None:
     """Say how well a model expects a text it has not seen.
 
-    The state runs through the whole text. Beside the model stand the text's own letter frequencies and the xz
+    The state runs through the whole text. The model is compared with the text's own letter frequencies and the xz
     compressor.
     """
     with explained(options.debug):
@@ -136,7 +136,7 @@ def evaluate(options: EvaluateOptions) -> None:
         assert vocabulary is not None  # the model is fitted
         is_scored = vocabulary.trained_unknown or not result["unknown"]
         left_out = set() if is_scored else set(vocabulary.unknown(text))
-        # What the model is not scored on would only burden those it is compared with.
+        # Text that the model is not scored on would only make it harder for the others in the comparison.
         scored_text = "".join(token for token in tokenise(text, vocabulary.level) if token not in left_out)
         rows = [
             {"model": f"LSTM ({name})", "bits/char": f"{result['bits_per_char']:.4f}"},
@@ -176,12 +176,12 @@ def generate(options: GenerateOptions) -> None:
             top_p=options.top_p, stop=options.stop,
         )  # fmt: skip
         try:
-            # The text goes to standard output as it is, for a pipe as for a terminal.
+            # The text goes to standard output as it is, whether that is a pipe or a terminal.
             for part in chain([options.prompt], parts, ["\n"]):
                 sys.stdout.write(part)
                 sys.stdout.flush()
         except BrokenPipeError:
-            # Whoever read the text, such as head, has enough of it; Python would complain again at the end.
+            # The reader, such as head, has closed the pipe; Python would complain about it again at the end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -196,7 +196,7 @@ def _champion(workspace: Workspace, name: str | None) -> tuple[str, CharLM]:
 
 
 def _compressors(text: str) -> dict[str, float]:
-    """Return the bits per character that the text's own character frequencies and xz need."""
+    """Return the bits per character needed by the text's own character frequencies and by xz."""
     import lzma
     import math
     from collections import Counter

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 NAME = "Gatecast: retrain on a breach"
 
-# The alarm brings the settings of the champion along, so one automation serves every model.
+# The alarm carries the settings of the champion, so one automation serves every model.
 SETTINGS_OF_EVENT = {
     "__prefect_kind": "json",
     "value": {"__prefect_kind": "jinja", "template": "{{ event.payload.parameters.settings | tojson }}"},
@@ -52,16 +52,16 @@ def retrain_on_breach(deployment: UUID) -> Automation:
 
 
 def answer(deployment: RunnerDeployment, identifier: UUID | Coroutine[Any, Any, UUID]) -> None:
-    """Let alarms start a deployment on the server, if it is the one that retrains any model.
+    """Let alarms start a deployment on the server, if it is the one that can retrain any model.
 
-    The type of `identifier` is Prefect's, which returns a coroutine only to coroutines.
+    The type of `identifier` is Prefect's, which returns a coroutine only when called from a coroutine.
     """
     if (deployment.flow_name, deployment.name) == ("retrain", "retrain"):
         register(cast(UUID, identifier))
 
 
 def register(deployment: UUID) -> None:
-    """Create the automation on the server, or let the one that is there run this deployment."""
+    """Create the automation on the server, or let the existing one run this deployment."""
     automation = retrain_on_breach(deployment)
     try:
         former = cast("Automation", type(automation).read(name=NAME))  # called from a plain function

@@ -1,8 +1,8 @@
-"""What the dashboard shows of a run: Prefect's artifacts, of text that may hold anything.
+"""What the dashboard shows of a run: Prefect's artifacts, made from text that may contain anything.
 
-The dashboard renders descriptions, links and every cell of a table as Markdown. The name of a series or the reason of a
-decision comes from elsewhere, and would be an image that is fetched or a link that is followed. So all text is shown as
-it is, unless it is `Markdown`.
+The dashboard renders descriptions, links and every cell of a table as Markdown. The name of a series or the reason for
+a decision comes from elsewhere, and could become an image that is fetched or a link that is followed. So all text is
+shown as it is, unless it is `Markdown`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from uuid import UUID
 from gatecast.data.display import one_line
 from gatecast.flows.engine.orchestration import artifacts
 
-# What Markdown gives a meaning to within a line; an address would become a link by itself.
+# Characters with a meaning in Markdown within a line; an address would become a link by itself.
 _SPECIAL = re.compile(r"[\\`*_\[\]<>~|@]|&(?=#?\w+;)|(?<=\w):(?=//)|(?<=www)\.", re.IGNORECASE)
 # The same at the beginning of a line: headings, lists, rules.
 _BEGINNING = re.compile(r"^(\d{0,9})([-+#.)])(?=[-+#\s]|$)")
@@ -37,7 +37,7 @@ def escaped(text: str) -> Markdown:
 def code_block(text: str) -> Markdown:
     """Return Markdown that shows a text as it is, line by line; it comes after an empty line."""
     lines = re.split(r"\r\n|\r|\n", text)
-    # Four blanks make it a block of code whatever it holds.
+    # Four blanks make it a block of code, whatever it contains.
     return Markdown("\n".join(f"    {one_line(line)}" for line in lines))
 
 
@@ -68,5 +68,5 @@ def create_progress_artifact(key: str, description: str) -> UUID:
 
 
 def update_progress_artifact(artifact: UUID, progress: float, description: str) -> None:
-    """Fill the ring to so many percent."""
+    """Fill the ring to `progress` percent."""
     artifacts.update_progress_artifact(artifact, progress=progress, description=escaped(description))

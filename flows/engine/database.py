@@ -1,4 +1,4 @@
-"""Prefect's SQLite file in the workspace: the record of runs, without which everything else still works."""
+"""Prefect's SQLite file in the workspace: the record of runs. Everything else still works without it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LOGGER = logging.getLogger(__name__)
 
 
 def is_damaged(path: Path) -> bool:
-    """Tell whether a file is there that is no whole SQLite database; one that is only in use is none."""
+    """Tell whether a file exists but is not an intact SQLite database; one that is merely in use is not damaged."""
     if not path.exists():
         return False
     try:
@@ -27,7 +27,7 @@ def is_damaged(path: Path) -> bool:
 
 
 def set_aside_with_journal(path: Path) -> None:
-    """Set a database aside, and its journal, which must not get into the next one."""
+    """Set a database aside together with its journal, which must not be applied to the next one."""
     aside = set_aside(path)
     for journal in (path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
         if journal.exists():

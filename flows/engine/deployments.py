@@ -1,6 +1,6 @@
 """What ``gatecast serve`` offers: the flows, each on demand, and the schedules of ``gatecast.toml``.
 
-A new kind of deployment is one line of `KINDS`. Its flow takes plain, typed parameters, best of all one pydantic model
+A new kind of deployment is one line of `KINDS`. Its flow takes plain, typed parameters, preferably one pydantic model
 ``settings``: Prefect makes the form of the dashboard from it, and ``gatecast.toml`` and ``gatecast run --set`` are
 checked against it.
 """
@@ -45,7 +45,7 @@ class Kind:
     about : str
         What it does, for the dashboard.
     defaults : mapping
-        Parameters in which a deployed flow differs from one that is called.
+        Parameters that differ between a deployed flow and one that is called directly.
     """
 
     entrypoint: str
@@ -64,7 +64,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             "gatecast.flows.retrain:retrain",
             "Trains on the latest data, compares with the naive forecasts and the champion, and forecasts with the"
             " winner.",
-            # After a crash, the next run goes on where it stopped.
+            # After a crash, the next run continues where the last one stopped.
             {"resume": True},
         ),
         "forecast": Kind(
@@ -108,7 +108,7 @@ class DeploymentSettings(Settings):
     @field_validator("cron")
     @classmethod
     def _parses(cls, cron: str | None) -> str | None:
-        from cronsim import CronSim, CronSimError  # what Prefect parses it with
+        from cronsim import CronSim, CronSimError  # the parser that Prefect uses
         from pendulum import now
 
         if cron is not None:
@@ -138,7 +138,7 @@ class ServeSettings(Settings):
         "cancel", description="What a run does while another of the same deployment or model is under way"
     )
     time_limit_minutes: float = Field(240, gt=0, description="A run that takes longer fails")
-    # Every 30 seconds a run tells the server of itself; that is the least that Prefect allows.
+    # A run sends a heartbeat to the server every 30 seconds, the shortest interval that Prefect allows.
     lost_after_seconds: float = Field(
         100, ge=45, le=240, description="A run that tells nothing of itself for so long is given up as crashed"
     )
@@ -170,17 +170,17 @@ class ServeSettings(Settings):
         return self
 
     def all_deployments(self) -> dict[str, DeploymentSettings]:
-        """Return the deployments of the file, after one of each flow that runs on demand only."""
+        """Return one on-demand deployment of each flow, then the deployments of the file."""
         return {**{kind: DeploymentSettings(flow=kind) for kind in KINDS}, **self.deployments}
 
 
 def read_settings(path: Path | None) -> ServeSettings:
-    """Read ``gatecast.toml``; without a file, every flow is there on demand.
+    """Read ``gatecast.toml``; without a file, every flow is available on demand.
 
     Raises
     ------
     InputError
-        The file is missing, is no TOML, or says something that is not allowed; the message names it.
+        The file is missing, is not TOML, or says something that is not allowed; the message names it.
     """
     if path is None:
         return ServeSettings()
@@ -202,7 +202,7 @@ def read_settings(path: Path | None) -> ServeSettings:
 def parameters(deployment: DeploymentSettings, where: str, when_busy: str | None = None) -> dict[str, Any]:
     """Return the parameters of a deployment's flow as JSON values, checked.
 
-    A name under ``settings`` is a parameter of the flow, or else a setting of its parameter ``settings``.
+    A name under ``settings`` is a parameter of the flow or, failing that, one of its ``settings``.
 
     Parameters
     ----------
@@ -238,7 +238,7 @@ def parameters(deployment: DeploymentSettings, where: str, when_busy: str | None
 
 
 def build(settings: ServeSettings, work_pool: str | None = None) -> Iterator[RunnerDeployment]:
-    """Make the deployments that Prefect serves or, with a work pool, hands to workers."""
+    """Make the deployments that Prefect serves itself or, with a work pool, hands to workers."""
     from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
     from prefect.deployments.runner import EntrypointType, RunnerDeployment
     from prefect.schedules import Cron
@@ -247,7 +247,7 @@ def build(settings: ServeSettings, work_pool: str | None = None) -> Iterator[Run
         kind = KINDS[deployment.flow]
         when_busy = deployment.when_busy or settings.when_busy
         strategy = ConcurrencyLimitStrategy("CANCEL_NEW" if when_busy == "cancel" else "ENQUEUE")
-        # On demand, models differ from run to run: there the flow itself sees to it that no two train the same.
+        # On-demand runs train different models: the flow itself ensures that no two runs train the same one.
         exclusive = name in settings.deployments
         made = RunnerDeployment.from_flow(
             kind.flow(),
@@ -269,7 +269,7 @@ def build(settings: ServeSettings, work_pool: str | None = None) -> Iterator[Run
 
 
 def _describe(deployment: RunnerDeployment, flow: Flow[..., Any]) -> None:
-    """Give the form of a deployment what the flow's docstring says of its parameters; Prefect reads no numpydoc."""
+    """Add what the flow's docstring says about its parameters to a deployment's form; Prefect reads no numpydoc."""
     from docstring_parser import parse
 
     about = {parameter.arg_name: parameter.description for parameter in parse(flow.fn.__doc__ or "").params}
@@ -278,16 +278,16 @@ def _describe(deployment: RunnerDeployment, flow: Flow[..., Any]) -> None:
 
 
 def run_environment() -> dict[str, str]:
-    """Return the environment variables that a worker, on whatever machine, gives to a run.
+    """Return the environment variables that a worker, on any machine, gives to a run.
 
-    The webhook is not among them: whoever can read the server's API could read it, and it is a secret.
+    The webhook is not among them: it is a secret, and anyone who can read the server's API could read it.
     """
     given = {TIME_LIMIT: os.environ[TIME_LIMIT]} if TIME_LIMIT in os.environ else {}
     return {**{name: os.environ.get(name, value) for name, value in ENVIRONMENT.items()}, **given}
 
 
 def register_in_pool(deployments: Sequence[RunnerDeployment], work_pool: str) -> None:
-    """Register deployments for the workers of a pool, which is made unless it is there."""
+    """Register deployments for the workers of a pool, which is created if it does not exist."""
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.actions import WorkPoolCreate
     from prefect.exceptions import ObjectAlreadyExists

@@ -1,14 +1,14 @@
-"""Which requests the server answers: those of programs and of its own pages, not those of other pages in a browser.
+"""Which requests the server answers: those of programs and of its own pages, not those of other web pages.
 
-A browser sends what any page asks it to send, to 127.0.0.1 too, and Prefect's server does what it is told: it changes
-deployments, starts runs, takes events. Three headers that no page can forge tell where a request comes from:
+A browser sends whatever a page asks it to send, even to 127.0.0.1, and Prefect's server obeys every request: it changes
+deployments, starts runs, accepts events. Three headers that no page can forge tell where a request comes from:
 
-- ``Host`` is the name in the address bar. A page whose own name was made to point here (DNS rebinding) is of the same
+- ``Host`` is the name in the address bar. A page whose own name was made to point here (DNS rebinding) has the same
   origin as the server, as far as the browser knows; only this header gives it away.
-- ``Origin`` is the page that asks. It comes with every WebSocket and with whatever might change something.
-- ``Sec-Fetch-Site`` says the same of what comes without an origin, such as a picture or a frame.
+- ``Origin`` is the page that asks. It comes with every WebSocket and with every request that might change something.
+- ``Sec-Fetch-Site`` says the same about requests without an origin, such as those for a picture or a frame.
 
-Programs send the first of them only.
+Programs send only the first one.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ class Authority:
     Attributes
     ----------
     name : str
-        In small letters, without the brackets of an IPv6 address or the dot that ends a full name.
+        In lower case, without the brackets of an IPv6 address or the trailing dot of a full name.
     port : int, optional
-        None is the default port of whatever protocol is spoken.
+        None means the default port of the protocol in use.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Authority:
 
     @classmethod
     def read(cls, text: str) -> Self | None:
-        """Read ``NAME`` or ``NAME:PORT``; None where the text is neither."""
+        """Read ``NAME`` or ``NAME:PORT``; None if the text is neither."""
         match = AUTHORITY.fullmatch(text)
         if match is None:
             return None
@@ -79,7 +79,7 @@ def read_allowed(texts: Sequence[str]) -> tuple[Authority, ...]:
 
 
 class Guard:
-    """An ASGI application that passes on to another what programs and its own pages ask for, and refuses the rest.
+    """An ASGI application that passes requests of programs and of its own pages to another, and refuses the rest.
 
     Parameters
     ----------
@@ -88,19 +88,19 @@ class Guard:
     host : str
         Where the server listens, as `flows.engine.server.Server` takes it.
     allowed : sequence of Authority
-        Other names of the server: in front of a proxy, or in a network of containers. Pages of a proxy may ask for
-        anything over HTTPS, or at the port that is given, whatever ``Host`` the proxy passes on.
+        Other names of the server: behind a proxy, or in a network of containers. Pages of a proxy may ask for anything
+        over HTTPS, or at the given port, whatever ``Host`` the proxy passes on.
     """
 
     def __init__(self, app: ASGIApp, host: str, allowed: Sequence[Authority] = ()) -> None:
         self.app = app
-        # Where it listens on every address, other machines know it by the name of this one.
+        # If it listens on every address, other machines know it by the name of this machine.
         own = socket.gethostname() if host in WILDCARDS else host
         self.names = frozenset({*LOOPBACK, own.lower(), *(authority.name for authority in allowed)})
         self.proxies = frozenset(Authority(name.name, name.port or DEFAULT_PORTS["https"]) for name in allowed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or refuse it in one sentence."""
+        """Answer a request, or refuse it with one sentence."""
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
@@ -112,7 +112,7 @@ class Guard:
         await self.app(scope, receive, _unframed(send))
 
     def refusal(self, scope: Scope) -> tuple[int, str] | None:
-        """Return status and reason of a refusal, None for a request that is passed on."""
+        """Return status and reason of a refusal, or None if the request is passed on."""
         headers = Headers(scope=scope)
         hosts = headers.getlist("host")
         host = Authority.read(hosts[0]) if len(hosts) == 1 else None
@@ -130,15 +130,15 @@ class Guard:
         return None
 
     def _is_served(self, host: Authority, scope: Scope) -> bool:
-        """Tell whether this is a name of the server, or the very address at which the request came in.
+        """Tell whether this is a name of the server, or the address at which the request arrived.
 
-        Its port is not looked at: containers and tunnels change it, and a page of another name gains nothing by it.
+        The port is ignored: containers and tunnels change it, and a page with another name gains nothing by it.
         """
         server = scope.get("server")
         return host.name in self.names or (server is not None and host.name == server[0])
 
     def _is_own(self, origin: str, host: Authority) -> bool:
-        """Tell whether a page is of the server that it asks, by name and port, or of a proxy in front of it."""
+        """Tell whether a page belongs to the server that it asks, by name and port, or to a proxy in front of it."""
         scheme, _, rest = origin.partition("://")
         page = Authority.read(rest)
         if page is None or scheme not in DEFAULT_PORTS:
@@ -160,7 +160,7 @@ def _is_visit(scope: Scope, headers: Headers) -> bool:
 
 
 def _unframed(send: Send) -> Send:
-    """Let no other site show an answer in a frame, under which a person would click without knowing."""
+    """Forbid other sites to show an answer in a frame, where a person could be tricked into a click."""
 
     async def sent(message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -21,7 +21,7 @@ def ingested_files(directory: Path) -> list[Path]:
     """
     files = sorted(settled(directory).path.glob("*.parquet"))
     if not files:
-        raise InputError(f"{directory} holds no Parquet file; retrain to read the data anew.")
+        raise InputError(f"{directory} holds no Parquet file; retrain to read the data again.")
     return files
 
 

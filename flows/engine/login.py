@@ -1,6 +1,6 @@
-"""The login of Prefect's server, which has a variable of its own.
+"""The login of Prefect's server, which has its own environment variable.
 
-In the address, where some servers expect it, it would be shown and sent along wherever the address is.
+In the address, where some servers expect it, it would be shown and sent wherever the address is.
 """
 
 from __future__ import annotations

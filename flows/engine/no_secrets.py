@@ -1,6 +1,6 @@
 """What the server refuses to store: parameters with a secret in them.
 
-The schema of a deployment says so too, but a request may ask not to be checked by it, as the box "Validate parameters"
+The schema of a deployment forbids them too, but a request may ask to skip that check, as the box "Validate parameters"
 of the dashboard's form does.
 """
 
@@ -20,7 +20,7 @@ Application = Callable[[Message, Receive, Send], Awaitable[None]]
 PATHS = ("/api/deployments/", "/api/flow_runs/")
 METHODS = ("POST", "PATCH", "PUT")
 NAMES = ("symbols", "groups")
-"""Settings that hold names of series, which may look like anything"""
+"""Settings with names of series, which may look like anything"""
 
 
 class NoSecrets:
@@ -57,11 +57,11 @@ class NoSecrets:
 
 
 def _secrets(body: bytes) -> Iterator[str]:
-    """Give the settings with a secret among the parameters in a request."""
+    """Yield the settings with a secret among the parameters in a request."""
     try:
         yield from _in(json.loads(body), (), is_parameter=False)
     except ValueError:
-        return  # Prefect says what is wrong with it
+        return  # Prefect reports what is wrong with it
 
 
 def _in(value: Any, names: tuple[str, ...], is_parameter: bool) -> Iterator[str]:

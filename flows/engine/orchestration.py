@@ -1,13 +1,12 @@
-"""Prefect as this project uses it; every other module takes what it needs of Prefect from here.
+"""Prefect as this project uses it; every other module imports what it needs of Prefect from here.
 
-Importing this module changes neither environment nor disk: a flow that is called, and a server that is started, do
-(`prepare`).
+Importing this module changes neither environment nor disk; calling a flow and starting a server do (`prepare`).
 
 Five things are added to Prefect's own:
 
-- a task's result is JSON with its hash, and it is answered from cache while its inputs, the code, the result itself
-  and the files it wrote are unchanged;
-- what the packages below log as warnings, such as a damaged file that is made again, is in the log of the run;
+- a task's result is JSON with its hash, and the task is answered from cache while its inputs, the code, the result
+  itself and the files it wrote are unchanged;
+- warnings that the packages below log, such as that a damaged file is made again, appear in the log of the run;
 - a finished flow waits until the server has recorded its task runs: the embedded server drops what is still queued when
   the process ends;
 - a run that fails, crashes or is cancelled is reported, and one whose process is gone does not stay "Running"
@@ -97,7 +96,7 @@ R = TypeVar("R", bound=Mapping[str, Any])
 F = TypeVar("F")
 
 Output = dict[str, Any]
-"""What a step returns, in JSON values: ``summary``, a line for people, paths, and with a cached step its ``files``."""
+"""What a step returns, in JSON values: ``summary``, a line for people; paths; and, for a cached step, its ``files``."""
 
 
 _LOGGER = logging.getLogger(__name__)
@@ -107,7 +106,7 @@ RUNS_PER_QUERY = 200
 
 
 def prepare() -> None:
-    """Make this process ready to run flows: Prefect keeps what it has in the workspace, and reads our defaults.
+    """Make this process ready to run flows: Prefect keeps its files in the workspace and uses our defaults.
 
     Raises
     ------
@@ -119,9 +118,9 @@ def prepare() -> None:
 
 
 class Flow(prefect.Flow[P, F]):
-    """A flow whose parameters are checked before there is a run to store them, and which prepares its process.
+    """A flow that checks its parameters before there is a run to store them, and that prepares its process.
 
-    A run that a runner starts inherits a prepared environment.
+    A run that is started by a runner inherits a prepared environment.
     """
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -132,7 +131,7 @@ class Flow(prefect.Flow[P, F]):
         return super().__call__(*args, **kwargs)
 
     def validate_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
-        """Check what a deployment hands on; Prefect alone would log wrong parameters as they are."""
+        """Check the parameters of a deployment; Prefect alone would log wrong parameters as they are."""
         require_valid(self.fn, parameters)
         return super().validate_parameters(parameters)
 
@@ -142,7 +141,7 @@ if TYPE_CHECKING:
 else:
 
     def flow(function: Callable[P, F] | None = None, **options: Any) -> Any:
-        """Make a flow with what every run has, the hooks and the time limit; the options are those of Prefect's."""
+        """Make a flow with the hooks and the time limit that every run has; the options are those of Prefect's own."""
         if function is None:
             return partial(flow, **options)
         return Flow(
@@ -168,7 +167,7 @@ def code_version() -> str:
 
 
 def artifact_key(*words: str) -> str:
-    """Return the key of an artifact: small letters, digits and dashes, as Prefect wants them."""
+    """Return the key of an artifact: lower-case letters, digits and dashes, as Prefect requires."""
     return re.sub(r"[^a-z0-9]+", "-", "-".join(words).lower()).strip("-")
 
 
@@ -179,7 +178,7 @@ def digest(*values: Any) -> str:
 
 
 def hashes(*paths: Path) -> dict[str, str]:
-    """Return path and SHA-256 of files, and of all files in directories: what a step says it wrote."""
+    """Return path and SHA-256 of files, and of all files in directories: the record of what a step wrote."""
     files = [
         file for path in paths for file in (sorted(path.rglob("*")) if path.is_dir() else [path]) if file.is_file()
     ]
@@ -187,7 +186,7 @@ def hashes(*paths: Path) -> dict[str, str]:
 
 
 class HashedJSON(JSONSerializer[Any]):
-    """JSON with the hash of the value, so that a result that was edited or damaged is none."""
+    """JSON with the hash of the value, so that an edited or damaged result is not used."""
 
     type: str = Field(default="hashed-json", frozen=True)
 
@@ -197,7 +196,7 @@ class HashedJSON(JSONSerializer[Any]):
         return b'{"sha256": "%s", "value": %s}' % (_sha256(value), value)
 
     def loads(self, blob: bytes) -> Any:
-        """Undo `dumps`; raise ValueError where the hash is another."""
+        """Undo `dumps`; raise ValueError if the hash differs."""
         stored = json.loads(blob)
         value = json.dumps(stored["value"]).encode()
         if _sha256(value) != stored["sha256"].encode():
@@ -211,7 +210,7 @@ def _sha256(content: bytes) -> bytes:
 
 @dataclass
 class Unchanged(CachePolicy):
-    """Answer a task from cache while its inputs and the code are unchanged and the files it wrote are as it left them.
+    """Answer a task from cache while its inputs, the code and the files it wrote are unchanged.
 
     A task lists its files with their hashes under ``files`` of its result (see `hashes`). A flow's parameter ``force``
     makes every task run again.
@@ -241,7 +240,7 @@ class Unchanged(CachePolicy):
 
 
 def _damage(store: ResultStore, key: str) -> str | None:
-    """Say which file keeps a stored result from being used; None where all are as the task left them."""
+    """Say which file keeps a stored result from being used; None if all are as the task left them."""
     path = PREFECT_LOCAL_STORAGE_PATH.value() / key
     try:
         result = store.read(key).result
@@ -249,7 +248,7 @@ def _damage(store: ResultStore, key: str) -> str | None:
             return None  # one that was made to expire
         files: Mapping[str, str] = result["files"]
     except (OSError, ValueError, TypeError, LookupError, RuntimeError):
-        # A file that others write as well need not be damaged, a stored result is.
+        # A file that others write too need not be damaged; a stored result is.
         return f"{path} is damaged" if path.exists() else None
     for file, expected in files.items():
         if not Path(file).is_file():
@@ -273,7 +272,7 @@ def task(
     ignore : tuple of str
         Inputs that do not change the result.
     retries : int
-        How often it is tried again where it fails, other than by wrong input.
+        How often it is tried again if it fails, except for wrong input.
     """
     return prefect.task(
         task_run_name=run_name,
@@ -295,14 +294,14 @@ def _may_pass(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
 
 
 class Steps:
-    """The steps of one flow run: calls tasks one by one, tells terminal and log, and waits until all are on record.
+    """The steps of one flow run: calls tasks one by one, reports to terminal and log, and waits until all are recorded.
 
     Used as a context manager inside a flow; calling it runs a task: ``bars = step(ingest, settings.data)``.
 
     Attributes
     ----------
     records : list of dict
-        ``name``, ``seconds`` (wall clock, Prefect's part included) and ``cached`` of each step.
+        ``name``, ``seconds`` (wall clock, including Prefect's share) and ``cached`` of each step.
     """
 
     def __init__(self) -> None:
@@ -331,11 +330,11 @@ class Steps:
         return result
 
     def wait_for(self, task_runs: Sequence[UUID]) -> None:
-        """Wait at the end for further task runs, such as those that were submitted to a task runner."""
+        """Also wait at the end for these task runs, such as those that were submitted to a task runner."""
         self._task_runs += task_runs
 
     def alone(self, directory: Path, when_busy: WhenBusy) -> bool:
-        """Keep other runs from the model that lives in a directory, until the steps end; see `one_at_a_time`."""
+        """Lock the model in a directory against other runs until the steps end; see `one_at_a_time`."""
         return self._held.enter_context(one_at_a_time(directory, when_busy))
 
     def __exit__(
@@ -353,9 +352,9 @@ def _log_in_run(sentence: str) -> None:
 
 
 def wait_until_recorded(task_runs: Sequence[UUID], limit_seconds: float = RECORD_LIMIT_SECONDS) -> int:
-    """Wait until the server has a final state of each task run, and return how many it still lacks at the limit.
+    """Wait until the server has a final state of each task run; return how many are still missing at the limit.
 
-    Task runs travel to the server as events, behind the flow's back; ending the process drops those on the way.
+    Task runs reach the server as events in the background; ending the process drops those that are on the way.
     """
     waiting = set(task_runs)
     until = time.monotonic() + limit_seconds
@@ -404,7 +403,7 @@ def flow_parameters() -> dict[str, Any]:
 
 
 def run_name(subject: Callable[[Mapping[str, Any]], str]) -> Callable[[], str]:
-    """Return what gives a flow run its name, for people: what it is about, and when it began.
+    """Return a function that names a flow run for people: what it is about, and when it began.
 
     Parameters
     ----------
@@ -419,5 +418,5 @@ def run_name(subject: Callable[[Mapping[str, Any]], str]) -> Callable[[], str]:
 
 
 def cancelled(message: str) -> Any:
-    """Return what a flow returns, instead of its result, in order to end as cancelled."""
+    """Return the state that a flow returns, instead of its result, to end as cancelled."""
     return Cancelled(message=message)

@@ -1,4 +1,4 @@
-"""What a flow is given, checked before there is a run: a run is stored with its parameters, right or wrong."""
+"""The parameters of a flow, checked before there is a run: a run is stored with its parameters, right or wrong."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gatecast.data.settings import expected
 
 
 def require_valid(function: Callable[..., Any], given: Mapping[str, Any]) -> None:
-    """Raise InputError unless each parameter is what the function's annotation says."""
+    """Raise InputError unless each parameter has the type of the function's annotation."""
     hints = get_type_hints(function, include_extras=True)
     for name, value in given.items():
         if name in hints:
@@ -26,7 +26,7 @@ def validated(value: Any, hint: Any, where: str) -> Any:
     Raises
     ------
     InputError
-        It cannot be; the message begins with `where`, and does not repeat what may be a secret.
+        It does not fit the type; the message begins with `where`, and does not repeat what may be a secret.
     """
     try:
         return TypeAdapter(hint).validate_python(value)
@@ -35,7 +35,7 @@ def validated(value: Any, hint: Any, where: str) -> Any:
 
 
 def explain_problem(where: str, error: ValidationError, hint: Any = None) -> str:
-    """Return one sentence on the first thing that is wrong.
+    """Return one sentence about the first error.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def explain_problem(where: str, error: ValidationError, hint: Any = None) -> str
 
 
 def places(hint: Any, name: str) -> Iterator[str]:
-    """Give where a setting of this name is, as ``model.horizon``, among the settings of a type and those in it."""
+    """Yield the dotted paths of the settings with this name, such as ``model.horizon``, in a type and below."""
     for inner in get_args(hint):
         yield from places(inner, name)
     if isinstance(hint, type) and issubclass(hint, BaseModel):

@@ -26,7 +26,7 @@ class _Progress:
     unit : str
         What is counted, such as "epoch".
     update_seconds : float
-        Between two updates of the artifact, each of which the work waits for.
+        Between two updates of the artifact; the work waits for each of them.
     key : str
         Of the artifact; it stays the same from run to run.
     work : str
@@ -61,7 +61,7 @@ class _Progress:
         return self
 
     def show(self, completed: int, total: int, description: str, counts: bool = True) -> None:
-        """Show how far the work is; `counts` says that this run did it, and not one that it goes on from."""
+        """Show how far the work is; `counts` says that this run did it, and not an earlier run that it continues."""
         self.completed = completed
         self.total = total
         self._latest = description
@@ -75,7 +75,7 @@ class _Progress:
             self._updated = time.monotonic()
 
     def _seconds_left(self) -> float:
-        """Return how long the rest takes at the speed so far; early stopping may end it sooner."""
+        """Return how long the rest takes at the average speed so far; early stopping may end it sooner."""
         done = self.completed - self._done_before
         return (self.total - self.completed) * (time.monotonic() - self._begun) / max(done, 1)
 
@@ -136,7 +136,7 @@ class StepProgress(_Progress):
         self.show(step, total, f"loss {loss:.3f}{self._validation}")
 
     def after_epoch(self, record: EpochRecord) -> None:
-        """Keep the validation loss in view."""
+        """Show the validation loss from now on."""
         self._validation = f"  validation {record.validation_loss:.3f}"
 
 

@@ -18,25 +18,25 @@ if TYPE_CHECKING:
     from prefect.task_runners import TaskRunner
 
 TASKS_PER_PROCESS = 2
-"""Task runs under way for each process, so that none waits while Prefect looks after the one before and the next"""
+"""Task runs in flight for each process, so that no process waits while Prefect handles the last one and the next"""
 
 
 @contextmanager
 def task_runner(settings: FleetSettings) -> Iterator[tuple[TaskRunner[Any], Executor | None]]:
-    """Start the task runner that the settings name, and stop it.
+    """Start the task runner that the settings name, and stop it at the end.
 
     Yields
     ------
     runner : TaskRunner
         Prefect's, which the tasks are submitted to.
     pool : Executor or None
-        Processes in which a task does its work, where the runner itself has none. Prefect then runs in threads of this
-        process, once; in each process of its own runner of processes, it costs half as much as a small model.
+        Processes in which a task does its work, if the runner itself has no processes. Prefect then runs once, in
+        threads of this process; in each process of its own process runner, it costs half as much as a small model.
 
     Raises
     ------
     InputError
-        The extra that brings it is not installed.
+        The extra that provides it is not installed.
     """
     from prefect.task_runners import ThreadPoolTaskRunner
 
@@ -45,7 +45,7 @@ def task_runner(settings: FleetSettings) -> Iterator[tuple[TaskRunner[Any], Exec
     runner = settings.runner
     require_runner(runner)
     if runner == "processes":
-        # Forking after a parallel region would hang; a spawned process starts anew.
+        # Forking after a parallel region would hang; a spawned process starts afresh.
         pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _end_with_parent)
         try:
             made = ThreadPoolTaskRunner(max_workers=TASKS_PER_PROCESS * workers)
@@ -65,7 +65,7 @@ def task_runner(settings: FleetSettings) -> Iterator[tuple[TaskRunner[Any], Exec
 
 
 def _end_with_parent() -> None:
-    """Let this process of a pool end when the one that started it is killed, and not wait for work for ever."""
+    """Let this process of a pool end when its parent is killed, instead of waiting for work for ever."""
     parent = multiprocessing.parent_process()
     assert parent is not None
 
@@ -100,6 +100,6 @@ def _ray(workers: int, address: str | None) -> TaskRunner[Any]:
 
     if address is not None:
         return RayTaskRunner(address=address)
-    # Its own ways of finding the address ask an outside host, and each model takes one thread.
+    # Its own ways to find the address ask an outside host; each model uses one thread.
     local = {"num_cpus": workers, "_node_ip_address": "127.0.0.1", "include_dashboard": False}
     return RayTaskRunner(init_kwargs=local)

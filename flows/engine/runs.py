@@ -1,6 +1,6 @@
-"""What keeps runs safe: one retrain per model at a time, a time limit, reports of trouble, and no run of the dead.
+"""What keeps runs safe: one retrain per model at a time, a time limit, failure reports, and an end for dead runs.
 
-Liveness is a lock on a file that the process of a run holds: the system lets go of it however the process ends, so
+Liveness is a lock on a file that the process of a run holds: the system releases it however the process ends, so
 whoever gets the lock knows that the run is over. A run on another machine, which shares no files with this one, is
 watched by its heartbeats instead (`flows.engine.watch`).
 """
@@ -39,7 +39,7 @@ GONE = "The process of this run is gone; the next run goes on where it stopped."
 
 @contextmanager
 def one_at_a_time(directory: Path, when_busy: WhenBusy) -> Iterator[bool]:
-    """Let one run at a time work on the model that lives in a directory.
+    """Let one run at a time work on the model in a directory.
 
     Parameters
     ----------
@@ -65,10 +65,10 @@ def one_at_a_time(directory: Path, when_busy: WhenBusy) -> Iterator[bool]:
 
 @contextmanager
 def alive(workspace: Workspace, run: str) -> Iterator[None]:
-    """Show that the process of a flow run is there.
+    """Show that the process of a flow run is alive.
 
     The file stays behind, since the end of the run is recorded only later, and the process may be killed before that.
-    On Windows, which renames no open file, there is none: a killed run is noticed by its missing heartbeats alone.
+    On Windows, which cannot rename an open file, there is no such file: only missing heartbeats reveal a killed run.
     """
     if ON_WINDOWS:
         yield
@@ -78,7 +78,7 @@ def alive(workspace: Workspace, run: str) -> Iterator[None]:
     unseen = workspace.prefect / f"run-{run}"
     with open_lock_file(unseen) as lock:
         wait_for_lock(lock)
-        unseen.rename(path)  # so that nobody finds it unlocked before its end
+        unseen.rename(path)  # so that nobody finds it unlocked before the run ends
         try:
             yield
         finally:
@@ -88,7 +88,7 @@ def alive(workspace: Workspace, run: str) -> Iterator[None]:
 def crash_dead_runs(workspace: Workspace) -> list[UUID]:
     """Mark the runs whose process is gone as crashed, which also frees what they held; return them.
 
-    A run that has come to its end stays as it ended.
+    A run that has ended keeps its final state.
     """
     marked = []
     for path in sorted(_running(workspace).glob("*")):
@@ -102,12 +102,12 @@ def crash_dead_runs(workspace: Workspace) -> list[UUID]:
                     marked.append(UUID(path.name))
                 path.unlink()
         except FileNotFoundError:
-            continue  # another process looks after the dead too
+            continue  # another process is marking dead runs too
     return marked
 
 
 def crash_pending_runs(tag: str) -> list[UUID]:
-    """Mark the runs with a tag that were about to start as crashed; for who comes to start them, and is alone."""
+    """Mark the runs with a tag that were about to start as crashed; only for the sole process that starts them."""
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import (
         FlowRunFilter,
@@ -153,7 +153,7 @@ def report(flow: Any, flow_run: FlowRun, state: State[Any]) -> None:
 
 
 def describe(flow: str, run: str, run_id: str, state: str, message: str, url: str) -> dict[str, str]:
-    """Return what the webhook is told; ``text`` is what chat programs show, without markup of theirs."""
+    """Return what the webhook is told; ``text`` is what chat programs show, without their markup."""
     message = one_line(masked(message))
     url = masked(url)
     text = _for_chat(f"{flow} {run}: {state}. {message}".strip())
@@ -161,8 +161,8 @@ def describe(flow: str, run: str, run_id: str, state: str, message: str, url: st
 
 
 def _for_chat(text: str) -> str:
-    """Return a text as chat programs show it as it is: no image in it, no link behind words, nobody who is called."""
-    entities = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}  # in Slack, <...> is a link or a call
+    """Return a text that chat programs show as it is: without images, hidden links or mentions of people."""
+    entities = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}  # in Slack, <...> is a link or a mention
     return re.sub(r"[\[`]", r"\\\g<0>", re.sub(r"[&<>]", lambda found: entities[found[0]], text))
 
 
@@ -192,7 +192,7 @@ def time_limit_seconds() -> float | None:
     Raises
     ------
     InputError
-        ``GATECAST_TIME_LIMIT_MINUTES`` is no number above zero.
+        ``GATECAST_TIME_LIMIT_MINUTES`` is not a number above zero.
     """
     text = os.environ.get(TIME_LIMIT)
     if not text:
@@ -211,7 +211,7 @@ def _running(workspace: Workspace) -> Path:
 
 
 def _logger() -> logging.Logger | logging.LoggerAdapter[logging.Logger]:
-    """Return the log of the run, so that the dashboard shows it; a plain one outside of runs."""
+    """Return the logger of the run, so that the dashboard shows what is logged; a plain logger outside of runs."""
     from prefect import get_run_logger
     from prefect.exceptions import MissingContextError
 

@@ -1,12 +1,12 @@
 """Prefect's server as a child of ours: the embedded one of a single command, and the dashboard of ``gatecast serve``.
 
-Prefect reads its settings from the environment, first when it is imported. So this module imports none of it: it has
-the defaults of this project, for the import (`quiet_import`) and for what runs (`set_environment`); what the user has
-set stays.
+Prefect reads its settings from the environment, first when it is imported. So this module does not import it: it sets
+this project's defaults, for the import (`quiet_import`) and for what runs (`set_environment`); what the user has set
+stays.
 
 The child differs from ``prefect server start`` in four ways: it does not see Ctrl-C, so that an interrupted run is
-still recorded as such; it ends when the process that started it ends, however that ends, even by ``kill -9``; it serves
-the model reports of the workspace beside Prefect's own pages; and it answers no web page but its own
+still recorded as such; it ends when the process that started it ends, in whatever way, even by ``kill -9``; it serves
+the model reports of the workspace in addition to Prefect's own pages; and it answers no web pages but its own
 (`flows.engine.guard`).
 """
 
@@ -42,12 +42,12 @@ ENVIRONMENT = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_UI_V2_ENABLED": "false",  # its pages call an outside host
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
-    "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",  # Prefect's own choice is pickle
-    # Slots are leased; leases in memory, Prefect's own choice, are held for ever once the server has restarted.
+    "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",  # Prefect's default is pickle
+    # Slots are leased; leases in memory, Prefect's default, are held for ever once the server has restarted.
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
     "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # by which `flows.engine.watch` finds runs whose machine is gone
     "PREFECT_TASKS_DEFAULT_RETRY_DELAY_SECONDS": "10",
-    # Errors reach the terminal as one sentence of ours; the log of the run, on the server, has all of it.
+    # Errors reach the terminal as one sentence of ours; the log of the run, on the server, has the details.
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
 }
 LOCALHOST = "127.0.0.1"
@@ -62,8 +62,8 @@ REPORTS = "/reports"
 def quiet_import() -> Iterator[None]:
     """Let prefect be imported with the settings of this project, and leave environment and disk as they were.
 
-    Importing it would make a home for it, and tell its makers of the import. Its home is meanwhile this folder, which
-    is there and has nothing of Prefect's in it; the workspace becomes its home when something runs.
+    Importing it would create its home folder and report the import to its makers. During the import its home is this
+    folder, which exists and holds nothing of Prefect's; the workspace becomes its home when something runs.
     """
     defaults = {**ENVIRONMENT, "PREFECT_HOME": str(Path(__file__).parent)}
     added = {name: value for name, value in defaults.items() if name not in os.environ}
@@ -76,7 +76,7 @@ def quiet_import() -> Iterator[None]:
 
 
 def set_environment(workspace: Workspace) -> None:
-    """Set what Prefect reads, here and in the processes that this one starts.
+    """Set the environment that Prefect reads, here and in the processes that this one starts.
 
     Raises
     ------
@@ -103,7 +103,7 @@ class Server:
     Parameters
     ----------
     workspace : Workspace
-        Where its log and, unless ``PREFECT_HOME`` says otherwise, its database are.
+        Holds its log and, unless ``PREFECT_HOME`` says otherwise, its database.
     host, port : str, int
         Where it listens; port 0 is any free one.
     dashboard : bool
@@ -145,12 +145,12 @@ class Server:
 
     @property
     def url(self) -> str:
-        """Address of the API: what ``PREFECT_API_URL`` has to be."""
+        """Address of the API: the value for ``PREFECT_API_URL``."""
         return f"{self.address}/api"
 
     @property
     def log(self) -> Path:
-        """File that keeps what the server says."""
+        """File with the output of the server."""
         return self.workspace.prefect / "server.log"
 
     def __enter__(self) -> Self:
@@ -158,7 +158,7 @@ class Server:
         return self
 
     def start(self) -> None:
-        """Start the server and wait until it answers; where its database is damaged, that is set aside.
+        """Start the server and wait until it answers; if its database is damaged, it is set aside.
 
         Raises
         ------
@@ -182,10 +182,10 @@ class Server:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         logs = {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING", "PREFECT_API_LOG_RETRYABLE_ERRORS": "true"}
         embedded = {} if self.dashboard else {"PREFECT__SERVER_EPHEMERAL": "1", "PREFECT_UI_ENABLED": "0"}
-        # Prefect's own place for its pages is beside its code, where this user may not write.
+        # Prefect's default folder for its pages is next to its code, where this user may not write.
         pages = {
             "PREFECT_UI_STATIC_DIRECTORY": str(self.workspace.prefect / "pages"),
-            # The pages ask the server that they came from, by whatever name the browser knows it.
+            # The pages ask the server that they came from, under the name that the browser used.
             "PREFECT_UI_API_URL": "/api",
             "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": self.address,
         }
@@ -217,14 +217,14 @@ class Server:
         self.stop()
 
     def revive(self) -> bool:
-        """Start the server again where it has ended by itself, and tell whether it had."""
+        """Start the server again if it has ended by itself, and tell whether it had."""
         if self._process is None or self._process.poll() is None:
             return False
         self.start()
         return True
 
     def stop(self) -> None:
-        """Stop the server; once it has stopped, nothing happens."""
+        """Stop the server; does nothing if it has already stopped."""
         if self._process is None:
             return
         if self.dashboard:
@@ -260,7 +260,7 @@ def answers(url: str) -> bool:
 
 
 def dashboard_url(workspace: Workspace) -> str | None:
-    """Return the API of the dashboard that runs on this workspace, None where none does."""
+    """Return the API address of the dashboard that runs on this workspace, None if there is no dashboard."""
     try:
         url = str(read_json(_pointer(workspace), dict[str, str])["url"])
     except (InputError, KeyError):
@@ -284,7 +284,7 @@ def _is_free(host: str, port: int) -> bool:
 def free_port(host: str) -> int:
     """Return a port that nothing listens on.
 
-    It is below the range from which the system gives out ports, so that none is taken before the server listens.
+    It is below the range from which the system assigns ports, so that no one takes it before the server listens.
     """
     while True:
         port = 20_000 + secrets.randbelow(10_000)
@@ -293,16 +293,16 @@ def free_port(host: str) -> int:
 
 
 def _end_with_parent() -> None:
-    """End this process when its standard input closes: the parent is gone, or wants it."""
+    """End this process when its standard input closes: the parent is gone, or wants this process to end."""
     sys.stdin.buffer.read()
     os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _wait_in_line() -> None:
-    """Let a transaction on SQLite wait at its beginning until it may write.
+    """Make a transaction on SQLite wait at its beginning until it may write.
 
-    Prefect lets most of them begin by reading, and SQLite refuses at once, as "database is locked", to let one write of
-    which what it has read is no longer the latest; the client then has to ask again.
+    Most of Prefect's transactions begin by reading. If the data they have read is outdated when they want to write,
+    SQLite refuses at once with "database is locked", and the client has to ask again.
     """
     from prefect.server.database.configurations import AioSqliteConfiguration
 
@@ -315,7 +315,7 @@ def _wait_in_line() -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether only this machine reaches what listens on an address or a name.
+    """Tell whether an address or a name can be reached from this machine only.
 
     Raises
     ------
@@ -337,12 +337,12 @@ def has_password() -> bool:
 
 
 def check_password(host: str, *, insecure: bool) -> None:
-    """Refuse to listen without a password where other machines reach it, and with one that only the server knows.
+    """Refuse to listen without a password where other machines can connect, or with a password only the server knows.
 
     Raises
     ------
     InputError
-        Either is so, or there is no such address; the message says what to set.
+        One of these is the case, or there is no such address; the message says what to set.
     """
     from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_SERVER_API_AUTH_STRING
 
@@ -359,7 +359,7 @@ def check_password(host: str, *, insecure: bool) -> None:
 
 
 def make_app(host: str, reports: str, allowed_hosts: Sequence[str]) -> Guard:
-    """Return what the server serves: Prefect's API and pages and the reports, guarded."""
+    """Return the application that the server runs: Prefect's API and pages and the reports, guarded."""
     import prefect
     from prefect.server.api.server import create_app
     from starlette.routing import Mount
@@ -368,17 +368,17 @@ def make_app(host: str, reports: str, allowed_hosts: Sequence[str]) -> Guard:
     from gatecast.flows.engine.guard import Guard, read_allowed
     from gatecast.flows.engine.no_secrets import NoSecrets
 
-    prefect.__ui_v2_static_path__ = Path(os.devnull) / "v2"  # those pages call an outside host, and are not offered
+    prefect.__ui_v2_static_path__ = Path(os.devnull) / "v2"  # those pages call an outside host and are not served
     app = create_app()
     app.add_middleware(NoSecrets)
     if not has_password():
-        # Where the API asks for a password, reports that do not are not served.
+        # If the API asks for a password, the reports, which do not, are not served.
         app.router.routes.insert(0, Mount(REPORTS, StaticFiles(directory=reports, check_dir=False)))
     return Guard(app, host, read_allowed(allowed_hosts))
 
 
 def main(host: str, port: str, reports: str, *allowed_hosts: str) -> None:
-    """Run the server; what `Server` starts."""
+    """Run the server; `Server` starts this."""
     import uvicorn
 
     threading.Thread(target=_end_with_parent, daemon=True).start()

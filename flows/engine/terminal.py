@@ -33,17 +33,17 @@ SERIES_IN_TABLE = 6
 
 
 def console(stderr: bool = False) -> Console:
-    """Return a console on today's standard output, or standard error, that breaks no paths and colours no numbers."""
+    """Return a console on the current standard output or error, which does not wrap paths or colour numbers."""
     return Console(stderr=stderr, highlight=False, soft_wrap=True, emoji=False)
 
 
 def literal(text: object) -> str:
-    """Return text from elsewhere for use within markup, which shows it as it is, on one line."""
+    """Return text from elsewhere for use within markup; it is shown as it is, on one line."""
     return escape(one_line(str(text)))
 
 
 def plain(text: object) -> Text:
-    """Return text from elsewhere, for a console or a table, which show it as it is, on one line."""
+    """Return text from elsewhere for a console or a table; it is shown as it is, on one line."""
     return Text(one_line(str(text)))
 
 
@@ -54,7 +54,7 @@ def say(text: str) -> None:
 
 @contextmanager
 def standard_output() -> Iterator[TextIO]:
-    """Give standard output for data in UTF-8; when its reader, such as head, has enough, the block just ends."""
+    """Yield standard output for data in UTF-8; when its reader, such as head, closes it, the block just ends."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")
     try:
@@ -92,7 +92,7 @@ def print_next(arguments: str) -> None:
 
 @contextmanager
 def warnings_to(tell: Callable[[str], None]) -> Iterator[None]:
-    """Let `tell` have what our packages log as warnings while the block runs, each sentence once."""
+    """Call `tell` with the warnings that our packages log while the block runs, once for each sentence."""
     handler = _Told(tell)
     logger = logging.getLogger("gatecast")
     logger.addHandler(handler)
@@ -163,9 +163,9 @@ def explain(error: Exception) -> tuple[str, int]:
 
 
 def full_disk(error: BaseException) -> Path | None:
-    """Return what lies on the full disk that is behind an error, None where none is.
+    """Return the path on the full disk that caused an error, or None if the error has another cause.
 
-    Prefect's server, whose database is in the workspace, has other words for it: so the disk itself is asked as well.
+    Prefect's server, whose database is in the workspace, reports it differently, so the disk itself is checked as well.
     """
     from gatecast.flows.settings.runs import Workspace
 
@@ -180,12 +180,12 @@ def full_disk(error: BaseException) -> Path | None:
 
 
 def explain_settings(problem: Mapping[str, Any], options: Mapping[tuple[str, ...], Sequence[str]] | None = None) -> str:
-    """Return one sentence on a wrong setting: its name, its value, and what is allowed.
+    """Return one sentence about a wrong setting: its name, its value, and what is allowed.
 
     Parameters
     ----------
     problem : mapping
-        What pydantic says of it.
+        What pydantic says about it.
     options : mapping, optional
         Spellings of the option of each setting, by the names that lead to the setting; without it, settings are called
         by their names.
@@ -196,7 +196,7 @@ def explain_settings(problem: Mapping[str, Any], options: Mapping[tuple[str, ...
     called = {names: as_typed(spellings) for names, spellings in (options or {}).items()}
     allowed = expected(problem)
     names = tuple(part for part in problem["loc"] if isinstance(part, str))
-    # pydantic adds to the names which of several types a value is not.
+    # If several types are allowed, pydantic adds to the names the type that the value does not fit.
     known = next((names[:length] for length in range(len(names), 0, -1) if names[:length] in called), None)
     if not names or (problem["type"] == "value_error" and known is None):
         by_name = {names[-1]: option for names, option in called.items()}
@@ -228,7 +228,7 @@ def command_line(*added: str) -> str:
 
 
 def program() -> str:
-    """Return what to type for ``gatecast``: its path, where it is not on the search path."""
+    """Return what to type for ``gatecast``: its path if it is not on the search path."""
     typed = Path(sys.argv[0])
     if typed.name != "gatecast" or shutil.which("gatecast"):
         return "gatecast"
@@ -236,7 +236,7 @@ def program() -> str:
 
 
 def figure(value: float | None, form: str = "") -> str:
-    """Return a number with few digits, as `form` says or four of them; a dash where there is none."""
+    """Return a number in the format `form`, or with four digits; a dash if there is no number."""
     if value is None:
         return "–"
     return format(value, form or ("#.4g" if abs(value) < 10_000 else ",.0f"))
@@ -257,7 +257,7 @@ def print_table(rows: Sequence[Mapping[str, str]], title: str, right: Sequence[s
 
 
 def print_scores(rows: Sequence[Mapping[str, str]], title: str) -> None:
-    """Print the scores of `flows.reporting.score_table`, the model's in bold; of many series only the total."""
+    """Print the scores of `flows.reporting.score_table`, the model's in bold; for many series only the total."""
     series = list(dict.fromkeys(row["series"] for row in rows))
     shown = rows if len(series) <= SERIES_IN_TABLE else [row for row in rows if row["series"] == series[-1]]
     table = Table(title=plain(title), title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
@@ -276,7 +276,7 @@ def print_scores(rows: Sequence[Mapping[str, str]], title: str) -> None:
 
 
 def print_comparison(rows: Sequence[Mapping[str, str]], title: str) -> None:
-    """Print what a model scores, its row first and in bold, beside the baselines; the first column holds names."""
+    """Print a model's scores, its row first and in bold, above those of the baselines; the first column holds names."""
     print_table(rows, title, right=list(rows[0])[1:], bold_rows=1)
 
 

@@ -1,10 +1,10 @@
-"""What ends the runs whose process or machine is gone, where it shares no files with this one.
+"""Ends the runs whose process or machine is gone, for machines that share no files with this one.
 
-A run tells the server of itself every 30 seconds (its heartbeats). A run of which nothing new was heard for too long is
-marked as crashed. Only the time in which something could have been heard counts: after a restart, of the server or of
-the watch, every run has the full time again. So a server that was away takes no living run for dead, and whatever was
-lost in the meantime is found all the same, which Prefect's own automations do not promise: their server throws the
-clocks away that ran out while it was not there.
+A run sends a heartbeat to the server every 30 seconds. A run that has been silent for too long is marked as crashed.
+Only the time in which a heartbeat could have arrived counts: after a restart of the server or of the watch, every run
+has the full time again. So a server that was down does not mistake a living run for a dead one, and runs that were lost
+in the meantime are still found. Prefect's own automations do not promise that: their server throws away the timers that
+ran out while it was down.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ NEVER_STARTED = "Nothing has started the run; the process that took it is gone."
 
 
 class Watch:
-    """Watches the runs of all deployments with a tag, on whatever machine they are.
+    """Watches the runs of all deployments with a tag, on any machine.
 
     Parameters
     ----------
     tag : str
         Of the deployments.
     lost_after_seconds : float
-        How long a run may tell nothing of itself.
+        How long a run may be silent.
     """
 
     def __init__(self, tag: str, lost_after_seconds: float) -> None:
@@ -46,7 +46,7 @@ class Watch:
         self._heard: dict[UUID, tuple[News, float]] = {}
 
     def crash_silent_runs(self) -> list[UUID]:
-        """Mark the runs of which nothing new was heard for too long as crashed; return them."""
+        """Mark the runs that have been silent for too long as crashed; return them."""
         from prefect.client.orchestration import get_client
 
         marked: list[UUID] = []
@@ -66,12 +66,12 @@ class Watch:
         return marked
 
     def forget(self) -> None:
-        """Give every run the full time again, since the server could not be told of anything."""
+        """Give every run the full time again, since no heartbeat could have reached the server."""
         self._heard = {}
 
 
 def _unfinished(client: SyncPrefectClient, tag: str) -> Iterator[FlowRun]:
-    """Give the runs that are at work, about to start, or about to be cancelled."""
+    """Yield the runs that are running, about to start, or about to be cancelled."""
     from prefect.client.schemas.filters import (
         FlowRunFilter,
         FlowRunFilterState,
@@ -85,7 +85,7 @@ def _unfinished(client: SyncPrefectClient, tag: str) -> Iterator[FlowRun]:
         tags=FlowRunFilterTags(all_=[tag]), state=FlowRunFilterState(type=FlowRunFilterStateType(any_=types))
     )
     found: dict[UUID, FlowRun] = {}
-    while True:  # the runs that end in between move the pages, so one may come twice
+    while True:  # runs that end in between shift the pages, so a run may appear twice
         page = client.read_flow_runs(flow_run_filter=unfinished, limit=RUNS_PER_QUERY, offset=len(found))
         found |= {run.id: run for run in page}
         if len(page) < RUNS_PER_QUERY:

@@ -26,7 +26,7 @@ from gatecast.lstm.forecasting.metrics import skill
 
 _LOGGER = logging.getLogger(__name__)
 ERROR_INTERVAL = 90
-"""Percent of the test errors within the interval that live errors are held against where forecasts bring none."""
+"""Percent of the test errors in the interval that live errors are compared with if forecasts have no intervals"""
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,12 @@ class Check:
     Attributes
     ----------
     name : str
-        What was looked at.
+        What was checked.
     value, limit : float or None
-        The figure, and what it must not pass; None where there are too few rows to judge.
+        The figure, and the limit that it must not exceed; None if there are too few rows to judge.
     breached : bool
     note : str
-        How the figure came about, for people.
+        How the figure was obtained, for people.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Reference:
-    """What a version was trained and tested on, as it saw it.
+    """The data that a version was trained and tested on, as the version saw it.
 
     Attributes
     ----------
@@ -61,12 +61,12 @@ class Reference:
     settings : RetrainSettings
         Its own, resolved.
     features : dict of column to list of arrays
-        Scaled rows that were known at its training, its validation and test rows included: how it does on those is no
-        news. One array for each series.
+        Scaled rows that were known at its training, including its validation and test rows, since its scores on those
+        are known. One array for each series.
     errors : DataFrame
-        ``unique_id`` and ``error`` of the test rows, in the target's unit and the order of time.
+        ``unique_id`` and ``error`` of the test rows, in the target's unit and in chronological order.
     lost : str or None
-        Why its data cannot be read, and nothing is held against them; features and errors are empty then.
+        Why its data cannot be read; then nothing is compared with it, and features and errors are empty.
     """
 
     model: Forecaster
@@ -77,7 +77,7 @@ class Reference:
 
 
 def read_reference(registry: Registry, version: str) -> Reference:
-    """Read what a version was trained and tested on; where its data cannot be read any more, with a warning.
+    """Read what a version was trained and tested on; warn if its data cannot be read any more.
 
     Raises
     ------
@@ -132,7 +132,7 @@ def check_skill(name: str, live: pd.DataFrame, horizon: int, settings: MonitorSe
     """Tell whether the forecasts are worse than the naive one, and by more than luck."""
     if len(live) < settings.minimum_rows:
         return _too_few(name, len(live), settings.minimum_rows)
-    # A forecast whose every error is that of the naive one, less the share that the limit asks for.
+    # A forecast with the errors of the naive one, each reduced by the share that the limit asks for.
     bound = live["y"] + (1 - settings.skill_limit) * (live[NAIVE] - live["y"])
     figures = compare(live["y"], bound, live[MODEL], live["cutoff"], horizon)
     rmse = figures["opponent_rmse"]
@@ -147,9 +147,9 @@ def check_skill(name: str, live: pd.DataFrame, horizon: int, settings: MonitorSe
 
 
 def check_coverage(reference: Reference, live: pd.DataFrame, settings: MonitorSettings) -> Iterator[Check]:
-    """Tell whether intervals hold what came as often as they say.
+    """Tell whether the intervals contain the actual values as often as they claim.
 
-    Where the forecasts come without, the interval is that of the middle 90 % of the test errors of each series.
+    If the forecasts have no intervals, the interval is that of the middle 90 % of the test errors of each series.
     """
     levels = [name.removeprefix("covered-") for name in map(str, live) if name.startswith("covered-")]
     if len(live) < settings.minimum_rows:
@@ -184,7 +184,7 @@ def _coverage(covered: pd.Series, level: float, note: str, settings: MonitorSett
 
 
 def check_errors(reference: Reference, live: pd.DataFrame, settings: MonitorSettings) -> Check:
-    """Tell whether live errors are spread as the test errors were, each series in units of its own test error."""
+    """Tell whether live errors are distributed like the test errors, each series in units of its own test error."""
     if len(live) < settings.minimum_rows:
         return _too_few("drift of errors", len(live), settings.minimum_rows)
     if reference.lost:
@@ -202,7 +202,7 @@ def check_errors(reference: Reference, live: pd.DataFrame, settings: MonitorSett
 
 
 def check_features(reference: Reference, frame: pd.DataFrame, settings: MonitorSettings) -> Iterator[Check]:
-    """Tell for each column whether its latest rows are spread as its training rows were."""
+    """Tell for each column whether its latest rows are distributed like its training rows."""
     model = reference.model
     own = reference.settings
     known = frame[frame["unique_id"].isin(model.scalers)]

@@ -1,4 +1,4 @@
-"""Two models on the same data: what the gate of a training goes by, and ``gatecast models compare``."""
+"""Two models on the same data: the comparison behind the gate of a training and ``gatecast models compare``."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NO_GATE = GateSettings()
 
 
 class IncomparableError(InputError):
-    """Two models answer different questions, or there is no data that both have not seen; the message says which."""
+    """Two models answer different questions, or there is no data unseen by both; the message says which."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Contender:
     model, settings : object
         Of the class of its kind.
     data : Path
-        What it was trained on, as its flow keeps it in the workspace.
+        What it was trained on, as its flow stores it in the workspace.
     """
 
     name: str
@@ -57,17 +57,17 @@ class Contender:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What two models reach on the same data.
+    """What two models score on the same data.
 
     Attributes
     ----------
     measure : Measure
     value, opponent : float
-        Of the challenger, or the second of two versions, and of the other.
+        Of the challenger (or the second of two versions), and of the other.
     on : str
         The data, as ``43 test rows``.
     test, p_value : str and float, optional
-        How likely the gain is luck (small: hardly), and the test that says so.
+        The statistical test, and its p-value (small: the gain is hardly luck).
     rows : sequence of dict
         Scores as rows of text, for a table.
     """
@@ -86,7 +86,7 @@ class Comparison:
         return self.measure.gain(self.value, self.opponent)
 
     def record(self) -> dict[str, Any]:
-        """Return what the history of promotions keeps."""
+        """Return what the history of promotions stores."""
         return {
             "measure": self.measure.name,
             "value": self.value,
@@ -116,12 +116,12 @@ def compare(
     y, y_hat, opponent : Series of float
         Actual values, and the two forecasts of them.
     cutoff : Series of datetime64
-        Where each forecast was made. Series and steps of one cutoff err together, so they count as one observation of
-        the test.
+        When each forecast was made. Errors of series and steps with the same cutoff are correlated, so they count as
+        one observation of the test.
     horizon : int
         Steps ahead.
     gate : GateSettings
-        Says which test; Diebold and Mariano's where it asks for none.
+        Says which test; Diebold and Mariano's if it asks for no test.
 
     Returns
     -------
@@ -168,7 +168,7 @@ def meet_forecaster(
     Raises
     ------
     IncomparableError
-        They answer different questions, or there is no such row.
+        They answer different questions, or the champion has seen all test rows.
     """
     rows = _rows_of_both(model, own, predictions, frame, settings)
     figures = compare(rows["y"], rows[MODEL], rows["y_hat"], rows["cutoff"], settings.model.horizon, gate)
@@ -204,7 +204,7 @@ def _rows_of_both(
     except InputError as error:
         raise IncomparableError(f"{str(error).rstrip('.')}; give the new model another --name.") from error
     both = predictions.merge(theirs[[*KEYS, "y_hat"]], on=list(KEYS))
-    # What the champion has seen in training or was stopped by is no test of it.
+    # Rows that the champion was trained on or stopped by are no test of it.
     both = both[pd.DatetimeIndex(both["ds"]) > pd.Timestamp(model.boundaries["validation_end"])]
     if both.empty:
         raise IncomparableError("it was trained on all of the present test rows; test on later ones.")
@@ -224,7 +224,7 @@ def compare_forecasters(first: Contender, second: Contender, frame: pd.DataFrame
     Raises
     ------
     IncomparableError
-        They answer different questions, or there is no row that both have not seen.
+        They answer different questions, or there is no row unseen by both.
     """
     _require_one_question(first, second)
     parts = [
@@ -233,7 +233,7 @@ def compare_forecasters(first: Contender, second: Contender, frame: pd.DataFrame
         .set_index(list(KEYS))
         for each in (first, second)
     ]
-    # Both are asked for in one unit, so either's y serves.
+    # Both are in the same unit, so the y of either can be used.
     both = parts[0].join(parts[1][[second.name]], how="inner").reset_index()
     seen_until = max(pd.Timestamp(each.model.boundaries["validation_end"]) for each in (first, second))
     both = both[pd.DatetimeIndex(both["ds"]) > seen_until].reset_index(drop=True)
@@ -297,7 +297,7 @@ def _require_one_question(first: Contender, second: Contender) -> None:
 
 
 def meet_language_model(model: CharLM, text: str, bits_per_char: float) -> Comparison:
-    """Let a champion read the last part of a text, for which a challenger needs so many bits per character."""
+    """Let a champion read the last part of a text; `bits_per_char` is what a challenger needs for it."""
     theirs = model.evaluate(text)["bits_per_char"]
     return Comparison(BITS_PER_CHARACTER, bits_per_char, theirs, "the last part of the text")
 
@@ -325,7 +325,7 @@ def compare_language_models(first: Contender, second: Contender, path: Path | No
 
 
 def _parts_of_text(version: Contender) -> tuple[str, str]:
-    """Return what a language model was trained on, and what validated it."""
+    """Return the text that a language model was trained on, and the text that validated it."""
     return split_text(read_text([version.data]), version.settings.model.validation_fraction)
 
 
@@ -341,15 +341,15 @@ def meet_tagger(model: Tagger, challenger: Tagger, text: TaggedText) -> Comparis
 def _tagging_comparison(
     theirs: dict[str, Any], ours: dict[str, Any], on: str, rows: Sequence[dict[str, str]] = ()
 ) -> Comparison:
-    """Compare by F1 of chunks or, where tags mark no chunks, by accuracy."""
+    """Compare by F1 of chunks or, if the tags mark no chunks, by accuracy."""
     measure, name = (F1, "f1") if "f1" in theirs and "f1" in ours else (ACCURACY, "accuracy")
     return Comparison(measure, float(ours[name]), float(theirs[name]), on, rows=rows)
 
 
 def compare_taggers(first: Contender, second: Contender, path: Path | None) -> Comparison:
-    """Let two taggers tag sentences that neither learnt from.
+    """Let two taggers tag sentences that neither was trained on.
 
-    They are those of `path` or, without one, the test sentences of the second, or its dev sentences.
+    They are those of `path` or, without one, the test sentences of the second tagger, or its dev sentences.
 
     Raises
     ------

@@ -35,7 +35,7 @@ def sequence_settings(settings: RetrainSettings) -> SequenceSettings:
 
 
 def baseline_names(settings: RetrainSettings) -> tuple[str, ...]:
-    """Return the forecasts that the model is held against: the naive one, for a volatility also its usual ones."""
+    """Return the forecasts that the model is compared with: the naive one, for a volatility also the usual ones."""
     return (NAIVE, "har", "ewma") if settings.target == "range" else (NAIVE,)
 
 
@@ -79,12 +79,12 @@ def in_unit(predictions: pd.DataFrame, frame: pd.DataFrame, target: Target) -> p
 def predict_test_with(
     model: Forecaster, frame: pd.DataFrame, settings: RetrainSettings, own: RetrainSettings
 ) -> pd.DataFrame:
-    """Forecast the present test rows with a model that was trained earlier, seen through its own scalers.
+    """Forecast the present test rows, scaled with the model's own scalers, with a model that was trained earlier.
 
     Parameters
     ----------
     model : Forecaster
-        Fitted at another time, maybe with another lookback or other features.
+        Fitted earlier, possibly with another lookback or other features.
     frame : DataFrame
         The present bars or series frame.
     settings : RetrainSettings
@@ -110,8 +110,8 @@ def score(predictions: pd.DataFrame, settings: RetrainSettings) -> list[dict[str
     -------
     list of dict
         ``unique_id`` (`ALL_SERIES` for the total), ``forecast``, ``rows``, ``mse``, ``mae``, ``rmse``, ``r2``, for
-        prices ``mape`` (in percent), and ``skill`` against the naive forecast. What has no value, such as the R² of a
-        constant series, is None.
+        prices ``mape`` (in percent), and ``skill`` against the naive forecast. A score without a value, such as the R²
+        of a constant series, is None.
     """
     names = (MODEL, *baseline_names(settings))
     groups = [(str(unique_id), rows) for unique_id, rows in predictions.groupby("unique_id", sort=True)]
@@ -120,7 +120,7 @@ def score(predictions: pd.DataFrame, settings: RetrainSettings) -> list[dict[str
     scores = []
     for unique_id, rows in groups:
         y = rows["y"].to_numpy()
-        # A baseline has no forecast of a series with too few training rows for it.
+        # A baseline has no forecast for a series with too few training rows.
         of_group = {name: metrics.regression(y, rows[name].to_numpy()) for name in names if rows[name].notna().all()}
         for name, values in of_group.items():
             if settings.target == "close":

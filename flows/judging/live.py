@@ -1,4 +1,4 @@
-"""Forecasts on file beside what came: the live record of a model."""
+"""Stored forecasts compared with the actual values: the live record of a model."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LOGGER = logging.getLogger(__name__)
 def read_file(path: Path) -> tuple[pd.DataFrame, dict[str, str]] | None:
     """Return the rows and the metadata of a file of forecasts.
 
-    A damaged file is set aside, with a warning, and gives None: the record lacks what it held, and nothing else does.
+    A damaged file is set aside with a warning, and None is returned: only the forecasts in it are lost.
     """
     try:
         rows, metadata = read_parquet(path)
@@ -39,7 +39,7 @@ def read_file(path: Path) -> tuple[pd.DataFrame, dict[str, str]] | None:
 
 
 def read_forecasts(directory: Path, target: str) -> pd.DataFrame:
-    """Return the forecasts of a target on file, of all versions.
+    """Return the stored forecasts of a target, of all versions.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def read_forecasts(directory: Path, target: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``unique_id, cutoff, step, y_hat``, any ``y_hat-lo-90`` and ``y_hat-hi-90``, and ``version``, which made them.
+        ``unique_id, cutoff, step, y_hat``, any ``y_hat-lo-90`` and ``y_hat-hi-90``, and the ``version`` that made them.
     """
     parts = []
     for path in sorted(directory.glob("*.parquet")):
@@ -65,7 +65,7 @@ def read_forecasts(directory: Path, target: str) -> pd.DataFrame:
 
 
 def score_forecasts(forecasts: pd.DataFrame, frame: pd.DataFrame, settings: RetrainSettings) -> pd.DataFrame:
-    """Put what came, and the naive forecast, beside the forecasts whose actuals have arrived.
+    """Add the actual values and the naive forecast to the forecasts whose actuals have arrived.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def score_forecasts(forecasts: pd.DataFrame, frame: pd.DataFrame, settings: Retr
     -------
     DataFrame
         ``unique_id, cutoff, ds, step, y, lstm, naive`` in the target's unit, ``version``, and for each interval of the
-        forecasts ``covered-90`` or the like: whether it held what came.
+        forecasts ``covered-90`` or the like: whether it contained the actual value.
     """
     series = series_frame(frame, settings.target, settings.features)
     by_series = dict(tuple(series.groupby("unique_id", sort=False)))
@@ -90,7 +90,7 @@ def score_forecasts(forecasts: pd.DataFrame, frame: pd.DataFrame, settings: Retr
             continue
         actual = by_series[unique_id]
         cutoff = pd.DatetimeIndex(rows["cutoff"])
-        # The k-th step is the k-th row that came, whatever day the calendar had promised.
+        # The k-th step is the k-th row that arrived, whatever day the calendar had predicted.
         origin = pd.DatetimeIndex(actual["ds"]).get_indexer(cutoff)
         position = origin + rows["step"].to_numpy()
         arrived = (origin >= 0) & (position < len(actual))
@@ -119,12 +119,12 @@ def interval_levels(forecasts: pd.DataFrame) -> list[str]:
 def hindcast(registry: Registry, version: str, frame: pd.DataFrame, keys: pd.DataFrame) -> pd.Series:
     """Return what a version would have forecast for the rows of `keys`, in the target's unit and indexed as `keys`.
 
-    NaN where it could not have.
+    NaN where it could not have made a forecast.
 
     Raises
     ------
     InputError
-        It cannot be read, or cannot forecast from these data.
+        The version cannot be read, or cannot forecast from this data.
     """
     model = registry.model(version, FORECASTER)
     own = registry.settings(version, FORECASTER)

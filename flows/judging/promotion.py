@@ -1,11 +1,11 @@
 """Whether a new version becomes the champion.
 
-The two meet on data that neither was trained on or stopped by; how, their kind says. Where they cannot meet, because
-the champion answers another question, it stays: a model for another question is another model, and wants another name.
-A champion that is damaged is represented by the newest version that is whole. One of another kind, or that another
-Gatecast wrote, is an error instead: it is whole, and nothing but a person may take its place from it.
+The two are compared on data that neither was trained on or stopped by; their kind says how. If they cannot be compared,
+because the champion answers another question, it stays: a model for another question is another model and needs another
+name. A damaged champion is represented by the newest intact version. A champion of another kind, or one written by
+another Gatecast, is an error instead: it is intact, and only a person may replace it.
 
-`decide` is the gate of a training; `promote` and `roll_back` are what a person, a failed run and the monitor use.
+`decide` is the gate of a training; a person, a failed run and the monitor use `promote` and `roll_back`.
 """
 
 from __future__ import annotations
@@ -32,26 +32,26 @@ def decide(
     meet: Callable[[Any, Any], Comparison | None],
     gate: GateSettings = DEFAULT_GATE,
 ) -> Decision:
-    """Let the champion and a challenger meet, and the gate say who wins the place.
+    """Compare a challenger with the champion, and let the gate decide which one is the champion.
 
     Parameters
     ----------
     registry : Registry
-        Where both live.
+        Holds both.
     version : str
         The challenger.
     kind : ModelKind
         Its kind.
     meet : callable
-        Given the champion's model and settings, compares it with the challenger; see `flows.judging.comparison`. None,
-        where there is no data for it, lets the challenger win.
+        Given the champion's model and settings, compares it with the challenger; see `flows.judging.comparison`. If it
+        returns None, since there is no data to compare on, the challenger wins.
     gate : GateSettings
         What the challenger has to show.
 
     Raises
     ------
     KindError, FormatError
-        The champion is of another kind, or another Gatecast wrote it.
+        The champion is of another kind, or was written by another Gatecast.
     """
     settled = registry.without_comparison(version)
     if settled is not None:
@@ -100,12 +100,12 @@ def _newest_whole(registry: Registry, kind: ModelKind, left_out: tuple[str, ...]
 
 
 def _read(registry: Registry, version: str, kind: ModelKind | None = None) -> tuple[Any, Any]:
-    """Return model and settings of a version, which may have to be of a kind."""
+    """Return model and settings of a version, which must be of the given kind, if any."""
     return registry.model(version, kind), registry.settings(version, kind)
 
 
 def _shortfall(met: Comparison, gate: GateSettings) -> str | None:
-    """Return what the challenger lacks, in words that follow "which stays"; None where it passes."""
+    """Return what the challenger lacks, in words that follow "which stays"; None if it passes."""
     measure = met.measure
     if measure.is_worse(met.value, met.opponent):
         return ""
@@ -117,9 +117,9 @@ def _shortfall(met: Comparison, gate: GateSettings) -> str | None:
 
 
 def promote(registry: Registry, version: str, reason: str = "chosen by hand") -> Decision:
-    """Make a version the champion whatever the gate says, if it can be read; of whatever kind it is.
+    """Make a version of any kind the champion, whatever the gate says, if it can be read.
 
-    Where nobody can tell any more who is the champion, this says so.
+    If it is no longer on record who the champion is, this settles it.
 
     Raises
     ------
@@ -147,9 +147,9 @@ def roll_back(registry: Registry, reason: str = "asked for by hand", expected: s
     ----------
     registry : Registry
     reason : str
-        Goes on record.
+        Is recorded.
     expected : str, optional
-        The champion that is to go; where another has taken its place since, nothing is done.
+        The champion to replace; if another version has replaced it since, nothing is done.
 
     Raises
     ------
@@ -180,7 +180,7 @@ def roll_back(registry: Registry, reason: str = "asked for by hand", expected: s
 
 
 def undo(registry: Registry, version: str, former: str | None, reason: str) -> None:
-    """Take back the promotion of `version`, unless another has replaced it since; `former` None leaves no champion."""
+    """Undo the promotion of `version`, unless another has replaced it since; without `former`, no champion is left."""
     with registry.locked():
         if registry.champion() == version != former:
             registry.record(Decision(version, version, False, f"{reason}.", former, "rollback"))

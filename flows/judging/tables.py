@@ -10,7 +10,7 @@ from gatecast.flows.judging.evaluation import ALL_SERIES, LABELS
 
 
 def score_table(scores: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """Return the scores as rows of text, for a table: names of people and few digits, no NaN or infinity."""
+    """Return the scores as rows of text, for a table: readable names and few digits, no NaN or infinity."""
     table = []
     for score in scores:
         row = {
@@ -29,7 +29,7 @@ def score_table(scores: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
 
 
 def language_model_table(scores: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """Return the scores of a language model and of what it is compared with, in the order they are given."""
+    """Return the scores of a language model and of what it is compared with, in the given order."""
     return [
         {
             "model": score["model"],

@@ -1,4 +1,4 @@
-"""What is forecast, and how people see it: the targets of bars, and the own ``y`` of a series frame."""
+"""What is forecast, and how people see it: the targets of bars, and the ``y`` of a series frame."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Display:
     unit : str
         ``%``, or nothing for a price and for the unit of a series of the user's own.
     apply : callable
-        Values in the target's unit to what people read.
+        Turns values in the target's unit into what people read.
     digits : int
-        Significant ones, as many as the target's sentence has.
+        Number of significant digits, as in the target's sentence.
     sign : {"", "+"}
         Whether positive values have a sign.
     """
@@ -70,7 +70,7 @@ def series_frame(frame: pd.DataFrame, target: str | None, features: str | None) 
     frame : DataFrame
         Bars, or a series frame, which stays as it is.
     target, features : str or None
-        Names, as resolved settings have them; None with a series frame.
+        Names from resolved settings; None with a series frame.
     """
     if target is None or features is None:
         return frame

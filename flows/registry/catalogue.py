@@ -1,4 +1,4 @@
-"""The models of a workspace: which there are, of which kind, and which one a command means."""
+"""The models of a workspace: their names, their kinds, and the one that a command refers to."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def champions(workspace: Workspace, kind: ModelKind | None = None) -> list[str]:
 
 
 def _may_be(registry: Registry, kind: ModelKind) -> bool:
-    """Tell whether a model is of a kind; one that cannot be read may be, and whoever uses it will hear why."""
+    """Tell whether a model is of a kind; an unreadable one counts as such, and using it raises the reason."""
     try:
         return registry.kind() in (kind, None)
     except FormatError:
@@ -54,7 +54,7 @@ def choose_champion(workspace: Workspace, name: str | None, kind: ModelKind) -> 
     Raises
     ------
     KindError, FormatError
-        The model that is named is of another kind, or another Gatecast wrote it.
+        The model that is named is of another kind, or was written by another Gatecast.
     InputError
         There is no such model, or several to choose from.
     """

@@ -1,4 +1,4 @@
-"""What has been decided about a model's versions, on file: every decision, and the champion that they came to."""
+"""The stored decisions about a model's versions: every decision, and the champion that results from them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class _Entry(BaseModel):
 
 
 class Decisions:
-    """The files ``champion.json``, which names a version, and ``promotions.jsonl``, a decision a line, oldest first.
+    """The files ``champion.json``, which names a version, and ``promotions.jsonl``, a decision per line, oldest first.
 
     The first can be made again from the second: its last decision says who won.
 
@@ -47,14 +47,14 @@ class Decisions:
         self._history = directory / HISTORY
 
     def champion(self) -> str | None:
-        """Return the name of the champion, None while there is none.
+        """Return the name of the champion, None if there is no champion yet.
 
-        Where ``champion.json`` is damaged, the last decision says who it is, with a warning.
+        If ``champion.json`` is damaged, the last decision says who it is, with a warning.
 
         Raises
         ------
         DamagedFileError
-            That cannot be read either.
+            The last decision cannot be read either.
         """
         try:
             return self._pointed_to()
@@ -77,15 +77,15 @@ class Decisions:
         return whole
 
     def add(self, decision: Mapping[str, Any]) -> None:
-        """Keep a decision, and point to its winner; call it while the registry is locked."""
+        """Store a decision, and point to its winner; call it while the registry is locked."""
         self._write([*self._lines(), decision])
         if decision["winner"] != decision["champion"]:
             self._point_to(decision)
 
     def heal(self) -> None:
-        """Write what is damaged again from what is whole; call it while the registry is locked.
+        """Write damaged files again from the intact ones; call it while the registry is locked.
 
-        Nothing is written where nobody can tell who the champion is: a person has to say so.
+        Nothing is written if the files do not tell who the champion is: a person has to decide.
         """
         try:
             self._pointed_to()
@@ -113,13 +113,13 @@ class Decisions:
         return lines[-1] if lines else None
 
     def _lines(self) -> list[dict[str, Any] | None]:
-        """Return the decisions; None stands for a line that is damaged, and for those of an empty file."""
+        """Return the decisions; None stands for a damaged line, and for the decisions of an empty file."""
         if not self._history.exists():
             return []
         return [_decision_in(line) for line in self._history.read_bytes().rstrip(b"\n").split(b"\n")]
 
     def _write(self, lines: Sequence[Mapping[str, Any] | None]) -> None:
-        """Replace the history without what is damaged; in that case the former file is set aside, with a warning."""
+        """Replace the history without damaged lines; if there are any, the former file is set aside, with a warning."""
         whole = [decision for decision in lines if decision is not None]
         if len(whole) < len(lines):
             _LOGGER.warning("%s was damaged, and was set aside as %s.", self._history, set_aside(self._history).name)

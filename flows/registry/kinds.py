@@ -1,6 +1,6 @@
-"""The kinds of models: what the registry, its commands and the dashboard have to know of each.
+"""The kinds of models: what the registry, its commands and the dashboard have to know about each.
 
-A new kind is one entry of `KINDS`, and the functions that it names.
+A new kind is one entry in `KINDS` and the functions that it names.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gatecast.flows.settings.runs import Settings
 
 Evaluation = Mapping[str, Any]
-"""What ``evaluation.json`` of a version holds."""
+"""The content of a version's ``evaluation.json``."""
 Rows = list[dict[str, str]]
 
 
@@ -36,7 +36,7 @@ class ModelKind:
     trained_by, used_by : str
         The commands, without ``gatecast``.
     exported_to : tuple of str
-        What ``gatecast export`` can make of it.
+        Formats that ``gatecast export`` can write.
     settings : callable
         Validates the settings that a version was trained with; a ValueError means that another Gatecast wrote them.
     figure : callable
@@ -46,8 +46,8 @@ class ModelKind:
     scores : callable
         Returns the scores of a version, and of what it is compared with, as rows of a table.
     compare : callable
-        Compares two versions on data that neither has seen: of a path or, without one, of the second. Raises
-        `flows.judging.comparison.IncomparableError` where that is not possible.
+        Compares two versions on data that neither has seen: from a path or, without one, from the second version.
+        Raises `flows.judging.comparison.IncomparableError` if that is not possible.
     """
 
     name: str

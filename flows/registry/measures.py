@@ -1,10 +1,10 @@
-"""What a version is judged by: a figure, its name, and which way is better."""
+"""What a version is judged by: a figure, its name, and whether lower or higher is better."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-# Refitted with other code or on another processor, the same model differs in the last digits.
+# If the same model is fitted with other code or on another processor, the last digits differ.
 TOLERANCE = 1e-6
 
 
@@ -19,7 +19,7 @@ class Measure:
     form : str
         How a value is written, as `format` takes it.
     lower_is_better : bool
-        False for a share of what is right, such as F1.
+        False for scores that should be high, such as F1.
     """
 
     name: str
@@ -37,13 +37,13 @@ class Measure:
         return value < other * (1 - TOLERANCE)
 
     def gain(self, value: float, other: float) -> float:
-        """Return how much better a value is: the share of the other error that is gone, or the share that is added."""
+        """Return how much better a value is: the share of the other error that is removed, or the gain in a share."""
         if not self.lower_is_better:
             return value - other
         return 1 - value / other if other > 0 else 0.0
 
     def gain_text(self, value: float, other: float) -> str:
-        """Return `gain` with its sign: in percent, or in percentage points where the values are percentages."""
+        """Return `gain` with its sign: in percent, or in percentage points if the values are percentages."""
         gain = self.gain(value, other)
         return f"{gain:+.1%}" if self.lower_is_better else f"{100 * gain:+.1f} points"
 
@@ -64,14 +64,14 @@ ACCURACY = Measure("accuracy", ".2%", lower_is_better=False)
 
 @dataclass(frozen=True)
 class Figure:
-    """What a version reached on its test data, and what a naive method reaches there.
+    """What a version scored on its test data, and what a naive method scores there.
 
     Attributes
     ----------
     measure : Measure
     value : float
     naive : float or None
-        None where there is no naive method, or it has no value.
+        None if there is no naive method, or if it has no value.
     """
 
     measure: Measure
@@ -83,5 +83,5 @@ class Figure:
 
     @property
     def gain(self) -> str:
-        """How much better than the naive method; a dash where there is none."""
+        """How much better than the naive method; a dash if there is no naive method."""
         return "–" if self.naive is None else self.measure.gain_text(self.value, self.naive)

@@ -1,15 +1,14 @@
 """The versions of a model, and which of them is the champion.
 
 ``models/NAME/VERSION/`` is a version (`flows.registry.stored_versions`); ``models/NAME/champion.json`` names the one
-that is used; ``models/NAME/promotions.jsonl`` keeps every decision. A version is never changed; these two are replaced
-whole.
+that is used; ``models/NAME/promotions.jsonl`` stores every decision. A version is never changed; these two files are
+replaced as a whole.
 
-A version's lineage: hash and folder of its data and their last day, version of the code, the settings (their own file)
-and its parent, the champion of the time.
+A version's lineage: hash and folder of its data and the data's last day, version of the code, the settings (in a file
+of their own) and its parent, the champion of that time.
 
-What is damaged of the other files is made again where the registry is locked: ``champion.json`` from the decisions,
-``promotions.jsonl`` without the lines that cannot be read; the file as it was is set aside. A lost lineage stops
-nothing.
+The other files are made again if they are damaged, while the registry is locked: ``champion.json`` from the decisions,
+``promotions.jsonl`` without the lines that cannot be read; the damaged file is set aside. A lost lineage stops nothing.
 """
 
 from __future__ import annotations
@@ -50,18 +49,18 @@ class Decision:
     version : str
         The challenger.
     champion : str or None
-        The champion it met.
+        The champion it was compared with.
     promoted : bool
         Whether it is the champion now.
     reason : str
         One sentence.
     winner : str or None
-        The champion from now on: the challenger, the former champion or, where that is damaged, another version. None
-        where a first version is taken back.
+        The champion from now on: the challenger, the former champion or, if that is damaged, another version. None if
+        the promotion of a first version is undone.
     action : {"gate", "manual", "rollback"}
         Who decided: the gate of a retrain, a person, or a step back to a former champion.
     comparison : mapping, optional
-        The figures that the gate went by, see `flows.judging.comparison.Comparison`.
+        The figures that the gate used, see `flows.judging.comparison.Comparison`.
     """
 
     version: str
@@ -74,7 +73,7 @@ class Decision:
 
 
 class Registry(StoredVersions):
-    """The versions of one model, of which one is the champion.
+    """The versions of one model; one of them is the champion.
 
     Parameters
     ----------
@@ -88,14 +87,14 @@ class Registry(StoredVersions):
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Let one process at a time add a version or decide; another waits. What is damaged is made again first."""
+        """Let one process at a time add a version or decide; others wait. Damaged files are made again first."""
         self.directory.mkdir(parents=True, exist_ok=True)
         with lock_file(self.directory / ".lock"):
             self._decisions.heal()
             yield
 
     def training_directory(self, key: str) -> Path:
-        """Return the folder of one training: its epochs' checkpoints and, once it ended, ``model``."""
+        """Return the folder of one training: the checkpoints of its epochs and, once it has ended, ``model``."""
         return self.directory / ".training" / key
 
     def find(self, text: str) -> str:
@@ -121,16 +120,16 @@ class Registry(StoredVersions):
         return found[-1]
 
     def kind(self) -> ModelKind | None:
-        """Return the kind of the model: its champion's or, where that is damaged, the newest that can be read.
+        """Return the kind of the model: its champion's or, if that is damaged, that of the newest readable version.
 
         Raises
         ------
         FormatError
-            Another Gatecast wrote it.
+            It was written by another Gatecast.
         """
         try:
             champion = self.champion()
-        except InputError:  # a damaged pointer makes no other model of it
+        except InputError:  # a damaged pointer does not change the kind
             champion = None
         for version in filter(None, (champion, *reversed(self.versions()))):
             with suppress(DamagedError):
@@ -138,13 +137,13 @@ class Registry(StoredVersions):
         return None
 
     def require_kind(self, kind: ModelKind, remedy: str) -> None:
-        """Raise KindError, with what to do, where the model is of another kind."""
+        """Raise KindError, which says what to do, if the model is of another kind."""
         present = self.kind()
         if present is not None and present is not kind:
             raise KindError(f"The model {self.name} is a {present.called}, not a {kind.called}; {remedy}.")
 
     def lineage(self, version: str) -> dict[str, Any]:
-        """Return where a version comes from; empty where that is lost. A damaged file is set aside, with a warning."""
+        """Return where a version comes from; empty if that is lost. A damaged file is set aside, with a warning."""
         path = self.path(version) / LINEAGE
         if path.exists() and not _is_whole(path):
             with self.locked():
@@ -158,7 +157,7 @@ class Registry(StoredVersions):
         Raises
         ------
         InputError
-            The lineage, which names it, is lost.
+            The lineage, which names the folder, is lost.
         """
         data = self.lineage(version).get("data")
         if not isinstance(data, str):
@@ -166,7 +165,7 @@ class Registry(StoredVersions):
         return Path(data)
 
     def candidate(self) -> Path:
-        """Return where the next version is put together, with nothing there that a killed run has left.
+        """Return the folder in which the next version is assembled, without the leftovers of a killed run.
 
         Call it while the registry is locked.
         """
@@ -177,7 +176,7 @@ class Registry(StoredVersions):
         return path
 
     def add(self, candidate: Path, fingerprint: str, lineage: dict[str, Any]) -> str:
-        """Make a saved checkpoint a version; where one has the same fingerprint, that is it.
+        """Make a saved checkpoint a version; if a version has the same fingerprint, use that one.
 
         Parameters
         ----------
@@ -206,7 +205,7 @@ class Registry(StoredVersions):
         return version
 
     def _make_whole(self, version: str, candidate: Path, lineage: dict[str, Any]) -> None:
-        """Replace what has been damaged of a version by what is in a checkpoint of the same fingerprint."""
+        """Replace the damaged files of a version with those of a checkpoint with the same fingerprint."""
         folder = self.path(version)
         made_at = min((file.stat().st_mtime for file in folder.iterdir()), default=time.time())
         # The fingerprint stands for every file, so whatever differs has been damaged since.
@@ -247,19 +246,19 @@ class Registry(StoredVersions):
         return self.add(candidate, fingerprint(candidate), {"parent": self.champion(), **lineage})
 
     def champion(self) -> str | None:
-        """Return the name of the champion, None while there is none.
+        """Return the name of the champion, None if there is no champion yet.
 
-        Where ``champion.json`` is damaged, the last decision says who it is, with a warning.
+        If ``champion.json`` is damaged, the last decision says who it is, with a warning.
 
         Raises
         ------
         DamagedFileError
-            That cannot be read either.
+            The last decision cannot be read either.
         """
         return self._decisions.champion()
 
     def without_comparison(self, version: str) -> Decision | None:
-        """Return what is decided about a version that meets no other champion; None where it does."""
+        """Return the decision about a version if there is no other champion to compare it with, else None."""
         champion = self.champion()
         if champion is None:
             return Decision(version, None, True, f"{version} is the first version of {self.name}.", version)
@@ -276,7 +275,7 @@ class Registry(StoredVersions):
         return decision
 
     def record(self, decision: Decision) -> None:
-        """Keep a decision, and let ``champion.json`` name its winner."""
+        """Store a decision, and let ``champion.json`` name its winner."""
         self._decisions.add({"decided_at": _now(), **vars(decision)})
 
     def history(self) -> list[dict[str, Any]]:
@@ -287,9 +286,9 @@ class Registry(StoredVersions):
         return self._decisions.all()
 
     def former_champions(self) -> list[str]:
-        """Return the champions before the present one that are still there, the latest first.
+        """Return the former champions that still exist, the latest first.
 
-        What was taken back by a rollback is not among them.
+        Versions whose promotion was undone by a rollback are not among them.
         """
         reigns: list[str] = []
         for entry in self.history():
@@ -311,7 +310,7 @@ class Registry(StoredVersions):
         return [version for version in self.versions() if version not in kept]
 
     def prune(self, keep: int) -> list[str]:
-        """Remove old versions, and the oldest folders of trainings, of which there stay as many as versions.
+        """Remove old versions, and the oldest training folders until there are as many as versions.
 
         Parameters
         ----------
@@ -325,7 +324,7 @@ class Registry(StoredVersions):
         """
         removed = self.prunable(keep)
         for version in removed:
-            # Renamed first, so that a version is whole or not there at all, whenever this is interrupted.
+            # Renamed first, so that a version is complete or absent, whenever this is interrupted.
             self.path(version).rename(self.directory / f".{version}.pruned")
         trainings = sorted((self.directory / ".training").glob("*"), key=lambda path: path.stat().st_mtime)
         for path in (*self.directory.glob(".*.pruned"), *trainings[: -len(self.versions()) or None]):

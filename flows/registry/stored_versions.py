@@ -1,8 +1,8 @@
-"""What is kept of each version of a model, and reading it.
+"""What is stored of each version of a model, and how it is read.
 
 ``models/NAME/VERSION/`` is a checkpoint of `lstm` with ``evaluation.json`` and ``settings.json`` under its hashes and
-``lineage.json`` next to them. A version is never changed. Its kind says how it is read (`flows.registry.kinds`); what
-cannot be read is damaged, or written by another Gatecast, or of another kind than is asked for (`data.errors`).
+``lineage.json`` next to them. A version is never changed. Its kind says how it is read (`flows.registry.kinds`). A
+version that cannot be read is damaged, was written by another Gatecast, or is of an unexpected kind (`data.errors`).
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ class StoredVersions:
         return self.directory / version
 
     def kind_of(self, version: str, required: ModelKind | None = None) -> ModelKind:
-        """Return the kind of a version, which may have to be a certain one.
+        """Return the kind of a version, which must be the required one, if any.
 
         Raises
         ------
         DamagedError, FormatError
-            Its ``model.json`` is missing or changed, or another Gatecast wrote it.
+            Its ``model.json`` is missing or changed, or was written by another Gatecast.
         KindError
             It is not the required kind.
         """
@@ -68,7 +68,7 @@ class StoredVersions:
         return kind
 
     def model(self, version: str, kind: ModelKind | None = None) -> Any:
-        """Load the model of a version, which may have to be of a certain kind.
+        """Load the model of a version, which must be of the required kind, if any.
 
         Raises
         ------
@@ -95,7 +95,7 @@ class StoredVersions:
             raise self._from_elsewhere(version, "settings.json", error) from error
 
     def evaluation(self, version: str) -> dict[str, Any]:
-        """Return the scores of a version on the test data of its time.
+        """Return the scores of a version on the test data of its training.
 
         Raises
         ------
@@ -105,7 +105,7 @@ class StoredVersions:
         return json.loads(self._extra_file(version, "evaluation.json"))
 
     def figure(self, version: str) -> Figure:
-        """Return what a version is judged by, as of its training.
+        """Return the figure that a version is judged by, from its training.
 
         Raises
         ------
@@ -141,7 +141,7 @@ class StoredVersions:
 
     @contextmanager
     def _with_command(self) -> Iterator[None]:
-        """Add to the error on a damaged version the command that chooses another."""
+        """Add to the error about a damaged version the command that chooses another one."""
         try:
             yield
         except DamagedError as error:
@@ -149,7 +149,7 @@ class StoredVersions:
             raise DamagedError(f"{str(error).rstrip('.')}, {another}.") from error
 
     def _from_elsewhere(self, version: str, name: str, error: Exception) -> FormatError:
-        """Return the error on a file that is as it was written, but not as this Gatecast writes it."""
+        """Return the error about an undamaged file that has a format of another Gatecast."""
         return FormatError(
             f"{self.path(version) / name} was written by an older or newer Gatecast, and this one cannot read it"
             f" ({_problem(error)}); use that Gatecast, or choose another version with 'gatecast models promote"

@@ -19,7 +19,7 @@ from gatecast.lstm.training.model import TrainedModel
 
 
 def registry_of(workspace: Workspace, name: str, kind: ModelKind) -> Registry:
-    """Return the registry of a model that is to be trained; what is in its way is better found now than afterwards.
+    """Return the registry of a model that is to be trained; obstacles are found now rather than after the training.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def registry_of(workspace: Workspace, name: str, kind: ModelKind) -> Registry:
     KindError
         The name is that of a model of another kind.
     FormatError
-        Another Gatecast wrote the champion, which this one could not compare with, and must not replace unseen.
+        The champion was written by another Gatecast: it cannot be compared, and must not be replaced unseen.
     InputError
         The champion's pointer is damaged.
     """
@@ -42,7 +42,7 @@ def registry_of(workspace: Workspace, name: str, kind: ModelKind) -> Registry:
     champion = registry.champion()
     registry.require_kind(kind, f"give the {kind.called} another --name")
     if champion is not None:
-        # A damaged champion is the gate's affair, which has the newest whole version take its place.
+        # The gate handles a damaged champion: the newest intact version represents it.
         with suppress(DamagedError):
             registry.settings(champion, kind)
     return registry
@@ -52,7 +52,7 @@ def save_trained(model: TrainedModel[Any], training: Path) -> Path:
     """Save a trained model in the folder of its training, in place of what is there, damaged or not."""
     path = training / "model"
     if path.is_dir() and not (path / DOCUMENT).is_file():
-        shutil.rmtree(path)  # a checkpoint takes the place of no folder that is none
+        shutil.rmtree(path)  # a checkpoint does not replace a folder that is not a checkpoint
     return model.save(path, overwrite=True)
 
 
@@ -73,5 +73,5 @@ def checkpoint(
 
 
 def outcome(registry: Registry, decision: Decision) -> Output:
-    """Return what a step says of a decision."""
+    """Return what a step reports about a decision."""
     return {"champion": registry.champion(), "promoted": decision.promoted, "summary": decision.reason}

@@ -12,7 +12,7 @@ from gatecast.data.display import one_line
 from gatecast.data.store import atomic_file
 from gatecast.flows.reporting.pictures import PANELS, STYLE
 
-ROWS = 120  # of one panel: more would be finer than its pixels
+ROWS = 120  # per panel: more would be finer than its pixels
 
 
 def plot_attention(windows: pd.DataFrame, weights: np.ndarray, title: str, path: Path) -> Path:
@@ -21,9 +21,9 @@ def plot_attention(windows: pd.DataFrame, weights: np.ndarray, title: str, path:
     Parameters
     ----------
     windows : DataFrame
-        ``unique_id`` and ``cutoff`` of each forecast, in the order of time.
+        ``unique_id`` and ``cutoff`` of each forecast, in chronological order.
     weights : (n, heads, lookback) array
-        Of those forecasts, the last step before the cutoff last.
+        Of those forecasts; the step right before the cutoff comes last.
     title : str
         Title of the picture.
     path : Path

@@ -27,7 +27,7 @@ PANELS = 6
 ACTUAL = "#9aa5b1"
 FORECAST = "#c2410c"
 MARK = "#334155"
-COLOURS = 16  # of a palette: lines need no more, and the file is a quarter of the size
+COLOURS = 16  # in the palette: enough for lines, and the file is a quarter of the size
 STYLE = {
     "font.size": 9,
     "axes.spines.top": False,
@@ -38,7 +38,7 @@ STYLE = {
     "grid.linewidth": 0.6,
     "axes.axisbelow": True,
     "legend.frameon": False,
-    "text.parse_math": False,  # what stands between two $ in a name is no formula
+    "text.parse_math": False,  # text between two $ in a name is not a formula
 }
 
 
@@ -86,7 +86,7 @@ def _draw_series(axis: Axes, rows: pd.DataFrame, display: Display) -> None:
     axis.plot(rows["ds"], forecast, color=FORECAST, linewidth=1.1, label="forecast")
     title = one_line(str(rows["unique_id"].iloc[0]))
     if display.unit == "%" and actual.min() > 0:
-        # A few stormy days would flatten all the others.
+        # A few extreme days would flatten all the others.
         top = 1.15 * float(np.quantile(actual, 0.995))
         axis.set_ylim(0, top)
         title += f"  (the highest, {actual.max():.2g} %, is cut off)" if actual.max() > top else ""
@@ -154,10 +154,10 @@ def save_picture(figure: Figure, path: Path) -> None:
 
 
 def embedded_picture(picture: Path, title: str) -> str:
-    """Return Markdown that holds a PNG file itself."""
+    """Return Markdown with a PNG file embedded in it."""
     return f"![{title}]({inline(picture)})"
 
 
 def inline(picture: Path) -> str:
-    """Return a PNG file as a URL that holds it."""
+    """Return a PNG file as a data URL."""
     return f"data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}"

@@ -15,7 +15,7 @@ from gatecast.flows.settings.runs import Workspace
 
 
 def require_folder(directory: Path) -> None:
-    """Make a folder if it is missing; raise InputError where it cannot be written to."""
+    """Make a folder if it is missing; raise InputError if it cannot be written to."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=directory):
@@ -25,7 +25,7 @@ def require_folder(directory: Path) -> None:
 
 
 def write_metrics(name: str, report: Mapping[str, Any], workspace: Workspace, directory: Path) -> Path:
-    """Write ``gatecast-NAME.prom``, whole or not at all.
+    """Write ``gatecast-NAME.prom`` atomically.
 
     Parameters
     ----------

@@ -41,7 +41,7 @@ from gatecast.flows.settings.runs import RetrainSettings, Workspace
 
 _LOGGER = logging.getLogger(__name__)
 ROWS = 200
-"""Rows of a table on the dashboard, which loads all of them for its list of artifacts."""
+"""Rows of a table on the dashboard at most, since the dashboard loads all of them for its list of artifacts"""
 
 Table = list[dict[str, str]]
 
@@ -125,7 +125,7 @@ def publish(
 
 
 def publish_scores(name: str, scores: list[dict[str, Any]], sentence: str, picture: Path) -> None:
-    """Show scores and a picture of them on Prefect's dashboard; has to be called within a task run."""
+    """Show scores and a picture of them on Prefect's dashboard; must be called within a task run."""
     create_table_artifact(table=score_table(scores), key=artifact_key(name, "scores"), description=sentence)
     shown = embedded_picture(picture, "Forecast against actual")
     markdown = Markdown(f"{escaped(sentence)}\n\n{shown}\n")
@@ -133,7 +133,7 @@ def publish_scores(name: str, scores: list[dict[str, Any]], sentence: str, pictu
 
 
 def about(settings: RetrainSettings, evaluation: Mapping[str, Any]) -> str:
-    """Say in one sentence what was forecast, how and on which days it was tested."""
+    """Say in one sentence what is forecast and how, and on which days the model was tested."""
     steps = settings.model.horizon
     ahead = f"{steps} steps ahead" if steps > 1 else "one step ahead"
     label = DISPLAYS[settings.target or "y"].label
@@ -144,7 +144,7 @@ def about(settings: RetrainSettings, evaluation: Mapping[str, Any]) -> str:
 
 
 def data_table(frame: pd.DataFrame) -> Table:
-    """Return for each series how far its data reach, the stalest first."""
+    """Return for each series how far its data reaches, the stalest first."""
     today = pd.Timestamp(datetime.now(UTC).date())
     found = frame.groupby("unique_id")["ds"].agg(["size", "min", "max"]).sort_values(["max"], kind="stable")
     return [
@@ -171,7 +171,7 @@ def forecast_table(forecasts: pd.DataFrame, label: str) -> Table:
 def version_table(registry: Registry, challenger: str, champion: str) -> Table:
     """Return the version of this run and the champion, each with the scores it got when it was trained.
 
-    A champion whose scores are damaged is among them without, and with a warning.
+    A champion whose scores are damaged is included without them, with a warning.
     """
     rows = []
     for version in dict.fromkeys((challenger, champion)):
@@ -204,14 +204,14 @@ def _scores_of(registry: Registry, version: str) -> dict[str, str]:
 
 
 def report_link(report: Path, workspace: Workspace) -> str:
-    """Return where a browser finds a report: on the dashboard itself, or as a file where that asks for a password."""
+    """Return where a browser finds a report: on the dashboard itself, or as a file if that asks for a password."""
     if os.environ.get("PREFECT_API_AUTH_STRING"):
         return report.as_uri()
     return f"{REPORTS}/{quote(report.relative_to(workspace.reports).as_posix())}"
 
 
 def render(**parts: Any) -> str:
-    """Return the report as one HTML page that needs nothing else."""
+    """Return the report as one self-contained HTML page."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(

@@ -16,12 +16,12 @@ from gatecast.flows.reporting.pictures import ACTUAL, FORECAST, MARK, STYLE, emb
 from gatecast.lstm.training.loop import EpochRecord
 
 OUTSIDE = "O"
-# More kinds of tags than this would be too small to read; the rarest are put together.
+# More types than this would be too small to read; the rarest are merged.
 LARGEST_PICTURE = 20
 
 
 def plot_confusion(names: Sequence[str], counts: np.ndarray, title: str, path: Path) -> Path:
-    """Draw how many tokens of each type were taken for which; colours are shares of a row.
+    """Draw how many tokens of each type were tagged as each type; colours are shares of a row.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def plot_confusion(names: Sequence[str], counts: np.ndarray, title: str, path: P
 
 
 def _most_frequent(names: Sequence[str], counts: np.ndarray) -> tuple[list[str], np.ndarray]:
-    """Keep the most frequent types, and put the rest together."""
+    """Keep the most frequent types, and merge the rest."""
     if len(names) <= LARGEST_PICTURE:
         return list(names), counts
     order = np.argsort(-(counts.sum(axis=0) + counts.sum(axis=1)), kind="stable")
@@ -81,7 +81,7 @@ def plot_scores(history: Sequence[EpochRecord], best_epoch: int, measure: str, p
     Parameters
     ----------
     history : sequence of EpochRecord
-        Of the training; ``validation_loss`` is 1 less the score.
+        Of the training; ``validation_loss`` is 1 minus the score.
     best_epoch : int
     measure : str
         Name of the score.
@@ -112,7 +112,7 @@ def plot_scores(history: Sequence[EpochRecord], best_epoch: int, measure: str, p
 
 
 def verdict(scores: Mapping[str, Any], name: str) -> str:
-    """Return one sentence on the scores, with those of the naive tagger where they are known."""
+    """Return one sentence on the scores, with those of the naive tagger if they are known."""
     unknown = f"{scores['unknown_words'] / scores['tokens']:.0%} of the words were not in training"
     chunked = "f1" in scores
     reached = (
@@ -131,7 +131,7 @@ def _percent(share: float) -> str:
 
 
 def publish(name: str, scores: Mapping[str, Any], sentence: str, picture: Path) -> None:
-    """Show scores and confusion matrix on Prefect's dashboard; has to be called within a task run."""
+    """Show scores and confusion matrix on Prefect's dashboard; must be called within a task run."""
     key = artifact_key(name)
     shown = embedded_picture(picture, "Tokens by true and predicted type")
     create_table_artifact(table=tagger_table(scores), key=f"{key}-scores", description=sentence)

@@ -1,7 +1,7 @@
-"""MLflow: parameters, figures, pictures and model of each retrain in a tracking server, where one is named.
+"""MLflow: parameters, figures, pictures and model of each retrain on a tracking server, if one is named.
 
-Set ``MLFLOW_TRACKING_URI``, MLflow's own variable, and install ``gatecast[mlflow]``. A version has one run, however
-often the retrain that made it is repeated.
+Set ``MLFLOW_TRACKING_URI``, MLflow's own variable, and install ``gatecast[mlflow]``. A version has one run, no
+matter how often the retrain that made it is repeated.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def wanted() -> bool:
 
 
 def require() -> None:
-    """Raise InputError where a tracking server is named that cannot be used for want of MLflow."""
+    """Raise InputError if a tracking server is named but MLflow is not installed."""
     if wanted() and importlib.util.find_spec("mlflow") is None:
         raise InputError(
             f"{URI} names a tracking server, but MLflow is not installed; run: pip install 'gatecast[mlflow]'."
@@ -69,7 +69,7 @@ def _track(registry: Registry, name: str, evaluated: Output, promoted: Output) -
 
 
 def _log(client: Any, experiment: str, registry: Registry, version: str, evaluated: Output) -> str:
-    """Log everything about a version in a run of its own, and return its id."""
+    """Log everything about a version in a separate run, and return the run's id."""
     from mlflow.entities import Metric, Param
 
     lineage = registry.lineage(version)
@@ -80,7 +80,7 @@ def _log(client: Any, experiment: str, registry: Registry, version: str, evaluat
     status = "FAILED"
     try:
         params = [Param(name, str(value)[:500]) for name, value in flat(registry.settings(version).to_dict()).items()]
-        # MLflow takes a hundred parameters and a thousand figures at once.
+        # MLflow accepts a hundred parameters and a thousand figures at once.
         for first in range(0, len(params), 100):
             client.log_batch(run_id, params=params[first : first + 100])
         figures = [Metric(*figure) for figure in _figures(registry, version)]

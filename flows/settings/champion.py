@@ -1,4 +1,4 @@
-"""What the flows are told that put a champion to work: forecast and monitor."""
+"""Settings of the flows that put a champion to work: forecast and monitor."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class ForecastSettings(ChampionSettings):
 
 
 class MonitorSettings(ChampionSettings):
-    """What `flows.monitor.monitor` looks at, and what counts as a breach."""
+    """What `flows.monitor.monitor` checks, and what counts as a breach."""
 
     window: int = Field(
         60,

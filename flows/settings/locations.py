@@ -1,8 +1,8 @@
 """Types of the settings that name a file, a folder or a URL.
 
-Settings are stored: with the run, with the version that it trains, with what is published. So none of them takes a
-secret, whatever door it comes through; the form of the dashboard has the same rule, since a run that is started there
-is stored before anything here sees it.
+Settings are stored: with the run, with the version that it trains, with what is published. So none of them accepts a
+secret, wherever it is entered. The form of the dashboard has the same rule, since a run that is started there is stored
+before this code sees it.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ LocalPath = Annotated[
     AfterValidator(_absolute_path),
     WithJsonSchema({"type": "string", "format": "path", **_RULE}),
 ]
-"""A file or a folder of this machine, which becomes absolute"""
+"""A file or a folder of this machine; its path becomes absolute"""
 
 Query = Annotated[
     str, BeforeValidator(_refuse_in_text), WithJsonSchema({"type": "string", "not": {"pattern": PATTERN_IN_TEXT}})
 ]
-"""A query of a database, in which there may be URLs"""
+"""A database query, which may contain URLs"""

@@ -1,10 +1,10 @@
-"""What a run is told: the workspace it writes to, and the settings of what trains forecasters.
+"""Inputs of a run: the workspace it writes to, and the settings of the flows that train forecasters.
 
 A setting is written once, here or in `lstm.config` and `data.sequences.splits`: its option on the command line, its
 field in the dashboard's form and its row in ``docs/settings.md`` are made from it. What only the command line needs is
-in ``json_schema_extra``: ``options``, where the spelling is not just the name; ``panel``, the part of the help that
-begins with this field; ``metavar``; ``argument``, for what is given by its place; and ``defaults``, in words, of
-settings within this field whose default depends on others.
+in ``json_schema_extra``: ``options``, if the spelling is not just the name; ``panel``, the part of the help that begins
+with this field; ``metavar``; ``argument``, for positional arguments; and ``defaults``, in words, of settings within
+this field whose default depends on others.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from gatecast.data.sources.csv_format import CsvFormat
 
 BREACH = "gatecast.monitor.breach"
-"""The Prefect event of a model that needs a retrain"""
+"""The Prefect event that says that a model needs a retrain"""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Workspace:
 
     @property
     def bars(self) -> Path:
-        """Folder of the data as it was read, one folder per content, one file per series."""
+        """Folder of the data as it was read: one folder per content, one file per series."""
         return self.root / "bars"
 
     @property
@@ -95,7 +95,7 @@ class Workspace:
 
     @property
     def tagged(self) -> Path:
-        """Folder of the tagged sentences that taggers learnt from, one folder per content."""
+        """Folder of the tagged sentences that taggers were trained on, one folder per content."""
         return self.root / "tagged"
 
     @property
@@ -173,7 +173,7 @@ class DataSettings(Settings):
     @model_validator(mode="before")
     @classmethod
     def _source_of_path(cls, values: Any) -> Any:
-        """Find the source in the path where only that is given, wherever it is: options, a form or a file."""
+        """Find the source from the path if only the path is given, whether in options, a form or a file."""
         if isinstance(values, Mapping) and values.get("path") and "source" not in values:
             return {**values, "source": source_of(str(values["path"]))}
         return values
@@ -192,7 +192,7 @@ class DataSettings(Settings):
 
     @property
     def csv_format(self) -> CsvFormat:
-        """Form of a CSV file, as far as it is given."""
+        """Format of a CSV file, as far as it is given."""
         from gatecast.data.sources.csv_format import CsvFormat
 
         return CsvFormat(self.delimiter, self.decimal, self.date_format)
@@ -211,11 +211,11 @@ class DataSettings(Settings):
 
     @property
     def mirror(self) -> str | None:
-        """Where Yahoo's requests go instead, for a mirror: ``GATECAST_YAHOO_URL``."""
+        """The address of a mirror for Yahoo's requests: ``GATECAST_YAHOO_URL``."""
         return os.environ.get("GATECAST_YAHOO_URL") or None
 
     def from_file(self, path: Path) -> DataSettings:
-        """Return the settings that read the same symbols at the same interval from another file, whole."""
+        """Return the settings that read the same symbols at the same interval from the whole of another file."""
         return DataSettings(source=source_of(str(path)), path=path, symbols=self.symbols, interval=self.interval)
 
 
@@ -279,7 +279,7 @@ class RetrainSettings(Settings):
 
     @property
     def subject(self) -> str:
-        """What it is about, in a word: the model, or the data of one that has no name yet."""
+        """What it is about, in a word: the name of the model, or of its data if the model has no name yet."""
         return self.name or self.data.origin
 
     def resolved(self, kind: str) -> RetrainSettings:
@@ -293,7 +293,7 @@ class RetrainSettings(Settings):
         Raises
         ------
         InputError
-            A target or features were asked of a series frame.
+            A target or features were requested of a series frame.
         """
         from gatecast.data.sequences.features import FEATURE_SETS
 
@@ -333,7 +333,7 @@ class BacktestSettings(RetrainSettings):
     n_windows: int = Field(
         120,
         gt=0,
-        description="Origins to forecast from, the last of which lies before the end",
+        description="Origins to forecast from; the last one lies before the end",
         json_schema_extra={"panel": "Origins", "options": ["--windows", "--n-windows"]},
     )
     step_size: int = Field(
@@ -351,7 +351,7 @@ class BacktestSettings(RetrainSettings):
 
 
 class FleetSettings(Settings):
-    """Many models of one kind: settings that they share, and which series each of them learns."""
+    """Many models of one kind: the settings that they share, and the series that each of them learns."""
 
     retrain: RetrainSettings = Field(
         default_factory=RetrainSettings, description="What the models share; name, if given, begins the names of all"
@@ -375,9 +375,9 @@ class FleetSettings(Settings):
 
 
 def source_of(path: str) -> Literal["csv", "parquet"]:
-    """Return the source that a path's ending tells: parquet or csv."""
+    """Return the source that follows from a path's ending: parquet or csv."""
     if is_variable(path):
-        with suppress(InputError):  # it need not be set here, as where a worker reads the data
+        with suppress(InputError):  # it need not be set here, for example if a worker reads the data
             path = resolved(path)
     return "parquet" if file_name(path.rstrip("/")).lower().endswith((".parquet", ".pq")) else "csv"
 

@@ -1,4 +1,4 @@
-"""What a training of a tagger is told."""
+"""Settings of the training of a tagger."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class TaggingSettings(ColumnSettings):
 
     @property
     def model_name(self) -> str:
-        """The name that is given, or one made from the training file's."""
+        """The given name, or one made from the training file's."""
         stem = re.sub(r"[^A-Za-z0-9._-]+", "-", self.train.stem).strip(".-_")
         return self.name or f"{stem[:40] or 'tagger'}-tags"
 

@@ -1,4 +1,4 @@
-"""What a training of a language model is told."""
+"""Settings of the training of a language model."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ class TextSettings(Settings):
     @field_validator("model")
     @classmethod
     def _ends(cls, model: CharLMSettings) -> CharLMSettings:
-        """Limit the time of a training whose length nothing else says; how long an epoch takes depends on the text."""
+        """Limit the time of a training if nothing else limits it; how long an epoch takes depends on the text."""
         if {"max_minutes", "max_epochs"} & model.model_fields_set:
             return model
         return CharLMSettings(**model.model_dump(exclude_unset=True), max_minutes=MINUTES)
 
     @property
     def model_name(self) -> str:
-        """The name that is given, or one made from the first file's."""
+        """The given name, or one made from the first file's."""
         stem = re.sub(r"[^A-Za-z0-9._-]+", "-", self.paths[0].stem if self.paths else "shakespeare").strip(".-_")
         words = "-words" if self.model.level == "word" else ""
         return self.name or f"{stem[:40] or 'text'}-text{words}"

@@ -101,7 +101,7 @@ def empty(shape: tuple[int, ...], dtype: str) -> np.ndarray:
 
 
 def as_array(array: np.ndarray, dtype: str) -> np.ndarray:
-    """Return `array` C-contiguous, of `dtype` and where this backend computes; a copy only where it must be."""
+    """Return `array` C-contiguous, of `dtype` and where this backend computes; a copy only if necessary."""
     return np.ascontiguousarray(array, dtype)
 
 

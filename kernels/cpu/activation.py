@@ -22,13 +22,13 @@ def tanh_backward(y: np.ndarray, dy: np.ndarray, dx: np.ndarray) -> None:
 
 @kernel
 def tanh_line(x):
-    """``x = tanh(x)`` over a line of memory."""
+    """``x = tanh(x)`` over contiguous memory."""
     for n in range(x.shape[0]):
         x[n] = tanh(x[n])
 
 
 @kernel
 def tanh_line_backward(y, dy, dx):
-    """`tanh_backward` over a line of memory."""
+    """`tanh_backward` over contiguous memory."""
     for n in range(y.shape[0]):
         dx[n] = dy[n] * tanh_derivative(y[n])

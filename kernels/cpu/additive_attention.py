@@ -1,6 +1,6 @@
-"""Attention with additive scores, ``v . tanh(query + key)``, over the same workspace as that with dot products.
+"""Attention with additive scores, ``v . tanh(query + key)``, in the same workspace as attention with dot products.
 
-The keys are a product of their own for each step, whose tanh is kept for the backward pass.
+The keys are a separate product for each step; the tanh is kept for the backward pass.
 """
 
 from __future__ import annotations
@@ -171,8 +171,8 @@ def _sum_gradients(workspace, d_key_weight, d_v):
 def _leave(d_steps, d_values):
     """Write the gradient of one sequence's values (T, D), zero after its end.
 
-    A product writes its rows in pieces. Memory that is not in cache wants to be written from end to end, so a product
-    writes to memory that is, and this is a copy.
+    A product writes its rows in pieces. Memory that is not in cache should be written from end to end, so the product
+    writes to memory that is in cache, and this copies it.
     """
     copy(d_steps, d_values)
     d_values[d_steps.shape[0] :] = 0
@@ -189,6 +189,6 @@ def _add_heads(rows, vector):
 
 @kernel
 def _differentiate_tanh(gradient, line):
-    """Turn tanh's values into the gradients of what it was taken of, in place."""
+    """Turn the values of tanh into the gradients of its arguments, in place."""
     for n in range(line.shape[0]):
         line[n] = gradient[n] * tanh_derivative(line[n])

@@ -1,8 +1,8 @@
 """A promise to LLVM that arrays do not overlap.
 
-A loop that reads some arrays and writes others can only run in vectors where none that is written overlaps another.
-LLVM asks that each time the loop is entered, of every pair: 25 questions for the gradients of a step's gates, which
-over few units take longer than the loop itself. C has the word ``restrict`` for saying so beforehand, Numba has none.
+A loop that reads some arrays and writes others can only be vectorised if no array that is written overlaps another.
+LLVM checks every pair each time the loop is entered: 25 checks for the gradients of a step's gates, which take longer
+than the loop itself if there are few units. C has the keyword ``restrict`` to promise it beforehand; Numba does not.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ __all__ = ["arrays_are_apart"]
 
 @intrinsic
 def arrays_are_apart(typing_context):
-    """Promise that no array among the arguments of the function where this stands overlaps another.
+    """Promise that no array among the arguments of the function that calls this overlaps another.
 
-    It holds for the whole function, for arrays of float32 and float64. Where one that is written does overlap, results
-    are wrong without a word. Views that the function makes itself of one argument are still asked about: give it the
-    views.
+    It holds for the whole function, for arrays of float32 and float64. If an array that is written does overlap
+    another, results are silently wrong. Views that the function itself makes of one argument are still checked: pass it
+    the views.
     """
 
     def generate(context, builder, signature, arguments):

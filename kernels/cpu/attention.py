@@ -1,12 +1,12 @@
 """Attention of one query per sequence over the steps of that sequence.
 
-A score for each step and head, softmax over the true steps, and the mean of the steps so weighted. The features of
-query, keys and values are cut into `heads` equal parts, each with scores and weights of its own.
+A score for each step and head, softmax over the true steps, and the mean of the steps with these weights. The features
+of query, keys and values are cut into `heads` equal parts, each with its own scores and weights.
 
-The sequences are cut into shards, one thread each, and all that a sequence needs is done while its steps are in cache.
-What sums over its steps is a product with as many rows as there are heads: the mean, for instance, is ``weights (heads,
-T) @ values (T, D)``, of whose row of a head only the columns of that head are wanted. The other way about, where more
-products follow, a row of a head that is zero in the columns of other heads lets one spread all of them over the steps.
+The sequences are cut into shards, one thread each, and a sequence is finished while its steps are in cache. A sum over
+its steps is a product with one row per head: the mean, for instance, is ``weights (heads, T) @ values (T, D)``, and of
+the row of a head only the columns of that head are used. In the other direction, where more products follow, each head
+has a row that is zero in the columns of the other heads, and one product spreads all of them over the steps.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = [
 
 
 class AttentionWorkspace(NamedTuple):
-    """Features are padded to whole panels: P of a value, Q of a key; what lies beyond the true ones stays zero."""
+    """Features are padded to whole panels: P of a value, Q of a key; the padding stays zero."""
 
     shard_rows: int
     steps: np.ndarray  # (shards, T, P): the values of a sequence; with additive scores, then their gradients
@@ -48,7 +48,7 @@ class AttentionWorkspace(NamedTuple):
     d_tanh: np.ndarray  # (shards, T, Q)
     key_sums: np.ndarray  # (shards, heads, Q)
     key_rows: np.ndarray  # (shards, 1, Q): query, then its gradient
-    v_rows: np.ndarray  # (heads, Q): v, each head's features in a row of its own
+    v_rows: np.ndarray  # (heads, Q): v, each head's features in a separate row
     d_v: np.ndarray  # (shards, 1, Q)
     d_key_weight: np.ndarray  # (shards, A, P)
     forward_panels: np.ndarray  # packed key_weight.T
@@ -58,7 +58,7 @@ class AttentionWorkspace(NamedTuple):
 
 # Numbers in the values below which waking another thread would take longer than the work.
 _WORTH_THREADS = 1 << 14
-# Each shard has a sum of weight gradients of its own.
+# Each shard has its own sum of weight gradients.
 _MOST_SHARDS = 16
 
 
@@ -110,7 +110,7 @@ def dot_attention_forward(
     ----------
     query : (B, D) array
     values : (B, T, D) array
-        What stands after the end of a sequence is not looked at.
+        Values after the end of a sequence are not read.
     lengths : (B,) int64 array
         True length of each sequence, at least 1.
     workspace : from `attention_workspace`
@@ -253,7 +253,7 @@ def attend_backward(steps, weights, d_context, coefficients):
 
 @kernel
 def multiply_steps(a, steps, workspace, shard, c, accumulate):
-    """``c = a @ steps``, or ``+=``, for steps (length, D) that become whole panels first, where they are not."""
+    """``c = a @ steps``, or ``+=``, for steps (length, D) that become whole panels first if they are not."""
     wide = borrowed(workspace.steps)[shard, : steps.shape[0]]
     if steps.shape[1] == wide.shape[1]:
         product(a, steps, c, accumulate)
@@ -285,7 +285,7 @@ def _spread(coefficients, d_context, query, d_values):
 
 @kernel
 def spread_heads(vector, rows):
-    """Put each head's features of `vector` into a row of its own, zeros in the columns of other heads."""
+    """Put each head's features of `vector` into a separate row, zeros in the columns of other heads."""
     heads = rows.shape[0]
     size = vector.shape[0] // heads
     for head in range(heads):

@@ -1,8 +1,8 @@
 """Views that count no references.
 
-Numba counts the references to an array whenever a view of it is made, with an atomic instruction, on a counter that all
+Whenever a view of an array is made, Numba counts the reference with an atomic instruction, on a counter that all
 threads share. A loop over time steps makes dozens of views a step, and at small sizes the counting takes as long as the
-arithmetic. A borrowed array, and every view of it, owns nothing and counts nothing; whoever borrows keeps the owner.
+arithmetic. A borrowed array, and every view of it, owns nothing and counts nothing; the borrower keeps the owner alive.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["borrowed"]
 
 @intrinsic
 def borrowed(typing_context, array):
-    """Return `array` without its owner, which must outlive what is returned."""
+    """Return `array` without its owner, which must outlive the result."""
     if not isinstance(array, types.Array):
         raise TypingError("only an array can be borrowed")
 

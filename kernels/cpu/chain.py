@@ -1,9 +1,9 @@
 """One sentence of a linear-chain CRF: the forward, backward and Viterbi recursions, in memory that all sentences share.
 
-Beside the equations, which stand in `kernels.cpu.crf`: all stays in logarithms. From one step to the next the greatest
-log-potential is taken out and added up apart, in float64, so that float32 loses nothing however long the sequence is. A
-step multiplies by ``exp(transitions)``, computed once a call; where such a sum underflows, which only potentials that
-lie dozens apart can cause, it is formed anew term by term.
+The equations are in `kernels.cpu.crf`; everything stays in logarithms. At every step the greatest log-potential is
+taken out and added up separately, in float64, so that float32 loses nothing however long the sequence is. A step
+multiplies by ``exp(transitions)``, computed once a call; if such a sum underflows, which only potentials that are
+dozens apart can cause, it is computed again term by term.
 """
 
 from __future__ import annotations
@@ -57,13 +57,13 @@ class Workspace(NamedTuple):
     score: np.ndarray  # (B,) float64: of the observed tags
 
 
-# Sums below this are formed anew in logarithms; what is lost above it is under the rounding of float32.
+# Sums below this are computed again in logarithms; above it, what is lost is less than the rounding of float32.
 _TINY = np.float32(1e-30)
 
 
 @kernel
 def prepare(weights, penalties, workspace):
-    """Add the penalties, and find the exponentials of the transitions, the greatest of which is 1."""
+    """Add the penalties, and compute the exponentials of the transitions, scaled so that the greatest is 1."""
     tags = weights.start.shape[0]
     transitions = workspace.transitions
     exponentials = workspace.exponentials

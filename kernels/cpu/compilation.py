@@ -1,7 +1,7 @@
 """How every CPU kernel is compiled: three decorators, one set of options.
 
-There is no ``fastmath``. It would let LLVM regroup sums, which it does differently in the process that compiles a
-kernel and in those that load it from the cache, and it would let it assume that NaN does not occur.
+There is no ``fastmath``. It would let LLVM regroup sums, differently in the process that compiles a kernel and in those
+that load it from the cache, and it would let LLVM assume that NaN does not occur.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["inner_kernel", "kernel", "parallel_kernel", "start_threads"]
 # code of its callees, so an edit in one file must invalidate all.
 config.CACHE_DIR = str(cache_folder())
 
-# The last level of optimisation takes a fifth more time to compile and made no kernel faster.
+# The highest optimisation level takes a fifth more time to compile and made no kernel faster.
 if "NUMBA_OPT" not in os.environ:
     config.OPT = type(config.OPT)(2)
 
@@ -41,17 +41,17 @@ def _load_thread_pool() -> None:
     if os.environ.keys() & {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}:
         return
     os.environ["GOMP_SPINCOUNT"] = _SPIN_COUNT
-    # Where the layer cannot be loaded, Numba chooses another when the first parallel kernel runs.
+    # If the layer cannot be loaded, Numba chooses another when the first parallel kernel runs.
     with contextlib.suppress(ImportError):
         importlib.import_module("numba.np.ufunc.omppool")
     del os.environ["GOMP_SPINCOUNT"]
 
 
 def _load_array_mathematics() -> None:
-    """Load one of the tables, but not scipy.linalg with it, by which it finds out that SciPy has a BLAS.
+    """Load one of the tables without scipy.linalg, which it imports to find out whether SciPy has a BLAS.
 
-    No kernel calls that, and wherever Numba compiles something that does, it asks again. That SciPy is there at all is
-    seen here too.
+    No kernel calls BLAS, and Numba checks again whenever it compiles something that does. Whether SciPy is installed at
+    all is still checked here.
     """
     ensure_blas = linalg.ensure_blas
     linalg.ensure_blas = lambda: importlib.import_module("scipy")
@@ -73,7 +73,7 @@ def _load_tables() -> None:
 _load_thread_pool()
 _load_tables()
 
-# Numba would also look for array expressions to spread over threads; there are none, and the search takes seconds.
+# Numba would also look for array expressions to spread over threads; we have none, and the search takes seconds.
 _ONLY_PRANGE = {
     "prange": True,
     **dict.fromkeys(("comprehension", "reduction", "inplace_binop", "setitem", "numpy", "stencil", "fusion"), False),
@@ -81,10 +81,10 @@ _ONLY_PRANGE = {
 
 
 def start_threads() -> None:
-    """Start Numba's threads, which whoever calls a `kernel` that calls a `parallel_kernel` must have done.
+    """Start Numba's threads; required before calling a `kernel` that calls a `parallel_kernel`.
 
-    Numba starts them when it loads a parallel kernel from disk, but forgets about that where another kernel was
-    compiled with one that came from disk: such a caller, loaded by itself, would jump to address zero.
+    Numba starts them when it loads a parallel kernel from disk, but not if another kernel was compiled with one that
+    came from disk: such a caller, loaded by itself, would jump to address zero.
     """
     numba.get_num_threads()
 
@@ -95,15 +95,15 @@ def kernel(function: Callable[..., Any]) -> Any:
 
 
 def inner_kernel(function: Callable[..., Any]) -> Any:
-    """Like `kernel`, for other kernels to call: without the code by which Python could, and without its own file."""
+    """Like `kernel`, but only for other kernels to call: without an entry point for Python and without its own file."""
     return numba.njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True, no_cpython_wrapper=True)(function)
 
 
 def parallel_kernel(function: Callable[..., Any]) -> Any:
     """Like `kernel`, with ``numba.prange`` loops spread over the threads.
 
-    Such a function should do little but loop and call: what stands in it takes several times as long to compile, and
-    what a loop writes to an array that it took out of a tuple Numba drops, as if nobody saw it.
+    Such a function should do little but loop and call: its body takes several times as long to compile, and Numba drops
+    what a loop writes to an array that it took out of a tuple, as if nobody read it.
     """
     return numba.njit(cache=True, nogil=True, error_model="numpy", no_cfunc_wrapper=True, parallel=_ONLY_PRANGE)(
         function

@@ -4,8 +4,8 @@ The score of a tag sequence ``y`` of length T, for emissions ``e`` (T, K), is::
 
     s(y) = start[y_0] + sum_t e[t, y_t] + sum_{t>0} transitions[y_{t-1}, y_t] + end[y_{T-1}]
 
-and its probability ``exp(s(y)) / Z``. The partition Z is found by the forward algorithm, the marginals and with them
-the gradients by forward-backward (Rabiner 1989, §III), the best sequence by Viterbi's algorithm.
+and its probability is ``exp(s(y)) / Z``. The forward algorithm computes the partition Z, forward-backward the marginals
+and with them the gradients (Rabiner 1989, §III), and Viterbi's algorithm the best sequence.
 
 Sentences are cut into shards, one thread each; every shard adds up its own gradients of the transitions, and these are
 summed in order.
@@ -77,7 +77,7 @@ def crf_log_partition(
     penalties : CRFWeights
         Added to `weights`: 0, or minus infinity where something is forbidden.
     emissions : (B, T, K) array
-        What stands beyond a sentence's length is not looked at.
+        Values beyond a sentence's length are not read.
     lengths : (B,) int64 array
         From 0 to T; a sentence of length 0 has one tag sequence, of score 0.
     workspace : from `crf_workspace`
@@ -128,7 +128,7 @@ def crf_loss(
     ----------
     weights, penalties, emissions, lengths, workspace : as for `crf_log_partition`
     tags : (B, T) int64 array
-        From 0 to K - 1; what stands beyond a sentence's length is not looked at.
+        From 0 to K - 1; values beyond a sentence's length are not read.
     gradients : CRFWeights
         ``=``
     d_emissions : (B, T, K) array
@@ -148,7 +148,7 @@ def crf_viterbi(
     tags: np.ndarray,
     scores: np.ndarray,
 ) -> None:
-    """Best tag sequence of each sentence; of equal ones that whose last differing tag has the lower number.
+    """Best tag sequence of each sentence; a tie goes to the one whose last differing tag has the lower number.
 
     Parameters
     ----------

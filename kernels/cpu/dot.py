@@ -1,9 +1,9 @@
 """Dot products of many rows with one vector.
 
 A sum over neighbouring numbers has to wait for each of its terms, and without "fast" arithmetic no compiler may regroup
-it. `row_dots` says how it is grouped, in a way that a vector unit likes: each lane adds up every 16th product (or 8th,
-or 4th: one vector's worth), the lanes are added in halves, and what is left of a row comes last. Eight rows side by
-side keep the multiply-adds apart.
+it. `row_dots` groups it in a way that suits a vector unit: each lane adds up every 16th product (or 8th, or 4th: one
+vector's worth), the lanes are added in halves, and the rest of a row comes last. Eight rows side by side make the
+multiply-adds independent of one another.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def _emit(context, builder, signature, arguments, height):
 
 
 def _add_lanes(builder, total, lanes):
-    """Add a vector's upper half to its lower one until one number is left."""
+    """Add a vector's upper half to its lower half until one number is left."""
     index = ir.IntType(32)
     while lanes > 1:
         lanes //= 2

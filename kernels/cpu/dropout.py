@@ -1,4 +1,4 @@
-"""Dropout: the masks of `kernels.masks`, drawn where they are used."""
+"""Dropout: the masks of `kernels.masks`, drawn when they are used."""
 
 from __future__ import annotations
 

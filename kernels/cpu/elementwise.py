@@ -1,4 +1,4 @@
-"""The scalar functions as NumPy ufuncs, for those who want to see or plot them."""
+"""The scalar functions as NumPy ufuncs, to inspect or plot them."""
 
 from __future__ import annotations
 

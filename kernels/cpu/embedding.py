@@ -32,7 +32,7 @@ def embedding_backward(indices: np.ndarray, dy: np.ndarray, d_weight: np.ndarray
         Those of the forward pass.
     dy : (rows, size) array
     d_weight : (vocabulary, size) array
-        ``=`` where `accumulate` is False, ``+=`` where it is True (for weights that serve elsewhere too).
+        ``=`` if `accumulate` is False, ``+=`` if it is True (for weights that serve elsewhere too).
     accumulate : bool
     """
     _backward(indices, dy, d_weight, accumulate)

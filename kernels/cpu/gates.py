@@ -1,8 +1,8 @@
 """The gates and the state of one step, over all rows and units of a shard at once.
 
-Units are padded to whole vectors, so that a step's numbers of one kind are one line, whatever the hidden size. Gates
-are written over their pre-activations, and the gradients of these over the gates. All lines that a function is given
-are memory of their own, no two of them the same.
+Units are padded to whole vectors, so that a step's numbers of one kind are contiguous, whatever the hidden size. Gates
+are written over their pre-activations, and the gradients of these over the gates. The arrays that a function is given
+must not overlap.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["activate_cell", "activate_output", "differentiate"]
 def activate_cell(i, f, g, c_prev, c):
     """Turn a step's pre-activations into gates, and these and c_{t-1} into c_t.
 
-    The output gate has a loop of its own: together they need more registers than there are.
+    The output gate has a separate loop: together they need more registers than there are.
     """
     arrays_are_apart()
     for j in range(c.shape[0]):

@@ -1,7 +1,7 @@
 """Writing text: embedding, LSTM layers, softmax and draw, token after token, in one compiled loop.
 
-At batch size 1 every weight is read once per token, so the pace is that of reading: the weights are packed once, and a
-step is nothing but products of one row with panels that lie in the order in which they are read.
+At batch size 1 every weight is read once per token, so reading sets the pace: the weights are packed once, and a step
+is nothing but products of one row with panels that are stored in the order in which they are read.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Layer normalisation of rows of features (Ba, Kiros & Hinton 2016, arXiv 1607.06450), as ``torch.nn.LayerNorm``.
 
 Sums over the features of a row are dot products of `kernels.cpu.dot`, which a vector unit can add up; a few rows at a
-time, so that what one loop over them leaves is in cache for the next.
+time, so that the results of one loop over them are in cache for the next.
 """
 
 from __future__ import annotations

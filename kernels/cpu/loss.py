@@ -33,7 +33,7 @@ def cross_entropy_loss(logits: np.ndarray, targets: np.ndarray, weights: np.ndar
     ----------
     logits : (rows, classes) array
     targets : (rows,) int64 array
-        Looked at where the row's weight is not 0.
+        Read where the row's weight is not 0.
     weights : (rows,) array
         Weight of each row, 0 for a row that does not count; not all zero.
     gradient : (rows, classes) array
@@ -107,7 +107,7 @@ def cross_entropy_row(line, target, weight, scale):
     return np.log(total) - (target_logit - top)
 
 
-# Four results side by side: each operation of one would wait for the one before it.
+# Four results side by side: within one, each operation would wait for the one before it.
 
 
 @inner_kernel

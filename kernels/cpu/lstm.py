@@ -4,8 +4,8 @@ The batch is cut into shards of rows. A shard needs nothing from its neighbours 
 so each runs all time steps on one thread while its activations stay in that core's cache, and a call has a single
 parallel region. Within a step:
 
-- forward: ``z_t = [h_{t-1} | x_t | 1] @ [W_hh | W_ih | b].T``, a product per gate with weights packed once per call; then
-  the gate maths over all rows and units of the step, `kernels.cpu.gates`;
+- forward: ``z_t = [h_{t-1} | x_t | 1] @ [W_hh | W_ih | b].T``, a product per gate with weights packed once per call;
+  then the gate maths over all rows and units of the step, `kernels.cpu.gates`;
 - backward: gate gradients overwrite the gates, then ``dh_{t-1} = dz_t @ W_hh`` and, if wanted, ``dx_t = dz_t @ W_ih``;
 - weights: ``dW.T += [h | x | 1].T @ dz`` over a chunk of time steps while they are in cache; one accumulator per shard,
   and the accumulators are added in the order of the shards.
@@ -46,8 +46,8 @@ from gatecast.kernels.masks import NO_MASK, Mask
 
 __all__ = ["NO_LENGTHS", "backward_shards", "forward_shards", "lstm_backward", "lstm_forward"]
 
-# Depth of one weight-gradient product: long enough that the accumulator's traffic is small beside the arithmetic,
-# short enough that the gradients of the chunk are still in cache.
+# Depth of one weight-gradient product: long enough that the accumulator's traffic is small compared with the
+# arithmetic, short enough that the gradients of the chunk are still in cache.
 _CHUNK_ROWS = 128
 
 NO_LENGTHS = np.empty(0, np.int64)
@@ -73,19 +73,19 @@ def lstm_forward(
     ----------
     weights : LSTMWeights
     x : (B, T, I) array or Lookup
-        A lookup's table takes the place of `w_ih` and `bias`, which are then not looked at.
+        A lookup's table takes the place of `w_ih` and `bias`, which are then not read.
     h_0, c_0 : (B, H) arrays
         State before the first step.
     workspace : from `lstm_workspace`
         ``=``: keeps what `lstm_backward` needs.
     y : (B, T, H) array or None
-        ``=`` hidden state of every step, zero after the end of a sequence; None where only the last is wanted.
+        ``=`` hidden state of every step, zero after the end of a sequence; None if only the last is wanted.
     h_n, c_n : (B, H) arrays
         ``=`` state after the last step.
     weights_changed : bool
         False promises that the weights are those of the last forward pass with this workspace: they stay packed.
     lengths : (B,) int64 array or None
-        True length of each sequence, 1 to T; None where all have T steps. The state stands still after it.
+        True length of each sequence, 1 to T; None if all have T steps. The state does not change after it.
     input_mask, recurrent_mask : Mask
         Dropout on x_t, and on h_{t-1} where it enters the gates; each the same for all gates.
     """
@@ -122,17 +122,17 @@ def lstm_backward(
     dy : (B, T, H) array or None
         Gradient of the hidden state of every step; None for zeros.
     dh_n, dc_n : (B, H) arrays
-        Gradient of the state after the last step, beside `dy`.
+        Gradient of the state after the last step, in addition to `dy`.
     workspace : from `lstm_workspace`
         The activations in it are overwritten.
     gradients : LSTMWeights
-        ``=``, but `w_ih` and `bias` are left as they are where the inputs are looked up.
+        ``=``, but `w_ih` and `bias` are left as they are if the inputs are looked up.
     dx : (B, T, I) array, Lookup or None
-        ``=``; of a lookup, its table. None where it is not wanted, which saves its product.
+        ``=``; of a lookup, its table. None if it is not wanted, which saves its product.
     dh_0, dc_0 : (B, H) arrays
         ``=``
     lengths : (B,) int64 array or None
-        Those of the forward pass; `dy` after the end of a sequence is not looked at.
+        Those of the forward pass; `dy` after the end of a sequence is not read.
     input_mask, recurrent_mask : Mask
         Those of the forward pass.
     """
@@ -157,7 +157,7 @@ def forward_shards(
 ):  # fmt: skip
     """`lstm_forward`, compiled: a thread for each shard; absent arrays are empty.
 
-    An absent lookup is None, and compiled apart: where there is none, its code is not there.
+    An absent lookup is None, which is compiled separately, without the code for lookups.
     """
     if weights_changed:
         pack_forward(weights, workspace)
@@ -223,7 +223,7 @@ def _forward_shard(x, lookup, h_0, c_0, workspace, shard, y, h_n, c_n, lengths, 
 
 @inner_kernel
 def _draw_masks(input_mask, recurrent_mask, first, t, is_first, views):
-    """Draw the factors of step t into the workspace, once for all steps where that is what the mask is."""
+    """Draw the factors of step t into the workspace, once for all steps if the mask is the same for all."""
     if recurrent_mask.threshold > 0 and (is_first or recurrent_mask.per_step):
         draw_mask(recurrent_mask, first, t, views.hidden_mask)
     if input_mask.threshold > 0 and (is_first or input_mask.per_step):
@@ -247,7 +247,7 @@ def _enter(hidden, x, first, t, operand):
 
 @inner_kernel
 def _apply(mask, factors, values):
-    """``values *= factors`` where there is dropout; `values` may have more columns."""
+    """``values *= factors`` if there is dropout; `values` may have more columns."""
     if mask.threshold > 0:
         for r in range(factors.shape[0]):
             for j in range(factors.shape[1]):
@@ -256,7 +256,7 @@ def _apply(mask, factors, values):
 
 @inner_kernel
 def _multiply(operand, panels, is_lone, gates, now, t, accumulate):
-    """Pre-activations of step t; see `forward_panels` for a lone one."""
+    """Pre-activations of step t; see `forward_panels` for a single one."""
     runs, _, width = panels.shape
     if not is_lone:
         for gate in range(4):
@@ -271,10 +271,10 @@ def _multiply(operand, panels, is_lone, gates, now, t, accumulate):
 
 @inner_kernel
 def _hold_ended(lengths, first, t, views, now, before, after):
-    """Let the state of sequences that are over stand still.
+    """Keep the state of sequences that are over unchanged.
 
-    Their gates are set to what does that, f = 1 and the others 0, and so the backward pass, which looks at the gates,
-    passes dc on and leaves the weights alone without knowing of lengths.
+    Their gates are set to f = 1 and the others to 0, which does that. The backward pass reads the gates, so it passes
+    dc on and leaves the weights alone without looking at the lengths.
     """
     gates = views.gates
     cell = views.cell
@@ -309,7 +309,7 @@ def backward_shards(
 ):  # fmt: skip
     """`lstm_backward`, compiled: a thread for each shard; absent arrays are empty.
 
-    An absent lookup is None, and compiled apart: where there is none, its code is not there.
+    An absent lookup is None, which is compiled separately, without the code for lookups.
     """
     pack_backward(weights, workspace, dx.size > 0)
     for shard in numba.prange(workspace.shards.shape[0]):

@@ -1,4 +1,4 @@
-"""Memory that begins where a cache line does.
+"""Memory aligned to cache lines.
 
 NumPy aligns arrays to 16 bytes. A vector of 64 bytes that lies across two cache lines costs two loads, and then every
 load of the array does: the same training step took a quarter longer in some processes than in others.
@@ -23,9 +23,9 @@ def aligned_zeros(shape: tuple[int, ...], dtype: str) -> np.ndarray:
 
 
 def aligned_over(former: np.ndarray, shape: tuple[int, ...], dtype: str) -> np.ndarray | None:
-    """Return an array in the memory of one that is no longer needed, or None where that is too small.
+    """Return an array in the memory of one that is no longer needed, or None if that is too small.
 
-    `former` comes from here, and what is in it stays.
+    `former` was made by this module, and its contents stay.
     """
     memory = former.base
     size = math.prod(shape) * np.dtype(dtype).itemsize

@@ -83,7 +83,7 @@ def clip(gradients, max_norm):
 
 @inner_kernel
 def _sum_of_squares(numbers):
-    """Add up in float64, four sums side by side: one would wait for each of its additions."""
+    """Add up in float64, four sums side by side: a single one would wait for each of its additions."""
     count = numbers.shape[0] - numbers.shape[0] % 4
     a = b = c = d = 0.0
     for n in range(0, count, 4):

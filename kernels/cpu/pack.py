@@ -1,12 +1,12 @@
 """Matrix products over packed panels.
 
-`tile` wants its right operand in *panels*: columns in groups of two vectors, the rows of a group one after another,
+`tile` needs its right operand in *panels*: columns in groups of two vectors, the rows of a group one after another,
 so that a product reads memory strictly forward. The recurrent weights serve all time steps of a call, so they are
-packed once per call and read from cache ever after. An operand whose rows are padded to whole panels anyway (the
-activations) is used as it lies.
+packed once per call and read from cache from then on. An operand whose rows are padded to whole panels anyway (the
+activations) is used as it is.
 
-Columns are padded with zeros to a whole number of panels. The result's rows are as long as that, and what lies beyond
-the true columns is written (with zeros) and never read.
+Columns are padded with zeros to a whole number of panels. The result's rows are of that length; the columns beyond the
+true ones are written (with zeros) and never read.
 """
 
 from __future__ import annotations
@@ -64,9 +64,9 @@ def pack(matrix, panels, first_row, first_column=0):
 def copy(source, destination):
     """``destination = source`` for two-dimensional arrays, as far as both go.
 
-    Slice assignment does the same, but each place where it stands costs most of a second of compilation. Give whole
-    rows: of a slice of columns Numba does not know that its numbers are neighbours. Indices are the loops' own numbers:
-    of a sum of them it asks each time whether it is negative.
+    Slice assignment does the same, but each use of it costs most of a second of compilation. Give whole rows: Numba
+    does not know that the numbers of a slice of columns are contiguous. Indices are the loop variables alone: Numba
+    checks each time whether a sum of them is negative.
     """
     columns = min(source.shape[1], destination.shape[1])
     for m in range(min(source.shape[0], destination.shape[0])):
@@ -113,7 +113,7 @@ def product(a, b, c, accumulate):
         if row < paired:
             tile(2, 1, a, row, b, panel, c, accumulate)
     if paired < a.shape[0]:
-        # One row has one number per vector of b to wait for: more panels at once keep the multiply-adds apart.
+        # One row has one number per vector of b to wait for: more panels at once make the multiply-adds independent.
         panel = 0
         while panel + 4 <= panels:
             tile(1, 4, a, paired, b, panel, c, accumulate)

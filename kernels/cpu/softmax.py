@@ -21,9 +21,9 @@ from gatecast.kernels.cpu.pack import copy, pack, padded, panels_shape, product,
 
 __all__ = ["softmax_cross_entropy", "softmax_workspace"]
 
-# Rows of a block: deep enough that the traffic of the weight gradient's sum is small beside its arithmetic.
+# Rows of a block: enough that the traffic of the weight gradient's sum is small compared with its arithmetic.
 _BLOCK_ROWS = 128
-# Each shard has a sum of weight gradients of its own; so many numbers they take together at most, two shards apart.
+# Each shard has its own sum of weight gradients; at most this many numbers in all, except that two shards are allowed.
 _MOST_SUMS = 1 << 23
 _MOST_SHARDS = 16
 
@@ -78,7 +78,7 @@ def softmax_cross_entropy(
         weight (vocabulary, in), bias (vocabulary,)
     x : (rows, in) array
     targets : (rows,) int64 array
-        Looked at where the row's weight is not 0.
+        Read where the row's weight is not 0.
     row_weights : (rows,) array
         0 for a row that does not count; not all zero.
     workspace : from `softmax_workspace`

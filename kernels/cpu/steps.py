@@ -29,7 +29,7 @@ def copy_columns(
     Parameters
     ----------
     source, destination : (rows, columns or more) arrays
-        `destination` is written from `destination_column` on: ``=`` where `accumulate` is False, ``+=`` where it is
+        `destination` is written from `destination_column` on: ``=`` if `accumulate` is False, ``+=`` if it is
         True.
     source_column, destination_column, columns : int
     accumulate : bool
@@ -52,7 +52,7 @@ def copy_steps(
     Parameters
     ----------
     source, destination : (B, T, columns or more) arrays
-        `destination` is written from `destination_column` on: ``=`` where `accumulate` is False, ``+=`` where it is
+        `destination` is written from `destination_column` on: ``=`` if `accumulate` is False, ``+=`` if it is
         True. Steps after the end of a sequence count as zero.
     source_column, destination_column, columns : int
     lengths : (B,) int64 array

@@ -5,7 +5,7 @@ A matrix product is fast when every number that is loaded is used many times. Th
 ``b``, and one number of ``a`` per row, which it multiplies with both: 16 multiply-adds for 10 loads on a machine with
 512-bit vectors, so the arithmetic units and not the loads set the pace. Numba has no vector type, and LLVM does not
 find this form from loops over arrays, so `tile` emits it as LLVM instructions. The width follows the CPU: AVX-512
-(16 floats), AVX2 (8), SSE or NEON (4). ``llvm.fmuladd`` is one instruction where the CPU has it, and two where not.
+(16 floats), AVX2 (8), SSE or NEON (4). ``llvm.fmuladd`` is one instruction if the CPU has it, and two if not.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def tile(typing_context, height, panels, a, row, b, panel, c, accumulate):
         The first ones.
     b : (n_panels, depth, 2 * vector) or (depth, n_panels * 2 * vector) array, last axis contiguous
     c : (rows, n_panels * 2 * vector) array, last axis contiguous
-        ``=`` where `accumulate` is False, ``+=`` where it is True. All columns of the panels are written.
+        ``=`` if `accumulate` is False, ``+=`` if it is True. All columns of the panels are written.
     accumulate : bool
     """
     if not isinstance(height, types.IntegerLiteral) or not isinstance(panels, types.IntegerLiteral):
@@ -103,8 +103,8 @@ class _Tile:
     def keep_as_loop(self, body):
         """Tell LLVM not to unroll the loop that ends with this block.
 
-        A CPU reads ahead where one load instruction moves on by the same small step each time. In a loop unrolled by
-        four the steps are four times as long, and weights come slower from the second cache.
+        A CPU prefetches if a load instruction advances by the same small step each time. In a loop unrolled by four the
+        steps are four times as long, and weights arrive more slowly from the second cache.
         """
         module = self.builder.module
         loop = module.add_metadata([module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])] * 2)
@@ -156,7 +156,7 @@ class _Tile:
         self.keep_as_loop(body)
 
         def store(add):
-            """Write the sums to c, added to what is there or not."""
+            """Write the sums to c, or add them to it."""
             for m in range(self.height):
                 row = builder.mul(builder.add(self.row, constant(m)), self.strides["c"][0])
                 for n in range(self.vectors):

@@ -1,7 +1,7 @@
 """Many training steps in one call, for a plain network of LSTM layers with a linear head on windows of a series.
 
-A step of a small network takes a tenth of a millisecond, and the interpreter takes a fifth of that from kernel to
-kernel. Here the steps follow each other in compiled code; they are the same kernels in the same order as in
+A step of a small network takes a tenth of a millisecond, and the interpreter needs a fifth of that between kernels.
+Here the steps follow each other in compiled code; they are the same kernels in the same order as in
 `lstm.forecasting.network`, so the bits are the same.
 """
 
@@ -63,7 +63,7 @@ def window_training(
 def _train_windows(
     values, starts, arrays, optimizer, constants, first_step, learning_rates, losses, norms, no_lengths, no_mask, packs
 ):
-    # One function, since what it calls is optimised anew at every level of calls that it is compiled into.
+    # One function, since what it calls is optimised again at every level of calls that it is compiled into.
     zeros = arrays.zero_state
     unused = arrays.unused_state
     last = len(arrays.layers) - 1

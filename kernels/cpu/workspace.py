@@ -1,7 +1,7 @@
 """Where an LSTM pass keeps what it computes: the memory of one layer and direction, and the packed weights.
 
-A pass for training keeps every step, for the backward pass. A pass for inference keeps one: step t stands at ``t %
-steps``, so the same code overwrites it at the next, and the activations of a long sequence never leave the cache.
+A pass for training keeps every step, for the backward pass. A pass for inference keeps one: step t is stored at ``t %
+steps``, so the same code overwrites it at the next step, and the activations of a long sequence never leave the cache.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Layout(NamedTuple):
     the gate loops vectorise over that run whatever the hidden size. Padded units stay zero.
     """
 
-    operand: int  # steps * rows * (H + I + 1): [h_{t-1} | x_t | 1], masked where there is dropout
+    operand: int  # steps * rows * (H + I + 1): [h_{t-1} | x_t | 1], masked if there is dropout
     gates: int  # 4 * steps * rows * P: z, then i f g o, then their gradients
     cell: int  # (steps + 1) * rows * P
     tanh_cell: int  # steps * rows * P
@@ -74,8 +74,8 @@ class Layout(NamedTuple):
 class Workspace(NamedTuple):
     """Everything a pass writes that is not a result.
 
-    There are few arrays in it, and `shard_views` cuts them up: each array that enters a parallel region costs time
-    there, and each that is handed from function to function costs time to compile.
+    It has few arrays, and `shard_views` cuts them up: each array that enters a parallel region costs time there, and
+    each that is passed from function to function costs time to compile.
     """
 
     batch_size: int
@@ -113,7 +113,7 @@ class ShardLines(NamedTuple):
 
 
 class ShardGradients(NamedTuple):
-    """What the backward pass of a shard writes beside its views, borrowed."""
+    """What the backward pass of a shard writes in addition to its views, borrowed."""
 
     d_cell: np.ndarray  # (rows, P)
     d_input: np.ndarray  # (rows, padded(I))
@@ -127,8 +127,8 @@ def _shard_rows(batch_size: int) -> int:
     return 16 if batch_size >= 64 else 8
 
 
-# Steps of a shard for each entry of a vocabulary from which on a table takes less than the input products: each shard
-# clears a gradient of the whole table, and all of them are added up.
+# With at least this many steps of a shard per entry of the vocabulary, a table takes less time than the input products:
+# each shard clears a gradient of the whole table, and all of them are added up.
 _STEPS_OF_AN_ENTRY = 2
 
 
@@ -151,9 +151,9 @@ def lstm_workspace(
     """Allocate what the passes need for these sizes; reused from call to call.
 
     With `training` False it serves `lstm_forward` alone, for sequences of any length. With a `vocabulary_size` the
-    inputs are a `kernels.lookup.Lookup` of so many entries, and `input_size` is not looked at. A `former` workspace,
-    which is of no use from then on, gives its memory where that is large enough: new memory costs a page fault for
-    every few kilobytes.
+    inputs are a `kernels.lookup.Lookup` of that many entries, and `input_size` is ignored. The memory of a `former`
+    workspace is reused if it is large enough, since new memory costs a page fault for every few kilobytes; the former
+    workspace is of no use afterwards.
 
     Raises
     ------
@@ -288,7 +288,7 @@ def shard_lines(workspace, shard):
 
 @inner_kernel
 def shard_gradients(workspace, shard):
-    """Return what the backward pass of a shard writes beside its views."""
+    """Return what the backward pass of a shard writes in addition to its views."""
     first, last = rows_of(workspace, shard)
     rows = last - first
     depth = workspace.hidden_size + workspace.input_size + 1
@@ -327,8 +327,8 @@ def is_lone_step(workspace):
 def forward_panels(workspace):
     """Return the place of ``[W_hh | W_ih | b].T``, packed, the units of one gate after those of another.
 
-    A lone step uses every weight once, and takes as long as it takes to read them: the two panels that `product` then
-    multiplies with side by side lie in one run of memory.
+    A single step uses every weight once, and takes as long as reading them: the two panels that `product` then
+    multiplies with side by side are contiguous in memory.
     """
     width = PANEL_BYTES // workspace.panels.itemsize
     if is_lone_step(workspace):
@@ -397,7 +397,7 @@ def gradient_parts(workspace):
 def unpack_gradients(workspace, gradients, d_lookup, part):
     """Add the shards' gradients of ``[W_hh | W_ih | b].T``, in the order of the shards, and take them apart.
 
-    `part` says which rows of which gate; parts touch different memory.
+    `part` selects the gate and the rows; parts touch different memory.
     """
     gate = part % 4
     first = part // 4 * _UNPACKED_ROWS

@@ -36,7 +36,7 @@ def _filled(shape: tuple[int, ...], dtype: str, value: int) -> Any:
 
 
 def fill(array: Any, value: int) -> None:
-    """``array = value``, in turn with the kernels."""
+    """``array = value``, in order with the kernels."""
     if array.size:
         launch(_fill, array.size, value, array.reshape(array.size))
 
@@ -49,7 +49,7 @@ def _fill(value, array):
 
 
 def as_array(array: Any, dtype: str) -> Any:
-    """Return `array` C-contiguous, of `dtype` and where this backend computes; a copy only where it must be."""
+    """Return `array` C-contiguous, of `dtype` and where this backend computes; a copy only if necessary."""
     if hasattr(array, "copy_to_host"):
         if array.dtype != np.dtype(dtype):
             raise TypeError(f"an array on the GPU has dtype {array.dtype}; it must be {dtype}")
@@ -68,7 +68,7 @@ def copy_into(source: np.ndarray, destination: Any) -> None:
 
 
 def copy_array(source: Any, destination: Any) -> None:
-    """``destination = source``, contiguous arrays of one shape, in turn with the kernels.
+    """``destination = source``, contiguous arrays of one shape, in order with the kernels.
 
     The driver's own copy from array to array would wait for them.
     """

@@ -1,7 +1,7 @@
-"""How kernels are called and compiled: all of them through `run`, so that a call costs the host little.
+"""How kernels are compiled and called: all of them through `run`, so that a call costs the host little.
 
-What a kernel wants to know of an array numba-cuda derives at every call anew, and a training step has thirty calls with
-ten arrays each: that took longer than the launches. Here every array keeps it, and its views (`DeviceArray`).
+numba-cuda derives what a kernel needs to know of an array again at every call, and a training step has thirty calls
+with ten arrays each: that took longer than the launches. Here every array keeps it, and its views (`DeviceArray`).
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ def kernel(function: Callable[..., Any] | None = None, *, launch_bounds: tuple[i
     ----------
     function : callable
     launch_bounds : tuple of int, optional
-        The most threads that a block will have, and, where it matters, how many blocks a multiprocessor should have at
-        least: the compiler takes no more registers than that leaves each thread.
+        The most threads that a block will have and, where it matters, the least number of blocks for a multiprocessor:
+        the compiler uses no more registers than that leaves for each thread.
     """
     if function is None:
         return lambda function: kernel(function, launch_bounds=launch_bounds)
@@ -73,7 +73,7 @@ def run(kernel: Any, grid: Any, block: Any, shared_bytes: int, *arguments: Any, 
         Of dynamic shared memory for a block.
     *arguments : arrays on the GPU, numbers, and named tuples of numbers
     cooperative : bool
-        All blocks must run at once, since they wait for one another; the driver refuses what does not fit.
+        All blocks must run at once, since they wait for one another; the driver refuses a launch that does not fit.
     """
     if config.ENABLE_CUDASIM:
         kernel[grid, block, 0, shared_bytes](*arguments)
@@ -93,10 +93,10 @@ def run(kernel: Any, grid: Any, block: Any, shared_bytes: int, *arguments: Any, 
 
 
 def record(work: Callable[[], Any]) -> Callable[[], Any]:
-    """Record what `work` launches, without running it; return what runs it, on the same arrays and numbers.
+    """Record what `work` launches, without running it; return a callable that runs it on the same arrays and numbers.
 
-    On a GPU that is a CUDA graph, in the simulator `work` itself. It must have run before, so that its kernels are
-    compiled and loaded, and must copy nothing to the host or from it. The arrays that it hands to kernels are kept.
+    On a GPU that is a CUDA graph, in the simulator `work` itself. `work` must have run before, so that its kernels are
+    compiled and loaded, and must copy nothing to the host or from it. The arrays that it passes to kernels are kept.
     """
     if config.ENABLE_CUDASIM:
         return work
@@ -106,7 +106,7 @@ def record(work: Callable[[], Any]) -> Callable[[], Any]:
     recording = _Recording(builder, [])
     token = _RECORDING.set(recording)
     try:
-        with cuda.defer_cleanup():  # to free memory would be to wait for the GPU
+        with cuda.defer_cleanup():  # freeing memory would wait for the GPU
             builder.begin_building("relaxed")
             work()
             graph = builder.end_building().complete()
@@ -116,7 +116,7 @@ def record(work: Callable[[], Any]) -> Callable[[], Any]:
 
 
 def new_array(shape: int | tuple[int, ...], dtype: Any) -> Any:
-    """Return an array on the GPU with whatever stood in its memory."""
+    """Return an array on the GPU, not initialised."""
     shape = (shape,) if isinstance(shape, int) else shape
     if config.ENABLE_CUDASIM:
         return cuda.device_array(shape, dtype)
@@ -168,7 +168,7 @@ if not config.ENABLE_CUDASIM:
             return self._views[shape]
 
         def __getitem__(self, item: Any) -> Any:
-            """Return what is there; of a part of the array always the same view."""
+            """Return an element or a part of the array; for the same part always the same view."""
             parts = item if isinstance(item, tuple) else (item,)
             key = "part", *((part.start, part.stop, part.step) if type(part) is slice else part for part in parts)
             view = self._views.get(key)
@@ -212,7 +212,7 @@ def _adopted(array: Any) -> Any:
 
 
 def _stream() -> Any:
-    """Return the default stream, which all launches go to, and see to it that the calling thread may use the GPU."""
+    """Return the default stream, which all launches go to, and make sure that the calling thread may use the GPU."""
     if _THREAD.stream is None:
         cuda.current_context()
         _THREAD.stream = Stream.from_handle(0)
@@ -221,7 +221,7 @@ def _stream() -> Any:
 
 @cache
 def _function(kernel: Any, kinds: tuple[Any, ...], wants_more_memory: bool) -> Any:
-    """Return the kernel compiled for these arguments and loaded; allowed all of a block's shared memory if asked."""
+    """Return the kernel, compiled for these arguments and loaded; if asked, with all of a block's shared memory."""
     function = kernel.compile(tuple(_type_of(kind) for kind in kinds))._codelibrary.get_cufunc()
     if wants_more_memory:  # numba-cuda does not ask for it
         most = function.device.MAX_SHARED_MEMORY_PER_BLOCK_OPTIN

@@ -1,7 +1,7 @@
 """A linear-chain conditional random field on the GPU: a launch per time step, a thread per sentence and tag.
 
-The plain form of what `kernels.cpu.crf` does, with the same host-level operations. Every sum runs in one thread from
-first to last, so the same input gives the same bits.
+A plain version of `kernels.cpu.crf`, with the same host-level operations. Every sum runs in one thread from first to
+last, so the same input gives the same bits.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Dropout on the GPU: the masks of `kernels.masks`, drawn where they are used."""
+"""Dropout on the GPU: the masks of `kernels.masks`, drawn when they are used."""
 
 from __future__ import annotations
 

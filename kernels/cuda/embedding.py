@@ -34,7 +34,7 @@ def _forward(weight, indices, y):
 
 @kernel
 def _backward(shares, indices, dy, d_weight, accumulate):
-    """A thread per column and share of the entries adds rows in their order: atomic additions would come in any."""
+    """A thread per column and share of the entries adds rows in their order; atomic additions have no fixed order."""
     j, share = cuda.grid(2)
     if j < d_weight.shape[1] and share < shares:
         if not accumulate:

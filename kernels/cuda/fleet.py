@@ -1,7 +1,7 @@
 """A training step of many small models at once: one LSTM layer, a linear head on its last state, mean squared error.
 
-Every launch works on all models, which lie one after another in each array; a model's sums are those it would form
-alone. The recurrent part runs in `kernels.cuda.sequence`, whose blocks belong to one model each.
+Every launch works on all models, which are stored one after another in each array; a model's sums are the same as if it
+were trained alone. The recurrent part runs in `kernels.cuda.sequence`, whose blocks belong to one model each.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class _Workspace(NamedTuple):
     h_n: Any  # (M, B, H): last states, then their gradients
     c_n: Any  # (M, B, H)
     zeros: Any  # (M, B, H)
-    first: tuple[Any, Any]  # (M, B, H) each: gradients of the first states, which nobody wants
+    first: tuple[Any, Any]  # (M, B, H) each: gradients of the first states, which are not used
     y_hat: Any  # (M, B, O): predictions, then their gradients
     partial: Any  # of the head's gradients
 

@@ -36,7 +36,7 @@ _SEQUENCE_THREADS = 256  # of a block that runs whole sequences: that leaves eac
 
 
 class Device(NamedTuple):
-    """What of a GPU the rules below depend on."""
+    """The properties of a GPU that the rules below depend on."""
 
     multiprocessors: int
     shared_bytes: int
@@ -49,7 +49,7 @@ class SequencePlan(NamedTuple):
     row_groups: int
     """Groups of `ROWS` rows in a block"""
     resident: int
-    """Units whose outgoing weights lie in shared memory; those of the others are read from the GPU's cache"""
+    """Units whose outgoing weights are in shared memory; those of the others are read from the GPU's cache"""
     shared_bytes: int
 
 
@@ -74,7 +74,7 @@ class SpreadPlan(NamedTuple):
 
 
 def device() -> Device:
-    """Return the present GPU; in the simulator one like Hopper's, but with so few multiprocessors that rules show."""
+    """Return the present GPU; in the simulator one like Hopper, but with so few multiprocessors that the rules show."""
     return Device(multiprocessors=2, shared_bytes=227 * 1024) if config.ENABLE_CUDASIM else _gpu()
 
 
@@ -85,7 +85,7 @@ def _gpu() -> Device:
 
 
 def padded(units: int) -> int:
-    """Return `units` rounded up to what one load of four numbers divides."""
+    """Return `units` rounded up to a multiple of the four numbers of one load."""
     return 4 * -(-units // 4)
 
 
@@ -107,8 +107,8 @@ def launch(kernel: Any, shape: int | tuple[int, int], *arguments: Any) -> None:
 def tiles(rows: int, columns: int, copies: int) -> tuple[tuple[int, int, int], tuple[int, int]]:
     """Return grid and block of a product: a block per tile, a thread per 4 x 4 elements of it.
 
-    Tiles have 64 x 64 elements, or 32 x 32 where that would leave multiprocessors without one. Neither changes a bit
-    of the result, since every element is one thread's sum.
+    Tiles have 64 x 64 elements, or 32 x 32 if that would leave multiprocessors without one. The choice does not change
+    a bit of the result, since every element is one thread's sum.
     """
     threads = 16
     if -(-rows // 64) * -(-columns // 64) * copies < device().multiprocessors:
@@ -122,8 +122,8 @@ def plan_sequence(
 ) -> SequencePlan | None:
     """Decide whether blocks run whole sequences, and how; None leaves it to a launch per time step.
 
-    A time step costs a block little more than reading the recurrent weights, so they should lie in shared memory; where
-    not all of them fit, at least half must. In float32 that is all of them up to hidden 112 or so, and half up to 160.
+    A time step costs a block little more than reading the recurrent weights, so they should be in shared memory; if not
+    all of them fit, at least half must. In float32 that is all of them up to hidden 112 or so, and half up to 160.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def plan_sequence(
 
 
 def plan_spread(models: int, batch_size: int, hidden_size: int, itemsize: int, gpu: Device) -> SpreadPlan | None:
-    """Decide how blocks share the units and rows of a layer; None where they would not all run at once.
+    """Decide how blocks share the units and rows of a layer; None if they would not all run at once.
 
     The weights of a block's units take up to five eighths of its shared memory, which is room for layers up to hidden
     1,000 or so, on a GPU with as many multiprocessors as an H100. Arguments as `plan_sequence`.

@@ -1,4 +1,4 @@
-"""Losses on the GPU, with their gradients; the loss stays there until somebody looks at it."""
+"""Losses on the GPU, with their gradients; the loss stays there until it is read."""
 
 from __future__ import annotations
 

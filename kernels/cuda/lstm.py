@@ -1,10 +1,10 @@
 """One LSTM layer, one direction, on the GPU.
 
-Forward, the inputs' part of z is one product for all time steps. What is left is recurrent and runs in one launch, by
-blocks that have rows of their own (`kernels.cuda.sequence`) or share units (`kernels.cuda.spread`); or, in very large
+Forward, the inputs' part of z is one product for all time steps. The rest is recurrent and runs in one launch, in
+blocks that have their own rows (`kernels.cuda.sequence`) or share units (`kernels.cuda.spread`); or, in very large
 layers, in a launch per step (`kernels.cuda.stepwise`): see the rules in `kernels.cuda.launch`. Backward, the recurrent
-part leaves the gradients of z of all steps, from which the gradients of the weights and of the input are one product
-each. Sums have a fixed order: the same input gives the same bits.
+part leaves the gradients of z of all steps; the gradients of the weights and of the input are then one product each.
+Sums have a fixed order: the same input gives the same bits.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class LSTMWeights(NamedTuple):
 class _Workspace(NamedTuple):
     """Arrays of M models; an `LSTM` is one."""
 
-    x: Any | None  # (M, B, T, I): a copy, so that the caller may reuse its own; None where inputs are looked up
+    x: Any | None  # (M, B, T, I): a copy, so that the caller may reuse its own; None if inputs are looked up
     entering: Any  # (M, B, T, H): h_{t-1} as it enters the gates, masked
     cell: Any  # (M, B, T + 1, H)
     tanh_cell: Any  # (M, B, T, H)
@@ -58,13 +58,13 @@ class _Workspace(NamedTuple):
     backward_weights: Any
     partial: Any  # of the weights' gradients
     d_next: Any  # (M, B, H)
-    spread: Spread | None  # where the sequence is spread over the GPU
+    spread: Spread | None  # None unless the sequence is spread over the GPU
     training: bool
     tf32: bool
 
 
 def lookup_is_worth(batch_size: int, seq_len: int, vocabulary_size: int) -> bool:
-    """As `kernels.cpu.workspace.lookup_is_worth`; here no more is asked than that the table is the smaller product."""
+    """As `kernels.cpu.workspace.lookup_is_worth`; here it is enough that the table is the smaller product."""
     return batch_size * seq_len >= 2 * vocabulary_size
 
 
@@ -83,7 +83,7 @@ def lstm_workspace(
 
     Without `training` a pass that runs in one launch leaves out what only the backward pass reads. With `precision`
     "tf32" all products but the recurrent ones run on the tensor cores, see `kernels.cuda.tensor`. With a
-    `vocabulary_size` the inputs are a `kernels.lookup.Lookup`, and `input_size` is not looked at. Nor is `former`: a
+    `vocabulary_size` the inputs are a `kernels.lookup.Lookup`, and `input_size` is ignored. So is `former`, since a
     GPU's memory has no page faults.
 
     Raises
@@ -198,9 +198,9 @@ def forward(
     lengths: Any | None,
     recurrent_mask: Mask,
 ) -> None:
-    """Run models over what stands in ``workspace.x``; arrays as in `lstm_forward`, with the model first.
+    """Run models over the inputs in ``workspace.x``; arrays as in `lstm_forward`, with the model first.
 
-    Where inputs are looked up, their part of z stands in ``workspace.gates``.
+    If inputs are looked up, their part of z is in ``workspace.gates``.
     """
     models, batch_size, seq_len, width = workspace.gates.shape
     hidden_size = width // 4
@@ -273,7 +273,7 @@ def backward(
 
 
 def _spread(models: int, batch_size: int, hidden_size: int, dtype: np.dtype, training: bool) -> Spread | None:
-    """Spread the sequence over the GPU where a block cannot run it by itself, in one direction or the other."""
+    """Spread the sequence over the GPU if a block cannot run it by itself, forward or backward."""
     sizes = models, batch_size, hidden_size, dtype.itemsize
     if all(plan_sequence(*sizes, buffers, device()) for buffers in (FORWARD_BUFFERS, BACKWARD_BUFFERS)):
         return None

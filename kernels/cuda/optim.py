@@ -37,7 +37,7 @@ def adam_step(
 
 
 def adam_rates(step: int, learning_rate: float, constants: AdamConstants) -> tuple[float, float, float]:
-    """Return what of Adam's arithmetic changes from step to step: step size, root of a correction, what is kept."""
+    """Return the factors of Adam that change from step to step: step size, root of a correction, share that is kept."""
     return (
         learning_rate / (1 - constants.beta_1**step),
         1 / math.sqrt(1 - constants.beta_2**step),

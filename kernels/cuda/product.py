@@ -1,7 +1,7 @@
 """Matrix products on the GPU, tile by tile through shared memory.
 
-Every element is one thread's sum in the order of its terms, or, where the sum is long and the result small (a weight's
-gradient: over all rows of a batch), the sum of some slices in their order. How many depends on the shapes alone.
+Every element is one thread's sum in the order of its terms or, if the sum is long and the result small (a weight's
+gradient: over all rows of a batch), the sum of several slices in their order. Their number depends on the shapes alone.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def _slices(depth: int, rows: int, columns: int) -> int:
 
 
 def _sum_slices(depth: int) -> int:
-    """Return the same for sums of columns, each of which is one thread's, from load to load."""
+    """Return the same for sums of columns; one thread sums each of them, from load to load."""
     return max(1, min(-(-depth // _SUM_DEPTH), _MOST_SUMS))
 
 

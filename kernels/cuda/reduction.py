@@ -1,4 +1,4 @@
-"""Sums over whole arrays, and the numbers made of them, which stay on the GPU until somebody looks at them.
+"""Sums over whole arrays, and the numbers made of them, which stay on the GPU until they are read.
 
 A sum is taken in two stages: every block adds a part of the terms, in an order that depends on the number of terms
 alone, and whoever needs the sum adds the blocks' parts.
@@ -30,7 +30,7 @@ class DeviceNumber:
     array : float64 array
         Kept, not copied.
     place : tuple of int, optional
-        Where in the array the number stands; by default it is the first and only one.
+        Index of the number in the array; by default it is the first and only one.
     """
 
     def __init__(self, array: Any, place: tuple[int, ...] = (0,)):
@@ -77,7 +77,7 @@ def sum_of_products_parts(a: Any, b: Any) -> Any:
 
 
 def squared_error_parts(y_hat: Any, y: Any, weights: Any) -> Any:
-    """Return the parts of ``sum(weights * (y_hat - y)^2)``; rows of weight 0 are not looked at."""
+    """Return the parts of ``sum(weights * (y_hat - y)^2)``; rows of weight 0 are not read."""
     return _launch(_squared_errors, y.shape[0], y_hat, y, weights)
 
 
@@ -94,7 +94,7 @@ def _launch(function: Any, terms: int, *arguments: Any) -> Any:
     blocks = max(1, min(_MOST_BLOCKS, -(-terms // _THREADS)))
     parts = new_array(blocks, np.float64)
     threads = max(1, min(_THREADS, terms))
-    # Dynamic: of an array of fixed size, threads of the simulator that come at once may get one each.
+    # Dynamic: with an array of fixed size, threads of the simulator that arrive at once may get one each.
     run(function, blocks, threads, threads * parts.dtype.itemsize, *arguments, parts)
     return parts
 

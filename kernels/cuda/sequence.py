@@ -16,7 +16,7 @@ Backward the roles of the numbers are exchanged: it publishes the gradients of i
         publish dz_t
         dh_{t-1} = dz_t @ w_hh                            16 sums for 8 numbers read, then 4 gates added
 
-The weights lie *packed*, by the unit they lead from, so that the first ones fill the shared memory and the others are
+The weights are *packed*, by the unit they lead from, so that the first ones fill the shared memory and the others are
 read from the GPU's cache; see `kernels.cuda.launch.plan_sequence`. The leading axis of all arrays is the model: several
 of one size run at once, a block's second index being its model. A row's sums have one order, whatever the plan.
 """
@@ -80,8 +80,8 @@ def _pack(w_hh, forward_weights, backward_weights):
             backward_weights[model, (k * 4 + gate) * units + j] = returning
 
 
-# Two blocks to a multiprocessor, for many models at once. Some numbers leave the registers for it, which one model with
-# its few blocks hardly feels: on an H100 a fleet of 1,000 gained 10 %, and one model lost 2 %.
+# Two blocks to a multiprocessor, for many models at once. Some numbers no longer fit into registers then, which hardly
+# matters to one model with its few blocks: on an H100 a fleet of 1,000 gained 10 %, and one model lost 2 %.
 _LAUNCH_BOUNDS = (256, 2)
 
 
@@ -105,7 +105,7 @@ def forward_sequence(
     gates : (models, B, T, 4H) array
     wants_y : bool
     y : (models, B, T, H) array
-        ``=``, zero after the end of a sequence, where it is wanted.
+        ``=``, zero after the end of a sequence, if it is wanted.
     """
     model = cuda.blockIdx.y
     j = cuda.threadIdx.x
@@ -133,7 +133,7 @@ def forward_sequence(
             if keeps:
                 cell[model, first + r, 0, j] = c[r]
     for t in range(seq_len):
-        # Two buffers take turns: who is late still reads the one while who is early writes the other.
+        # Two buffers take turns: late threads still read the one while early threads write the other.
         buffer = (t % 2 * cuda.blockDim.y + group) * units * ROWS
         for r in range(ROWS):
             b = first + r
@@ -142,7 +142,7 @@ def forward_sequence(
             if keeps and j < hidden_size and b < batch_size:
                 entering[model, b, t, j] = entering_h
             for gate in range(4):
-                # Needed after the product, during which it arrives.
+                # Loaded during the product, needed after it.
                 sums[gate, r] = 0
                 given[gate, r] = 0
                 if j < hidden_size and b < batch_size:
@@ -157,7 +157,7 @@ def forward_sequence(
                     given[0, r] + sums[0, r], given[1, r] + sums[1, r], given[2, r] + sums[2, r],
                     given[3, r] + sums[3, r], c[r],
                 )  # fmt: skip
-                if is_over:  # gates that let the state stand still, as on the CPU
+                if is_over:  # gates that leave the state unchanged, as on the CPU
                     i = zero
                     f = one
                     g = zero
@@ -188,7 +188,7 @@ def backward_sequence(packed, resident, lengths, mask, wants_dy, dy, dh_n, dc_n,
     packed : (models, packed_size) array
     wants_dy : bool
     dy : (models, B, T, H) array
-        Looked at where it is wanted, within the lengths.
+        Read if `wants_dy`, within the lengths.
     dh_n, dc_n, dh_0, dc_0 : (models, B, H) arrays
     """
     model = cuda.blockIdx.y
@@ -207,7 +207,7 @@ def backward_sequence(packed, resident, lengths, mask, wants_dy, dy, dh_n, dc_n,
     parts = exchanged[(cuda.blockDim.y + group) * size :]
     dh, dc = cuda.local.array(ROWS, dtype=packed.dtype), cuda.local.array(ROWS, dtype=packed.dtype)
     sums = cuda.local.array((4, ROWS), dtype=packed.dtype)
-    # For the products, threads are dealt out anew: one gate, and 4 units that the gradient goes to.
+    # The products assign threads differently: one gate, and 4 units that the gradient goes to.
     own_gate = j // (units // 4)
     own_units = 4 * (j % (units // 4))
     _fill_shared(packed[model], weights)

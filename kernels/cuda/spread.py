@@ -1,7 +1,7 @@
 """A sequence spread over the whole GPU in one launch, for layers whose recurrent weights fill many shared memories.
 
-A block has some units and some rows: it keeps the weights that lead to its units in shared memory for all time steps,
-and its blocks' fellows, which have other units of the same rows, exchange with it through global memory. A step is::
+A block has some units and some rows. It keeps the weights that lead to its units in shared memory for all time steps,
+and exchanges states through global memory with its fellows, the blocks with other units of the same rows. A step is::
 
     h_{t-1} of all units, of the block's rows           (from the fellows)
     z_t += w_hh @ h_{t-1} for the block's units         16 sums for 8 numbers read, each thread a part of the terms
@@ -9,8 +9,8 @@ and its blocks' fellows, which have other units of the same rows, exchange with 
     publish h_t; wait until all fellows have            (`_arrive`, `_wait`)
 
 Backward a block multiplies the gradients of its own units' gates by the same weights, which gives it a part of dh_{t-1}
-of all units; it publishes that, and adds up what all fellows have found for its units, in their order. Blocks that wait
-for one another must run at once: the launch is a cooperative one, and `kernels.cuda.launch.plan_spread` makes no more
+of all units; it publishes that, and adds up what all fellows have published for its units, in their order. Blocks that
+wait for one another must run at once: the launch is cooperative, and `kernels.cuda.launch.plan_spread` makes no more
 blocks than there are multiprocessors. The simulator runs one block after another, and so takes a launch per step.
 """
 
@@ -36,7 +36,7 @@ _MOST_THREADS = 512
 
 
 class Spread(NamedTuple):
-    """A plan, and the arrays through which its blocks exchange what they find."""
+    """A plan, and the arrays through which its blocks exchange their results."""
 
     plan: SpreadPlan
     counters: Any
@@ -50,7 +50,7 @@ class Spread(NamedTuple):
 def make_spread(
     models: int, batch_size: int, hidden_size: int, dtype: Any, training: bool, gpu: Device
 ) -> Spread | None:
-    """Plan and allocate; None where a layer of these sizes is not to be spread."""
+    """Plan and allocate; None if a layer of these sizes is not to be spread."""
     plan = plan_spread(models, batch_size, hidden_size, dtype.itemsize, gpu)
     if plan is None:
         return None
@@ -88,7 +88,7 @@ def backward_spread(
     copy_array(dh_n, dh_0)
     copy_array(dc_n, dc_0)
     state = spread.counters, spread.partial, lengths, mask, wants_dy, dy, gates, cell, tanh_cell, dh_0, dc_0
-    steps = gates.shape[2] + 1  # the last one, -1, only takes what step 0 hands back
+    steps = gates.shape[2] + 1  # the last one, -1, only takes what step 0 passes back
     for first in range(steps - 2, -2, -_steps_of_a_launch(steps)):
         last = first + 1 - _steps_of_a_launch(steps)
         _run(_backward, spread, spread.plan.backward_bytes, w_hh, first, last, *state)
@@ -146,7 +146,7 @@ def _forward(
     size = 4 * units * hidden_size + chunk * rows
     stage = shared[4 * units * hidden_size : size]
     totals = shared[size:]
-    # A row's numbers lie one further apart than there are units, so that neighbouring threads meet different banks.
+    # Rows are one number further apart than there are units, so that neighbouring threads access different banks.
     pitch = units + 1
     elements = units * rows
     area = rows * pitch
@@ -161,7 +161,7 @@ def _forward(
                 weights[(k * units + unit) * 4 + gate] = (
                     w_hh[model, row, k] if first_unit + unit < hidden_size else zero
                 )
-    # Outside the products a thread has one unit, and every so many rows of the block.
+    # Outside the products a thread has one unit, and every `step_own`-th row of the block.
     own = thread % units
     first_own = thread // units
     step_own = groups * parts
@@ -212,7 +212,7 @@ def _forward(
                     _total(totals, place, area, 2, parts), _total(totals, place, area, 3, parts), c_before,
                 )  # fmt: skip
                 is_over = t >= lengths[model, b]
-                if is_over:  # gates that let the state stand still, as on the CPU
+                if is_over:  # gates that leave the state unchanged, as on the CPU
                     i = zero
                     f = one
                     g = zero
@@ -361,7 +361,7 @@ def _total(totals, place, area, gate, parts):
 
 @register_jitable
 def _arrive(counters, counter):
-    """Say that this block has published what it found in this step."""
+    """Signal that this block has published its results of this step."""
     cuda.syncthreads()
     if cuda.threadIdx.x == 0 and cuda.threadIdx.y == 0 and cuda.threadIdx.z == 0:
         cuda.threadfence()
@@ -370,7 +370,7 @@ def _arrive(counters, counter):
 
 @register_jitable
 def _wait(counters, counter, goal):
-    """Wait until all fellows together have published so often."""
+    """Wait until all fellows together have published this often."""
     if cuda.threadIdx.x == 0 and cuda.threadIdx.y == 0 and cuda.threadIdx.z == 0:
         while cuda.atomic.add(counters, counter, 0) < goal:
             pass

@@ -88,7 +88,7 @@ def _forward_step(t, lengths, mask, gates, entering, cell, tanh_cell, wants_y, y
     one = h.dtype.type(1)
     z_i, z_f, z_g, z_o = read_gates(gates[b, t], j)
     i, f, g, o, c_t, tanh_c, h_t = activate(z_i, z_f, z_g, z_o, c[b, j])
-    if is_over:  # gates that let the state stand still, as on the CPU
+    if is_over:  # gates that leave the state unchanged, as on the CPU
         i = zero
         f = one
         g = zero
@@ -109,7 +109,7 @@ def _forward_step(t, lengths, mask, gates, entering, cell, tanh_cell, wants_y, y
 
 @kernel
 def _backward_step(t, lengths, mask, wants_dy, dy, gates, cell, tanh_cell, d_next, dh, dc):
-    """Take what step t + 1 hands back, and turn a step's gates into gradients; `dh` and `dc` are in place."""
+    """Take what step t + 1 passes back, and turn a step's gates into gradients; `dh` and `dc` are in place."""
     j, b = cuda.grid(2)
     hidden_size = dh.shape[1]
     if b >= dh.shape[0] or j >= hidden_size:

@@ -44,7 +44,7 @@ def multiply_fragments(a_tile, a_pitch, row, b_tile, b_pitch, column, n, lane, s
     a_tile, b_tile : vectors in shared memory
         As `load_tile` fills them; `row`, `column` and `n` say where the 16 x 8 and the 8 x 8 numbers begin.
     lane : int
-        0 to 31; it has the sums (lane // 4, 2 * (lane % 4)), the one beside it, and both 8 rows below.
+        0 to 31; it has the sums (lane // 4, 2 * (lane % 4)), the one next to it, and both 8 rows below.
     sums : tuple of 4
     """
     found = []
@@ -60,7 +60,7 @@ def multiply_fragments(a_tile, a_pitch, row, b_tile, b_pitch, column, n, lane, s
 @overload(multiply_fragments)
 def _multiply_fragments_compiled(a_tile, a_pitch, row, b_tile, b_pitch, column, n, lane, sums):
     def generate(a_tile, a_pitch, row, b_tile, b_pitch, column, n, lane, sums):
-        """Pick the lane's part of both tiles, and hand it to the instruction."""
+        """Pick the lane's part of both tiles, and pass it to the instruction."""
         first = n + lane % 4
         second = n + lane % 4 + 4
         i = row + lane // 4

@@ -19,9 +19,9 @@ PADDING = 4
 
 @register_jitable
 def deal(thread, threads, width):
-    """Return where a thread begins when all of them go through rows of a width, and how far it goes each time.
+    """Return where a thread begins when all of them go through rows of a width, and how far it advances each time.
 
-    Divisions of 64-bit numbers are the slowest thing that a GPU can be asked for: this takes them out of the loops.
+    Divisions of 64-bit numbers are very slow on a GPU: this takes them out of the loops.
     """
     return thread // width, thread % width, threads // width, threads % width
 

@@ -1,4 +1,4 @@
-"""One LSTM unit at one time step, forward and backward: what every path through a sequence comes down to."""
+"""One LSTM unit at one time step, forward and backward: every path through a sequence ends up here."""
 
 from __future__ import annotations
 

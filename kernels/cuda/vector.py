@@ -1,4 +1,4 @@
-"""Shared memory, read four numbers at a time: what it takes to keep up with the arithmetic."""
+"""Shared memory, read four numbers at a time, which is needed to keep up with the arithmetic."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["SHARED_ALIGNMENT", "four"]
 
 _WIDEST_LOAD = 16  # bytes
 SHARED_ALIGNMENT = None if config.ENABLE_CUDASIM else _WIDEST_LOAD
-"""What `four` needs of shared memory; the simulator takes no alignment"""
+"""The alignment of shared memory that `four` needs; the simulator accepts none"""
 
 
 def four(array: Any, index: Any) -> Any:

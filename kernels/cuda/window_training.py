@@ -1,8 +1,8 @@
 """Many training steps on windows of a series: the first is launched kernel by kernel, the others as one CUDA graph.
 
 A step of a small network has thirty launches and takes the GPU less time than it takes the host to launch them. A graph
-is recorded once and launched as one. What changes from step to step it reads from the GPU: `_take` puts a batch's
-windows and the optimiser's rates where the recorded kernels look for them, `_keep` counts the step.
+is recorded once and launched as one. It reads what changes from step to step from the GPU's memory: `_take` puts a
+batch's windows and the optimiser's rates where the recorded kernels look for them, `_keep` counts the step.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class _WindowTraining:
         self._position = new_array(1, "int64")
         self._starts_now = new_array(arrays.y_hat.shape[0], "int64")
         self._rates_now = new_array(3, optimizer.values.dtype)
-        # Gradients of the first states: nobody wants them, but the passes work on them step by step.
+        # Gradients of the first states: not used, but the passes work on them step by step.
         first = new_array(arrays.zero_state.shape, arrays.zero_state.dtype)
         self._d_first = first, new_array(first.shape, first.dtype)
         self._capacity = 0
@@ -124,7 +124,7 @@ def _take(position, starts, rates, starts_now, rates_now):
 
 @kernel
 def _keep(loss, norm, position, results):
-    """Keep what the step came to, and count it."""
+    """Keep the results of the step, and count it."""
     results[0, position[0]] = loss[0]
     results[1, position[0]] = norm[0]
     position[0] += 1

@@ -50,7 +50,7 @@ class RollingModel(Protocol):
 
     @property
     def scalers(self) -> Mapping[str, Any]:
-        """Scaler of each series that it knows."""
+        """Scaler of each known series."""
 
 
 Model = TypeVar("Model", bound=RollingModel)
@@ -73,8 +73,8 @@ def cross_validation(
     model, df, n_windows, step_size, refit
         See there.
     split : SplitSettings, optional
-        Which share of the known rows stops a training; by default the last tenth of the time. Nothing is held back for
-        a test, since the test is what follows the origin.
+        Which share of the known rows decides when training stops; by default the last tenth of the time. Nothing is
+        held back for a test, since the test is what follows the origin.
     on_window : callable, optional
         Called with the number of origins that are done, after each.
     """
@@ -129,7 +129,7 @@ def _fit(model: Model, known: pd.DataFrame, origin: pd.Timestamp, split: SplitSe
 
 
 def _forecast_from(model: RollingModel, frame: pd.DataFrame, origin: pd.Timestamp) -> pd.DataFrame:
-    """Return the forecasts that `model` makes at an origin, beside what came."""
+    """Return the forecasts that `model` makes at an origin, next to the observed values."""
     lookback = model.settings.lookback
     horizon = model.settings.horizon
     inputs = []
@@ -147,7 +147,7 @@ def _forecast_from(model: RollingModel, frame: pd.DataFrame, origin: pd.Timestam
             " give more rows or fewer windows."
         )
     predicted = model.predict(pd.concat(inputs, ignore_index=True))
-    # What the calendar promised may be a holiday: the k-th step is the k-th row that came.
+    # An expected date may be a holiday: the k-th step is the k-th observed row.
     steps = predicted.drop(columns="ds").assign(step=predicted.groupby("unique_id").cumcount())
     both = pd.concat(outcomes).merge(steps, on=["unique_id", "step"], validate="one_to_one")
     return both[["unique_id", "ds", "cutoff", "y", *(name for name in steps if name not in ("unique_id", "step"))]]

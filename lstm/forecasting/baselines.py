@@ -36,7 +36,7 @@ def predict(
     Returns
     -------
     Series of float64
-        The forecasts, indexed as `keys`. NaN where a series has too few training rows for the baseline.
+        The forecasts, indexed as `keys`. NaN if a series has too few training rows for the baseline.
     """
     if naive not in ("last", "zero"):
         raise ValueError(f"the naive forecast {naive!r} is unknown; choose last or zero")

@@ -1,7 +1,7 @@
 """Training batches, gathered from the series as they are needed.
 
-`WindowBatches` draws windows in random order, each of which starts from a zero state. `StreamBatches` walks along the
-series side by side, so that the state at the end of one batch is the state at the beginning of the next.
+`WindowBatches` draws windows in random order; each starts from a zero state. `StreamBatches` walks along the series
+side by side, so that the state at the end of one batch is the state at the beginning of the next.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Batch(NamedTuple):
     x: Any
     """(batch, seq, columns)"""
     y: Any
-    """(rows, horizon); rows are windows, or steps of windows where the model learns from every step"""
+    """(rows, horizon); rows are windows, or steps of windows if the model learns from every step"""
     weights: Any
     """(rows,): 0 for a row that does not count"""
     every_step: bool
@@ -65,7 +65,7 @@ class WindowBatches:
     def epoch(self, number: int) -> Iterator[Batch]:
         """Give the windows of an epoch in its own order."""
         ends = self.ends(number)
-        # Where the windows lie goes to the backend once an epoch; a batch then copies nothing.
+        # The positions of the windows go to the backend once an epoch; a batch then copies nothing.
         starts, ends = self._places(ends)
         for first in range(0, ends.shape[0], self.batch_size):
             rows = slice(first, min(first + self.batch_size, ends.shape[0]))
@@ -95,9 +95,9 @@ class WindowBatches:
 class StreamBatches:
     """Contiguous pieces of the series side by side, for training with the state carried from batch to batch.
 
-    The training rows are cut into about `batch_size` streams of equal length, none of which crosses from one series
-    into another; batch k holds the k-th `lookback` rows of every stream. Each epoch begins at its own offset, so that
-    the places where the gradient is cut move.
+    The training rows are cut into about `batch_size` streams of equal length, each within one series; batch k holds the
+    k-th `lookback` rows of every stream. Each epoch begins at its own offset, so that the places where the gradient is
+    cut move.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The end of every series, scaled: what a fitted forecaster needs to say what comes next."""
+"""The end of every series, scaled: what a fitted forecaster needs to predict what comes next."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Context:
 
     @classmethod
     def of_sequences(cls, sequences: Sequences, rows: int) -> Context:
-        """Keep the last `rows` rows of each series, or more where the dates need them."""
+        """Keep the last `rows` rows of each series, or more if the dates need them."""
         whole = cls(sequences.unique_ids, sequences.offsets, sequences.values, sequences.ds, sequences.timezone)
         return whole._tail(max(rows, _DATES))
 
@@ -82,7 +82,7 @@ class Context:
         return ds
 
     def to_arrays(self) -> dict[str, np.ndarray]:
-        """Return what a safetensors file can hold; the names and the time zone go elsewhere."""
+        """Return what a safetensors file can hold; the names and the time zone are stored elsewhere."""
         return {"values": self.values, "ds": self.ds.astype(np.int64), "offsets": self.offsets}
 
     @classmethod

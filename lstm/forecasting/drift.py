@@ -41,7 +41,7 @@ STATISTICS = {"psi": population_stability, "ks": kolmogorov_smirnov}
 
 
 def chance_greatest(reference: int, values: int, name: str, p_value: float = 0.001) -> float:
-    """Return what a statistic exceeds by chance alone with a probability of `p_value`, for so many independent values.
+    """Return the threshold that a statistic of independent values exceeds by chance with a probability of `p_value`.
 
     A sum over B bins divided by 1/n + 1/m has a χ² distribution with B - 1 degrees of freedom (Yurdakul and Naranjo
     2020); the distance divided by √(1/n + 1/m) has Kolmogorov's.
@@ -64,7 +64,7 @@ def chance_greatest(reference: int, values: int, name: str, p_value: float = 0.0
 
 
 def usual_greatest(series: Sequence[np.ndarray], length: int, name: str) -> float:
-    """Return the greatest statistic that stretches of the reference itself have, held against all of it.
+    """Return the greatest statistic of any stretch of the reference, compared with the whole reference.
 
     Neighbouring values of a time series are alike, so any short stretch differs from the whole; a new stretch has
     drifted when it differs by more than the old ones did.

@@ -30,15 +30,15 @@ from gatecast.lstm.training.signature import takes_settings
 
 __all__ = ["Forecaster"]
 
-# A stateful model has seen the whole past in training; what lies further back than this many lookbacks has faded, so
-# `predict` reads only so far back.
+# A stateful model has seen the whole past in training; what is more than this many lookbacks back has faded, so
+# `predict` reads no further.
 _STATEFUL_CONTEXT = 8
 
 
 class Forecaster(TrainedModel[Network]):
     """Predict the next `horizon` rows of each series from its last `lookback` rows, all at once (direct multi-step).
 
-    One network serves every ``unique_id``; each series is scaled by its own training rows. Columns beside ``y`` are
+    One network serves every ``unique_id``; each series is scaled by its own training rows. Columns other than ``y`` are
     historical covariates: known up to the row a forecast is made from. One object serves one thread at a time.
 
     Parameters
@@ -106,7 +106,7 @@ class Forecaster(TrainedModel[Network]):
             How many of them stay.
         resume : bool
             Go on from the newest whole checkpoint in that folder; the end is the same, bit for bit, as without the
-            interruption. False begins anew and removes the folder's checkpoints.
+            interruption. False starts from scratch and removes the folder's checkpoints.
         on_epoch : callable, optional
             Called with the record of each epoch, those before a resumption included.
 
@@ -152,7 +152,7 @@ class Forecaster(TrainedModel[Network]):
             theirs = getattr(sequences.settings, name)
             ours = getattr(self.settings, name)
             if theirs != ours:
-                raise InputError(f"The sequences have {name} {theirs}, but the model has {ours}; build them anew.")
+                raise InputError(f"The sequences have {name} {theirs}, but the model has {ours}; build them again.")
 
     def _make_network(self) -> Network:
         return Network(len(self.columns), self.settings.horizon, self.settings)
@@ -185,7 +185,7 @@ class Forecaster(TrainedModel[Network]):
             Long frame with at least `lookback` rows of each series, columns as in training; by default the data the
             model was fitted on is continued.
         n_samples : int
-            Draw so many samples of Monte-Carlo dropout, as `sample` does, and return their mean and intervals.
+            Number of samples of Monte-Carlo dropout to draw, as `sample` does; returns their mean and intervals.
         level : sequence of int
             Probability of each interval in percent.
         seed : int
@@ -287,7 +287,7 @@ class Forecaster(TrainedModel[Network]):
         """Return the end of each series of `df`, by default of the data the model was fitted on."""
         if df is not None:
             return Context.of_frame(df, self.columns, self.scalers, self.settings.lookback, self.context_rows)
-        assert self._context is not None  # there is a network only where there is a context
+        assert self._context is not None  # there is a network only if there is a context
         return self._context
 
     def _unscaled(self, context: Context, scaled: np.ndarray) -> np.ndarray:
@@ -310,20 +310,20 @@ class Forecaster(TrainedModel[Network]):
         step_size : int
             Timestamps from one origin to the next.
         refit : bool or int
-            True trains anew, with these settings, at every origin; a number n at every n-th. False uses this model as
+            True trains again, with these settings, at every origin; a number n at every n-th. False uses this model as
             it is, whatever it was fitted on; one that is not fitted is trained once, at the first origin.
 
         Returns
         -------
         DataFrame
             ``unique_id``, ``ds``, ``cutoff`` (last row known), ``y``, ``y_hat`` and what else `predict` returns, origin
-            by origin. A series that was not trained on, or has not `lookback` rows up to an origin and `horizon` after
-            it, is left out there.
+            by origin. An origin leaves out series that were not trained on, and those with fewer than `lookback` rows
+            up to it or `horizon` rows after it.
 
         Raises
         ------
         InputError
-            There are too few rows for so many windows, or a number is below 1.
+            There are too few rows for `n_windows` windows, or a number is below 1.
         """
         from gatecast.lstm.forecasting import backtest
 
@@ -349,7 +349,7 @@ class Forecaster(TrainedModel[Network]):
         if sequences.columns != self.columns:
             raise InputError(
                 f"The sequences have the columns {', '.join(sequences.columns)}, but the model was trained on "
-                f"{', '.join(self.columns)}; build them anew."
+                f"{', '.join(self.columns)}; build them again."
             )
         for name, scaler in zip(sequences.unique_ids, sequences.scalers, strict=True):
             if name not in self.scalers or scaler.to_dict() != self.scalers[name].to_dict():
@@ -386,7 +386,7 @@ class Forecaster(TrainedModel[Network]):
 
     def _to_checkpoint(self) -> tuple[dict[str, Any], Arrays]:
         context = self._context
-        assert context is not None  # there is a network only where there is a context
+        assert context is not None  # there is a network only if there is a context
         document = {
             "columns": list(self.columns),
             "scalers": {unique_id: scaler.to_dict() for unique_id, scaler in self.scalers.items()},

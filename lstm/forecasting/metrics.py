@@ -30,7 +30,7 @@ def regression(y: np.ndarray, y_hat: np.ndarray) -> dict[str, float]:
 
 
 def mape(y: np.ndarray, y_hat: np.ndarray) -> float:
-    """Return the mean absolute percentage error, in percent; infinite where a y is zero and its forecast is not."""
+    """Return the mean absolute percentage error, in percent; infinite if a y is zero and its forecast is not."""
     y, y_hat = _checked(y, y_hat)
     error = np.abs(y_hat - y)
     with np.errstate(divide="ignore", invalid="ignore"):

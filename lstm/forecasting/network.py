@@ -1,4 +1,4 @@
-"""LSTM layers, attention where it is wanted, and a linear head: the network of `Forecaster` and `LSTMRegressor`."""
+"""LSTM layers, attention if wanted, and a linear head: the network of `Forecaster` and `LSTMRegressor`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["Network"]
 
 
 class Network:
-    """From a batch of windows to what follows each; or, step by step, to what follows each step.
+    """Predicts what follows each window of a batch; or, step by step, what follows each step.
 
     ::
 
@@ -70,7 +70,7 @@ class Network:
         step : int, optional
             Number of the training step, which decides the dropout masks; by default the training passes are counted.
         every_step : bool
-            Not with attention, which looks back from the last step.
+            Cannot be used with attention, which looks back from the last step.
 
         Returns
         -------
@@ -94,7 +94,7 @@ class Network:
     def backward(self, dy_hat: Any) -> None:
         """Write the gradients of all parameters, ``=``, from that of the predictions of the last training pass.
 
-        The state that came in counts as given: no gradient flows into the batch before (truncated back-propagation).
+        The incoming state is a constant: no gradient flows into the batch before (truncated back-propagation).
         """
         d_head = self.head.backward(dy_hat)
         batch_size, steps = self._every_step or (d_head.shape[0], 1)
@@ -149,7 +149,7 @@ class Network:
         return dh_n, dc_n
 
     def _places_of_last_output(self) -> range:
-        """Return where the states that make the last output stand among all layers' and directions' states."""
+        """Return the positions, among all layers' and directions' states, of those that make the last output."""
         directions = self.settings.directions
         places = directions * self.settings.num_layers
         return range(0 if self.settings.residual else places - directions, places)

@@ -52,7 +52,7 @@ class LSTMRegressor(RegressorMixin, BaseEstimator):
     n_iter_ : int
         Epochs that were trained.
     history_ : tuple of EpochRecord
-        What each epoch came to.
+        The record of each epoch.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class LSTMRegressor(RegressorMixin, BaseEstimator):
         X : (n_samples, n_steps) or (n_samples, n_steps, n_variables) array
         y : (n_samples,) or (n_samples, n_outputs) array
         sample_weight : (n_samples,) array, optional
-            How much each row counts beside the others of its batch; 0 leaves it out.
+            How much each row counts relative to the others of its batch; 0 leaves it out.
         """
         if not 0 <= self.validation_fraction < 1:
             raise ValueError(f"validation_fraction is {self.validation_fraction}; it must be at least 0 and below 1")
@@ -278,7 +278,7 @@ class _RowBatches:
 
 
 def _scaled(name: str, values: np.ndarray, center: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """Return values scaled, float32; InputError where one is beyond it."""
+    """Return values scaled, float32; InputError if one is out of its range."""
     with np.errstate(over="ignore", invalid="ignore"):
         scaled = ((values - center) / scale).astype("float32")
     if not np.isfinite(scaled).all():
@@ -291,6 +291,6 @@ def _scale_of(name: str, values: np.ndarray, weights: np.ndarray) -> tuple[np.nd
     require_magnitudes(values, [f"column {number}" for number in range(values.shape[1])], name)
     center = np.average(values, axis=0, weights=weights)
     scale = np.sqrt(np.average((values - center) ** 2, axis=0, weights=weights))
-    # What is left of a constant column after rounding is no scale.
+    # The deviation of a constant column is only rounding, which is not a scale.
     is_constant = scale <= 1e-10 * np.abs(values).max(axis=0)
     return center, np.where(is_constant, 1, scale)

@@ -13,7 +13,7 @@ def diebold_mariano(difference: np.ndarray, horizon: int = 1) -> float:
     """Test whether a mean loss difference is above zero.
 
     The statistic is that of Diebold and Mariano (1995) with the small-sample correction of Harvey, Leybourne and
-    Newbold (1997, eq. 9), held against Student's t with n - 1 degrees of freedom.
+    Newbold (1997, eq. 9), compared with Student's t with n - 1 degrees of freedom.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def diebold_mariano(difference: np.ndarray, horizon: int = 1) -> float:
     Returns
     -------
     float
-        One-sided p-value of "the second forecast is no better". 1 where the losses never differ, and where there are
+        One-sided p-value of "the second forecast is no better". 1 if the losses never differ, or if there are
         fewer than three origins or fewer than the horizon needs.
 
     References
@@ -44,7 +44,7 @@ def diebold_mariano(difference: np.ndarray, horizon: int = 1) -> float:
     centred = difference - difference.mean()
     covariances = [float(centred[lag:] @ centred[: n - lag]) / n for lag in range(horizon)]
     variance = covariances[0] + 2 * sum(covariances[1:])
-    if variance <= 0:  # Bartlett's weights keep it positive, where the plain sum is not
+    if variance <= 0:  # Bartlett's weights keep it positive, unlike the plain sum
         variance = covariances[0] + 2 * sum((1 - lag / horizon) * covariances[lag] for lag in range(1, horizon))
     if variance <= 0:
         return 0.0 if difference.mean() > 0 else 1.0
@@ -56,7 +56,7 @@ def paired_bootstrap(difference: np.ndarray, horizon: int = 1, seed: int = 0) ->
     """Test whether a mean loss difference is above zero, by resampling blocks of neighbouring origins.
 
     Blocks are drawn with replacement from the centred differences, closed to a circle (Politis and Romano 1992); their
-    length is ``n ** (1/3)``, or the horizon where that is longer.
+    length is ``n ** (1/3)``, or the horizon if that is longer.
 
     Parameters
     ----------

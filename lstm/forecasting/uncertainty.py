@@ -10,7 +10,7 @@ __all__ = ["draw_samples", "interval_names", "intervals"]
 
 
 def draw_samples(predict: Callable[[int], np.ndarray], noise_deviation: float, n_samples: int, seed: int) -> np.ndarray:
-    """Draw forecasts of a network that drops out as in training, with the noise that no network can foresee.
+    """Draw forecasts of a network that drops out as in training, with the noise that no network can predict.
 
     What the network does not know shows in how the forecasts differ with what is dropped (Gal & Ghahramani 2016, arXiv
     1506.02142); what cannot be known is estimated by its errors on the validation rows (Zhu & Laptev 2017, arXiv

@@ -16,13 +16,13 @@ from gatecast.lstm.training.optim import Adam
 
 __all__ = ["WindowSteps", "make_steps", "steps_per_call"]
 
-# Multiply-adds of one call, about 20 ms of them: long enough that what surrounds a call is nothing beside it, short
-# enough that the program can be interrupted.
+# Multiply-adds of one call, about 20 ms of them: long enough that the overhead of a call is negligible, short enough
+# that the program can be interrupted.
 _CALL_WORK = 1 << 30
 
 
 def make_steps(network: Network, batches: Batches, optimizer: Adam) -> Steps:
-    """Return what takes the steps: in compiled code where the network is plain and reads windows."""
+    """Return what takes the steps: in compiled code if the network is plain and reads windows."""
     if isinstance(batches, WindowBatches) and _is_plain(network.settings):
         return WindowSteps(network, batches, optimizer)
     return SingleSteps(network, batches, optimizer)

@@ -23,7 +23,7 @@ _WEIGHT = re.compile(r"weight_ih_l(\d+)(_reverse)?")
 
 
 def load_torch(path: str | Path, prefix: str = "", *, dtype: str = "float32", backend: str = "cpu") -> LSTM:
-    """Return the LSTM whose torch state dict stands in a safetensors file.
+    """Return the LSTM whose torch state dict is in a safetensors file.
 
     In torch: ``safetensors.torch.save_file(module.state_dict(), path)``. A pickle (.pt, .pth) is not read, since
     loading one may run any code.
@@ -32,7 +32,7 @@ def load_torch(path: str | Path, prefix: str = "", *, dtype: str = "float32", ba
     ----------
     path : path
     prefix : str
-        Of the names that belong to the LSTM, as "encoder.lstm." where it is part of a larger module; the others are
+        Of the names that belong to the LSTM, as "encoder.lstm." if it is part of a larger module; the others are
         left alone.
     dtype, backend
         As in `LSTM`.
@@ -83,8 +83,8 @@ def lstm_of_state_dict(arrays: Mapping[str, np.ndarray], *, dtype: str = "float3
 def save_torch(model: LSTM | Forecaster, path: str | Path) -> Path:
     """Write an LSTM's parameters, or those of a forecaster's whole network, as a torch state dict in safetensors.
 
-    In torch, ``module.load_state_dict(safetensors.torch.load_file(path))`` reads it, where the module is an ``nn.LSTM``
-    for an `LSTM`. A forecaster's names begin with ``lstm.``, ``attention.`` and ``head.``: those of a module with an
+    In torch, ``module.load_state_dict(safetensors.torch.load_file(path))`` reads it; for an `LSTM` the module is an
+    ``nn.LSTM``. A forecaster's names begin with ``lstm.``, ``attention.`` and ``head.``: those of a module with an
     ``nn.LSTM`` called lstm and an ``nn.Linear`` called head.
     """
     import safetensors.numpy

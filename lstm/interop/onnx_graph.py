@@ -64,7 +64,7 @@ def network_graph(network: Network, input_size: int, seq_len: int | str, output_
         float64 parameters are written as float32.
     input_size, output_size : int
     seq_len : int or str
-        Length of the windows; a name where it may vary.
+        Length of the windows; a name if it may vary.
     """
     onnx = _import_onnx()
     builder = _Builder(onnx, network)
@@ -214,7 +214,7 @@ def read_model(path: Path) -> ModelProto:
         return onnx.load(path)
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); name an ONNX file.") from error
-    except Exception as error:  # protobuf's decoder, whichever is installed, has exceptions of its own
+    except Exception as error:  # protobuf's decoder, whichever is installed, has its own exceptions
         if not type(error).__module__.startswith("google.protobuf"):
             raise
         raise InputError(f"{path} is not an ONNX file; name one.") from error
@@ -226,7 +226,7 @@ def state_dict_of(model: ModelProto) -> dict[str, np.ndarray]:
     Raises
     ------
     ValueError
-        When there is none, or one that Gatecast cannot run.
+        When the model has no LSTM, or one that Gatecast cannot run.
     """
     onnx = _import_onnx()
     constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}

@@ -1,4 +1,4 @@
-"""`CharLM`: an LSTM that has read a text, says how well it expects another, and writes its own."""
+"""`CharLM`: an LSTM that is trained on a text, scores other texts, and writes its own."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from gatecast.lstm.training.signature import takes_settings
 
 __all__ = ["CharLM"]
 
-# What lies further back than so many tokens changes the expectation of the next one in the third digit at most.
+# Tokens further back than this change the expectation of the next one in the third digit at most.
 _WARM_UP = 256
 # Tokens in a row that are scored at once.
 _SCORED_STEPS = 1024
-# A time budget is turned into steps after so many that are timed and not kept.
+# A time budget is turned into steps after this many trial steps, which are timed and not kept.
 _TIMED_STEPS = 8
 _TIMED_SECONDS = 1.0
 
@@ -62,7 +62,7 @@ class CharLM(TrainedModel[TextNetwork]):
         self.vocabulary: Vocabulary | None = None
         """What the model can read and write; None before `fit`"""
         self.total_steps = 0
-        """Optimiser steps of the whole training, of which early stopping may leave the last out"""
+        """Optimiser steps of the whole training; early stopping may leave out the last ones"""
         self._writer: tuple[object, Writer] | None = None
 
     # ---------------------------------------------------------------- training
@@ -88,8 +88,8 @@ class CharLM(TrainedModel[TextNetwork]):
             How many of them stay.
         resume : bool
             Go on from the newest whole checkpoint in that folder; the end is the same, bit for bit, as without the
-            interruption, also under a time budget, whose number of steps is in the checkpoint. False begins anew and
-            removes the folder's checkpoints.
+            interruption, also under a time budget, whose number of steps is in the checkpoint. False starts from
+            scratch and removes the folder's checkpoints.
         on_epoch : callable, optional
             Called with the record of each epoch, those before a resumption included; the model can write then.
         on_step : callable, optional
@@ -98,7 +98,7 @@ class CharLM(TrainedModel[TextNetwork]):
         Raises
         ------
         InputError
-            When the text is too short, holds a single character, or holds what is none (a lone surrogate).
+            When the text is too short, holds a single character, or holds a lone surrogate, which is not a character.
         TrainingError
             When training diverges.
         ValueError
@@ -169,7 +169,7 @@ class CharLM(TrainedModel[TextNetwork]):
             begun = time.perf_counter()
             step()
             seconds.append(time.perf_counter() - begun)
-        # Of a machine that is busy for a moment, the median knows nothing; the mean would cut the training short.
+        # Median: a brief stall must not shorten the training, as it would with the mean.
         seconds_per_step = statistics.median(seconds)
         begun = time.perf_counter()
         validate()
@@ -183,27 +183,27 @@ class CharLM(TrainedModel[TextNetwork]):
         """Say how well the model expects a text.
 
         The state runs through the whole text: every token but the first is predicted from all before it. A token that
-        the model does not know is read as ``<unk>`` and counted; where the training text had no such token, it is left
-        out of the measures, since nothing can expect it.
+        the model does not know is read as ``<unk>`` and counted; if the training text had no such token, it is left
+        out of the measures, since the model cannot expect it.
 
         Parameters
         ----------
         text : str
         streams : int
-            More than one reads so many parts of the text side by side, which is faster; a part begins with the 256
-            tokens before it, instead of all.
+            Number of parts of the text that are read side by side; more are faster. Each part after the first is read
+            after the 256 tokens before it, instead of all.
 
         Returns
         -------
         dict
             ``cross_entropy`` (nats per token), ``perplexity`` (its exponential), ``bits_per_char`` (of all characters
-            that were predicted; an ``<unk>`` costs no spelling), ``accuracy`` (share of tokens that were the most
-            probable), ``tokens`` (predicted) and ``unknown`` (in the whole text).
+            that were predicted; spelling out an ``<unk>`` costs nothing), ``accuracy`` (share of tokens that were the
+            most probable), ``tokens`` (predicted) and ``unknown`` (in the whole text).
 
         Raises
         ------
         InputError
-            The text has fewer than two tokens, or none that the model knows behind the first.
+            The text has fewer than two tokens, or none that the model knows after the first.
         """
         network, vocabulary = self._require_fitted()
         if streams < 1:
@@ -279,13 +279,13 @@ class CharLM(TrainedModel[TextNetwork]):
         temperature : float
             Below 1 the probable becomes more probable; 0 always takes the most probable.
         top_k : int, optional
-            Draw among so many of the most probable tokens.
+            Draw among the `top_k` most probable tokens.
         seed : int
             The same seed gives the same text.
         top_p : float
             Draw among the most probable tokens that have this share of the probability together.
         stop : str, optional
-            Write no further than to the first occurrence of this string, which is left out.
+            Stop before the first occurrence of this string.
 
         Returns
         -------
@@ -314,7 +314,7 @@ class CharLM(TrainedModel[TextNetwork]):
 
     def _require_fitted(self) -> tuple[TextNetwork, Vocabulary]:
         network = self.network
-        assert self.vocabulary is not None  # there is a network only where there is a vocabulary
+        assert self.vocabulary is not None  # there is a network only if there is a vocabulary
         return network, self.vocabulary
 
     # ---------------------------------------------------------------- checkpoints

@@ -19,7 +19,7 @@ __all__ = ["TextNetwork"]
 
 
 class TextNetwork:
-    """What comes after each token of a text.
+    """Predicts what comes after each token of a text.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class TextNetwork:
         self.tie_weights = tie_weights
         generator = np.random.default_rng(seed)
         options: dict[str, Any] = {"dtype": dtype, "backend": backend, "seed": generator}
-        # Logits are products with the embedding where it is shared, and should begin small.
+        # Logits are products with the embedding if it is shared, and should begin small.
         scale = hidden_size**-0.5 if tie_weights else 1.0
         self.embedding = Embedding(vocabulary_size, embedding_size, scale=scale, **options)
         self.lstm = LSTM(
@@ -76,12 +76,12 @@ class TextNetwork:
     def backpropagate(self, piece: Piece, state: State | None, step: int) -> tuple[float, State]:
         """Write the gradients of one piece, ``=``; return its mean cross-entropy and the state after it.
 
-        The state that came in counts as given: no gradient flows into the piece before (truncated back-propagation
-        through time).
+        The incoming state is a constant: no gradient flows into the piece before (truncated back-propagation through
+        time).
         """
         y, state = self.lstm.forward(self._inputs(piece.inputs, training=True), state, training=True, step=step)
         hidden = self.dropout.forward(y, training=True, step=step).reshape(-1, y.shape[2])
-        # The gradient takes the place of the hidden states, which nobody reads any more.
+        # The gradient takes the place of the hidden states, which are no longer needed.
         loss, _, _ = self._softmax(hidden, piece, self._softmax_weights(gradient=True), hidden)
         d_inputs, _ = self.lstm.backward(self.dropout.backward(hidden.reshape(y.shape)))
         reader = self._gate_table if isinstance(d_inputs, Lookup) else self.embedding
@@ -130,7 +130,7 @@ class TextNetwork:
         return ops.generation_workspace(self.embedding.parameters["weight"], layers, head)
 
     def _inputs(self, tokens: np.ndarray, training: bool) -> Any | Lookup:
-        """Return what the LSTM reads: embeddings, or what they add to its gates where the vocabulary is small."""
+        """Return what the LSTM reads: embeddings, or what they add to its gates if the vocabulary is small."""
         is_dropped = training and self.lstm.dropout_rates.input > 0
         if is_dropped or not self._gate_table.is_worth(*tokens.shape):
             return self.embedding.forward(tokens)

@@ -1,4 +1,4 @@
-"""What a count of short contexts expects of a text: what a language model has to beat."""
+"""Counts of short contexts as a predictor of text: what a language model has to beat."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["ngram_cross_entropy"]
 
 
 def ngram_cross_entropy(training: np.ndarray, tokens: np.ndarray, vocabulary_size: int, context: int) -> np.ndarray:
-    """Return how badly counts of contexts expect each token of a text but the first, in nats.
+    """Return the loss of counts of contexts on each token of a text but the first, in nats.
 
     Contexts of each length up to `context` are interpolated by the method of Witten & Bell (1991; Chen & Goodman 1998,
     §2.4)::
@@ -38,7 +38,7 @@ def ngram_cross_entropy(training: np.ndarray, tokens: np.ndarray, vocabulary_siz
         grams, gram_counts = np.unique(seen, return_counts=True)
         starts, first, distinct = np.unique(grams // vocabulary_size, return_index=True, return_counts=True)
         totals = np.add.reduceat(gram_counts, first)
-        # The first tokens have no context so long; they keep what shorter ones say.
+        # The first tokens have no context of this length; they keep the values of shorter ones.
         known = probability[max(0, length - 1) :]
         numbers = contexts[1:] if length == 0 else contexts
         count = _looked_up(numbers, grams, gram_counts)
@@ -57,6 +57,6 @@ def _numbered(tokens: np.ndarray, length: int, vocabulary_size: int) -> np.ndarr
 
 
 def _looked_up(numbers: np.ndarray, keys: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Return the value of each number among the sorted keys, 0 where it is none of them."""
+    """Return the value of each number among the sorted keys, 0 for a number that is not a key."""
     places = np.minimum(np.searchsorted(keys, numbers), len(keys) - 1)
     return np.where(keys[places] == numbers, values[places], 0)

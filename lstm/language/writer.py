@@ -18,7 +18,7 @@ _STEPS = 64
 
 
 class Writer:
-    """Writes with the weights that a network has when this is made, which are packed once.
+    """Writes with the weights that a network has when the writer is made; they are packed once.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ class Writer:
 
 
 def _until(stop: str | None, parts: Iterator[str]) -> Iterator[str]:
-    """Pass on the parts of a text up to a string; what could be its beginning is held back."""
+    """Yield the parts of a text up to a string, holding back what could be its beginning."""
     if stop is None:
         yield from parts
         return

@@ -1,5 +1,5 @@
 """Layers: LSTM, attention, CRF, linear, embedding and what they need; each with its forward and backward pass.
 
 Enter at `lstm.nn.recurrent`, the LSTM.
-May import `kernels`; knows nothing of data, models or training.
+May import `kernels`; nothing of data, models or training.
 """

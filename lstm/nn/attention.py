@@ -34,18 +34,18 @@ class Attention:
         general     query . (weight_a @ y_t)                        the same
         additive    v . tanh(weight_q @ query + weight_k @ y_t)     Bahdanau, Cho & Bengio 2015, arXiv 1409.0473, A.1.2
 
-    With several heads, the features are cut into as many equal parts, each of which has scores and weights of its own.
+    With several heads, the features are cut into as many equal parts; each has its own scores and weights.
 
     Parameters
     ----------
     size : int
-        Features of a hidden state; of both directions together, where there are two.
+        Features of a hidden state; of both directions together, if there are two.
     score : {"dot", "general", "additive"}
     heads : int
         A divisor of `size`.
     attention_size : int, optional
-        Units of the additive score's tanh, a multiple of `heads`; by default a quarter of `size`, or
-        somewhat more: they are the score's whole cost.
+        Units of the additive score's tanh, a multiple of `heads`; by default a quarter of `size`, or somewhat more,
+        since they are the whole cost of the score.
     dtype : {"float32", "float64"}
     backend : {"cpu", "cuda", "auto"}
     seed : int or Generator
@@ -104,7 +104,7 @@ class Attention:
         query : (batch, size) array
             The last hidden state; to be left unchanged until `backward`.
         lengths : (batch,) integers from 1 to seq, optional
-            True lengths; what stands in `y` beyond them is not looked at and has weight 0.
+            True lengths; `y` beyond them is not read and has weight 0.
 
         Returns
         -------
@@ -137,7 +137,7 @@ class Attention:
         ----------
         d_output : (batch, size) array
         in_place : bool
-            True writes `dy` over `y`, which is in cache then, where other memory would have to be fetched.
+            True writes `dy` over `y`, which is in cache then; other memory would have to be fetched.
 
         Returns
         -------
@@ -220,7 +220,7 @@ class _Score(Protocol):
 
 
 class _ProductScore:
-    """Dot; and general, where the query goes through a layer first: ``query . (W @ y)`` is ``(W.T @ query) . y``.
+    """Dot; and general, in which the query goes through a layer first: ``query . (W @ y)`` is ``(W.T @ query) . y``.
 
     The layer's weight is the transpose of Luong's, so that it is multiplied once, with the query.
     """
@@ -242,7 +242,7 @@ class _ProductScore:
 
 
 class _AdditiveScore:
-    """A tanh layer over query and hidden state, and a vector of weights that makes one number of it."""
+    """A tanh layer over query and hidden state, and a vector of weights that reduces it to one number."""
 
     def __init__(self, query: Linear, key: Parameters, v: Parameters, ops: ModuleType):
         self._query = query

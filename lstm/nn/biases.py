@@ -1,4 +1,4 @@
-"""torch's two biases of a gate, of which Gatecast trains one."""
+"""torch has two biases per gate, and Gatecast trains one: conversion between them."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def copy_columns(
     source_column, destination_column : int
         The first ones.
     columns : int, optional
-        How many; by default all that `source` has from `source_column` on.
+        How many; by default all of `source` from `source_column` on.
     accumulate : bool
         Add instead of overwriting.
     """

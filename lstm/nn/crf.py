@@ -45,7 +45,7 @@ class Constraints:
         """
         if scheme not in ("BIO", "BIOES"):
             raise ValueError(f"scheme is {scheme!r}; choose BIO or BIOES")
-        # The outside of the sentence is as a token outside of chunks.
+        # The ends of the sentence are like a token outside of chunks.
         allowed = np.array([[_may_follow(before, tag, scheme) for tag in (*tags, "O")] for before in (*tags, "O")])
         return cls(allowed[:-1, :-1], allowed[-1, :-1], allowed[:-1, -1])
 
@@ -70,7 +70,7 @@ class CRF:
     ----------
     num_tags : int
     constraints : Constraints, optional
-        What is not allowed has no probability, in training and in decoding.
+        What is not allowed has probability 0, in training and in decoding.
     dtype : {"float32", "float64"}
     backend : {"cpu", "cuda", "auto"}
     """
@@ -111,7 +111,7 @@ class CRF:
         emissions : (batch, seq, num_tags) array
         tags : (batch, seq) integers from 0 to num_tags - 1
         lengths : (batch,) integers from 0 to seq, optional
-            True lengths of sentences that are padded on the right; what stands beyond them is not looked at.
+            True lengths of sentences that are padded on the right; the padding is not read.
 
         Returns
         -------
@@ -181,7 +181,7 @@ class CRF:
         return self.parameters.to_host()
 
     def load_state_dict(self, arrays: dict[str, np.ndarray]) -> None:
-        """Take over parameters; ValueError where a name or a shape does not match."""
+        """Take over parameters; ValueError if a name or a shape does not match."""
         self.parameters.load(arrays)
 
     def _weights(self) -> Any:

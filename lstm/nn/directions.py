@@ -14,9 +14,9 @@ __all__ = ["Directions"]
 
 
 class Directions:
-    """The forward direction alone; or both, of which the second reads every sequence from its true end.
+    """The forward direction alone, or both; the second one reads every sequence from its true end.
 
-    With one direction all of this returns what it was given.
+    With one direction all methods return what they were given.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Where an `LSTM` drops what, and the masks of a training step."""
+"""What an `LSTM` drops and where, and the masks of a training step."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class DropoutRates:
     input : float
         Of the features of `x`.
     between : float
-        Of the hidden states that one layer hands to the next, as ``dropout`` of torch.nn.LSTM.
+        Of the hidden states that one layer passes to the next, as ``dropout`` of torch.nn.LSTM.
     recurrent : float
         Of h_{t-1} where it enters the gates.
     weight : float

@@ -1,4 +1,4 @@
-"""The activation functions of an LSTM on arrays: the very functions that the kernels use, to see and to plot."""
+"""The activation functions of an LSTM on arrays: the same functions that the kernels use, to inspect and plot."""
 
 from __future__ import annotations
 

@@ -25,8 +25,8 @@ class GateTable:
 
         table = embedding @ weight_ih.T + bias_ih
 
-    All entries take part in it, those that are not read with a gradient of zero; so one that is NaN spoils the gradient
-    of ``weight_ih`` even where it is not read.
+    All entries take part in it, those that are not read with a gradient of zero; so an entry that is NaN spoils the
+    gradient of ``weight_ih`` even if it is not read.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class GateTable:
         self._memory: _Memory | None = None
 
     def is_worth(self, batch_size: int, seq_len: int) -> bool:
-        """Whether reading so many sequences and steps takes less this way than as vectors."""
+        """Whether reading `batch_size` sequences of `seq_len` steps takes less time this way than as vectors."""
         return self._ops.lookup_is_worth(batch_size, seq_len, self._embedding.vocabulary_size)
 
     def forward(self, indices: np.ndarray) -> Lookup:
@@ -70,7 +70,7 @@ class GateTable:
         self._ops.embedding_backward(memory.entries, memory.d_embedding, d_weight, accumulate)
 
     def _allocated(self) -> _Memory:
-        """Return the memory, which a large vocabulary never asks for."""
+        """Return the memory, which is never allocated for a large vocabulary."""
         if self._memory is None:
             ops = self._ops
             dtype = self._lstm.dtype

@@ -1,4 +1,4 @@
-"""Arrays that serve again in the next pass: new memory would cost as much as its contents."""
+"""Arrays that are reused in the next pass: new memory would cost as much as computing its contents."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class KeptArrays:
         self._arrays: dict[tuple[str, tuple[int, ...]], Any] = {}
 
     def get(self, role: str, *shape: int) -> Any:
-        """Return the array, with what was last written to it."""
+        """Return the array, with whatever was last written to it."""
         if (role, shape) not in self._arrays:
             self._arrays[role, shape] = self._ops.empty(shape, self._dtype)
         return self._arrays[role, shape]
 
     def clear(self) -> None:
-        """Let go of all arrays."""
+        """Release all arrays."""
         self._arrays.clear()

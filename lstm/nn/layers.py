@@ -1,4 +1,4 @@
-"""Layers beside the recurrent ones."""
+"""Layers other than the recurrent ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def checked_indices(indices: np.ndarray, vocabulary_size: int) -> np.ndarray:
     Raises
     ------
     ValueError
-        When they are no integers, or the vocabulary does not have them all.
+        When they are not integers, or not all are in the vocabulary.
     """
     indices = np.asarray(indices)
     if indices.dtype.kind not in "iu":
@@ -124,7 +124,7 @@ class Linear:
         self._ops: ModuleType = get_backend(backend)
         arrays = init_linear(input_size, output_size, seed, dtype)
         self.parameters = Parameters({name: arrays[name] for name in arrays if bias or name != "bias"}, self._ops)
-        # The kernels know one form of the layer: a bias that is left out is zero, and its gradient goes nowhere.
+        # The kernels have one form of the layer: a bias that is left out is zero, and its gradient is not used.
         self._absent_bias = None if bias else tuple(self._ops.zeros((output_size,), dtype) for _ in range(2))
         self._workspaces: dict[int, Any] = {}
         self._rows: int | None = None

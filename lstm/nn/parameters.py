@@ -68,7 +68,7 @@ class Parameters:
 
     @property
     def version(self) -> object:
-        """What was made from the values is good while this is the same object."""
+        """What was made from the values is valid as long as this is the same object."""
         return self._version.now
 
     def changed(self) -> None:

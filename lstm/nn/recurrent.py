@@ -27,11 +27,11 @@ _SUFFIXES = ("", "_reverse")  # of the names of the two directions, as in torch
 
 
 class _Pass(NamedTuple):
-    """What a forward pass leaves for the backward pass."""
+    """What a forward pass keeps for the backward pass."""
 
     batch_size: int
     seq_len: int
-    lookup: Lookup | None  # what was read, where it was one
+    lookup: Lookup | None  # what was read, if it was one
     lengths: Any | None
     workspaces: list[Any]
     masks: list[LayerMasks]  # of each layer and direction
@@ -49,7 +49,7 @@ class LSTM:
         z = weight_ih @ x_t + weight_hh @ h_{t-1} + bias
 
     Shapes and names are those of ``torch.nn.LSTM(batch_first=True)``. One bias per gate is trained; under torch's two
-    names it stands in ``bias_ih``, with zeros in ``bias_hh``.
+    names it is stored in ``bias_ih``, with zeros in ``bias_hh``.
 
     Parameters
     ----------
@@ -159,8 +159,8 @@ class LSTM:
         state : (h_0, c_0), each (num_layers * directions, batch, hidden_size), optional
             State before the first step, zeros by default.
         lengths : (batch,) integers from 1 to seq, optional
-            True lengths of sequences that are padded on the right: what stands in `x` beyond them is not looked at,
-            `y` is zero there, the final state is that of the true end, and the reverse direction starts from it.
+            True lengths of sequences that are padded on the right: `x` beyond them is not read, `y` is zero there, the
+            final state is that of the true end, and the reverse direction starts from it.
         training : bool, optional
             Drop out, and keep what `backward` needs; by default what `train` or `eval` has set.
         step : int, optional
@@ -208,7 +208,7 @@ class LSTM:
         Parameters
         ----------
         dy : (batch, seq, directions * hidden_size) array or None
-            Gradient of `y`; None for zeros. What stands beyond the true lengths is not looked at.
+            Gradient of `y`; None for zeros. Values beyond the true lengths are not read.
         dstate : (dh_n, dc_n), each (num_layers * directions, batch, hidden_size), optional
             Gradient of the final state, zeros by default.
         input_grad : bool
@@ -261,7 +261,7 @@ class LSTM:
 
     @property
     def grads(self) -> dict[str, np.ndarray]:
-        """Gradients of the last backward pass under the names of `state_dict`; the bias's stands under both names."""
+        """Gradients of the last backward pass under the names of `state_dict`; the bias's is under both names."""
         return with_both_biases(self.parameters.gradients_to_host(), np.copy)
 
     def state_dict(self) -> dict[str, np.ndarray]:
@@ -282,7 +282,7 @@ class LSTM:
         return self.input_size if layer == 0 else self._directions * self.hidden_size
 
     def _places(self, layer: int) -> range:
-        """Return where a layer's directions stand among the states, workspaces and names."""
+        """Return the positions of a layer's directions among the states, workspaces and names."""
         return range(layer * self._directions, (layer + 1) * self._directions)
 
     def _draw_masks(self, step: int | None) -> list[LayerMasks]:
@@ -336,7 +336,7 @@ class LSTM:
         version = self.parameters.version
         if sizes not in self._workspaces:
             # An epoch has batches of one size and a last, smaller one, and so has a validation; more sizes than that
-            # are not worth their memory, which goes on to the next size.
+            # are not worth their memory, which is reused for the next size.
             former: list[Any] | None = None
             if len(self._workspaces) == 4:
                 oldest = next(iter(self._workspaces))

@@ -16,7 +16,7 @@ __all__ = ["Stack"]
 
 
 class Stack:
-    """LSTM layers, each of which may read its input normalised and add its output to what it read.
+    """LSTM layers; each may read its input normalised and add its output to what it read.
 
     ::
 
@@ -24,10 +24,10 @@ class Stack:
         y_l = LSTM_l(y_{l-1})                           plain
         y_l = y_{l-1} + LSTM_l(y_{l-1})                 residual (Wu et al. 2016, arXiv 1609.08144, §3.1)
         y_l = y_{l-1} + LSTM_l(LayerNorm_l(y_{l-1}))    both, the normalisation within the branch (Xiong et al. 2020,
-                                                        arXiv 2002.04745), so that gradients pass unchanged beside it
+                                                        arXiv 2002.04745), so that gradients bypass it unchanged
 
     Arguments, shapes and results are those of `gatecast.LSTM`; the parameters are called ``layers.0.weight_ih_l0``, ...
-    and ``norms.0.weight``, ..., where ``norms.0`` stands before the second layer.
+    and ``norms.0.weight``, ..., where ``norms.0`` comes before the second layer.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class Stack:
         **dropouts: Any,
     ):
         if num_layers < 2:
-            raise ValueError(f"num_layers is {num_layers}; residual and layer_norm stand between layers, at least 2")
+            raise ValueError(f"num_layers is {num_layers}; residual and layer_norm go between layers, at least 2")
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.num_layers = num_layers

@@ -9,10 +9,10 @@ import numpy as np
 
 __all__ = ["SentenceBatches", "Sentences", "gather_sentences", "in_order_of_length"]
 
-# Sentences are drawn at random, and sorted by length only within so many batches: little padding, and yet other
-# neighbours in every epoch.
+# Sentences are drawn at random, and sorted by length only within this many batches: little padding, and still
+# different neighbours in every epoch.
 _POOL = 16
-# A longer sentence is a batch of its own: padding the others to its length would take the memory of hundreds.
+# A longer sentence is a separate batch: padding the others to its length would take the memory of hundreds.
 _LONG = 512
 
 

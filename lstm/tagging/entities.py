@@ -14,7 +14,7 @@ Tags = Sequence[Sequence[str]]
 
 
 def token_accuracy(tags: Tags, predicted: Tags) -> float:
-    """Return the share of the tokens whose tag is right; NaN where there is no token."""
+    """Return the share of the tokens whose tag is right; NaN if there is no token."""
     pairs = _pairs(tags, predicted)
     return sum(tag == guess for tag, guess in pairs) / len(pairs) if pairs else float("nan")
 
@@ -89,7 +89,7 @@ def _pairs(tags: Tags, predicted: Tags) -> list[tuple[str, str]]:
 
 
 def most_frequent_tags(sentences: Tags, tags: Tags) -> tuple[str, dict[str, str]]:
-    """Return the naive tagger: the most frequent tag of all, and of each word for which that is another.
+    """Return the naive tagger: the most frequent tag of all, and that of each word where it differs.
 
     Of equally frequent tags the first in the alphabet counts.
     """

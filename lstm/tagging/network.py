@@ -31,8 +31,8 @@ class TaggerNetwork:
     Parameters
     ----------
     feature_sizes : mapping of str to int
-        Vectors that each feature of a word needs, in the order of `Sentences.features`; "word" and "casing" are of
-        sizes of their own, all others of that of affixes.
+        Vectors that each feature of a word needs, in the order of `Sentences.features`; "word" and "casing" have their
+        own sizes, all others that of affixes.
     characters : int
         Vectors that the characters need.
     num_tags : int
@@ -151,6 +151,6 @@ class TaggerNetwork:
 
 
 def feature_widths(names: Iterable[str], settings: TaggerSettings) -> dict[str, int]:
-    """Return how many numbers stand for each feature of a word."""
+    """Return how many numbers represent each feature of a word."""
     own = {"word": settings.word_size, "casing": settings.casing_size}
     return {name: own.get(name, settings.affix_size) for name in names}

@@ -32,7 +32,7 @@ TaggedSentences = tuple[Sentences, Sentences]
 
 # Sentences tagged at once: enough to fill the cores, few enough that their activations stay small.
 _PREDICTION_BATCH = 128
-# Where there are no dev sentences, each so-manieth training sentence takes their place.
+# If there are no dev sentences, every n-th training sentence takes their place.
 _HELD_OUT = 10
 
 
@@ -57,7 +57,7 @@ class Tagger(TrainedModel[TaggerNetwork]):
         super().__init__()
         self.settings = TaggerSettings(**settings)
         self.tags: tuple[str, ...] = ()
-        """The tags that the model knows; empty before `fit`"""
+        """The known tags; empty before `fit`"""
         self.scheme = ""
         """How these mark chunks: ``BIO``, ``BIOES``, or ``none``"""
         self._encoder: WordEncoder | None = None
@@ -93,7 +93,7 @@ class Tagger(TrainedModel[TaggerNetwork]):
             How many of them stay.
         resume : bool
             Go on from the newest whole checkpoint in that folder; the end is the same, bit for bit, as without the
-            interruption. False begins anew and removes the folder's checkpoints.
+            interruption. False starts from scratch and removes the folder's checkpoints.
         on_epoch : callable, optional
             Called with the record of each epoch, those before a resumption included; its ``validation_loss`` is 1 less
             the score on the dev sentences.
@@ -101,8 +101,8 @@ class Tagger(TrainedModel[TaggerNetwork]):
         Raises
         ------
         InputError
-            There is nothing to learn from, words and tags do not match, a tag is of no scheme, or the vectors are of
-            another size than the model's.
+            There is nothing to learn from, words and tags do not match, a tag belongs to no scheme, or the vectors do
+            not have the model's size.
         TrainingError
             When training diverges.
         ValueError
@@ -118,7 +118,7 @@ class Tagger(TrainedModel[TaggerNetwork]):
         encoder = self._require_encoder()
         if stopped is not None and stopped._encoder != encoder:
             raise CheckpointError(
-                f"What {checkpoints} holds was trained with other features of words; train anew without resume."
+                f"What {checkpoints} holds was trained with other features of words; train again without resume."
             )
         numbers = {tag: number for number, tag in enumerate(self.tags)}
         labels = np.array([numbers[tag] for sentence in tags for tag in self._in_scheme(sentence)], np.int64)
@@ -153,7 +153,7 @@ class Tagger(TrainedModel[TaggerNetwork]):
                 self._in_scheme(sentence)
         except ValueError as error:
             raise InputError(
-                f"{str(error)[:1].upper()}{str(error)[1:]}; mend it, or choose the scheme none."
+                f"{str(error)[:1].upper()}{str(error)[1:]}; correct it, or choose the scheme none."
             ) from error
         self.tags = tuple(sorted(known | ({"O"} if self.scheme != "none" else set()), key=_outside_first))
         self._encoder = WordEncoder.of_sentences(
@@ -214,7 +214,7 @@ class Tagger(TrainedModel[TaggerNetwork]):
         Parameters
         ----------
         sentences : sequence of sequence of str
-            Any words, known or not; a sentence of no word has no tags.
+            Any words, known or not; a sentence without words has no tags.
         """
         for sentence in sentences:
             if isinstance(sentence, str):
@@ -223,7 +223,7 @@ class Tagger(TrainedModel[TaggerNetwork]):
         return self._predict(network, self._require_encoder().encode(sentences))
 
     def evaluate(self, sentences: Sentences, tags: Sentences) -> dict[str, Any]:
-        """Hold the predicted tags against the true ones.
+        """Compare the predicted tags with the true ones.
 
         Returns
         -------
@@ -291,7 +291,7 @@ def _converted(tags: Sequence[str]) -> list[str]:
     try:
         return convert(tags, "BIO")
     except ValueError as error:
-        raise InputError(f"Among the tags, {error}, and the model was trained on chunks; mend it.") from error
+        raise InputError(f"Among the tags, {error}, and the model was trained on chunks; correct it.") from error
 
 
 def _outside_first(tag: str) -> tuple[bool, str]:

@@ -1,9 +1,9 @@
 """Checkpoints: a directory of safetensors files and ``model.json``, which runs no code when it is loaded.
 
-``model.json`` says what kind of model it is, the settings and everything else that is not an array, and names each
-other file with its SHA-256, and itself with that of its own content. It holds no time and no path, so the same training
-gives the same bytes. A checkpoint is written whole to a temporary directory and synced before it gets its name; until
-then a reader finds the former one.
+``model.json`` has the kind of the model, the settings and everything else that is not an array. It names each other
+file with its SHA-256, and has the hash of its own content. It holds no time and no path, so the same training gives the
+same bytes. A checkpoint is written whole to a temporary directory and synced before it gets its name; until then a
+reader finds the previous one.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = [
 
 FORMAT = 2
 FORMATS = (1, FORMAT)
-"""Those that can be read; in the first, ``model.json`` had no hash of its own"""
+"""Those that can be read; in the first, ``model.json`` had no hash of itself"""
 DOCUMENT = "model.json"
 OWN_HASH = "sha256"
 T = TypeVar("T")
@@ -65,7 +65,7 @@ def write(checkpoint: Checkpoint, path: str | Path, overwrite: bool = False) -> 
     Raises
     ------
     CheckpointError
-        When something stands at `path` already and `overwrite` is False, or is no checkpoint.
+        When `path` exists and `overwrite` is False, or it is not a checkpoint.
     """
     import safetensors.numpy
 
@@ -125,7 +125,7 @@ def read_extra_file(path: str | Path, name: str) -> bytes:
     Raises
     ------
     DamagedError, FormatError
-        As for `read`; a checkpoint without this file is another Gatecast's.
+        As for `read`; a checkpoint without this file was written by another Gatecast.
     """
 
     def read_extra(place: Path, checkpoint: str) -> bytes:
@@ -145,7 +145,7 @@ def fingerprint(path: str | Path) -> str:
 
 
 def _settled_read(path: Path, read_from: Callable[[Path, str], T]) -> T:
-    """Call ``read_from(place, name)``, again where another checkpoint took the place of this one meanwhile."""
+    """Call ``read_from(place, name)``; if another checkpoint took the place of this one meanwhile, call it again."""
     while True:
         place = settled(path)
         try:
@@ -156,7 +156,7 @@ def _settled_read(path: Path, read_from: Callable[[Path, str], T]) -> T:
 
 
 def _read(path: Path, name: str) -> Checkpoint:
-    """Read the checkpoint that is at `path` under its name, or aside for a moment."""
+    """Read the checkpoint that is at `path` under its name, or moved aside for a moment."""
     document = _read_document(path, name)
     hashes = document.pop("files")
     kind = document.pop("kind")
@@ -180,7 +180,7 @@ def _read(path: Path, name: str) -> Checkpoint:
 
 
 def _read_checked(path: Path, name: str, hashes: Mapping[str, str]) -> bytes:
-    """Read a file of a checkpoint, which has to have the hash that ``model.json`` states."""
+    """Read a file of a checkpoint and check it against the hash in ``model.json``."""
     if Path(name).name != name:
         raise DamagedError(f"{path / DOCUMENT} names {name!r}, a file outside the checkpoint; do not trust it.")
     content = _read_file(path / name)
@@ -229,7 +229,7 @@ def _fingerprint(content: bytes) -> str:
 
 
 def _hash_of(document: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of JSON values, however they are laid out in a file."""
+    """Return the SHA-256 of JSON values, which does not depend on their layout in a file."""
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 

@@ -20,7 +20,7 @@ _NAME = re.compile(r"epoch-(\d+)")
 
 
 def epoch_path(folder: Path, epoch: int) -> Path:
-    """Return where the checkpoint of an epoch goes."""
+    """Return the path of an epoch's checkpoint."""
     return folder / f"epoch-{epoch:04d}"
 
 
@@ -37,10 +37,10 @@ def keep_last(folder: Path, count: int) -> None:
 
 
 def newest(folder: Path, load: Callable[[Path], Model]) -> tuple[Path, Model] | None:
-    """Load the newest checkpoint that is whole; None where there is none.
+    """Load the newest checkpoint that is whole; None if no checkpoint is.
 
-    A damaged one is reported in the log and passed over: the epoch before it leads to the same bits. One that cannot be
-    read for another reason is an error.
+    A damaged one is reported in the log and skipped: the epoch before it leads to the same bits. A checkpoint that
+    cannot be read for another reason is an error.
     """
     for path in reversed(_checkpoints(folder)):
         try:
@@ -48,7 +48,7 @@ def newest(folder: Path, load: Callable[[Path], Model]) -> tuple[Path, Model] | 
         except DamagedError as error:
             _LOGGER.warning("Going on from an earlier epoch, since the last is not whole: %s", error)
             if not (path / DOCUMENT).is_file():
-                shutil.rmtree(path)  # the epoch's next checkpoint would not take the place of what is none
+                shutil.rmtree(path)  # the epoch's next checkpoint would not replace a folder that is not a checkpoint
     return None
 
 

@@ -62,15 +62,15 @@ class Steps(Protocol):
     """How the optimiser's steps of an epoch are taken."""
 
     def epoch(self, number: int, learning_rate: Callable[[int], float], total_steps: int) -> Iterator[StepRecord]:
-        """Take the steps of an epoch, and tell of each; none after `total_steps` in all.
+        """Take the steps of an epoch, and report each; none after `total_steps` in all.
 
-        `learning_rate` gives that of a step, 0 for the first of the training.
+        `learning_rate` returns the rate of a step, which is 0 for the first of the training.
         """
         ...
 
 
 class StepRecord(NamedTuple):
-    """What one step came to."""
+    """The result of one step."""
 
     learning_rate: float
     loss: float
@@ -101,7 +101,7 @@ class TrainingError(RuntimeError):
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """What one epoch came to."""
+    """The result of one epoch."""
 
     epoch: int
     """1 for the first"""
@@ -148,7 +148,7 @@ class Snapshot:
         }
 
     def to_arrays(self) -> dict[str, np.ndarray]:
-        """Return what a checkpoint keeps beside the model's own values."""
+        """Return what a checkpoint keeps in addition to the model's own values."""
         return {**self.optimizer, "best_values": self.best_values}
 
     @classmethod
@@ -202,7 +202,7 @@ def fit(
     Raises
     ------
     TrainingError
-        When a loss is not finite; the network has the best weights before it then.
+        When a loss is not finite; the network then has the best weights from before.
     """
     optimizer = Adam(
         network.parameters, network.ops, weight_decay=settings.weight_decay, gradient_clip=settings.gradient_clip

@@ -22,14 +22,14 @@ __all__ = ["Arrays", "TrainedModel", "require_checkpoint_options"]
 NetworkT = TypeVar("NetworkT", bound=Trainable)
 Arrays = dict[str, dict[str, np.ndarray]]
 MOST_WEIGHTS = 2**31
-"""Of a network; with their gradients and the optimiser's moments, that is 32 GiB in float32"""
+"""Of a network; with gradients and the optimiser's moments, that is 32 GiB in float32"""
 
 
 class TrainedModel(ABC, Generic[NetworkT]):
     """A network with the settings it is made from and a snapshot of its training.
 
-    A model says how its network is made and what else belongs in its checkpoint; see `_make_network`, `_to_checkpoint`
-    and `_restore`.
+    A model defines how its network is made and what else belongs in its checkpoint; see `_make_network`,
+    `_to_checkpoint` and `_restore`.
     """
 
     kind: ClassVar[str]
@@ -57,7 +57,7 @@ class TrainedModel(ABC, Generic[NetworkT]):
 
     @property
     def history(self) -> tuple[EpochRecord, ...]:
-        """What each epoch came to."""
+        """The record of each epoch."""
         return self._snapshot.history if self._snapshot else ()
 
     @property
@@ -69,7 +69,7 @@ class TrainedModel(ABC, Generic[NetworkT]):
     def seconds_per_epoch(self) -> float:
         """Median wall-clock time of an epoch, validation included; NaN for a model that was loaded.
 
-        The mean would count what the first epoch ever compiles.
+        The mean would include what the very first epoch compiles.
         """
         timed = [record.seconds for record in self.history if not math.isnan(record.seconds)]
         return statistics.median(timed) if timed else math.nan
@@ -86,7 +86,7 @@ class TrainedModel(ABC, Generic[NetworkT]):
         Raises
         ------
         InputError
-            Before training has come to the end of an epoch.
+            If training has not completed an epoch yet.
         """
         if self._network is None or self._snapshot is None:
             raise InputError("The model has not been fitted; call fit first.")
@@ -99,7 +99,7 @@ class TrainedModel(ABC, Generic[NetworkT]):
         ----------
         path : path
         overwrite : bool
-            False refuses a path where something stands.
+            False refuses a path that exists.
         extra_files : mapping of name to bytes, optional
             Files to keep with the model, covered by its hash.
         """
@@ -171,7 +171,7 @@ class TrainedModel(ABC, Generic[NetworkT]):
         Raises
         ------
         InputError
-            It would have more than `MOST_WEIGHTS` weights.
+            When it would have more than `MOST_WEIGHTS` weights.
         """
         weights = self._least_weights()
         if weights > MOST_WEIGHTS:
@@ -187,7 +187,7 @@ class TrainedModel(ABC, Generic[NetworkT]):
 
     @abstractmethod
     def _least_weights(self) -> int:
-        """Return how many weights that network has, nearly: those of its large parts, counted before it is made."""
+        """Return roughly how many weights that network has: those of its large parts, counted before it is made."""
 
     @abstractmethod
     def _to_checkpoint(self) -> tuple[dict[str, Any], Arrays]:
@@ -230,13 +230,13 @@ class TrainedModel(ABC, Generic[NetworkT]):
         self._snapshot = fit(network, batches, validate, self.settings, start=start, on_epoch=after_epoch, **options)
 
     def _stopped(self, checkpoints: Path | None, resume: bool, data_hash: str) -> Self | None:
-        """Return the model that an interrupted training left, None to begin anew, for which the folder is cleared."""
+        """Return the model that an interrupted training left, or None; without `resume`, clear the folder."""
         if checkpoints is None:
             return None
         if not resume:
             epochs.clear(checkpoints)
             return None
-        # An interrupted training may go on elsewhere: where it ran is no part of what it was.
+        # An interrupted training may go on with another backend, so the backend is not compared.
         backend = self.settings.backend
         found = epochs.newest(checkpoints, lambda path: self.from_checkpoint(checkpoint.read(path), path, backend))
         if found is None:
@@ -244,7 +244,7 @@ class TrainedModel(ABC, Generic[NetworkT]):
         path, stopped = found
         if stopped.settings != self.settings or stopped.data_hash != data_hash:
             raise checkpoint.CheckpointError(
-                f"{path} was trained with other settings or data; train anew without resume."
+                f"{path} was trained with other settings or data; train again without resume."
             )
         return stopped
 
@@ -255,12 +255,12 @@ class TrainedModel(ABC, Generic[NetworkT]):
 
 
 def _require_weights(needed: int, stored: int) -> None:
-    """Raise ValueError where a document tells of more weights than are stored, before memory is given to them."""
+    """Raise ValueError if a document declares more weights than are stored, before memory is allocated for them."""
     if needed > stored:
         raise ValueError(f"its sizes make {needed:,} weights or more, but {stored:,} are stored")
 
 
 def require_checkpoint_options(checkpoints: Path | None, keep: int, resume: bool) -> None:
-    """Raise ValueError where `resume` is asked for without a folder, or fewer than one checkpoint is to be kept."""
+    """Raise ValueError if `resume` is asked for without a folder, or fewer than one checkpoint is to be kept."""
     if keep < 1 or (resume and checkpoints is None):
         raise ValueError("resume needs the folder in checkpoints, and keep must be at least 1")

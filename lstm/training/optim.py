@@ -58,7 +58,7 @@ class Adam:
         return norm
 
     def took(self, steps: int) -> None:
-        """Say that so many steps have been taken with `arrays` and `constants` elsewhere."""
+        """Count `steps` steps that were taken elsewhere with `arrays` and `constants`."""
         self.steps += steps
         self._parameters.changed()
 
@@ -77,7 +77,7 @@ class Adam:
         return {"first_moment": self._ops.to_host(self._first), "second_moment": self._ops.to_host(self._second)}
 
     def load_state_dict(self, arrays: dict[str, np.ndarray], steps: int) -> None:
-        """Take over moments and number of steps."""
+        """Load moments and number of steps."""
         self._ops.copy_into(arrays["first_moment"], self._first)
         self._ops.copy_into(arrays["second_moment"], self._second)
         self.steps = steps
@@ -97,7 +97,7 @@ def learning_rate_at(step: int, total_steps: int, peak: float, schedule: str, wo
         twentieth of the steps, then falling to a hundredth by a half cosine (Smith & Topin 2018, arXiv 1708.07120); or
         `peak` halved after each epoch that was no better than the best before it.
     worse_epochs : int
-        So many epochs there have been, for "plateau".
+        How many such epochs there have been, for "plateau".
     """
     if schedule == "constant":
         return peak

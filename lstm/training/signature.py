@@ -18,7 +18,7 @@ Wanted = ParamSpec("Wanted")
 def takes_settings(
     settings: Callable[Wanted, BaseModel],
 ) -> Callable[[Callable[..., None]], Callable[Concatenate[Any, Wanted], None]]:
-    """Give an ``__init__(self, **settings)`` the signature of the class of settings, which says each of them once.
+    """Give an ``__init__(self, **settings)`` the signature of the class of settings, which lists each of them once.
 
     A type checker takes the parameters from the annotation of this function, ``inspect`` and ``help`` from what it
     leaves on the decorated one.

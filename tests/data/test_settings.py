@@ -38,7 +38,7 @@ SENTENCES = {
     ),
     "not together": (
         lambda: Forecaster(residual=True),
-        "residual and layer_norm stand between layers; choose num_layers of at least 2.",
+        "residual and layer_norm go between layers; choose num_layers of at least 2.",
     ),
     "not together, in words": (
         lambda: SplitSettings(train_end="2020-01-01"),

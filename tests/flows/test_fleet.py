@@ -162,7 +162,7 @@ def test_the_models_that_failed_can_be_trained_again_whatever_their_series_are_c
     [
         (b"", "names no series"),
         (b"# nothing\n", "names no series"),
-        (b"A\nB\nA\n", "line 3: 'A' stands in line 1 already"),
+        (b"A\nB\nA\n", "line 3: 'A' is in line 1 already"),
         (b"A,,B\n", "line 1: 'A,,B' names an empty series"),
         (b"\xff\xfe\x00", "cannot be read as text"),
     ],

@@ -122,7 +122,7 @@ def test_a_champion_worse_than_naive_gives_way_to_the_former_one(
     assert life.registry.champion() == former
     assert life.registry.history()[-1]["action"] == "rollback"
     assert "worse than naive" in result["roll_back"]["summary"]
-    # Now the former one is judged by its own forecasts, of which none are on file any more.
+    # Now the former one is judged by its own forecasts, and no such forecast is stored any more.
     again = watch(life)
     assert again["roll_back"] is None
     assert by_name(again)["the champion's own skill"]["value"] is None
@@ -291,7 +291,7 @@ def test_where_the_training_data_are_lost_drift_is_not_judged_and_the_rest_is(
     lineage = life.registry.path(str(life.registry.champion())) / "lineage.json"
     if lost == "data":
         write_json(lineage, {**read_json(lineage), "data": str(tmp_path / "gone")})
-        expected = f"{tmp_path / 'gone'} holds no Parquet file; retrain to read the data anew."
+        expected = f"{tmp_path / 'gone'} holds no Parquet file; retrain to read the data again."
     else:
         lineage.write_text("{")
         expected = "is lost, and with it where its data are; retrain."

@@ -234,7 +234,7 @@ def test_a_retrain_without_options_does_what_the_flow_does_by_default() -> None:
 
 
 def test_a_command_and_a_flow_that_are_given_the_same_do_the_same() -> None:
-    """Text settings of which only some are given: whoever gives them, the others are the same."""
+    """If only some text settings are given, the others are the same, whoever gives them."""
     from gatecast.flows.settings.text import TextSettings
 
     for typed, given in (

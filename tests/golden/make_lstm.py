@@ -20,7 +20,7 @@ CONFIGURATIONS = {
 
 
 def main() -> None:
-    """Write the vectors, float64, beside this file."""
+    """Write the vectors, float64, next to this file."""
     arrays: dict[str, np.ndarray] = {}
     for seed, (name, (batch, seq, input_size, hidden_size, layers)) in enumerate(CONFIGURATIONS.items()):
         torch.manual_seed(seed)

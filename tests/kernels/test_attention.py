@@ -22,7 +22,7 @@ def sizes_for(ops):
 
 
 def draw_case(rng, dtype, batch, seq, heads, key_size, value_size):
-    """Query, keys, values, lengths, v and the gradient of the context; NaN stands where nobody may look."""
+    """Query, keys, values, lengths, v and the gradient of the context; NaN is where nobody may look."""
     query = rng.normal(size=(batch, heads * key_size))
     v = rng.normal(size=heads * key_size)
     keys = rng.normal(size=(batch, seq, heads * key_size))

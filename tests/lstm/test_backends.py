@@ -39,7 +39,7 @@ def make_batches(ops, rows=15):
 
 
 class Copies:
-    """Counts what is copied between host and device, wherever the call stands."""
+    """Counts what is copied between host and device, wherever the call is."""
 
     def __init__(self, monkeypatch):
         self.up = self.down = 0

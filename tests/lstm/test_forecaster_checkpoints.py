@@ -174,7 +174,7 @@ def test_resuming_with_other_settings_or_data_is_refused_and_changes_nothing(fra
     before = {path.name: files(path) for path in folder.iterdir()}
     model = small_model(max_epochs=2, hidden_size=6) if what == "settings" else small_model(max_epochs=2)
     other = frame.assign(wave=frame["wave"] * 2) if what == "data" else frame
-    with pytest.raises(CheckpointError, match="other settings or data; train anew without resume"):
+    with pytest.raises(CheckpointError, match="other settings or data; train again without resume"):
         model.fit(other, SPLIT, checkpoints=folder, resume=True)
     assert {path.name: files(path) for path in folder.iterdir()} == before
     with pytest.raises(InputError, match="not been fitted"):

@@ -21,7 +21,7 @@ def saved(tmp_path_factory):
 
 
 def rewritten(saved, path, change):
-    """Write the saved model anew, whole and with valid hashes, but with other contents."""
+    """Write the saved model again, whole and with valid hashes, but with other contents."""
     contents = checkpoint.read(saved)
     change(contents)
     return checkpoint.write(contents, path)

@@ -142,7 +142,7 @@ def test_a_writer_that_is_killed_leaves_the_former_checkpoint_or_the_new_one(tmp
     run = [sys.executable, "-c", KILLED, str(path), renameat2]
     done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) > 20  # so many steps to be killed at
+    assert int(done.stdout) > 20  # the number of steps to be killed at
     write(contents(7), path, overwrite=True)
     assert value(read(path)) == 7
 

@@ -61,7 +61,7 @@ def test_a_forecaster_is_a_torch_module(tmp_path):
 
 
 def variants():
-    """Every combination of layers, directions, what stands between layers, score and heads."""
+    """Every combination of layers, directions, what is between layers, score and heads."""
     for layers, bidirectional, residual, norm in itertools.product((1, 3), *[(False, True)] * 3):
         if layers == 1 and (residual or norm):
             continue

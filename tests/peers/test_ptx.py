@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("nvidia", reason="make test-peers installs NVIDIA's compiler libraries")
 
-# Device functions ask for the compute capability of the present device; without one, this stands in.
+# Device functions ask for the compute capability of the present device; without one, this replaces it.
 COMPILE = """
 import importlib
 import pkgutil

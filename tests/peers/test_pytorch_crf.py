@@ -1,4 +1,4 @@
-"""The CRF beside pytorch-crf, on random batches of sentences of different lengths."""
+"""The CRF compared with pytorch-crf, on random batches of sentences of different lengths."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The network of `CharLM` beside the same in torch."""
+"""The network of `CharLM` compared with the same in torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Attention and layer normalisation beside torch, with all gradients, in random configurations."""
+"""Attention and layer normalisation compared with torch, with all gradients, in random configurations."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def test_an_outlier_stands_against_both_neighbours_and_a_step_does_not():
     bars.loc[40:, ["open", "high", "low", "close"]] *= 0.5
     problems = inspect(bars)
     assert problems[["rule", "column", "ds"]].to_numpy().tolist() == [["outlier", "high", bars["ds"][30]]]
-    assert "away from the rows beside it" in problems["problem"].iloc[0]
+    assert "away from its neighbours" in problems["problem"].iloc[0]
 
 
 def test_the_last_row_can_be_an_outlier():

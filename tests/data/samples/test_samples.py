@@ -32,5 +32,5 @@ def test_the_text_is_as_long_as_the_readme_tells():
 
 
 def readme() -> str:
-    """Return the text beside the sample files."""
+    """Return the text that accompanies the sample files."""
     return (Path(samples.__file__).parent / "README.md").read_text(encoding="utf-8")

@@ -49,10 +49,10 @@ def test_decimals_of_a_database_are_numbers():
 @pytest.mark.parametrize(
     ("query", "message"),
     [
-        ("SELECT * FROM elsewhere", "failed: no such table: elsewhere; mend the query"),
-        ("SELEC", "mend the query"),
+        ("SELECT * FROM elsewhere", "failed: no such table: elsewhere; correct the query"),
+        ("SELEC", "correct the query"),
         ("SELECT * FROM bars WHERE 0", "has no rows"),
-        ("DELETE FROM bars", "mend the query"),
+        ("DELETE FROM bars", "correct the query"),
         ("SELECT ds FROM bars", "has no column 'open'"),
     ],
 )

@@ -19,7 +19,7 @@ from gatecast.flows.engine.server import Server, _is_free, dashboard_url, is_loo
 from gatecast.flows.settings.runs import Workspace
 from tests.damage import HARM_NAMES, HARMS, Harm
 
-# Two transactions at a time, each of which reads and then writes, as Prefect's server does when it creates a run.
+# Two transactions at a time; each reads and then writes, as Prefect's server does when it creates a run.
 PROGRAM = """
 import asyncio, sys
 from gatecast.flows.engine.server import _wait_in_line
@@ -55,7 +55,7 @@ def test_transactions_on_sqlite_wait_for_each_other(tmp_path: Path, how: str) ->
     if how == "in line":
         assert done.stdout.strip() == "3", done.stderr
     else:
-        assert "database is locked" in done.stderr  # else Prefect has mended it, and `_wait_in_line` may go
+        assert "database is locked" in done.stderr  # else Prefect has fixed it, and `_wait_in_line` may go
 
 
 @pytest.fixture(scope="module")

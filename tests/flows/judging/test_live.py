@@ -28,7 +28,7 @@ def forecasts_of(life: Life) -> pd.DataFrame:
 def test_each_forecast_meets_what_came(life: Life) -> None:
     scored = score_forecasts(forecasts_of(life), life.bars, SETTINGS)
     came = life.bars.tail(DAYS)
-    # The retrain itself forecast the first of these days, and the file was written anew by the same version.
+    # The retrain itself forecast the first of these days, and the file was written again by the same version.
     assert scored["ds"].tolist() == came["ds"].tolist()
     assert np.allclose(scored["y"], log_variance(came))
     assert np.allclose(scored["naive"], log_variance(life.bars.iloc[-DAYS - 1 : -1]))

@@ -57,7 +57,7 @@ def test_a_damaged_champion_is_of_the_kind_of_the_newest_whole_version(every_kin
     assert champions(every_kind, TAGGER) == ["names"]
     assert "names" not in champions(every_kind, FORECASTER)
     (registry.path(registry.versions()[0]) / "model.json").unlink()
-    # Nothing tells of which kind it is: whoever asks for it hears that it is damaged.
+    # Its kind cannot be told: whoever asks for it hears that it is damaged.
     assert "names" in champions(every_kind, FORECASTER)
 
 

@@ -105,4 +105,4 @@ def test_an_array_has_one_view_for_each_shape_and_part():
     assert array[1:2].shape == (1, 6)
     assert array[1, 2] == 0
     CUDA.copy_into(np.ones((4, 6), "float32"), array)
-    assert array[1, 2] == 1, "a number is read anew"
+    assert array[1, 2] == 1, "a number is read again"

@@ -77,7 +77,7 @@ def test_steps_of_a_sequence_are_multiplied_where_they_lie(rng):
 
 
 def test_nothing_beyond_the_matrices_is_looked_at(rng):
-    """NaN beside a matrix must not come in through the zeros that fill a tile."""
+    """NaN next to a matrix must not come in through the zeros that fill a tile."""
     x = np.full((1, 5, 6), np.nan)
     x[:, :, :3] = rng.normal(size=(1, 5, 3))
     weight = rng.normal(size=(1, 2, 3))

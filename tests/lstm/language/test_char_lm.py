@@ -157,7 +157,7 @@ def test_a_time_budget_becomes_a_number_of_steps_that_a_resumption_keeps(tmp_pat
     model = small_model(**settings).fit(TEXT, checkpoints=tmp_path)
     assert model.total_steps == model.history[-1].step == 1
 
-    monkeypatch.setattr(CharLM, "_plan", lambda *_: pytest.fail("a resumed training must not measure anew"))
+    monkeypatch.setattr(CharLM, "_plan", lambda *_: pytest.fail("a resumed training must not measure again"))
     resumed = small_model(**settings).fit(TEXT, checkpoints=tmp_path, resume=True)
     assert resumed.total_steps == 1
 

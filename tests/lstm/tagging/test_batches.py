@@ -20,7 +20,7 @@ def test_a_batch_holds_its_sentences():
     assert batch.lengths.tolist() == [len(sentences[5]), len(sentences[0])]
     assert batch.tags[0, : batch.lengths[0]].tolist() == numbers[text.offsets[5] : text.offsets[6]].tolist()
     assert (batch.tags[0, batch.lengths[0] :] == 0).all()
-    # Every word has its own spelling, whatever row it stands in.
+    # Every word has its own spelling, whatever row it is in.
     for row, sentence in enumerate((5, 0)):
         for place in range(batch.lengths[row]):
             form = text.forms[text.offsets[sentence] + place]

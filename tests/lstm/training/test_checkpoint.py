@@ -298,7 +298,7 @@ def test_a_document_that_json_cannot_hold_writes_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("name", ["model.json", "model.safetensors", "more.safetensors", "../beside.txt", "in/it.txt"])
+@pytest.mark.parametrize("name", ["model.json", "model.safetensors", "more.safetensors", "../outside.txt", "in/it.txt"])
 def test_an_extra_file_cannot_take_the_place_of_the_model(tmp_path, name):
     original = contents()
     with pytest.raises(ValueError, match=name):
