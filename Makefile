@@ -116,7 +116,7 @@ golden: .venv-peers/installed
 .venv-bench/installed: pyproject.toml constraints.txt constraints-peers.txt
 	test -x $(BENCH)/python || $(PYTHON) -m venv .venv-bench
 	$(BENCH)/python $(PIP) install -c constraints.txt -c constraints-peers.txt torch
-	$(BENCH)/python $(PIP) install -c constraints.txt -c constraints-peers.txt -e . onnx onnxruntime neuralforecast pytorch-crf
+	$(BENCH)/python $(PIP) install -c constraints.txt -c constraints-peers.txt -e '.[baselines]' onnx onnxruntime neuralforecast pytorch-crf
 	touch $@
 
 clean:

@@ -10,18 +10,21 @@ from typing import Any
 
 from benchmarks.processes import run_program
 
-__all__ = ["machine_facts", "sgemm_gflops", "versions"]
+__all__ = ["machine_facts", "processor_name", "sgemm_gflops", "versions"]
 
-_PACKAGES = ("numba", "llvmlite", "numpy", "torch", "onnx", "onnxruntime", "neuralforecast", "pytorch-lightning")
+_PACKAGES = (
+    "numba", "llvmlite", "numpy", "torch", "onnx", "onnxruntime", "neuralforecast", "pytorch-lightning",
+    "statsforecast",
+)  # fmt: skip
 
 
 def machine_facts(threads: int) -> dict[str, Any]:
-    """Return the processor, its cores and vector instructions, the memory, the system, and the threads used."""
+    """Return the processor, its cores and vectors, the memory, the system, and the threads that were used."""
     from gatecast.kernels.backend import describe
 
     kernels = describe()
     return {
-        "processor": _processor_name(),
+        "processor": processor_name(),
         "llvm_cpu": kernels["cpu"],
         "vector_bits": kernels["vector_bits"],
         "cores": os.cpu_count(),
@@ -36,7 +39,7 @@ def machine_facts(threads: int) -> dict[str, Any]:
 def sgemm_gflops(threads: int) -> float:
     """Return the best rate of NumPy's float32 matrix product on this machine, in 10^9 operations a second.
 
-    OpenBLAS chooses the code for this processor, whatever the environment tells it to choose.
+    OpenBLAS chooses the code for this processor there, whatever the environment tells it to choose.
     """
     without = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
     return run_program("sgemm", str(threads), without=without)[1]["gflops"]
@@ -54,7 +57,8 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _processor_name() -> str:
+def processor_name() -> str:
+    """Return what the processor calls itself."""
     path = Path("/proc/cpuinfo")
     if not path.exists():
         return platform.processor() or platform.machine()

@@ -5,16 +5,27 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmarks.report import format_seconds
 from benchmarks.results import Comparison, Report
 from gatecast.data.errors import InputError
 from gatecast.data.store import atomic_file, read_json
 
-__all__ = ["BEGIN", "END", "comparison_table", "replace_table"]
+__all__ = ["BEGIN", "END", "Markers", "comparison_table", "replace_table"]
 
 BEGIN = "<!-- benchmark:begin -->"
 END = "<!-- benchmark:end -->"
+
+
+class Markers(NamedTuple):
+    """The lines of the README that a table is between."""
+
+    begin: str
+    end: str
+
+
+SPEED = Markers(BEGIN, END)
 _ROOT = Path(__file__).parents[1]
 
 
@@ -34,18 +45,19 @@ def comparison_table(report: Report) -> str:
     )
 
 
-def replace_table(text: str, table: str) -> str:
-    """Return `text` with `table` between the two markers.
+def replace_table(text: str, table: str, markers: Markers = SPEED) -> str:
+    """Return `text` with `table` between two markers.
 
     Raises
     ------
     InputError
         When a marker is missing.
     """
-    if BEGIN not in text or END not in text.partition(BEGIN)[2]:
-        raise InputError(f"The README has no {BEGIN} followed by {END}; put the two lines where the table belongs.")
-    before, _, rest = text.partition(BEGIN)
-    return f"{before}{BEGIN}\n{table}\n{END}{rest.partition(END)[2]}"
+    begin, end = markers
+    before, found, rest = text.partition(begin)
+    if not found or end not in rest:
+        raise InputError(f"The README has no {begin} followed by {end}; put the two lines where the table belongs.")
+    return f"{before}{begin}\n{table}\n{end}{rest.partition(end)[2]}"
 
 
 _PEERS = ("torch", "onnxruntime", "neuralforecast")

@@ -10,11 +10,12 @@ import secrets
 import shutil
 import string
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
@@ -372,6 +373,21 @@ def _checker(form: Any) -> TypeAdapter[Any]:
     from pydantic import TypeAdapter
 
     return TypeAdapter(form)
+
+
+def is_damaged_sqlite(path: Path) -> bool:
+    """Tell whether a file exists but is not a whole SQLite database; one that is only in use is whole."""
+    import sqlite3
+
+    if not path.exists():
+        return False
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as connection:
+            return connection.execute("PRAGMA quick_check").fetchone() != ("ok",)
+    except sqlite3.OperationalError:
+        return False
+    except sqlite3.DatabaseError:
+        return True
 
 
 def require_file(path: Path) -> None:

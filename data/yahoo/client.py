@@ -21,10 +21,14 @@ from gatecast.data.bars.prices import BAR_COLUMNS, INTRADAY
 from gatecast.data.bars.revisions import adjustment_error
 from gatecast.data.dates.calendar import YAHOO_EXCHANGES, final_at
 from gatecast.data.secrets import holds_secret
+from gatecast.data.store import is_damaged_sqlite
 
 if TYPE_CHECKING:
     from gatecast.data.yahoo.failures import YahooError
     from gatecast.data.yahoo.session import YahooSession
+
+
+_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -208,8 +212,18 @@ class YahooClient:
         logging.getLogger("yfinance").setLevel(logging.CRITICAL)
         warnings.filterwarnings("ignore", category=DeprecationWarning, module="^yfinance")
         self.cache.mkdir(parents=True, exist_ok=True)
+        remove_damaged(self.cache)
         yfinance.set_tz_cache_location(str(self.cache))
         return YahooSession(Pacer(self.policy.requests_per_second), self.address)
+
+
+def remove_damaged(cache: Path) -> None:
+    """Remove what is damaged of yfinance's caches, which it would not get past; it makes them again."""
+    for database in cache.glob("*.db"):
+        if is_damaged_sqlite(database):
+            _LOGGER.warning("%s is damaged; yfinance makes it again.", database)
+            for file in cache.glob(f"{database.name}*"):
+                file.unlink()
 
 
 def _in_our_form(history: pd.DataFrame, symbol: str, interval: str) -> pd.DataFrame:

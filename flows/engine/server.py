@@ -29,8 +29,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from gatecast.data.errors import InputError
-from gatecast.data.store import read_json, write_json
-from gatecast.flows.engine.database import is_damaged, set_aside_with_journal
+from gatecast.data.store import is_damaged_sqlite, read_json, write_json
+from gatecast.flows.engine.database import set_aside_with_journal
 from gatecast.flows.engine.login import take_login_out_of_address
 from gatecast.flows.settings.runs import Workspace
 
@@ -171,7 +171,7 @@ class Server:
             self._start()
         except RuntimeError:
             database = Path(os.environ["PREFECT_HOME"]) / "prefect.db"
-            if not is_damaged(database):
+            if not is_damaged_sqlite(database):
                 raise
             set_aside_with_journal(database)
             self._start()

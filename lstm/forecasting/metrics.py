@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["mape", "regression", "sequence", "skill"]
+__all__ = ["mape", "owa", "regression", "sequence", "skill"]
 
 
 def regression(y: np.ndarray, y_hat: np.ndarray) -> dict[str, float]:
@@ -30,7 +30,7 @@ def regression(y: np.ndarray, y_hat: np.ndarray) -> dict[str, float]:
 
 
 def mape(y: np.ndarray, y_hat: np.ndarray) -> float:
-    """Return the mean absolute percentage error, in percent; infinite if a y is zero and its forecast is not."""
+    """Return the mean absolute percentage error, in percent; infinite where a y is zero and its forecast is not."""
     y, y_hat = _checked(y, y_hat)
     error = np.abs(y_hat - y)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -40,6 +40,11 @@ def mape(y: np.ndarray, y_hat: np.ndarray) -> float:
 def skill(error: float, naive_error: float) -> float:
     """Return 1 − error / naive_error: the share of the naive forecast's error that the model takes away."""
     return 1 - error / naive_error if naive_error > 0 else float("nan")
+
+
+def owa(smape: float, mase: float, smape_naive2: float, mase_naive2: float) -> float:
+    """Return the overall weighted average of the M4 competition: sMAPE and MASE as shares of those of Naive2."""
+    return (smape / smape_naive2 + mase / mase_naive2) / 2
 
 
 def sequence(targets: np.ndarray, logits: np.ndarray, mask: np.ndarray | None = None) -> dict[str, float]:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from gatecast.flows.engine.database import is_damaged, set_aside_with_journal
+from gatecast.data.store import is_damaged_sqlite
+from gatecast.flows.engine.database import set_aside_with_journal
 from gatecast.flows.engine.server import Server
 from gatecast.flows.settings.runs import Workspace
 from tests.damage import HARM_NAMES, HARMS, Harm, emptied
@@ -23,16 +24,16 @@ def database(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("harm", HARMS, ids=HARM_NAMES)
 def test_a_damaged_database_is_known_as_such(database: Path, harm: Harm) -> None:
-    assert not is_damaged(database)
+    assert not is_damaged_sqlite(database)
     harm(database)
-    assert is_damaged(database) is (harm is not emptied)  # an empty file is a database without tables
+    assert is_damaged_sqlite(database) is (harm is not emptied)  # an empty file is a database without tables
 
 
 def test_a_database_that_is_missing_or_in_use_is_not_damaged(database: Path) -> None:
-    assert not is_damaged(database.with_name("none.db"))
+    assert not is_damaged_sqlite(database.with_name("none.db"))
     connection = sqlite3.connect(database)
     connection.execute("BEGIN EXCLUSIVE")
-    assert not is_damaged(database)
+    assert not is_damaged_sqlite(database)
     connection.close()
 
 

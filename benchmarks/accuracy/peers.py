@@ -1,0 +1,61 @@
+"""neuralforecast's LSTM on a task, in the environment that `make .venv-bench/installed` makes."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.accuracy.task import Budget, Forecasts, Task
+from benchmarks.measure import installed
+from gatecast.data.errors import InputError
+from gatecast.lstm.config import ForecasterSettings
+
+__all__ = ["DEFAULT_SIZES", "GATECAST_SIZES", "forecast_neuralforecast"]
+
+_OURS = ForecasterSettings()
+
+DEFAULT_SIZES: Mapping[str, Any] = MappingProxyType({"input_size": -1})
+"""Three times the horizon, and whatever else the library chooses"""
+GATECAST_SIZES: Mapping[str, Any] = MappingProxyType(
+    {
+        "input_size": _OURS.lookback,
+        "encoder_n_layers": _OURS.num_layers,
+        "encoder_hidden_size": _OURS.hidden_size,
+        "decoder_layers": 1,  # a linear head on the last hidden state
+        "learning_rate": _OURS.learning_rate,
+    }
+)
+
+
+def forecast_neuralforecast(sizes: Mapping[str, Any], task: Task, budget: Budget) -> Forecasts:
+    """Train the library's LSTM once, on the rows before the test, and forecast from every origin."""
+    if not installed("neuralforecast"):
+        raise InputError("neuralforecast is not installed; run make .venv-bench/installed, and .venv-bench/bin/python.")
+    from neuralforecast import NeuralForecast
+    from neuralforecast.models import LSTM
+
+    warnings.simplefilter("ignore")
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    model = LSTM(
+        h=task.horizon, max_steps=budget.steps, **sizes, random_seed=0, accelerator="cpu", logger=False,
+        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+    )  # fmt: skip
+    origins = np.bincount(task.panel.series[task.origins])
+    ds = task.panel.ds
+    validation_rows = int(((ds > task.train_end) & (ds <= task.validation_end)).sum()) // len(task.panel)
+    result = NeuralForecast([model], freq=task.freq, local_scaler_type="standard").cross_validation(
+        task.frame[["unique_id", "ds", "y"]],
+        n_windows=None,
+        step_size=task.step_size,
+        val_size=validation_rows,
+        test_size=task.horizon + int(origins.max() - 1) * task.step_size,
+    )
+    index = ["unique_id", "cutoff", "ds"]
+    y_hat = result.set_index(index)["LSTM"].reindex(pd.MultiIndex.from_frame(task.keys[index]))
+    return Forecasts(y_hat.to_numpy(np.float64))

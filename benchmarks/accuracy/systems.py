@@ -1,0 +1,78 @@
+"""What is compared on a task: Gatecast, baselines, statistical models and neuralforecast's LSTM."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import NamedTuple
+
+from benchmarks.accuracy.gatecast import forecast_best, forecast_default
+from benchmarks.accuracy.naive2 import Naive2
+from benchmarks.accuracy.peers import DEFAULT_SIZES, GATECAST_SIZES, forecast_neuralforecast
+from benchmarks.accuracy.task import QUANTILES, Budget, Forecasts, Task
+from gatecast.data.errors import InputError
+from gatecast.lstm.forecasting.baselines import HAR, Baseline, ExponentialMean, LastValue, SeasonalNaive
+from gatecast.lstm.forecasting.ridge import Ridge
+from gatecast.lstm.forecasting.statistical import Statistical
+
+__all__ = ["System", "systems_for"]
+
+_MOST_STATISTICAL_ORIGINS = 3_000
+"""Of all series together; a statistical model goes through a series again for each"""
+
+
+class System(NamedTuple):
+    """One system on a task.
+
+    Attributes
+    ----------
+    name : str
+        For the command line.
+    title : str
+        For people.
+    forecast : callable
+        ``forecast(task, budget)``; `InputError` where it cannot be run here.
+    """
+
+    name: str
+    title: str
+    forecast: Callable[[Task, Budget], Forecasts]
+
+
+def systems_for(task: Task) -> Iterator[System]:
+    """Give the systems that make sense for a task."""
+    season = task.seasons[0] if task.seasons else 1
+    yield System("gatecast", "Gatecast, default", forecast_default)
+    yield System("gatecast_best", "Gatecast, best setting", forecast_best)
+    for baseline in _baselines(task, season):
+        yield System(baseline.name, baseline.label, partial(_forecast_baseline, baseline))
+    for model in (Statistical("AutoETS", season), Statistical("AutoTheta", season)):
+        yield System(model.name, model.label, partial(_forecast_statistical, model))
+    for name, title, sizes in (
+        ("neuralforecast", "neuralforecast LSTM, default", DEFAULT_SIZES),
+        ("neuralforecast_sizes", "neuralforecast LSTM, Gatecast's sizes", GATECAST_SIZES),
+    ):
+        yield System(name, title, partial(forecast_neuralforecast, sizes))
+
+
+def _baselines(task: Task, season: int) -> Iterator[Baseline]:
+    yield from map(SeasonalNaive, task.seasons)
+    if not task.seasons:
+        yield LastValue()
+    if task.freq == "B":
+        yield from (HAR(), ExponentialMean())
+    yield Ridge(task.window)
+    if "OWA" in task.measures:
+        yield Naive2(season)
+
+
+def _forecast_baseline(baseline: Baseline, task: Task, budget: Budget) -> Forecasts:
+    return Forecasts(baseline.forecast(task.panel, task.origins, task.horizon).ravel())
+
+
+def _forecast_statistical(model: Statistical, task: Task, budget: Budget) -> Forecasts:
+    if len(task.origins) > _MOST_STATISTICAL_ORIGINS:
+        raise InputError(f"{model.label} would take hours from {len(task.origins):,} origins.")
+    quantiles = model.forecast_quantiles(task.panel, task.origins, task.horizon, QUANTILES)
+    quantiles = quantiles.reshape(-1, len(QUANTILES))
+    return Forecasts(quantiles[:, QUANTILES.index(0.5)], quantiles)

@@ -1,0 +1,153 @@
+"""Ridge regression over the window: the linear forecast that a network has to be worth more than."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from gatecast.lstm.forecasting.baselines import Baseline
+from gatecast.lstm.forecasting.panel import Panel
+
+__all__ = ["Ridge"]
+
+# Windows that are gathered at once: enough for speed, few enough that the copies stay small.
+_BATCH = 4096
+_HELD_BACK = 0.2
+"""Share of each series' training rows, the last ones, by which the penalty is chosen"""
+_PENALTIES = np.logspace(-6, 1, 15)
+"""In units of the inputs' mean variance"""
+
+
+@dataclass(frozen=True)
+class Ridge(Baseline):
+    """One linear regression of the next rows on the window, for all series together.
+
+    Inputs and targets are differences from the window's last value, as in NLinear (Zeng et al. 2023, arXiv 2205.13504),
+    divided by the standard deviation of the series' training rows. The penalty is the one whose squared error on the
+    last fifth of the training rows is least; then all of them are fitted.
+
+    Attributes
+    ----------
+    window : int
+        Rows looked back upon.
+    most_windows : int
+        Where there are more training windows, evenly spaced ones are taken.
+    """
+
+    window: int
+    most_windows: int = 100_000
+    name = "ridge"
+    label = "ridge regression"
+
+    def _forecast(
+        self, fitted: tuple[_Regression | None, np.ndarray], panel: Panel, origins: np.ndarray, horizon: int
+    ) -> np.ndarray:
+        regression, scale = fitted
+        if regression is None:
+            return np.full((len(origins), 1), np.nan)
+        return (
+            panel.filled[origins, None] + regression.predict(self._inputs(panel, origins, scale)) * scale[origins, None]
+        )
+
+    def _fit(self, panel: Panel, horizon: int) -> tuple[_Regression | None, np.ndarray]:
+        """Return the regression, and what differences of each row are divided by.
+
+        There is no regression where no series has rows enough to choose the penalty by.
+        """
+        scale = _deviations(panel)[panel.series]
+        early, between, late = (
+            sum(
+                (_Moments.of(x, y) for x, y in self._batches(panel, rows, scale, horizon)),
+                start=_Moments.zero(self.window - 1, horizon),
+            )
+            for rows in self._origins(panel, horizon)
+        )
+        if not early.rows:
+            return None, scale
+        candidates = list(early.regressions(_PENALTIES))
+        best = int(np.argmin([late.squared_error(candidate) for candidate in candidates]))
+        return next((early + between + late).regressions(_PENALTIES[best : best + 1])), scale
+
+    def _origins(self, panel: Panel, horizon: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the origins of training windows: before the rows held back, across their beginning, and within."""
+        ends = panel.offsets[:-1] + panel.trained
+        held_back = np.maximum(horizon, (_HELD_BACK * (panel.trained - self.window)).astype(np.int64))
+        rows = np.arange(len(panel.y))
+        rows = rows[(panel.known(rows) >= self.window) & (rows + horizon < ends[panel.series])]
+        rows = rows[np.isfinite(panel.filled[rows + 1 - self.window])]
+        if len(rows) > self.most_windows:
+            rows = rows[np.linspace(0, len(rows) - 1, self.most_windows).astype(np.int64)]
+        boundary = (ends - held_back)[panel.series[rows]]
+        is_early, is_late = rows + horizon < boundary, rows + 1 >= boundary
+        return rows[is_early], rows[~is_early & ~is_late], rows[is_late]
+
+    def _batches(
+        self, panel: Panel, rows: np.ndarray, scale: np.ndarray, horizon: int
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for first in range(0, len(rows), _BATCH):
+            batch = rows[first : first + _BATCH]
+            following = panel.filled[batch[:, None] + np.arange(1, horizon + 1)]
+            yield self._inputs(panel, batch, scale), (following - panel.filled[batch, None]) / scale[batch, None]
+
+    def _inputs(self, panel: Panel, rows: np.ndarray, scale: np.ndarray) -> np.ndarray:
+        values = panel.windows(rows, self.window)
+        return (values[:, :-1] - values[:, -1:]) / scale[rows, None]
+
+
+def _deviations(panel: Panel) -> np.ndarray:
+    """Return the standard deviation of each series' training rows, 1 where it is none."""
+    deviations = np.array([np.nanstd(panel.y[rows][:trained]) if trained else 1.0 for rows, trained in panel.each()])
+    return np.where(deviations > 0, deviations, 1.0)
+
+
+class _Regression(NamedTuple):
+    coefficients: np.ndarray
+    """(p, q)"""
+    intercept: np.ndarray
+    """(q,)"""
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        return x @ self.coefficients + self.intercept
+
+
+class _Moments(NamedTuple):
+    """Sums over rows of inputs x (n, p) and targets y (n, q): all that a regression needs to know of them."""
+
+    rows: int
+    x: np.ndarray
+    y: np.ndarray
+    xx: np.ndarray
+    xy: np.ndarray
+    yy: np.ndarray
+
+    @classmethod
+    def zero(cls, p: int, q: int) -> _Moments:
+        return cls(0, np.zeros(p), np.zeros(q), np.zeros((p, p)), np.zeros((p, q)), np.zeros(q))
+
+    @classmethod
+    def of(cls, x: np.ndarray, y: np.ndarray) -> _Moments:
+        return cls(len(x), x.sum(axis=0), y.sum(axis=0), x.T @ x, x.T @ y, (y**2).sum(axis=0))
+
+    def __add__(self, other: tuple) -> _Moments:
+        return _Moments(*(ours + theirs for ours, theirs in zip(self, other, strict=True)))
+
+    def regressions(self, penalties: np.ndarray) -> Iterator[_Regression]:
+        """Give the ridge regression of each penalty; the intercept is not penalised."""
+        x, y = self.x / self.rows, self.y / self.rows
+        variances, axes = np.linalg.eigh(self.xx / self.rows - np.outer(x, x))
+        projected = axes.T @ (self.xy / self.rows - np.outer(x, y))
+        unit = max(float(variances.mean()), np.finfo(float).tiny)
+        for penalty in penalties:
+            coefficients = axes @ (projected / (variances.clip(0) + penalty * unit)[:, None])
+            yield _Regression(coefficients, y - x @ coefficients)
+
+    def squared_error(self, regression: _Regression) -> float:
+        """Return the sum of squared errors of a regression over these rows and all targets."""
+        b, a = regression
+        crossed = b * self.xy + self.x[:, None] * b * -a
+        return float(
+            (self.yy - 2 * a * self.y + self.rows * a**2).sum() - 2 * crossed.sum() + np.sum(b * (self.xx @ b))
+        )
