@@ -1,0 +1,1 @@
+"""What the documentation needs and Sphinx has not; each module is a Sphinx extension."""
