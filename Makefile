@@ -53,9 +53,11 @@ lint: .venv/installed-lint
 	$(VENV)/hadolint Dockerfile
 	$(VENV)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
 
-# Any warning fails, and so does a link that leads nowhere or a page that would load something from another host.
+# Any warning fails, and so does a link that leads nowhere or a page that would load something from another host. All pages
+# are made again, since each holds the table of contents.
 docs: .venv/installed-docs
-	$(VENV)/sphinx-build --quiet --fail-on-warning --keep-going --jobs auto -d build/docs docs site
+	rm -rf site
+	$(VENV)/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env --jobs auto -d build/docs docs site
 	$(VENV)/python docs/check_site.py site
 
 bench: .venv-bench/installed
