@@ -61,8 +61,8 @@ def lstm_of_state_dict(arrays: Mapping[str, np.ndarray], *, dtype: str = "float3
     """
     found = [match for name in arrays if (match := _WEIGHT.fullmatch(name))]
     if not found:
-        some = ", ".join(sorted(arrays)[:4]) or "none"
-        raise ValueError(f"a state dict of torch.nn.LSTM has a weight_ih_l0, and its names are {some}")
+        some = ", ".join(sorted(arrays)[:4]) or "no array"
+        raise ValueError(f"a state dict of torch.nn.LSTM has a weight_ih_l0, and this one has {some}")
     if any("weight_hr" in name for name in arrays):
         raise ValueError("it has a projection (proj_size), which Gatecast does not have")
     gates, input_size = arrays["weight_ih_l0"].shape if arrays.get("weight_ih_l0", np.zeros(0)).ndim == 2 else (0, 0)

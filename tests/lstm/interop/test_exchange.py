@@ -58,7 +58,7 @@ def changed(change):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({}, "its names are none"),
+        ({}, "this one has no array"),
         (changed(lambda a: a.update(weight_hr_l0=np.zeros((2, 3), "float32"))), "proj_size"),
         (changed(lambda a: a.pop("weight_hh_l1")), "missing .*weight_hh_l1"),
         (changed(lambda a: a.pop("bias_ih_l1")), "bias_hh_l1 without bias_ih_l1"),
