@@ -63,7 +63,7 @@ def etth1(folder: Path) -> Iterator[Task]:
     for horizon in (24, 48, 168):
         yield Task(
             f"etth1-{horizon}", f"ETTh1, {horizon} steps", frame[["unique_id", "ds", "y"]], "h", horizon, (24,), 336,
-            *ends, fitted_until=ends[0], measures=("MSE", "MASE", "weighted quantile loss", "coverage"),
+            ends[0], ends[1], fitted_until=ends[0], measures=("MSE", "MASE", "weighted quantile loss", "coverage"),
             candidates=_candidates(96),
         )  # fmt: skip
 
@@ -83,7 +83,10 @@ def stocks(folder: Path) -> Iterator[Task]:
         table = _read(folder / f"{name}.csv", "Date").drop(columns="Adj Close")
         bars = table.rename(columns=str.lower).rename(columns={"date": "ds"}).assign(unique_id=name)
         frame = build_series_frame(validate_bars(bars, name), TARGETS["range"], FEATURE_SETS["returns"])
-        train_end, validation_end = (pd.Timestamp(SAMPLE_SPLIT.train_end), pd.Timestamp(SAMPLE_SPLIT.validation_end))
+        train_end, validation_end = (
+            pd.Timestamp(str(SAMPLE_SPLIT.train_end)),
+            pd.Timestamp(str(SAMPLE_SPLIT.validation_end)),
+        )
         yield Task(
             f"{name}-range", f"{title}, next day's range", frame, "B", 1, (), 22, train_end, validation_end, train_end,
             ("RMSE", "MASE", "weighted quantile loss", "coverage"), candidates=_candidates(22),

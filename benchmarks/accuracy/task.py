@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -85,7 +84,7 @@ class Task:
     fitted_until: pd.Timestamp
     measures: tuple[Measure, ...]
     step_size: int = 1
-    candidates: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+    candidates: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @cached_property
     def panel(self) -> Panel:
