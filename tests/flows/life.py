@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -88,7 +90,10 @@ def of_another_gatecast(registry: Registry, files: Mapping[str, str] = NOTHING, 
     for name, content in files.items():
         (candidate / name).write_text(content)
         stated["files"][name] = sha256_file(candidate / name)
-    write_json(candidate / "model.json", {**stated, **document})
+    whole = {**stated, **document}
+    whole.pop("sha256", None)
+    whole["sha256"] = hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
+    write_json(candidate / "model.json", whole)
     version = registry.add(candidate, fingerprint(candidate), registry.lineage(original.name))
     registry.record(Decision(version, registry.champion(), True, "another Gatecast did it.", version, "manual"))
     return version

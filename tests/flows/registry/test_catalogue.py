@@ -63,7 +63,7 @@ def test_a_damaged_champion_is_of_the_kind_of_the_newest_whole_version(every_kin
 
 def test_a_model_of_another_gatecast_is_chosen_and_says_so_when_it_is_read(every_kind: Workspace) -> None:
     registry = Registry(every_kind.models / "names")
-    version = of_another_gatecast(registry, format=2)
+    version = of_another_gatecast(registry, format=3)
     assert choose_champion(every_kind, "names", TAGGER) == "names"
     with pytest.raises(FormatError, match="upgrade Gatecast"):
         registry.model(version, TAGGER)

@@ -146,7 +146,7 @@ def test_no_training_replaces_what_another_gatecast_wrote(
     champion = (
         of_another_gatecast(registry, UNKNOWN_SETTINGS)
         if cause == "settings"
-        else of_another_gatecast(registry, format=2)
+        else of_another_gatecast(registry, format=3)
     )
     before = contents(every_kind.models)
     with pytest.raises(FormatError, match="Gatecast") as caught:
@@ -212,7 +212,7 @@ def test_the_gate_replaces_neither_another_kind_nor_another_gatecasts_champion(e
 
 def test_only_a_version_of_the_same_kind_takes_the_place_of_a_damaged_champion(mixed: Registry) -> None:
     _, tagger, champion = mixed.versions()
-    newest = of_another_gatecast(mixed, format=2)
+    newest = of_another_gatecast(mixed, format=3)
     write_json(mixed.directory / "champion.json", {"version": champion})
     (mixed.path(champion) / "model.safetensors").write_bytes(b"damaged")
     decision = promotion.decide(mixed, "v0009-000000000000", FORECASTER, meet)
@@ -257,7 +257,7 @@ def test_versions_of_two_kinds_are_not_compared(mixed: Registry) -> None:
 def test_a_rollback_passes_over_what_cannot_be_read_and_says_so(every_kind: Workspace) -> None:
     registry = Registry(every_kind.models / "range")
     first, second = registry.versions()
-    third = of_another_gatecast(registry, format=2)
+    third = of_another_gatecast(registry, format=3)
     promotion.promote(registry, first)
     (registry.path(second) / "model.safetensors").write_bytes(b"damaged")
     with pytest.raises(CheckpointError):
@@ -291,7 +291,7 @@ def test_the_three_troubles_have_three_sentences(every_kind: Workspace) -> None:
 
 def test_the_list_tells_damage_from_another_gatecast(every_kind: Workspace) -> None:
     (next(every_kind.models.glob("rhyme/v0002-*")) / "evaluation.json").write_text("{}")
-    of_another_gatecast(Registry(every_kind.models / "sales"), format=2)
+    of_another_gatecast(Registry(every_kind.models / "sales"), format=3)
     listed = gatecast("models", "list")
     assert listed.exit_code == 0, listed.output
     lines = {line.split()[0]: line for line in listed.output.splitlines() if line.strip()}

@@ -77,7 +77,7 @@ def test_what_another_gatecast_wrote_is_not_taken_for_damage(every_kind: Workspa
         assert "\n" not in str(caught.value)
         assert registry.model(version, kind).kind == kind.name
     for document, sentence in (
-        ({"format": 2}, "by a newer Gatecast in format 2"),
+        ({"format": 3}, "by a newer Gatecast in format 3"),
         ({"kind": "Oracle"}, "it holds a 'Oracle'"),
         ({"training": {}}, f"cannot read its {kind.name}"),
     ):
