@@ -10,8 +10,7 @@ from gatecast import LSTM, Linear
 
 def draw(rng: np.random.Generator, batch_size: int = 64, seq_len: int = 20) -> tuple[np.ndarray, np.ndarray]:
     """Return numbers and marks (batch, seq, 2), one mark in each half of a sequence, and the sums (batch, 1)."""
-    numbers = rng.random((batch_size, seq_len))
-    marks = np.zeros((batch_size, seq_len))
+    numbers, marks = rng.random((batch_size, seq_len)), np.zeros((batch_size, seq_len))
     for half in (0, seq_len // 2):
         marks[np.arange(batch_size), half + rng.integers(seq_len // 2, size=batch_size)] = 1
     return np.stack([numbers, marks], axis=2).astype("float32"), (numbers * marks).sum(axis=1, keepdims=True)
@@ -19,9 +18,7 @@ def draw(rng: np.random.Generator, batch_size: int = 64, seq_len: int = 20) -> t
 
 def main(steps: int = 1500) -> float:
     """Train, and return the mean squared error of the last batch; that of always answering 1 is 1/6."""
-    rng = np.random.default_rng(0)
-    lstm = LSTM(2, 32, seed=0)
-    head = Linear(32, 1, seed=1)
+    rng, lstm, head = np.random.default_rng(0), LSTM(2, 32, seed=0), Linear(32, 1, seed=1)
     moments = [[np.zeros_like(layer.parameters.values) for _ in range(2)] for layer in (lstm, head)]
     for step in range(1, steps + 1):
         x, y = draw(rng)

@@ -13,8 +13,7 @@ PATTERNS = ("PERSON lives in PLACE .", "In PLACE , PERSON wrote a letter .", "Th
 
 def tagged_sentences() -> tuple[list[list[str]], list[list[str]]]:
     """Make up words and tags; yours come from ``read_conll("train.conll")``, as ``.sentences`` and ``.tags``."""
-    sentences = []
-    tags = []
+    sentences, tags = [], []
     for pattern, person, place in product(PATTERNS, PEOPLE, PLACES):
         names = {"PERSON": person.split(), "PLACE": place.split()}
         sentences.append([word for part in pattern.split() for word in names.get(part, [part])])

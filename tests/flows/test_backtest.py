@@ -146,7 +146,7 @@ def test_a_name_alone_has_to_be_that_of_a_model(copied: Workspace) -> None:
     assert done.exit_code == 2
     assert "There is no trained forecaster 'sample-rnage'; choose from sample-range." in done.output
     assert contents(copied.root) == before
-    with pytest.raises(InputError, match="There is no trained model 'sample-rnage'; choose from sample-range"):
+    with pytest.raises(InputError, match="There is no trained forecaster 'sample-rnage'; choose from sample-range"):
         backtest(BacktestSettings(name="sample-rnage", n_windows=10))
     new = parsed(BacktestOptions, "--name", "new", "--path", "x.csv").rolling.settings()
     assert (of_champion(new, copied).name, new.data.source) == ("new", "csv")

@@ -18,7 +18,7 @@ import pytest
 from pydantic import ValidationError
 from typer.testing import CliRunner, Result
 
-from gatecast.data.errors import InputError, SourceError
+from gatecast.data.errors import InputError, SettingsError, SourceError
 from gatecast.flows.backtest import backtest
 from gatecast.flows.cli import app
 from gatecast.flows.commands.run import with_settings
@@ -110,7 +110,7 @@ def plant_in_python() -> None:
             given = settings(url)
             if "LOAD" in str(given) and "://" not in url:
                 continue  # within a query, only what has a scheme is a URL
-            with pytest.raises(ValidationError) as wrong:
+            with pytest.raises((SettingsError, ValidationError)) as wrong:
                 model(**given)
             assert SECRET not in str(wrong.value)
             with pytest.raises(InputError, match="holds a secret") as refused:

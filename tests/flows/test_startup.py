@@ -54,7 +54,7 @@ print(json.dumps([name for name in {HEAVY} if name in sys.modules]))
 @pytest.mark.parametrize(
     "module",
     ["gatecast.lstm.config", "gatecast.data.sequences.splits"]
-    + [f"flows.{name}settings" for name in ("", "champion_", "tagging_", "text_")],
+    + [f"gatecast.flows.settings.{name}" for name in ("runs", "champion", "tagging", "text")],
 )
 def test_settings_import_nothing_heavy(module: str, tmp_path: Path) -> None:
     code = f"import json, sys, {module}; print(json.dumps([name for name in {HEAVY} if name in sys.modules]))"
@@ -76,7 +76,7 @@ IMPORT_ALL = """
 import importlib, json, os, pkgutil
 before = dict(os.environ)
 from gatecast import flows
-names = [module.name for module in pkgutil.walk_packages(flows.__path__, "flows.")]
+names = [module.name for module in pkgutil.walk_packages(flows.__path__, "gatecast.flows.")]
 for name in names:
     importlib.import_module(name)
 from prefect.settings import get_current_settings
