@@ -134,7 +134,7 @@ def models_in(model: type[BaseModel]) -> set[type[BaseModel]]:
 
 
 def subclasses(model: type[BaseModel]) -> set[type[BaseModel]]:
-    own = {each for each in model.__subclasses__() if each.__module__.startswith("flows.")}
+    own = {each for each in model.__subclasses__() if each.__module__.startswith("gatecast.flows.")}
     return own.union(*map(subclasses, own))
 
 

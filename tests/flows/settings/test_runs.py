@@ -93,7 +93,7 @@ def test_a_secret_is_refused_and_not_repeated() -> None:
         RetrainSettings.model_validate({"data": {"path": "https://me:hunter2@host/x.csv"}})
     assert "hunter2" not in str(wrong.value)
     sentence, status = explain(wrong.value)
-    assert sentence.startswith("--path holds a secret, such as a password or a token")
+    assert sentence.startswith("path holds a secret, such as a password or a token")
     assert "write '${NAME}' in its place" in sentence
     assert (status, "hunter2" in sentence) == (2, False)
 
