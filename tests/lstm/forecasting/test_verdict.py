@@ -64,12 +64,15 @@ def weekly(rng, rows: int = ROWS, noise: float = 0.3) -> np.ndarray:
 
 
 def test_nothing_beats_the_last_value_of_a_random_walk(rng):
-    trial = Trial(*(rng.normal(size=ROWS).cumsum() for _ in range(3)))
-    assert trial.seasons.periods == ()
-    scores = score(trial.rows, list(trial.forecasts.values), Scales.of_panel(trial.panel))
-    for name in ("mean", "drift", "ridge"):
-        verdict = judge(scores, name, {"naive": "last value"})
-        assert verdict.outcome == ("worse" if name == "mean" else "level")
+    """The window mean never; drift and ridge no more often than luck, for which a test at 5 % leaves some room."""
+    lucky = 0
+    for _ in range(8):
+        trial = Trial(*(rng.normal(size=ROWS).cumsum() for _ in range(3)))
+        assert trial.seasons.periods == ()
+        scores = score(trial.rows, list(trial.forecasts.values), Scales.of_panel(trial.panel))
+        assert judge(scores, "mean", {"naive": "last value"}).outcome == "worse"
+        lucky += sum(judge(scores, name, {"naive": "last value"}).outcome == "better" for name in ("drift", "ridge"))
+    assert lucky <= 3, "of 16"
     # A forecast that is the last value, but for a little noise, gets no praise.
     assert trial.judge(trial.rows["naive"] + 0.05 * rng.normal(size=len(trial.rows))).outcome != "better"
 
