@@ -180,13 +180,7 @@ class Tagger(TrainedModel[TaggerNetwork]):
         speller = count_weights(settings.character_size, settings.character_hidden_size, directions=2)
         read = sum(widths.values()) + 2 * settings.character_hidden_size
         lstm = count_weights(read, settings.hidden_size, settings.num_layers, directions)
-        return (
-            features
-            + characters
-            + speller
-            + lstm
-            + len(self.tags) * (directions * settings.hidden_size + len(self.tags))
-        )
+        return features + characters + speller + lstm + len(self.tags) * directions * settings.hidden_size
 
     def _make_network(self) -> TaggerNetwork:
         encoder = self._require_encoder()

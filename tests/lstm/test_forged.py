@@ -79,7 +79,7 @@ def test_no_value_of_a_document_gets_a_model_of_another_size(model):
                     type(model).from_checkpoint(forged(contents, path, value), "forged")
                 except CheckpointError as error:
                     assert "\n" not in str(error), (path, value)
-                    assert str(error).startswith("forged does not hold a complete"), (path, value)
+                    assert str(error).startswith("forged "), (path, value)
                 assert tracemalloc.get_traced_memory()[1] - before < MOST_BYTES, (path, value)
     finally:
         tracemalloc.stop()
@@ -93,6 +93,8 @@ def test_sizes_that_are_not_those_of_the_weights_are_refused(models, tmp_path, n
         path = model.save(tmp_path / kind)
         document = json.loads((path / "model.json").read_text())
         document["settings"][name] = size
+        del document["sha256"]
+        document["format"] = 1  # which had no hash of its own
         (path / "model.json").write_text(json.dumps(document))
         message = "weights or more, but" if size == 500 or (name, size) == ("hidden_size", 65_000) else "less than or"
         with pytest.raises(CheckpointError, match=message) as caught:
