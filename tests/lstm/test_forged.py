@@ -158,6 +158,8 @@ def rehash(path):
 
     document = json.loads((path / "model.json").read_text())
     document["files"] = {name: hashlib.sha256((path / name).read_bytes()).hexdigest() for name in document["files"]}
+    del document["sha256"]
+    document["format"] = 1  # which had no hash of its own
     (path / "model.json").write_text(json.dumps(document))
 
 
