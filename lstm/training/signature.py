@@ -25,12 +25,9 @@ def takes_settings(
     """
 
     def decorate(init: Callable[..., None]) -> Callable[Concatenate[Any, Wanted], None]:
-        types = get_type_hints(settings)  # without the bounds, which make a signature hard to read
-        keywords = [
-            keyword.replace(annotation=types[name]) for name, keyword in inspect.signature(settings).parameters.items()
-        ]
+        """Give one ``__init__`` the signature and the docstring."""
         first = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-        init.__signature__ = inspect.Signature([first, *keywords])  # type: ignore[attr-defined]
+        init.__signature__ = inspect.Signature([first, *_keywords(settings)])  # type: ignore[attr-defined]
         init.__doc__ = f"{init.__doc__ or ''}\n\nParameters\n----------\n{_described(settings)}"
         return init
 
@@ -42,6 +39,15 @@ def changed_settings(settings: BaseModel) -> dict[str, Any]:
     fields = type(settings).model_fields
     present = dict(settings)
     return {name: value for name, value in settings if value != _default(fields[name], present)}
+
+
+def _keywords(settings: Any) -> list[inspect.Parameter]:
+    """Return a keyword for each field; pydantic's own signature is empty before the first settings are made."""
+    types = get_type_hints(settings)  # without the bounds, which make a signature hard to read
+    return [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=_default(field, {}), annotation=types[name])
+        for name, field in settings.model_fields.items()
+    ]
 
 
 def _default(field: FieldInfo, present: dict[str, Any]) -> Any:

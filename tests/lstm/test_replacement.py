@@ -25,7 +25,7 @@ from tests.lstm.test_replacement import contents
 
 os.fsync = lambda descriptor: None  # no power fails here, and a save would take ten times as long
 if sys.argv[2] == "without":
-    gatecast.data.store.exchange = lambda one, other: False
+    store.exchange = lambda one, other: False
 for number in range(1, int(sys.argv[3]) + 1):
     write(contents(number), Path(sys.argv[1]), overwrite=True)
 """
@@ -42,7 +42,7 @@ from tests.lstm.test_replacement import contents, value
 
 path = Path(sys.argv[1])
 if sys.argv[2] == "without":
-    gatecast.data.store.exchange = lambda one, other: False
+    store.exchange = lambda one, other: False
 left = 0
 
 def mortal(function):
@@ -61,7 +61,7 @@ def step():
 
 for name in ("fsync", "mkdir", "rename", "rmdir", "unlink"):
     setattr(os, name, mortal(getattr(os, name)))
-gatecast.data.store.exchange = mortal(gatecast.data.store.exchange)
+store.exchange = mortal(store.exchange)
 
 write(contents(0), path)
 former, codes = 0, []

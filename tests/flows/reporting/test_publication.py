@@ -117,6 +117,7 @@ def test_champion_and_challenger_stand_side_by_side(trained: tuple[Workspace, di
 def test_where_a_password_is_asked_for_the_report_is_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     report = workspace.reports / "a" / "1" / "report.html"
+    monkeypatch.delenv("PREFECT_API_AUTH_STRING", raising=False)
     assert report_link(report, workspace) == "/reports/a/1/report.html"
     monkeypatch.setenv("PREFECT_API_AUTH_STRING", "user:password")
     assert report_link(report, workspace) == report.as_uri()

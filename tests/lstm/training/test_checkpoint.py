@@ -172,7 +172,7 @@ def test_an_extra_file_is_read_alone(tmp_path):
     path = write(contents(), tmp_path / "model")
     (path / "model.safetensors").unlink()
     assert read_extra_file(path, "notes.txt") == b"\x00kept"
-    with pytest.raises(CheckpointError, match=r"has no other\.txt") as caught:
+    with pytest.raises(CheckpointError, match=r"was written without other\.txt") as caught:
         read_extra_file(path, "other.txt")
     assert one_sentence(caught)
 

@@ -9,12 +9,13 @@ from mypy import api
 from gatecast import CharLM, Forecaster, Tagger
 from gatecast.lstm.config import CharLMSettings, ForecasterSettings, TaggerSettings
 
-CALLS = Path(__file__).with_name("typed_calls.py")
+ROOT = Path(__file__).parents[3]
+CALLS = ROOT / "tests" / "lstm" / "typed_calls.py"
 MODELS = {Forecaster: ForecasterSettings, CharLM: CharLMSettings, Tagger: TaggerSettings}
 
 
 def test_a_type_checker_sees_wrong_names_and_values_and_nothing_else(request, monkeypatch):
-    monkeypatch.chdir(CALLS.parents[2])
+    monkeypatch.chdir(ROOT)
     # As for a user of the package: without this project's configuration and plugins.
     cache = request.config.cache.mkdir("mypy")
     options = ["--config-file=", "--follow-imports=silent", "--ignore-missing-imports", f"--cache-dir={cache}"]
@@ -26,21 +27,22 @@ def test_a_type_checker_sees_wrong_names_and_values_and_nothing_else(request, mo
 
 
 def test_the_package_says_that_it_is_typed():
-    assert (CALLS.parents[2] / "lstm" / "py.typed").is_file()
+    assert (ROOT / "gatecast" / "py.typed").is_file()
 
 
 @pytest.mark.parametrize(("model", "settings"), MODELS.items())
 def test_the_signature_has_the_names_and_defaults_of_the_settings(model, settings):
     parameters = inspect.signature(model).parameters
-    assert {name: parameter.default for name, parameter in parameters.items()} == settings().model_dump()
+    assert {name: parameter.default for name, parameter in parameters.items()} == dict(settings())
     assert {parameter.kind for parameter in parameters.values()} == {inspect.Parameter.KEYWORD_ONLY}
     assert "Annotated" not in str(inspect.signature(model))
 
 
 @pytest.mark.parametrize(("model", "settings"), MODELS.items())
 def test_help_describes_every_setting(model, settings):
+    defaults = dict(settings())
     for name, field in settings.model_fields.items():
-        assert f"{name} : default {field.default!r}\n    {field.description}" in model.__init__.__doc__
+        assert f"{name} : default {defaults[name]!r}\n    {field.description}" in model.__init__.__doc__
 
 
 @pytest.mark.parametrize(
