@@ -18,11 +18,11 @@ from gatecast.flows.engine.login import LOGIN, URL, take_login_out_of_address
 def test_the_login_in_the_address_gets_a_variable_of_its_own(
     monkeypatch: pytest.MonkeyPatch, address: str, url: str, login: str | None
 ) -> None:
-    monkeypatch.delenv(LOGIN, raising=False)
+    monkeypatch.setenv(LOGIN, "")  # so that it is taken away after the test even where it was not set before
+    monkeypatch.delenv(LOGIN)
     monkeypatch.setenv(URL, address)
     take_login_out_of_address()
     assert (os.environ[URL], os.environ.get(LOGIN)) == (url, login)
-    monkeypatch.delenv(LOGIN, raising=False)
 
 
 def test_a_login_that_is_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
