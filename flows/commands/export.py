@@ -109,7 +109,7 @@ def _describe_state_dict(model: Forecaster) -> list[str]:
     if settings.residual or settings.layer_norm:
         norms = ", lstm.norms.* a torch.nn.LayerNorm each" if settings.layer_norm else ""
         layers = (
-            f"gatecast.lstm.nn.layers.* is a torch.nn.LSTM of one layer each ({sizes}{both}, batch_first=True){norms}"
+            f"lstm.layers.* is a torch.nn.LSTM of one layer each ({sizes}{both}, batch_first=True){norms}"
         )
     else:
         layers = f"lstm.* is a torch.nn.LSTM({sizes}, num_layers={settings.num_layers}{both}, batch_first=True)"
