@@ -184,13 +184,19 @@ def _read(settings: DataSettings, bars: Path, fetch: Fetch) -> _Found:
     if settings.source == "yahoo":
         return _read_yahoo(settings, selection, bars, fetch)
     source = open_source(
-        settings.source, settings.path, form=settings.csv_format, url=settings.url, query=settings.query
+        settings.source,
+        settings.path,
+        form=settings.csv_format,
+        columns=settings.columns,
+        url=settings.url,
+        query=settings.query,
     )
     calendar = settings.calendar or ("XNYS" if settings.source == "sample" else None)
-    if settings.bad_rows == "refuse":
-        frame = source.read(selection)
-        return _Found(frame, dict.fromkeys(frame["unique_id"].unique(), calendar), {}, {}, {}, [], None)
     checked = source.check()
+    if settings.bad_rows == "refuse":
+        frame = select(checked.require(source.origin), selection, source.origin)
+        calendars = dict.fromkeys(frame["unique_id"].unique(), calendar)
+        return _Found(frame, calendars, {}, {}, {}, checked.notices, None)
     notices, quarantine = _set_aside(checked, settings, bars)
     if checked.rows.empty:
         raise InputError(f"{settings.description} has no good row; see {quarantine}.")
@@ -198,7 +204,7 @@ def _read(settings: DataSettings, bars: Path, fetch: Fetch) -> _Found:
     wrong = checked.problems.drop_duplicates("row").groupby("unique_id")
     refused = {str(name): len(rows) for name, rows in wrong}
     calendars = dict.fromkeys(frame["unique_id"].unique(), calendar)
-    return _Found(frame, calendars, {}, refused, {}, notices, quarantine)
+    return _Found(frame, calendars, {}, refused, {}, [*checked.notices, *notices], quarantine)
 
 
 def _set_aside(checked: Checked, settings: DataSettings, bars: Path) -> tuple[list[str], str | None]:
