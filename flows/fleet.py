@@ -302,6 +302,7 @@ def _progress(models: int) -> Iterator[Any]:
         row = bar.add_task("  models", total=models)
 
         def report(outcome: Mapping[str, Any]) -> None:
+            """Count one more model, and tell the dashboard after every twentieth part of them."""
             nonlocal done, failed
             done = done + 1
             failed = failed + bool(outcome["error"])

@@ -11,11 +11,9 @@ from typing import Annotated, Any
 import typer
 
 from gatecast.flows.commands.fleet import retrain_fleet
-from gatecast.flows.commands.options import TrainingOptions, Typed, takes
+from gatecast.flows.commands.options import TrainingOptions, Typed, starting_prefect, takes
 from gatecast.flows.engine.terminal import (
-    command_line,
     console,
-    explained,
     print_next,
     print_paths,
     print_scores,
@@ -50,18 +48,13 @@ def retrain(options: RetrainOptions) -> None:
 
     With --symbols-file, does so for many models at once, and continues if some fail.
     """
-    started = time.perf_counter()
-    with explained(options.debug, after_interrupt=f"to go on where it stopped: {command_line('--resume')}"):
-        options.prepare()
+    with options.training() as started:
         if options.symbols_file is not None:
             retrain_fleet(options.fleet, options.symbols_file, options.force)
             return
         settings = options.fleet.settings().retrain
-        with console(stderr=True).status("Starting Prefect"):
-            from gatecast.flows.engine.orchestration import start_embedded_server
+        with starting_prefect():
             from gatecast.flows.retrain import retrain as flow
-
-            start_embedded_server()
         result = flow(settings, resume=options.resume, force=options.force)
         show(result, time.perf_counter() - started)
 

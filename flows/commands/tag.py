@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gatecast.flows.commands.options import CommonOptions, TrainingOptions, Typed, takes
+from gatecast.flows.commands.options import CommonOptions, TrainingOptions, Typed, starting_prefect, takes
 from gatecast.flows.engine.terminal import (
-    command_line,
     console,
     explained,
     print_comparison,
@@ -57,15 +56,10 @@ def train(options: TrainOptions) -> None:
     Reads the sentences, trains a BiLSTM-CRF until the score on the dev sentences stops rising, compares it with the
     most frequent tag of each word, and makes it the champion unless the present one tags the dev sentences better.
     """
-    started = time.perf_counter()
-    with explained(options.debug, after_interrupt=f"to go on where it stopped: {command_line('--resume')}"):
-        options.prepare()
+    with options.training() as started:
         settings = options.tagging.settings()
-        with console(stderr=True).status("Starting Prefect"):
-            from gatecast.flows.engine.orchestration import start_embedded_server
+        with starting_prefect():
             from gatecast.flows.tagging import train_tagger
-
-            start_embedded_server()
         result = train_tagger(settings, resume=options.resume, force=options.force)
         _show_training(result, time.perf_counter() - started)
 

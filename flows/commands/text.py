@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gatecast.flows.commands.options import CommonOptions, TrainingOptions, Typed, takes
+from gatecast.flows.commands.options import CommonOptions, TrainingOptions, Typed, starting_prefect, takes
 from gatecast.flows.engine.terminal import (
-    command_line,
     console,
     counted,
     explained,
@@ -73,15 +72,10 @@ def train(options: TrainOptions) -> None:
     Reads the files, trains an LSTM for three minutes, compares it with models that only count on the last tenth of the
     text, and makes it the champion if it is not worse than the present one.
     """
-    started = time.perf_counter()
-    with explained(options.debug, after_interrupt=f"to go on where it stopped: {command_line('--resume')}"):
-        options.prepare()
-        with console(stderr=True).status("Starting Prefect"):
-            settings = options.text.settings()
-            from gatecast.flows.engine.orchestration import start_embedded_server
+    with options.training() as started:
+        settings = options.text.settings()
+        with starting_prefect():
             from gatecast.flows.text import train_text
-
-            start_embedded_server()
         result = train_text(settings, resume=options.resume, force=options.force)
         show(result, time.perf_counter() - started)
 
