@@ -6,9 +6,8 @@ import csv
 import io
 import re
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -26,6 +25,7 @@ from gatecast.flows.engine.terminal import (
 
 if TYPE_CHECKING:
     from gatecast.flows.commands.options import Typed
+    from gatecast.flows.fleet import FleetTrained
     from gatecast.flows.settings.runs import FleetSettings
 
 SHOWN = 20
@@ -90,7 +90,7 @@ def retrain_fleet(options: Typed[FleetSettings], symbols_file: Path, force: bool
         raise typer.Exit(RUN_FAILED)
 
 
-def show(result: Mapping[str, Any], seconds: float) -> None:
+def show(result: FleetTrained, seconds: float) -> None:
     """Print what became of the models, and the command that trains the failed ones again."""
     from gatecast.flows.fleet import outcome_table
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,6 +20,9 @@ from gatecast.flows.engine.terminal import (
     say,
 )
 from gatecast.flows.settings.runs import FleetSettings
+
+if TYPE_CHECKING:
+    from gatecast.flows.retrain import Retrained
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +61,7 @@ def retrain(options: RetrainOptions) -> None:
         show(result, time.perf_counter() - started)
 
 
-def show(result: Mapping[str, Any], seconds: float) -> None:
+def show(result: Retrained, seconds: float) -> None:
     """Print the closing tables: scores next to baselines, seconds per step, what was written, what to type next."""
     from gatecast.data.store import read_json
     from gatecast.flows.judging.tables import score_table

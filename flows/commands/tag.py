@@ -26,6 +26,7 @@ from gatecast.flows.settings.tagging import ColumnSettings, TaggingSettings
 
 if TYPE_CHECKING:
     from gatecast.data.language.tagging import TaggedText
+    from gatecast.flows.tagging import TaggerTrained
 
 EXAMPLES = """Examples:
 
@@ -64,18 +65,13 @@ def train(options: TrainOptions) -> None:
         _show_training(result, time.perf_counter() - started)
 
 
-def _show_training(result: Mapping[str, Any], seconds: float) -> None:
+def _show_training(result: TaggerTrained, seconds: float) -> None:
     from gatecast.data.store import read_json
 
     evaluated = result["evaluate"]
-    trained = result["train"]
     scores = read_json(Path(evaluated["scores"]))
     _show_scores(scores, f"Scores of {result['name']} on the {scores['on']} sentences", scores["verdict"])
-    print_times(result["steps"], seconds, None)
-    if trained["seconds_per_epoch"] is not None:
-        console().print(
-            f"         an epoch took {trained['seconds_per_epoch']:.2f} s, with its look at the dev sentences"
-        )
+    print_times(result["steps"], seconds, result["train"]["milliseconds_per_step"])
     print_paths(
         {
             "model": result["checkpoint"]["path"],

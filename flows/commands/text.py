@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -29,6 +28,7 @@ from gatecast.flows.settings.text import TextSettings
 
 if TYPE_CHECKING:
     from gatecast.flows.settings.runs import Workspace
+    from gatecast.flows.text import TextTrained
     from gatecast.lstm.language.char_lm import CharLM
 
 Files = Annotated[list[Path] | None, typer.Argument(metavar="FILE…", help="Text files in UTF-8.", show_default=False)]
@@ -80,7 +80,7 @@ def train(options: TrainOptions) -> None:
         show(result, time.perf_counter() - started)
 
 
-def show(result: Mapping[str, Any], seconds: float) -> None:
+def show(result: TextTrained, seconds: float) -> None:
     """Print the closing tables: scores next to the counting models, a sample, what was written, what to type next."""
     from gatecast.data.store import read_json
     from gatecast.flows.judging.tables import language_model_table

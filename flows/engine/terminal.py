@@ -25,6 +25,7 @@ from rich.text import Text
 from gatecast.data.display import one_line
 from gatecast.data.secrets import masked
 from gatecast.flows.engine.command_line import CommandLine
+from gatecast.flows.engine.results import StepRecord
 
 INPUT_IS_WRONG = 2
 RUN_FAILED = 1
@@ -260,7 +261,7 @@ def print_comparison(rows: Sequence[Mapping[str, str]], title: str) -> None:
     print_table(rows, title, right=list(rows[0])[1:], bold_rows=1)
 
 
-def print_times(steps: Sequence[Mapping[str, Any]], seconds: float, milliseconds_per_step: float | None) -> None:
+def print_times(steps: Sequence[StepRecord], seconds: float, milliseconds_per_step: float | None) -> None:
     """Print the wall-clock seconds of each step, and of the whole command."""
     parts = [f"{step['name'].replace('_', ' ')} {step['seconds']:.1f}" for step in steps]
     text = f"{' · '.join(parts)} · [bold]in all {seconds:.1f}[/bold], Prefect's start included"
