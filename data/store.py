@@ -332,10 +332,15 @@ def unreadable_parquet(origin: str | Path) -> DamagedFileError:
 
 def write_json(path: Path, value: Any) -> Path:
     """Write a value as indented JSON, atomically; NaN and infinity are refused, since other readers refuse them."""
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    content = as_json(value)
     with atomic_file(path) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.write_bytes(content)
     return path
+
+
+def as_json(value: Any) -> bytes:
+    """Return a value as `write_json` writes it."""
+    return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def read_json(path: Path, form: Any = Any, mend: str = "write it again or restore it") -> Any:

@@ -37,6 +37,7 @@ from gatecast.flows.engine.artifacts import create_table_artifact
 from gatecast.flows.engine.ingested import ingested_files, read_ingested
 from gatecast.flows.engine.orchestration import Output, State, flow, is_in_run, run_name, task, wait_until_recorded
 from gatecast.flows.engine.progress import FetchProgress
+from gatecast.flows.engine.results import Ingested
 from gatecast.flows.engine.terminal import warn
 from gatecast.flows.settings.runs import DataSettings, Workspace
 
@@ -49,7 +50,7 @@ Fetch = Callable[[YahooSource, Sequence[str], Selection], list[Update]]
 
 
 @flow(name="ingest", flow_run_name=run_name(lambda given: DataSettings.model_validate(given["settings"]).origin))
-def ingest_data(settings: DataSettings = DEFAULTS) -> dict[str, Any]:
+def ingest_data(settings: DataSettings = DEFAULTS) -> Ingested:
     """Bring the workspace up to date with a source, and do nothing else.
 
     Parameters
@@ -59,7 +60,7 @@ def ingest_data(settings: DataSettings = DEFAULTS) -> dict[str, Any]:
 
     Returns
     -------
-    dict
+    Ingested
         As `ingest`.
     """
     workspace = Workspace.from_environment()
@@ -70,7 +71,7 @@ def ingest_data(settings: DataSettings = DEFAULTS) -> dict[str, Any]:
 
 
 @task("ingest {settings.origin}", cached=False)
-def ingest(settings: DataSettings, bars: str) -> Output:
+def ingest(settings: DataSettings, bars: str) -> Ingested:
     """Read the selected data and write it to a folder that is named after its content.
 
     Parameters
@@ -82,9 +83,8 @@ def ingest(settings: DataSettings, bars: str) -> Output:
 
     Returns
     -------
-    dict
-        ``directory`` with the Parquet files, their ``content_hash``, ``kind`` ("bars" or "series"), the date of the
-        ``last`` row, and ``series``: a record of each, see `data.quality.overview.overview`.
+    Ingested
+        The folder, its content and a record of each series.
 
     Raises
     ------
@@ -104,7 +104,7 @@ def ingest(settings: DataSettings, bars: str) -> Output:
     return result
 
 
-def read_data(settings: DataSettings, bars: Path, fetch: Fetch | None = None) -> Output:
+def read_data(settings: DataSettings, bars: Path, fetch: Fetch | None = None) -> Ingested:
     """Do the work of `ingest` in any process, with or without Prefect.
 
     Parameters
@@ -277,7 +277,7 @@ def _fetch_in_tasks(source: YahooSource, symbols: Sequence[str], selection: Sele
     return [Update.from_dict(state.result()) for state in states]
 
 
-def _task_runs(states: Sequence[State[Output]]) -> list[UUID]:
+def _task_runs(states: Sequence[State[Any]]) -> list[UUID]:
     return [state.state_details.task_run_id for state in states if state.state_details.task_run_id is not None]
 
 

@@ -14,18 +14,19 @@ import pandas as pd
 
 from gatecast.data.bars.store import read_rows
 from gatecast.data.sequences.sequences import build_sequences
-from gatecast.data.store import read_parquet, sha256_file, symbol_filename, write_parquet
+from gatecast.data.store import as_json, read_parquet, sha256_file, symbol_filename, write_parquet
 from gatecast.flows.engine.orchestration import digest, hashes
+from gatecast.flows.engine.results import Written
 from gatecast.flows.engine.runs import one_at_a_time
 from gatecast.flows.forecast import predict_next
-from gatecast.flows.judging import evaluation, promotion
+from gatecast.flows.judging import evaluation
 from gatecast.flows.judging.comparison import Comparison, meet_forecaster
 from gatecast.flows.judging.evaluation import MODEL, NAIVE
 from gatecast.flows.judging.targets import series_frame, target_of
 from gatecast.flows.registry.kinds import FORECASTER
 from gatecast.flows.registry.registry import Registry
-from gatecast.flows.registry.versions import registry_of
 from gatecast.flows.settings.runs import NAME_PATTERN, GateSettings, RetrainSettings, Workspace
+from gatecast.flows.training import registry_of, settle
 from gatecast.lstm.forecasting.forecaster import Forecaster
 
 STARTED = ".started"
@@ -46,6 +47,19 @@ class Member:
 
     settings: RetrainSettings
     files: dict[str, str]
+
+
+class MemberTrained(Written):
+    """What became of a model of a fleet."""
+
+    version: str
+    champion: str
+    rmse: float | None
+    naive_rmse: float | None
+    skill: float | None
+    forecast: str
+    """Path"""
+    seconds: float
 
 
 def member_name(prefix: str, group: Sequence[str]) -> str:
@@ -91,13 +105,13 @@ def train_one(
     files: Sequence[Path],
     lineage: Mapping[str, Any],
     workspace: Workspace,
-) -> dict[str, Any]:
+) -> MemberTrained:
     """Train, evaluate, register, promote and forecast one model on one thread, without Prefect.
 
     Returns
     -------
-    dict
-        ``version``, ``champion``, ``rmse`` and ``naive_rmse``, ``skill``, ``forecast`` (path) and ``seconds``.
+    MemberTrained
+        Its version, the champion, figures, and path of the forecast.
     """
     from gatecast.kernels.backend import use_threads
 
@@ -117,13 +131,12 @@ def train_one(
         unit = target_of(settings).unit
         evaluated = {"unit": unit, "first": first, "last": last, "verdict": sentence, "scores": scores}
         with registry.locked():
-            version = registry.add_model(model, settings, evaluated, lineage)
+            version = registry.add_model(model, settings, {"evaluation.json": as_json(evaluated)}, lineage)
 
         def meet(model: Forecaster, own: RetrainSettings) -> Comparison:
             return meet_forecaster(model, own, predictions, frame, settings, gate)
 
-        decision = registry.settle(lambda: promotion.decide(registry, version, FORECASTER, meet, gate))
-        champion = str(decision.winner)
+        champion = settle(registry, version, FORECASTER, meet, gate)["champion"]
         if champion != version:
             model = registry.model(champion, FORECASTER)
             settings = registry.settings(champion, FORECASTER)

@@ -44,7 +44,7 @@ def main() -> None:
     failed = [each["error"] for each in result["outcomes"] if each["error"]]
     if failed or len(result["outcomes"]) != models:
         raise RuntimeError(f"{len(failed)} of {models} models failed: {failed[:1]}")
-    training = sum(each["seconds"] for each in result["outcomes"]) / workers
+    training = sum(each["seconds"] or 0.0 for each in result["outcomes"]) / workers
     print(json.dumps({"plain": plain, "prefect": through, "training": training}))
 
 

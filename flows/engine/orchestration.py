@@ -25,7 +25,7 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
@@ -38,6 +38,7 @@ from gatecast.data.display import one_line
 from gatecast.data.errors import InputError
 from gatecast.data.store import sha256_file
 from gatecast.flows.engine.parameters import require_valid
+from gatecast.flows.engine.results import StepRecord
 from gatecast.flows.engine.runs import WhenBusy, alive, crash_dead_runs, one_at_a_time, report, time_limit_seconds
 from gatecast.flows.engine.server import Server, dashboard_url, quiet_import, set_environment
 from gatecast.flows.engine.terminal import print_step, warn, warnings_to
@@ -172,9 +173,15 @@ def artifact_key(*words: str) -> str:
 
 
 def digest(*values: Any) -> str:
-    """Return 12 hex digits of the SHA-256 of JSON values and settings."""
-    text = json.dumps(values, sort_keys=True, default=lambda settings: settings.model_dump(mode="json"))
+    """Return 12 hex digits of the SHA-256 of JSON values, settings, paths and dataclasses of these."""
+    text = json.dumps(values, sort_keys=True, default=_as_json)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    return vars(value) if is_dataclass(value) else value.model_dump(mode="json")
 
 
 def hashes(*paths: Path) -> dict[str, str]:
@@ -300,12 +307,12 @@ class Steps:
 
     Attributes
     ----------
-    records : list of dict
-        ``name``, ``seconds`` (wall clock, including Prefect's share) and ``cached`` of each step.
+    records : list of StepRecord
+        One for each step.
     """
 
     def __init__(self) -> None:
-        self.records: list[dict[str, Any]] = []
+        self.records: list[StepRecord] = []
         self._task_runs: list[UUID] = []
         self._held = ExitStack()
 

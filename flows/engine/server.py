@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from gatecast.data.errors import InputError
 from gatecast.data.store import is_damaged_sqlite, read_json, write_json
+from gatecast.flows.engine.command_line import CommandLine
 from gatecast.flows.engine.database import set_aside_with_journal
 from gatecast.flows.engine.login import take_login_out_of_address
 from gatecast.flows.settings.runs import Workspace
@@ -388,4 +389,4 @@ def main(host: str, port: str, reports: str, *allowed_hosts: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(*CommandLine.typed().words)

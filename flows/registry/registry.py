@@ -30,11 +30,11 @@ from gatecast.data.store import read_json, remove_leftovers, set_aside, sha256_f
 from gatecast.flows.registry.decisions import Decisions
 from gatecast.flows.registry.kinds import ModelKind
 from gatecast.flows.registry.stored_versions import VERSION, StoredVersions
-from gatecast.flows.settings.runs import RetrainSettings
+from gatecast.flows.settings.runs import Settings
 from gatecast.lstm.training.checkpoint import fingerprint
 
 if TYPE_CHECKING:
-    from gatecast.lstm.forecasting.forecaster import Forecaster
+    from gatecast.lstm.training.model import TrainedModel
 
 _LOGGER = logging.getLogger(__name__)
 LINEAGE = "lineage.json"
@@ -221,7 +221,11 @@ class Registry(StoredVersions):
             write_json(folder / LINEAGE, {"version": version, "created_at": created_at, **lineage})
 
     def add_model(
-        self, model: Forecaster, settings: RetrainSettings, evaluation: Mapping[str, Any], lineage: Mapping[str, Any]
+        self,
+        model: TrainedModel[Any],
+        settings: Settings,
+        evaluation: Mapping[str, bytes],
+        lineage: Mapping[str, Any],
     ) -> str:
         """Make a fitted model a version, with its evaluation and settings; the same model twice is one version.
 
@@ -229,20 +233,17 @@ class Registry(StoredVersions):
 
         Parameters
         ----------
-        model : Forecaster
-        settings : RetrainSettings
-            Resolved.
-        evaluation : mapping
-            As `flows.retrain.evaluate` writes it.
+        model : TrainedModel
+        settings : Settings
+            Those it was trained with.
+        evaluation : mapping of name to bytes
+            ``evaluation.json``, and whatever else the evaluation keeps.
         lineage : mapping
             As for `add`; the present champion is added as the parent.
         """
         candidate = self.candidate()
-        extra = {
-            "evaluation.json": json.dumps(evaluation, indent=2, ensure_ascii=False, allow_nan=False).encode(),
-            "settings.json": json.dumps(settings.to_dict()).encode(),
-        }
-        model.save(candidate, extra_files=extra)
+        kept = json.dumps(settings.model_dump(mode="json")).encode()
+        model.save(candidate, extra_files={**evaluation, "settings.json": kept})
         return self.add(candidate, fingerprint(candidate), {"parent": self.champion(), **lineage})
 
     def champion(self) -> str | None:

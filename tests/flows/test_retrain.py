@@ -18,6 +18,7 @@ from gatecast.flows.engine.runs import one_at_a_time
 from gatecast.flows.registry.registry import Registry
 from gatecast.flows.retrain import build_sequences, retrain, train
 from gatecast.flows.settings.runs import DataSettings, RetrainSettings, Workspace
+from gatecast.flows.training import Job
 from tests.flows.conftest import contents, small_settings
 
 STEPS = ["ingest", "build_sequences", "train", "evaluate", "checkpoint", "promote", "forecast", "publish"]
@@ -150,13 +151,14 @@ def test_a_run_ends_as_cancelled_where_another_retrains_the_model(copied: Worksp
 
 
 def test_without_resume_a_training_begins_anew(server: str, workspace: Workspace) -> None:
-    leftover = workspace.root / "training" / "epoch-0007"
+    job = Job(workspace, "model", "key")
+    leftover = job.checkpoints / "epoch-0007"
     leftover.mkdir(parents=True)
     sequences = prepared(workspace)
 
     @flow
     def train_anew() -> None:
-        train.fn(sequences, small_settings().model, str(leftover.parent), resume=False)
+        train.fn(job, sequences, small_settings().model, resume=False)
 
     train_anew()
     assert not leftover.exists()
@@ -167,8 +169,9 @@ def prepared(workspace: Workspace) -> str:
 
     bars = ingest.fn(small_settings().data, str(workspace.bars))
     windows = SequenceSettings(lookback=8, split=small_settings().resolved("bars").split)
-    directory = str(workspace.sequences / "small")
-    return str(build_sequences.fn(bars["directory"], "range", "returns", windows, directory)["directory"])
+    directory = workspace.sequences / "small"
+    kept = workspace.sequences / ".small"
+    return build_sequences.fn(bars["directory"], "range", "returns", windows, directory, kept)["directory"]
 
 
 def test_a_series_frame_keeps_its_own_target(server: str, workspace: Workspace, tmp_path: Path) -> None:

@@ -178,9 +178,9 @@ def test_a_damaged_champion_is_replaced(tagged: tuple[Path, dict[str, Any]], wor
     assert champion is not None
     (registry.path(champion) / "model.safetensors").write_bytes(b"nothing")
     text = read_conll(folder / "dev.conll")
-    decision = module._decide(registry, "v0002-000000000000", text)
-    assert decision.promoted
-    assert f"replaces the champion ({champion} cannot be read" in decision.reason
+    settled = module._settle(registry, "v0002-000000000000", text)
+    assert settled["promoted"]
+    assert f"replaces the champion ({champion} cannot be read" in settled["summary"]
 
 
 def test_the_only_tagger_needs_no_name(tagged: tuple[Path, dict[str, Any]], workspace: Workspace) -> None:
