@@ -17,6 +17,7 @@ import pandas as pd
 from gatecast.data.bars.store import BarStore, add_to_quarantine, write_rows
 from gatecast.data.dates.calendar import require_calendar
 from gatecast.data.errors import DamagedFileError, InputError
+from gatecast.data.leftovers import remove_leftovers
 from gatecast.data.quality.overview import Record, overview, problems_in_words
 from gatecast.data.quality.validation import Checked, sentence
 from gatecast.data.sources.selection import Selection, frame_kind, select
@@ -27,7 +28,6 @@ from gatecast.data.store import (
     locked,
     read_json,
     read_parquet_metadata,
-    remove_leftovers,
     symbol_filename,
     write_json,
 )

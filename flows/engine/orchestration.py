@@ -40,7 +40,7 @@ from gatecast.data.store import sha256_file
 from gatecast.flows.engine.parameters import require_valid
 from gatecast.flows.engine.results import StepRecord
 from gatecast.flows.engine.runs import WhenBusy, alive, crash_dead_runs, one_at_a_time, report, time_limit_seconds
-from gatecast.flows.engine.server import Server, dashboard_url, quiet_import, set_environment
+from gatecast.flows.engine.server import Server, check_login, dashboard_url, quiet_import, set_environment
 from gatecast.flows.engine.terminal import print_step, warn, warnings_to
 from gatecast.flows.settings.runs import Workspace
 
@@ -124,10 +124,20 @@ class Flow(prefect.Flow[P, F]):
     A run that is started by a runner inherits a prepared environment.
     """
 
+    @property
+    def timeout_seconds(self) -> float | None:
+        """The time limit of the environment, read when a run asks for it."""
+        return time_limit_seconds()
+
+    @timeout_seconds.setter
+    def timeout_seconds(self, seconds: float | None) -> None:
+        """Take no limit of its own, which Prefect would keep from the time of the import."""
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the flow; see `prefect.Flow`."""
         given = {name: value for name, value in kwargs.items() if name not in ("return_state", "wait_for")}
         require_valid(self.fn, get_call_parameters(self.fn, args, given))
+        time_limit_seconds()  # a wrong one is found before there is a run
         prepare()
         return super().__call__(*args, **kwargs)
 
@@ -150,7 +160,6 @@ else:
             on_failure=[report],
             on_crashed=[report],
             on_cancellation=[report],
-            timeout_seconds=time_limit_seconds(),
             **options,
         )
 
@@ -378,19 +387,26 @@ def wait_until_recorded(task_runs: Sequence[UUID], limit_seconds: float = RECORD
 def start_embedded_server() -> None:
     """Start a server for this process, unless ``PREFECT_API_URL`` names one or a dashboard runs on the workspace.
 
-    A run of an earlier process that was killed is marked as crashed.
+    A run of an earlier process that was killed is marked as crashed, and what it left half-written is removed.
+
+    Raises
+    ------
+    InputError
+        The server would ask for a password that this process does not know.
     """
     prepare()
     workspace = Workspace.from_environment()
     if not PREFECT_API_URL.value():
         url = dashboard_url(workspace)
         if url is None:
+            check_login()
             server = Server(workspace)
             server.start()
             atexit.register(server.stop)
             url = server.url
         use_server(url)
     crash_dead_runs(workspace)
+    workspace.tidy_up()
 
 
 def use_server(url: str) -> None:

@@ -25,8 +25,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from gatecast.data.errors import DamagedError, InputError, KindError
+from gatecast.data.leftovers import remove_leftovers
 from gatecast.data.locks import lock_file
-from gatecast.data.store import read_json, remove_leftovers, set_aside, sha256_file, sync, write_json
+from gatecast.data.store import read_json, set_aside, sha256_file, sync, write_json
 from gatecast.flows.registry.decisions import Decisions
 from gatecast.flows.registry.kinds import ModelKind
 from gatecast.flows.registry.stored_versions import VERSION, StoredVersions

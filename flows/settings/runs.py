@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, model_validator
 
 from gatecast.data.errors import InputError
+from gatecast.data.leftovers import sweep
 from gatecast.data.secrets import holds_secret
 from gatecast.data.sequences.splits import SAMPLE_SPLIT, SplitSettings
 from gatecast.data.settings import AGE_PATTERN, NAME_PATTERN, Settings
@@ -115,6 +116,14 @@ class Workspace:
     def prefect(self) -> Path:
         """Folder of Prefect's database and results."""
         return self.root / "prefect"
+
+    def tidy_up(self) -> None:
+        """Remove the temporary files that killed processes left in these folders."""
+        for folder in (
+            self.bars, self.quarantine, self.sequences, self.texts, self.models, self.tagged, self.forecasts,
+            self.reports, self.prefect,
+        ):  # fmt: skip
+            sweep(folder)
 
 
 class DataSettings(Settings):

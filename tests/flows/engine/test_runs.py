@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -249,6 +250,27 @@ def test_a_time_limit_has_to_be_a_number_above_zero(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv(runs.TIME_LIMIT, text)
     with pytest.raises(InputError, match="number of minutes"):
         runs.time_limit_seconds()
+
+
+@flow(name="endless")
+def endless() -> None:
+    time.sleep(30)
+
+
+def test_the_time_limit_is_read_when_a_run_starts(
+    server: str, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert endless.timeout_seconds is None
+    monkeypatch.setenv(runs.TIME_LIMIT, "0.01")
+    with pytest.raises(TimeoutError, match=r"after 0\.6 second"):
+        endless()
+
+
+def test_a_wrong_time_limit_starts_no_run(server: str, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(runs.TIME_LIMIT, "soon")
+    monkeypatch.setattr(endless, "fn", lambda: pytest.fail("a run was started"))
+    with pytest.raises(InputError, match="number of minutes"):
+        endless()
 
 
 @task("flaky", cached=False, retries=2)
