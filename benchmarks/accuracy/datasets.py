@@ -42,7 +42,7 @@ def m4_hourly(folder: Path) -> Iterator[Task]:
     yield Task(
         "m4_hourly", "M4 Hourly, 48 steps", frame.reset_index(drop=True), "h", 48, (24,), 336,
         test_begins - 4 * _DAY, test_begins, test_begins,
-        ("MASE", "sMAPE", "OWA", "weighted quantile loss", "coverage"), candidates=_candidates(96),
+        ("MASE", "sMAPE", "OWA", "weighted quantile loss", "coverage"),
     )  # fmt: skip
 
 
@@ -64,7 +64,6 @@ def etth1(folder: Path) -> Iterator[Task]:
         yield Task(
             f"etth1-{horizon}", f"ETTh1, {horizon} steps", frame[["unique_id", "ds", "y"]], "h", horizon, (24,), 336,
             ends[0], ends[1], fitted_until=ends[0], measures=("MSE", "MASE", "weighted quantile loss", "coverage"),
-            candidates=_candidates(96),
         )  # fmt: skip
 
 
@@ -89,7 +88,7 @@ def stocks(folder: Path) -> Iterator[Task]:
         )
         yield Task(
             f"{name}-range", f"{title}, next day's range", frame, "B", 1, (), 22, train_end, validation_end, train_end,
-            ("RMSE", "MASE", "weighted quantile loss", "coverage"), candidates=_candidates(22),
+            ("RMSE", "MASE", "weighted quantile loss", "coverage"),
         )  # fmt: skip
 
 
@@ -107,7 +106,6 @@ def bike_sharing(folder: Path) -> Iterator[Task]:
         yield Task(
             f"bike-{horizon}", f"Bike sharing, {horizon} hours", frame, "h", horizon, (24, 168), 336,
             test_begins - 60 * _DAY, test_begins, test_begins, _PANEL_MEASURES, step_size=24,
-            candidates=_candidates(96),
         )  # fmt: skip
 
 
@@ -120,10 +118,10 @@ def tourism(folder: Path) -> Iterator[Task]:
     table = _read(folder / "australia_tourism.csv", "date_time")
     unique_id = table["Region"] + " / " + table["State"] + " / " + table["Purpose"]
     frame = pd.DataFrame({"unique_id": unique_id, "ds": table["date_time"], "y": table["Trips"]})
-    quarters = np.sort(frame["ds"].unique())
+    quarters = pd.DatetimeIndex(frame["ds"].unique()).sort_values()
     yield Task(
         "tourism", "Australian tourism, 8 quarters", frame.sort_values(["unique_id", "ds"], ignore_index=True), "QS", 8,
-        (4,), 16, quarters[-17], quarters[-9], quarters[-9], _PANEL_MEASURES, candidates=_candidates(16),
+        (4,), 16, quarters[-17], quarters[-9], quarters[-9], _PANEL_MEASURES,
     )  # fmt: skip
 
 
@@ -185,13 +183,3 @@ def _table(path: Path, **options: Any) -> pd.DataFrame:
         ) from error
     except ValueError as error:
         raise InputError(f"{path} is not the file that its task describes ({error}); get it anew.") from error
-
-
-def _candidates(lookback: int) -> Mapping[str, Mapping[str, Any]]:
-    """Return what Gatecast's best setting is chosen from."""
-    longer = {"lookback": lookback, "patience": 15}
-    return {
-        f"lookback {lookback}": longer,
-        f"lookback {lookback}, learning rate 5e-3": {**longer, "learning_rate": 5e-3},
-        f"lookback {lookback}, learning rate 5e-3, hidden 64": {**longer, "learning_rate": 5e-3, "hidden_size": 64},
-    }

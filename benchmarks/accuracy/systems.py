@@ -31,19 +31,22 @@ class System(NamedTuple):
     title : str
         For people.
     forecast : callable
-        ``forecast(task, budget)``; `InputError` where it cannot be run here.
+        ``forecast(task, budget, seed)``; `InputError` where it cannot be run here.
+    is_random : bool
+        Whether the seed makes a difference.
     """
 
     name: str
     title: str
-    forecast: Callable[[Task, Budget], Forecasts]
+    forecast: Callable[[Task, Budget, int], Forecasts]
+    is_random: bool = False
 
 
 def systems_for(task: Task) -> Iterator[System]:
     """Give the systems that make sense for a task."""
     season = task.seasons[0] if task.seasons else 1
-    yield System("gatecast", "Gatecast, default", forecast_default)
-    yield System("gatecast_best", "Gatecast, best setting", forecast_best)
+    yield System("gatecast", "Gatecast, default", forecast_default, is_random=True)
+    yield System("gatecast_best", "Gatecast, best setting", forecast_best, is_random=True)
     for baseline in _baselines(task, season):
         yield System(baseline.name, baseline.label, partial(_forecast_baseline, baseline))
     for model in (Statistical("AutoETS", season), Statistical("AutoTheta", season)):
@@ -52,7 +55,7 @@ def systems_for(task: Task) -> Iterator[System]:
         ("neuralforecast", "neuralforecast LSTM, default", DEFAULT_SIZES),
         ("neuralforecast_sizes", "neuralforecast LSTM, Gatecast's sizes", GATECAST_SIZES),
     ):
-        yield System(name, title, partial(forecast_neuralforecast, sizes))
+        yield System(name, title, partial(forecast_neuralforecast, sizes), is_random=True)
 
 
 def _baselines(task: Task, season: int) -> Iterator[Baseline]:
@@ -66,11 +69,11 @@ def _baselines(task: Task, season: int) -> Iterator[Baseline]:
         yield Naive2(season)
 
 
-def _forecast_baseline(baseline: Baseline, task: Task, budget: Budget) -> Forecasts:
+def _forecast_baseline(baseline: Baseline, task: Task, budget: Budget, seed: int) -> Forecasts:
     return Forecasts(baseline.forecast(task.panel, task.origins, task.horizon).ravel())
 
 
-def _forecast_statistical(model: Statistical, task: Task, budget: Budget) -> Forecasts:
+def _forecast_statistical(model: Statistical, task: Task, budget: Budget, seed: int) -> Forecasts:
     if len(task.origins) > _MOST_STATISTICAL_ORIGINS:
         raise InputError(f"{model.label} would take hours from {len(task.origins):,} origins.")
     quantiles = model.forecast_quantiles(task.panel, task.origins, task.horizon, QUANTILES)
