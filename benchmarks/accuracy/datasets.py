@@ -79,7 +79,7 @@ def stocks(folder: Path) -> Iterator[Task]:
     from gatecast.data.sequences.splits import SAMPLE_SPLIT
 
     for name, title in (("sp500", "S&P 500"), ("nasdaq", "NASDAQ")):
-        table = _read(folder / f"{name}.csv", "Date").drop(columns="Adj Close")
+        table = _read(folder / f"{name}.csv", "Date", "Open", "High", "Low", "Close", "Volume")
         bars = table.rename(columns=str.lower).rename(columns={"date": "ds"}).assign(unique_id=name)
         frame = build_series_frame(validate_bars(bars, name), TARGETS["range"], FEATURE_SETS["returns"])
         train_end, validation_end = (
@@ -99,7 +99,7 @@ def bike_sharing(folder: Path) -> Iterator[Task]:
     Learning Repository, doi 10.24432/C5W894; the protocol is this project's). From the users alone, without weather and
     calendar. MASE has a season of 24.
     """
-    table = _read(folder / "bike_sharing.csv", "date_time").rename(columns={"date_time": "ds", "users": "y"})
+    table = _read(folder / "bike_sharing.csv", "date_time", "users").rename(columns={"date_time": "ds", "users": "y"})
     frame = table.assign(unique_id="users")[["unique_id", "ds", "y"]]
     test_begins = frame["ds"].iloc[-1] - 90 * _DAY
     for horizon in (24, 168):
@@ -115,7 +115,7 @@ def tourism(folder: Path) -> Iterator[Task]:
     304 series of region and purpose, 1998 to 2017; the last 8 quarters are the test, forecast once, and the 8 before
     validate (Wang, Cook & Hyndman 2020, package tsibble; the protocol is this project's). MASE has a season of 4.
     """
-    table = _read(folder / "australia_tourism.csv", "date_time")
+    table = _read(folder / "australia_tourism.csv", "date_time", "Region", "State", "Purpose", "Trips")
     unique_id = table["Region"] + " / " + table["State"] + " / " + table["Purpose"]
     frame = pd.DataFrame({"unique_id": unique_id, "ds": table["date_time"], "y": table["Trips"]})
     quarters = pd.DatetimeIndex(frame["ds"].unique()).sort_values()
@@ -162,9 +162,9 @@ def load_tasks(folder: Path, names: Sequence[str] = ()) -> list[Task]:
     return chosen
 
 
-def _read(path: Path, date: str) -> pd.DataFrame:
-    """Read a file with a column of dates."""
-    return _table(path, parse_dates=[date])
+def _read(path: Path, date: str, *columns: str) -> pd.DataFrame:
+    """Read a column of dates and others of a file; all of them where none is named."""
+    return _table(path, parse_dates=[date], usecols=[date, *columns] if columns else None)
 
 
 def _wide(path: Path) -> pd.DataFrame:

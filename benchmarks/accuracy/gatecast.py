@@ -72,7 +72,7 @@ def _written(settings: Mapping[str, Any]) -> str:
 
 
 def _bound(budget: Budget) -> str:
-    return "" if budget.epochs is None else f"at most {budget.epochs} epochs"
+    return "" if budget.epochs is None else f"at most {budget.epochs} epoch{'s' * (budget.epochs > 1)}"
 
 
 def _train(task: Task, settings: Mapping[str, Any], budget: Budget, seed: int) -> tuple[Forecaster, Sequences]:
