@@ -11,6 +11,7 @@ import numpy as np
 from benchmarks.accuracy.datasets import DATASETS
 from benchmarks.accuracy.published import PUBLISHED
 from benchmarks.accuracy.rows import Row, Table
+from benchmarks.accuracy.systems import EVERYWHERE
 from benchmarks.accuracy.task import Measure
 from benchmarks.report import format_seconds
 
@@ -86,7 +87,7 @@ def summary(table: Table) -> str:
     tasks = _by_task(table)
     columns = {task: {rows[0].system: _Line.of_rows(rows) for rows in _by_system(tasks[task])} for task in tasks}
     ranked_by = {task: rows[0].ranked_by for task, rows in tasks.items()}
-    titles = {row.system: row.title for row in table.rows}
+    titles = {**EVERYWHERE, **{row.system: row.title for row in table.rows}}
     header = " | ".join(f"{rows[0].task_title}: {rows[0].ranked_by}" for rows in tasks.values())
     lines = [f"| | {header} |", f"|---|{'--:|' * len(tasks)}"]
     for system in sorted(titles, key=lambda system: titles[system].casefold()):
@@ -97,7 +98,7 @@ def summary(table: Table) -> str:
 
 def _summed_up(lines: Mapping[str, _Line], system: str, measure: Measure) -> str:
     if system not in lines:
-        return ""
+        return _NOT_RUN if system in EVERYWHERE else ""
     best = min((line.scores[measure] for line in lines.values() if line.scores), default=None)
     cell = lines[system].cell(measure)
     return f"**{cell}**" if lines[system].scores.get(measure, float("nan")) == best else cell
@@ -127,6 +128,8 @@ def _measured_on(table: Table) -> str:
 def _of_task(rows: Sequence[Row]) -> str:
     ranked_by = rows[0].ranked_by
     ours = [_Line.of_rows(of_system) for of_system in _by_system(rows)]
+    missing = EVERYWHERE.keys() - {row.system for row in rows}
+    ours += [_Line(title, notes=("not run yet",)) for system, title in EVERYWHERE.items() if system in missing]
     lines = ours + [_Line(f"*{other.title}*", other.scores) for other in PUBLISHED.get(rows[0].task, ())]
     columns = [measure for measure in _FORMATS if any(measure in line.scores for line in lines)]
     lines.sort(key=lambda line: line.scores.get(ranked_by, float("inf")))

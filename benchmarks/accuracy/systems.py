@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import NamedTuple
 
 from benchmarks.accuracy.gatecast import forecast_best, forecast_default
@@ -15,7 +16,20 @@ from gatecast.lstm.forecasting.baselines import HAR, Baseline, ExponentialMean, 
 from gatecast.lstm.forecasting.ridge import Ridge
 from gatecast.lstm.forecasting.statistical import Statistical
 
-__all__ = ["System", "systems_for"]
+__all__ = ["EVERYWHERE", "System", "systems_for"]
+
+EVERYWHERE: Mapping[str, str] = MappingProxyType(
+    {
+        "gatecast": "Gatecast, default",
+        "gatecast_best": "Gatecast, best setting",
+        "ridge": Ridge.label,
+        "auto_ets": "AutoETS",
+        "auto_theta": "AutoTheta",
+        "neuralforecast": "neuralforecast LSTM, default",
+        "neuralforecast_sizes": "neuralforecast LSTM, Gatecast's sizes",
+    }
+)
+"""Name and title of the systems that every task has; a table without one of them says so"""
 
 _MOST_STATISTICAL_ORIGINS = 3_000
 """Of all series together; a statistical model goes through a series again for each"""
@@ -45,17 +59,14 @@ class System(NamedTuple):
 def systems_for(task: Task) -> Iterator[System]:
     """Give the systems that make sense for a task."""
     season = task.seasons[0] if task.seasons else 1
-    yield System("gatecast", "Gatecast, default", forecast_default, is_random=True)
-    yield System("gatecast_best", "Gatecast, best setting", forecast_best, is_random=True)
+    for name, forecast in (("gatecast", forecast_default), ("gatecast_best", forecast_best)):
+        yield System(name, EVERYWHERE[name], forecast, is_random=True)
     for baseline in _baselines(task, season):
         yield System(baseline.name, baseline.label, partial(_forecast_baseline, baseline))
     for model in (Statistical("AutoETS", season), Statistical("AutoTheta", season)):
         yield System(model.name, model.label, partial(_forecast_statistical, model))
-    for name, title, sizes in (
-        ("neuralforecast", "neuralforecast LSTM, default", DEFAULT_SIZES),
-        ("neuralforecast_sizes", "neuralforecast LSTM, Gatecast's sizes", GATECAST_SIZES),
-    ):
-        yield System(name, title, partial(forecast_neuralforecast, sizes), is_random=True)
+    for name, sizes in (("neuralforecast", DEFAULT_SIZES), ("neuralforecast_sizes", GATECAST_SIZES)):
+        yield System(name, EVERYWHERE[name], partial(forecast_neuralforecast, sizes), is_random=True)
 
 
 def _baselines(task: Task, season: int) -> Iterator[Baseline]:

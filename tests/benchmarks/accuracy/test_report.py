@@ -17,6 +17,7 @@ TABLE = Table(
         row("auto_ets", not_run="It takes too long."),
         row("ridge", task="etth1-24", task_title="ETTh1", ranked_by="MSE", scores={"MSE": 0.5}),
         row("auto_ets", task="etth1-24", task_title="ETTh1", ranked_by="MSE", scores={"MSE": 0.25, "coverage": 0.8}),
+        row("naive", task="etth1-24", task_title="ETTh1", ranked_by="MSE", scores={"MSE": 3.0}),
     )
 )
 
@@ -29,6 +30,7 @@ def test_a_task_has_a_line_for_each_system_the_best_first():
         "| Gatecast | 1.500 (1.000–2.000) | 30.00 | 4 s |",
         "| Auto_Ets | not run | not run |  |",
     ]
+    assert "| *LSTMa*" not in "\n".join(lines[first:])
 
 
 def test_notes_and_reasons_stand_below_their_task():
@@ -49,13 +51,21 @@ def test_the_machine_is_told():
 
 
 def test_the_summary_has_a_column_for_each_task_and_the_best_in_bold():
-    assert summary(TABLE).splitlines()[:5] == [
+    lines = summary(TABLE).splitlines()
+    assert lines[:4] == [
         "| | ETTh1: MSE | Tourism: MASE |",
         "|---|--:|--:|",
         "| Auto_Ets | **0.250** | not run |",
-        "| Gatecast |  | 1.500 |",
-        "| Ridge | 0.500 | **1.250** |",
+        "| AutoTheta | not run | not run |",
     ]
+    assert "| Ridge | 0.500 | **1.250** |" in lines
+    assert "| Naive | 3.000 |  |" in lines  # which makes no sense for the other task
+
+
+def test_what_nobody_has_run_is_told_too():
+    text = markdown(TABLE)
+    assert "| neuralforecast LSTM, default | not run |" in text
+    assert "- neuralforecast LSTM, default: not run yet" in text
 
 
 def test_a_seed_that_could_not_be_run_does_not_hide_the_others():
@@ -78,7 +88,7 @@ def test_the_command_writes_both_files_and_changes_nothing_the_second_time(files
     for line in TABLE.rows:
         keep(results, line)
     main(options)
-    assert "accuracy of 6 rows" in capsys.readouterr().out
+    assert "accuracy of 7 rows" in capsys.readouterr().out
     written = readme.read_text(encoding="utf-8"), page.read_text(encoding="utf-8")
     assert written == tuple(
         f"before\n{MARKERS.begin}\n{table(TABLE)}\n{MARKERS.end}\nafter\n" for table in (summary, markdown)
