@@ -37,7 +37,7 @@ def candidates(task: Task) -> Mapping[str, Mapping[str, Any]]:
 def forecast_default(task: Task, budget: Budget, seed: int) -> Forecasts:
     """Forecast with a `Forecaster` of which nothing but the horizon is chosen."""
     model, sequences = _train(task, {}, budget, seed)
-    return Forecasts(_forecast_test(model, sequences, task), note=_bound(budget))
+    return Forecasts(_forecast_test(model, sequences, task), bound=_bound(budget))
 
 
 def forecast_best(task: Task, budget: Budget, seed: int) -> Forecasts:
@@ -63,8 +63,8 @@ def forecast_best(task: Task, budget: Budget, seed: int) -> Forecasts:
         raise refused[-1]
     best = min(trained, key=lambda name: trained[name][0])
     _, model, sequences = trained[best]
-    note = ", ".join(filter(None, (f"{best} (of {len(trained)})", _bound(budget))))
-    return Forecasts(_forecast_test(model, sequences, task), note=note)
+    note = f"{best} (of {len(trained)})"
+    return Forecasts(_forecast_test(model, sequences, task), note=note, bound=_bound(budget))
 
 
 def _written(settings: Mapping[str, Any]) -> str:

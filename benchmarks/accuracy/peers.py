@@ -63,4 +63,4 @@ def forecast_neuralforecast(sizes: Mapping[str, Any], task: Task, budget: Budget
     )
     index = ["unique_id", "cutoff", "ds"]
     y_hat = result.set_index(index)["LSTM"].reindex(pd.MultiIndex.from_frame(task.keys[index]))
-    return Forecasts(y_hat.to_numpy(np.float64), note="" if budget.steps is None else f"{budget.steps} steps")
+    return Forecasts(y_hat.to_numpy(np.float64), bound="" if budget.steps is None else f"{budget.steps} steps")

@@ -40,6 +40,7 @@ class _Line(NamedTuple):
     most: float = float("nan")
     seconds: str = ""
     notes: tuple[str, ...] = ()
+    is_bounded: bool = False
 
     @classmethod
     def of_rows(cls, rows: Sequence[Row]) -> _Line:
@@ -54,7 +55,8 @@ class _Line(NamedTuple):
             least=min(ranked),
             most=max(ranked),
             seconds=format_seconds(float(np.mean([row.seconds for row in measured]))),
-            notes=tuple(dict.fromkeys(row.note for row in measured if row.note)),
+            notes=tuple(dict.fromkeys(", ".join(filter(None, (row.note, row.bound))) for row in measured)),
+            is_bounded=any(row.bound for row in measured),
         )
 
     def cell(self, measure: Measure, *, spread: bool = False) -> str:
@@ -93,14 +95,15 @@ def summary(table: Table) -> str:
     for system in sorted(titles, key=lambda system: titles[system].casefold()):
         cells = [_summed_up(columns[task], system, ranked_by[task]) for task in tasks]
         lines.append(f"| {titles[system]} | {' | '.join(cells)} |")
-    return "\n".join([*lines, "", _measured_on(table)])
+    closing = [_measured_on(table), _seeds(line for of_task in columns.values() for line in of_task.values())]
+    return "\n".join([*lines, "", " ".join(closing)])
 
 
 def _summed_up(lines: Mapping[str, _Line], system: str, measure: Measure) -> str:
     if system not in lines:
         return _NOT_RUN if system in EVERYWHERE else ""
     best = min((line.scores[measure] for line in lines.values() if line.scores), default=None)
-    cell = lines[system].cell(measure)
+    cell = lines[system].cell(measure) + "*" * lines[system].is_bounded
     return f"**{cell}**" if lines[system].scores.get(measure, float("nan")) == best else cell
 
 
@@ -125,6 +128,13 @@ def _measured_on(table: Table) -> str:
     return f"Measured on {'; '.join(where)}."
 
 
+def _seeds(lines: Iterable[_Line]) -> str:
+    """Say how many seeds figures are means of, and whether a training was cut short."""
+    lines = list(lines)
+    cut_short = " A star marks a training that was cut short." if any(line.is_bounded for line in lines) else ""
+    return f"Networks: means of up to {max(line.seeds for line in lines)} seeds.{cut_short}"
+
+
 def _of_task(rows: Sequence[Row]) -> str:
     ranked_by = rows[0].ranked_by
     ours = [_Line.of_rows(of_system) for of_system in _by_system(rows)]
@@ -142,5 +152,5 @@ def _of_task(rows: Sequence[Row]) -> str:
             for line in lines
         ),
     ]
-    notes = [f"- {line.title}: {'; '.join(line.notes)}" for line in ours if line.notes]
+    notes = [f"- {line.title}: {'; '.join(line.notes)}" for line in ours if any(line.notes)]
     return "\n".join([*table, *(["", *notes] if notes else [])])

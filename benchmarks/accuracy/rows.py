@@ -54,6 +54,8 @@ class Row(BaseModel):
     threads: int
     versions: dict[str, str | None]
     note: str = ""
+    bound: str = ""
+    """What the training was cut short by"""
 
     @property
     def key(self) -> tuple[str, str, int | None]:
@@ -127,8 +129,14 @@ def measure(
     except (InputError, OutOfTimeError) as error:
         return row.model_copy(update={"not_run": str(error)})
     seconds = time.process_time() - begun
-    scores = score_forecasts(forecasts, task)
-    return row.model_copy(update={"scores": scores, "seconds": seconds, "note": forecasts.note})
+    return row.model_copy(
+        update={
+            "scores": score_forecasts(forecasts, task),
+            "seconds": seconds,
+            "note": forecasts.note,
+            "bound": forecasts.bound,
+        }
+    )
 
 
 @contextmanager

@@ -37,6 +37,8 @@ class Forecasts(NamedTuple):
     quantiles: np.ndarray | None = None
     """(n, len(QUANTILES)); None where the system has none"""
     note: str = ""
+    bound: str = ""
+    """What the training was cut short by, where the budget does so"""
 
 
 @dataclass(frozen=True, eq=False)

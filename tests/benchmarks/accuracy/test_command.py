@@ -37,7 +37,7 @@ def test_rows_are_kept_and_printed(run, tmp_path, capsys):
 def test_what_needs_a_seed_has_a_row_for_each(run, tmp_path):
     assert run("bike-24", "--systems", "gatecast", "--seeds", "3", "5", "--epochs", "1") == 0
     rows = read_table(tmp_path / "accuracy.json").rows
-    assert [(row.seed, row.note) for row in rows] == [(3, "at most 1 epoch"), (5, "at most 1 epoch")]
+    assert [(row.seed, row.bound) for row in rows] == [(3, "at most 1 epoch"), (5, "at most 1 epoch")]
     assert rows[0].scores != rows[1].scores
 
 

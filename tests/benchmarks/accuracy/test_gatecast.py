@@ -37,7 +37,8 @@ def with_test_rows(task: Task, y: np.ndarray) -> Task:
 
 def test_the_candidate_that_is_perfect_on_the_test_rows_is_not_chosen_for_it(task):
     honest = forecast_best(task, BUDGET, seed=0)
-    assert honest.note == "fast (of 2), at most 3 epochs"
+    assert honest.note == "fast (of 2)"
+    assert honest.bound == "at most 3 epochs"
     planted = with_test_rows(task, forecast_of("slow", task))
     np.testing.assert_allclose(planted.keys["y"], forecast_of("slow", planted))  # nothing could be better
     again = forecast_best(planted, BUDGET, seed=0)

@@ -11,8 +11,8 @@ from tests.benchmarks.accuracy.test_rows import row
 
 TABLE = Table(
     rows=(
-        row("gatecast", 0, scores={"MASE": 1.0, "sMAPE": 20.0}, seconds=3, note="at most 5 epochs"),
-        row("gatecast", 1, scores={"MASE": 2.0, "sMAPE": 40.0}, seconds=5, note="at most 5 epochs"),
+        row("gatecast", 0, scores={"MASE": 1.0, "sMAPE": 20.0}, seconds=3, bound="at most 5 epochs"),
+        row("gatecast", 1, scores={"MASE": 2.0, "sMAPE": 40.0}, seconds=5, bound="at most 5 epochs"),
         row("ridge", scores={"MASE": 1.25, "sMAPE": 10.0}, seconds=0.002),
         row("auto_ets", not_run="It takes too long."),
         row("ridge", task="etth1-24", task_title="ETTh1", ranked_by="MSE", scores={"MSE": 0.5}),
@@ -59,6 +59,8 @@ def test_the_summary_has_a_column_for_each_task_and_the_best_in_bold():
         "| AutoTheta | not run | not run |",
     ]
     assert "| Ridge | 0.500 | **1.250** |" in lines
+    assert "| Gatecast | not run | 1.500* |" in lines
+    assert lines[-1].endswith("means of up to 2 seeds. A star marks a training that was cut short.")
     assert "| Naive | 3.000 |  |" in lines  # which makes no sense for the other task
 
 

@@ -98,12 +98,13 @@ def test_a_row_says_what_the_system_came_to():
 
     def forecast(task, budget, seed):
         seeds.append(seed)
-        return Forecasts(task.keys["y"].to_numpy(), note="a note")
+        return Forecasts(task.keys["y"].to_numpy(), note="a note", bound="5 steps")
 
     measured = measure(system(forecast, is_random=True), task, Budget(), threads=1, seed=7)
     assert seeds == [7]
     assert measured.scores == {"MASE": 0, "sMAPE": 0}
-    assert (measured.seed, measured.ranked_by, measured.note, measured.not_run) == (7, "MASE", "a note", "")
+    assert (measured.seed, measured.ranked_by, measured.not_run) == (7, "MASE", "")
+    assert (measured.note, measured.bound) == ("a note", "5 steps")
     assert measure(system(forecast), task, Budget(), threads=1).seed is None
 
 
