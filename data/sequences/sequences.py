@@ -17,6 +17,7 @@ from pydantic import Field
 
 from gatecast.data.dates.timestamps import format_date
 from gatecast.data.errors import DamagedFileError, InputError
+from gatecast.data.frames import as_pandas
 from gatecast.data.quality.series import validate_series
 from gatecast.data.sequences.files import Arrays, decode_arrays, map_arrays, read_description, write_arrays
 from gatecast.data.sequences.scaling import Scaler, ScalerKind, scale
@@ -256,6 +257,7 @@ def scale_frame(frame: pd.DataFrame, columns: Sequence[str], scalers: Mapping[st
     InputError
         A column is missing, or a series is unknown to the model or too short.
     """
+    frame = as_pandas(frame, "The series frame")
     missing = [column for column in ("unique_id", "ds", *columns) if column not in frame.columns]
     if missing:
         raise InputError(f"The series frame has no column {missing[0]!r}, which the model was trained with; add it.")

@@ -23,7 +23,7 @@ from gatecast.data.sources.spellings import spelling
 from gatecast.data.store import parquet_to_frame, read_parquet, require_file
 from gatecast.data.urls import file_name, is_url
 
-_EXTRAS = {"s3fs": "s3", "gcsfs": "gcs", "aiohttp": "http"}
+_EXTRAS = {"s3fs": "s3", "gcsfs": "gcs", "aiohttp": "http", "openpyxl": "excel"}
 _COMPRESSIONS = (".gz", ".bz2", ".zip", ".xz", ".zst")
 _HEAD_CHARACTERS = 65536
 _HEAD_ROWS = 50
@@ -119,6 +119,25 @@ def read_parquet_at(location: str | Path) -> pd.DataFrame:
         frame, _ = read_parquet(Path(location))
     nameless_index = [column for column in frame.columns if column.startswith("__index_level_")]
     return frame.drop(columns=nameless_index)
+
+
+def read_excel(location: str | Path) -> pd.DataFrame:
+    """Read the first sheet of an Excel workbook, whose first row names the columns.
+
+    Raises
+    ------
+    InputError
+        The file is missing or damaged, or the package that reads it is.
+    """
+    if not is_url(location):
+        require_file(Path(location))
+    with _explained(str(location)), _readable(location) as file:
+        try:
+            return pd.read_excel(file, engine="openpyxl")
+        except (BadZipFile, KeyError, ValueError) as error:
+            raise InputError(
+                f"{location} is not an Excel workbook that can be read ({error}); save it again."
+            ) from error
 
 
 def read_csv(location: str | Path, form: CsvFormat | None = None, columns: Columns | None = None) -> pd.DataFrame:

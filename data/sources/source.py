@@ -13,14 +13,23 @@ from gatecast.data.errors import InputError
 from gatecast.data.quality.validation import Checked
 from gatecast.data.sources.columns import Columns
 from gatecast.data.sources.csv_format import CsvFormat
-from gatecast.data.sources.files import is_url, keys_of_folders, list_files, names_of, read_csv, read_parquet_at
+from gatecast.data.sources.files import (
+    keys_of_folders,
+    list_files,
+    names_of,
+    read_csv,
+    read_excel,
+    read_parquet_at,
+)
 from gatecast.data.sources.selection import Selection, frame_kind, select
 from gatecast.data.sources.tables import check_table
 from gatecast.data.store import read_parquet
+from gatecast.data.urls import file_name, is_url
 from gatecast.data.variables import resolved, secrets_hidden
 
 __all__ = ["CsvSource", "ParquetSource", "SampleSource", "Selection", "Source", "frame_kind", "open_source"]
 
+_WORKBOOK = ".xlsx"
 SAMPLES = Path(__file__).parents[1] / "samples"
 
 
@@ -114,13 +123,14 @@ class FileSource:
 
 
 class CsvSource(FileSource):
-    """CSV files in UTF-8 with a header line."""
+    """CSV files in UTF-8 with a header line, or Excel workbooks."""
 
     name = "csv"
-    suffixes = (".csv", ".tsv", ".txt")
+    suffixes = (".csv", ".tsv", ".txt", _WORKBOOK)
 
     def _table(self, file: str | Path) -> pd.DataFrame:
-        return read_csv(file, self.form, self.columns)
+        is_workbook = file_name(file).lower().endswith(_WORKBOOK)
+        return read_excel(file) if is_workbook else read_csv(file, self.form, self.columns)
 
 
 class ParquetSource(FileSource):

@@ -199,3 +199,13 @@ def test_a_file_whose_header_is_missing_is_not_taken_for_prose(tmp_path):
 def test_the_sample_has_columns_of_its_own():
     with pytest.raises(InputError, match="sample's columns are known"):
         open_source("sample", columns=Columns(target="sales"))
+
+
+def test_a_workbook_is_read(tmp_path):
+    frame = table(store=["a", "b"] * 15)
+    frame.to_excel(tmp_path / "f.xlsx", index=False)
+    found = CsvSource(tmp_path, columns=Columns(id="store")).check()
+    assert found.rows["ds"].tolist() == checked(frame, tmp_path, Columns(id="store")).rows["ds"].tolist()
+    (tmp_path / "g.xlsx").write_bytes(b"PK")
+    with pytest.raises(InputError, match=r"g\.xlsx is not an Excel workbook that can be read"):
+        CsvSource(tmp_path / "g.xlsx").check()
