@@ -51,7 +51,7 @@ def are_dates(column: pd.Series) -> bool:
 
 
 def read_dates(column: pd.Series, date_format: str | None, origin: str) -> pd.Series:
-    """Return timestamps written in ISO 8601, as far as they can be read; what cannot be stays as it is.
+    """Return timestamps or, if some cannot be read, the others in ISO 8601 and these as they are.
 
     Parameters
     ----------
@@ -69,13 +69,16 @@ def read_dates(column: pd.Series, date_format: str | None, origin: str) -> pd.Se
     """
     if pd.api.types.is_datetime64_any_dtype(column) or not len(column):
         return column
-    text = _text(column)
-    values = text.drop_duplicates()
+    codes, distinct = pd.factorize(column, use_na_sentinel=False)
+    values = _text(pd.Series(distinct))
     found = _read_distinct(values, date_format, origin)
     if found is None:
-        return text
-    written = found.dt.strftime("%Y-%m-%dT%H:%M:%S.%f").str.removesuffix(".000000").where(found.notna(), values)
-    return text.map(dict(zip(values, written, strict=True)))
+        found = parse_dates(values)
+        written = values
+    else:
+        written = found.dt.strftime("%Y-%m-%dT%H:%M:%S.%f").str.removesuffix(".000000").where(found.notna(), values)
+    # Timestamps where all could be read, since text would be read once more.
+    return (found if found.notna().all() else written).take(codes).set_axis(column.index)
 
 
 def _text(column: pd.Series) -> pd.Series:

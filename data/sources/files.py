@@ -18,7 +18,13 @@ import pandas as pd
 from gatecast.data.errors import InputError, SourceError
 from gatecast.data.sources.columns import BARS, Columns
 from gatecast.data.sources.csv_format import CsvFormat, Layout, find_layout
-from gatecast.data.sources.numbers import find_decimal, hold_numbers, may_be_grouped, read_numbers
+from gatecast.data.sources.numbers import (
+    find_decimal,
+    hold_numbers,
+    may_be_grouped,
+    read_numbers,
+    show_decimal_point,
+)
 from gatecast.data.sources.spellings import spelling
 from gatecast.data.store import parquet_to_frame, read_parquet, require_file
 from gatecast.data.urls import file_name, is_url
@@ -164,13 +170,14 @@ def read_csv(location: str | Path, form: CsvFormat | None = None, columns: Colum
         require_file(Path(location))
     with _explained(origin), _explained_as_csv(origin):
         layout = find_layout(_first_lines(location), form.delimiter)
-        header = _header(location, layout, origin)
-        text = [name for name in header if columns.is_text(name)]
+        head = _head(location, layout, origin)
+        text = [name for name in head.columns if columns.is_text(name)]
         if layout.is_of_yahoo:
             return _read_yahoo(location, layout)
         frame = _read_cells(location, layout, dict.fromkeys(text, str))
         numbers = [name for name in frame.columns if name not in text]
-        if not _needs_marks(frame[numbers], form, layout.delimiter):
+        first = [head[name] for name in head.columns if name not in text]
+        if not _needs_marks(frame[numbers], first, form, layout.delimiter):
             return frame
         written = _read_cells(location, layout, str)
     # Whole numbers have no marks, and what is true or false is no number.
@@ -179,31 +186,36 @@ def read_csv(location: str | Path, form: CsvFormat | None = None, columns: Colum
     return frame.assign(**{name: read_numbers(column, decimal, origin) for name, column in cells.items()})
 
 
-def _needs_marks(frame: pd.DataFrame, form: CsvFormat, delimiter: str) -> bool:
-    """Tell whether numbers have to be read again as text, since pandas may have mistaken their marks."""
+def _needs_marks(frame: pd.DataFrame, first: Sequence[pd.Series], form: CsvFormat, delimiter: str) -> bool:
+    """Tell whether numbers have to be read again as text, since pandas may have mistaken their marks.
+
+    `first` are the first cells of the same columns, as they are written: they mostly settle it.
+    """
     if form.mark == ",":
         return True
+    is_settled = form.mark is not None or show_decimal_point(first)
     for name in frame.columns:
         column = frame[name]
         if column.dtype.kind in "iub":
             continue
         if column.dtype.kind == "f":
-            if form.mark is None and may_be_grouped(column.to_numpy(), with_integers=delimiter == ","):
+            if not is_settled and may_be_grouped(column.to_numpy(), with_integers=delimiter == ","):
                 return True
         elif hold_numbers(column):
             return True
     return False
 
 
-def _header(location: str | Path, layout: Layout, origin: str) -> list[str]:
-    """Return the names of the columns as they are written, after a look at whether they differ."""
+def _head(location: str | Path, layout: Layout, origin: str) -> pd.DataFrame:
+    """Return the first rows as text, after a look at whether the names of the columns differ."""
     with warnings.catch_warnings(), _readable(location) as file:
         warnings.simplefilter("ignore", pd.errors.ParserWarning)
         head = pd.read_csv(file, header=None, nrows=_HEAD_ROWS, dtype=str, on_bad_lines="skip", **_options(layout))
     header = [str(name) for name in head.iloc[0].fillna("")]
     if not layout.is_of_yahoo:
         _require_different(header, origin)
-    return header
+    cells = {name: head.iloc[1:, place].fillna("").str.strip() for place, name in enumerate(header)}
+    return pd.DataFrame(cells, columns=list(dict.fromkeys(header)))
 
 
 def _read_cells(location: str | Path, layout: Layout, dtype: Any) -> pd.DataFrame:

@@ -14,7 +14,7 @@ import pandas as pd
 
 from gatecast.data.errors import InputError
 
-__all__ = ["Mark", "find_decimal", "hold_numbers", "may_be_grouped", "read_numbers"]
+__all__ = ["Mark", "find_decimal", "hold_numbers", "may_be_grouped", "read_numbers", "show_decimal_point"]
 
 Mark = Literal[".", ","]
 
@@ -30,6 +30,11 @@ _MOSTLY = 0.5
 def hold_numbers(cells: pd.Series) -> bool:
     """Tell whether any of the cells of a column of text looks like a number."""
     return bool(cells.str.strip().str.fullmatch(_LIKE_A_NUMBER).any())
+
+
+def show_decimal_point(columns: Iterable[pd.Series]) -> bool:
+    """Tell whether a number in columns of text can only have a decimal point, as 12.5."""
+    return _first((column for column in columns if _holds_numbers(column)), _shows(".")) is not None
 
 
 def may_be_grouped(values: np.ndarray, with_integers: bool) -> bool:
