@@ -7,14 +7,25 @@ import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field
 
 from gatecast.data.errors import DamagedFileError, InputError
 from gatecast.data.store import read_json, set_aside, write_json
 
 LINEAGE = "lineage.json"
 OWN_HASH = "sha256"
+Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
 _LOGGER = logging.getLogger(__name__)
+
+
+class _Lineage(BaseModel):
+    created_at: Text | None = None
+    parent: Text | None = None
+    data: Text | None = None
+    last: Text | None = None
+    data_hash: Text | None = None
 
 
 def write_lineage(path: Path, lineage: Mapping[str, Any]) -> None:
@@ -32,7 +43,7 @@ def read_lineage(path: Path) -> dict[str, Any]:
     DamagedFileError
         It does not hold what was written there.
     """
-    lineage = read_json(path, dict[str, Any])
+    lineage: dict[str, Any] = read_json(path, _Lineage)
     stated = lineage.pop(OWN_HASH, None)
     if stated is not None and stated != _hash_of(lineage):
         raise DamagedFileError(f"{path} does not hold what was written there; retrain the model.")

@@ -163,6 +163,13 @@ def test_no_flipped_bit_makes_a_lineage_another_one(registry: Registry) -> None:
         path.unlink(missing_ok=True)
 
 
+@pytest.mark.parametrize("forged", [{"parent": 5}, {"created_at": ["x"]}, {"last": {}}, {"data": "a\x00b"}])
+def test_a_lineage_of_another_form_is_damaged(registry: Registry, forged: dict[str, object]) -> None:
+    version = saved(registry)
+    (registry.path(version) / "lineage.json").write_text(json.dumps(forged))
+    assert registry.lineage(version) == {}
+
+
 def test_a_lineage_without_a_hash_is_an_older_one(registry: Registry) -> None:
     version = saved(registry)
     path = registry.path(version) / "lineage.json"
