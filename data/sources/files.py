@@ -305,6 +305,8 @@ def _explained(origin: str) -> Iterator[None]:
         raise InputError(f"{origin} needs a package that is not installed: {mend}.") from error
     except (TimeoutError, ConnectionError) as error:
         raise SourceError(f"{origin} cannot be reached ({error}); check the network and try again.") from error
+    except OSError as error:  # the libraries behind URLs have their own
+        raise SourceError(f"{origin} cannot be read ({error}); check it and try again.") from error
 
 
 @contextmanager

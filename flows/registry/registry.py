@@ -27,9 +27,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from gatecast.data.errors import DamagedError, InputError, KindError
 from gatecast.data.leftovers import remove_leftovers
 from gatecast.data.locks import lock_file
-from gatecast.data.store import read_json, set_aside, sha256_file, sync, write_json
+from gatecast.data.store import sha256_file, sync
 from gatecast.flows.registry.decisions import Decisions
 from gatecast.flows.registry.kinds import ModelKind
+from gatecast.flows.registry.lineages import LINEAGE, is_whole, read_lineage, set_lineage_aside, write_lineage
 from gatecast.flows.registry.stored_versions import VERSION, StoredVersions
 from gatecast.flows.settings.runs import Settings
 from gatecast.lstm.training.checkpoint import fingerprint
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from gatecast.lstm.training.model import TrainedModel
 
 _LOGGER = logging.getLogger(__name__)
-LINEAGE = "lineage.json"
 
 
 @dataclass(frozen=True)
@@ -146,11 +146,11 @@ class Registry(StoredVersions):
     def lineage(self, version: str) -> dict[str, Any]:
         """Return where a version comes from; empty if that is lost. A damaged file is set aside, with a warning."""
         path = self.path(version) / LINEAGE
-        if path.exists() and not _is_whole(path):
+        if path.exists() and not is_whole(path):
             with self.locked():
-                if not _is_whole(path):
-                    _set_aside(path)
-        return read_json(path, dict[str, Any]) if path.exists() else {}
+                if not is_whole(path):
+                    set_lineage_aside(path)
+        return read_lineage(path) if path.exists() else {}
 
     def data(self, version: str) -> Path:
         """Return the folder of the data that a version was trained on.
@@ -200,7 +200,7 @@ class Registry(StoredVersions):
             return known
         number = int(versions[-1][1:].split("-")[0]) + 1 if versions else 1
         version = f"v{number:04d}-{fingerprint}"
-        write_json(candidate / LINEAGE, {"version": version, "created_at": _now(), **lineage})
+        write_lineage(candidate / LINEAGE, {"version": version, "created_at": _now(), **lineage})
         candidate.rename(self.path(version))
         sync(self.directory)
         return version
@@ -214,12 +214,12 @@ class Registry(StoredVersions):
             if not (folder / file.name).exists() or sha256_file(file) != sha256_file(folder / file.name):
                 file.replace(folder / file.name)
         shutil.rmtree(candidate)
-        if not _is_whole(folder / LINEAGE):
-            _set_aside(folder / LINEAGE)
+        if not is_whole(folder / LINEAGE):
+            set_lineage_aside(folder / LINEAGE)
             if lineage.get("parent") == version:
                 lineage = {**lineage, "parent": None}
             created_at = datetime.fromtimestamp(made_at, UTC).isoformat(timespec="seconds")
-            write_json(folder / LINEAGE, {"version": version, "created_at": created_at, **lineage})
+            write_lineage(folder / LINEAGE, {"version": version, "created_at": created_at, **lineage})
 
     def add_model(
         self,
@@ -332,19 +332,6 @@ class Registry(StoredVersions):
         for path in (*self.directory.glob(".*.pruned"), *trainings[: -len(self.versions()) or None]):
             shutil.rmtree(path)
         return removed
-
-
-def _is_whole(lineage: Path) -> bool:
-    try:
-        read_json(lineage, dict[str, Any])
-        return True
-    except InputError:
-        return False
-
-
-def _set_aside(lineage: Path) -> None:
-    if lineage.exists():
-        _LOGGER.warning("%s is damaged, and was set aside as %s.", lineage, set_aside(lineage).name)
 
 
 def _now() -> str:

@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from gatecast.data.errors import DamagedError, FormatError, KindError
-from gatecast.data.store import read_json
 from gatecast.flows.registry.kinds import ModelKind, Rows, find_kind
+from gatecast.flows.registry.lineages import LINEAGE, read_lineage
 from gatecast.flows.registry.measures import Figure
 from gatecast.lstm.training import checkpoint
 
@@ -164,7 +164,7 @@ class StoredVersions:
         InputError
             ``lineage.json`` is missing or damaged.
         """
-        return read_json(self.path(version) / "lineage.json")
+        return read_lineage(self.path(version) / LINEAGE)
 
 
 def _problem(error: Exception) -> str:

@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 from gatecast.flows.cli import app
 from gatecast.flows.registry.registry import Registry
 from gatecast.flows.settings.runs import RetrainSettings, Workspace
+from tests.damage import Harm, one_bit, truncated
 from tests.fixtures import FIXTURES, REVISIONS, copy_workspace
 from tests.flows.conftest import contents
 
@@ -134,6 +135,16 @@ def test_other_data_is_compared_on(old: Workspace, tmp_path: Path) -> None:
     assert "have learnt from all of" in refused.output
     sales = FIXTURES / REVISIONS[0] / "sales.csv"
     assert gatecast("models", "compare", "sales", "1", "2", "--path", str(sales)).exit_code == 0
+
+
+@pytest.mark.parametrize("harm", [truncated, one_bit])
+def test_a_damaged_text_is_not_compared_on(old: Workspace, harm: Harm) -> None:
+    learnt = next(old.texts.iterdir())
+    harm(learnt)
+    done = gatecast("models", "compare", "rhyme", "1", "2")
+    assert done.exit_code == 2
+    assert f"{learnt}, from which v0002-" in done.output
+    assert "is damaged; 'gatecast text train' with the same files writes it again." in done.output
 
 
 def test_an_old_champion_forecasts_and_meets_a_new_challenger(server: str, old: Workspace) -> None:

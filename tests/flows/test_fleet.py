@@ -23,7 +23,9 @@ from gatecast.flows.commands.fleet import read_groups
 from gatecast.flows.engine.runners import require_runner
 from gatecast.flows.fleet import fleet, outcome, outcome_table
 from gatecast.flows.member import STARTED, Member, member_name, train_one
+from gatecast.flows.monitor import monitor
 from gatecast.flows.registry.registry import Registry
+from gatecast.flows.settings.champion import MonitorSettings
 from gatecast.flows.settings.runs import DataSettings, FleetSettings, RetrainSettings, Workspace
 from gatecast.lstm.config import ForecasterSettings
 
@@ -71,6 +73,9 @@ def test_the_fleet_goes_on_when_some_fail_and_trains_no_model_twice(
         assert metadata["version"] == found[group]["version"]
     assert Path(result["failed"]).read_text() == "none\nshort\n"
     assert read_json(Path(result["report"])) == result["outcomes"]
+
+    judged = monitor(MonitorSettings(name=found[("a",)]["name"]))["check"]
+    assert " in " in judged["summary"]
 
     again = by_symbols(fleet(settings(path)))
     assert [again[group]["cached"] for group in GROUPS] == [True, True, True, None, None]

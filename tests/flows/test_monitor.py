@@ -288,9 +288,10 @@ def test_where_the_training_data_are_lost_drift_is_not_judged_and_the_rest_is(
     copied: Workspace, tmp_path: Path, server: str, lost: str
 ) -> None:
     life = live(copied, tmp_path)
-    lineage = life.registry.path(str(life.registry.champion())) / "lineage.json"
+    champion = str(life.registry.champion())
+    lineage = life.registry.path(champion) / "lineage.json"
     if lost == "data":
-        write_json(lineage, {**read_json(lineage), "data": str(tmp_path / "gone")})
+        write_json(lineage, {**life.registry.lineage(champion), "data": str(tmp_path / "gone")})
         expected = f"{tmp_path / 'gone'} holds no Parquet file; retrain to read the data again."
     else:
         lineage.write_text("{")

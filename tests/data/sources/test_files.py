@@ -219,6 +219,13 @@ def serving(files: dict[str, bytes], login: str, token: str) -> Iterator[str]:
         server.shutdown()
 
 
+@pytest.mark.parametrize("name", ["x.csv", "x.parquet"])
+def test_a_server_that_does_not_answer_is_named(name):
+    with pytest.raises(SourceError, match=rf"http://127\.0\.0\.1:9/{name} cannot be re.*try again\.$") as caught:
+        (CsvSource if name.endswith("csv") else ParquetSource)(f"http://127.0.0.1:9/{name}").read(ALL)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_url_with_a_secret_is_read_from_the_environment(tmp_path, monkeypatch):
     csv = b"ds;y\n2020-01-01;1,5\n2020-01-02;2,5\n"
     parquet = write_parquet(make_series({"s": 3}), tmp_path / "s.parquet").read_bytes()
