@@ -108,9 +108,7 @@ def _describe_state_dict(model: Forecaster) -> list[str]:
     both = ", bidirectional=True" if settings.bidirectional else ""
     if settings.residual or settings.layer_norm:
         norms = ", lstm.norms.* a torch.nn.LayerNorm each" if settings.layer_norm else ""
-        layers = (
-            f"lstm.layers.* is a torch.nn.LSTM of one layer each ({sizes}{both}, batch_first=True){norms}"
-        )
+        layers = f"lstm.layers.* is a torch.nn.LSTM of one layer each ({sizes}{both}, batch_first=True){norms}"
     else:
         layers = f"lstm.* is a torch.nn.LSTM({sizes}, num_layers={settings.num_layers}{both}, batch_first=True)"
     attention = [] if settings.attention == "none" else ["attention.* are the matrices of lstm/nn/attention.py"]
