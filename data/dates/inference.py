@@ -12,7 +12,7 @@ import numpy as np
 
 from gatecast.data.dates.schedules import DAY, LAST, WEEK, Monthly, Plain, Schedule, Weekly, day_of_month, month_of
 
-__all__ = ["find_monthly", "find_schedule", "usual_step"]
+__all__ = ["BUSINESS_DAYS", "find_monthly", "find_schedule", "usual_step", "usual_value"]
 
 _MONTH = 30.4375 * DAY
 _FITTING = 0.75
@@ -31,7 +31,7 @@ _LASTING = 4
 """Rows of those weeks, at least, that the former schedule does not foretell and the new one does"""
 _CHANGED = 0.1
 """Share of the rows of those weeks that these are"""
-_BUSINESS_DAYS = (0, 1, 2, 3, 4)
+BUSINESS_DAYS = (0, 1, 2, 3, 4)
 _TWICE_A_MONTH = ((15, LAST), (1, 15), (1, 16), (10, 25))
 
 
@@ -97,8 +97,8 @@ def _is_sure(schedule: Schedule, days: np.ndarray, step: int) -> bool:
     """Tell whether a schedule needs no further evidence: weekends without a row, or one day of the week."""
     if not isinstance(schedule, Weekly) or not schedule.is_of_days:
         return False
-    is_of_weekdays = step == DAY and set(schedule.days) <= set(_BUSINESS_DAYS) and bool(((days + 3) % 7 < 5).all())
-    return (is_of_weekdays and schedule.days == _BUSINESS_DAYS) or (step == WEEK and len(schedule.slots) == 1)
+    is_of_weekdays = step == DAY and set(schedule.days) <= set(BUSINESS_DAYS) and bool(((days + 3) % 7 < 5).all())
+    return (is_of_weekdays and schedule.days == BUSINESS_DAYS) or (step == WEEK and len(schedule.slots) == 1)
 
 
 def _candidates(local: np.ndarray, days: np.ndarray, step: int) -> Iterator[Schedule]:
@@ -183,7 +183,7 @@ def find_monthly(days: np.ndarray, step: int) -> Monthly | None:
     if len(np.unique(month)) < 0.9 * len(month):
         return None
     phase = usual_value(month % months)
-    day = days - day_of_month(month, np.int64(1), "none") + 1
+    day = days - day_of_month(month, 1, "none") + 1
     rules = (
         Monthly((LAST,), "none", months, phase), Monthly((int(day.max()),), "none", months, phase),
         Monthly((LAST,), "backward", months, phase), Monthly((1,), "forward", months, phase),
@@ -200,7 +200,7 @@ def find_monthly(days: np.ndarray, step: int) -> Monthly | None:
 
 
 def _fitting(rules: tuple[Monthly, ...], month: np.ndarray, days: np.ndarray) -> Monthly | None:
-    shares = [(day_of_month(month, np.int64(rule.days[0]), rule.roll) == days).mean() for rule in rules]
+    shares = [(day_of_month(month, rule.days[0], rule.roll) == days).mean() for rule in rules]
     return rules[int(np.argmax(shares))] if max(shares) >= _FITTING else None
 
 
@@ -208,8 +208,8 @@ def _several_a_month(days: np.ndarray) -> Iterator[Monthly]:
     """Give schedules of several days a month: those that most months have, and the usual ones moved by weekends."""
     month = month_of(days)
     many = len(np.unique(month))
-    day = days - day_of_month(month, np.int64(1), "none") + 1
-    is_last = days == day_of_month(month, np.int64(LAST), "none")
+    day = days - day_of_month(month, 1, "none") + 1
+    is_last = days == day_of_month(month, LAST, "none")
     counts = np.bincount(np.where(is_last, LAST, day), minlength=LAST + 1)
     usual = tuple(np.flatnonzero(counts >= many / 2).tolist())
     if len(usual) > 1:

@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 
 from gatecast.data.dates.calendar import infer_calendar
-from gatecast.data.dates.inference import find_monthly, find_schedule, usual_step
-from gatecast.data.dates.schedules import Monthly, Plain, Schedule, Weekly
+from gatecast.data.dates.inference import BUSINESS_DAYS, find_monthly, find_schedule, usual_step
+from gatecast.data.dates.schedules import Plain, Schedule, Weekly
 from gatecast.data.dates.timestamps import DAY
 from gatecast.data.errors import InputError
 
-__all__ = ["dates_after", "infer_schedule", "next_dates", "period_name", "spacing"]
+__all__ = ["dates_after", "infer_schedule", "next_dates", "period_name", "schedule_of", "spacing", "with_holidays"]
 
 _DAY = DAY.value
 _SPARE = 4
@@ -59,16 +59,22 @@ def infer_schedule(ds: pd.DatetimeIndex) -> Schedule:
     InputError
         Fewer than two timestamps.
     """
-    local = _local(ds)
-    return with_holidays(find_schedule(local, _step(_utc(ds), local)), ds)
+    return schedule_of(_utc(ds), _local(ds))
 
 
-def with_holidays(schedule: Schedule, ds: pd.DatetimeIndex) -> Schedule:
-    """Add the exchange whose holidays the timestamps keep to a schedule of business days, if there is one."""
-    if not isinstance(schedule, Weekly) or schedule.calendar is not None or schedule.days != (0, 1, 2, 3, 4):
+def schedule_of(utc: np.ndarray, local: np.ndarray) -> Schedule:
+    """Return the same for timestamps in nanoseconds, int64, in UTC and on the local clock."""
+    return with_holidays(find_schedule(local, _step(utc, local)), local)
+
+
+def with_holidays(schedule: Schedule, local: np.ndarray) -> Schedule:
+    """Add the exchange whose holidays the rows keep to a schedule of business days, if there is one."""
+    if not isinstance(schedule, Weekly) or schedule.calendar is not None or schedule.days != BUSINESS_DAYS:
         return schedule
-    days = ds if schedule.is_of_days else ds.tz_localize(None).normalize().unique()
-    return replace(schedule, calendar=infer_calendar(days))
+    days = local // _DAY
+    if not schedule.is_of_days:
+        days = np.unique(days)
+    return replace(schedule, calendar=infer_calendar(pd.DatetimeIndex((days * _DAY).astype("datetime64[ns]"))))
 
 
 def next_dates(ds: pd.DatetimeIndex, count: int, schedule: Schedule | None = None) -> pd.DatetimeIndex:
@@ -172,8 +178,8 @@ def period_name(ds: pd.DatetimeIndex) -> str:
     step = spacing(ds)
     monthly = find_monthly(_local(ds) // _DAY, step.value)
     if monthly is not None:
-        names = {1: "monthly", 3: "quarterly", 6: "half-yearly", 12: "yearly"}
-        return names.get(monthly.months, f"{monthly.months}-month")
+        months = {1: "monthly", 3: "quarterly", 6: "half-yearly", 12: "yearly"}
+        return months.get(monthly.months, f"{monthly.months}-month")
     names = {pd.Timedelta(hours=1): "hourly", DAY: "daily", 7 * DAY: "weekly"}
     whole = f"{step // DAY}-day" if not step % DAY else f"{step.total_seconds() / 60:g}-minute"
     return names.get(step, whole)

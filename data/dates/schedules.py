@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -235,7 +236,7 @@ def first_of(month: np.ndarray) -> np.ndarray:
     return month.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
 
 
-def day_of_month(month: np.ndarray, day: np.ndarray, roll: Roll) -> np.ndarray:
+def day_of_month(month: np.ndarray, day: np.ndarray | int, roll: Roll) -> np.ndarray:
     """Return the days of months that `Monthly` describes, counted from 1970."""
     first = first_of(month)
     if roll == "weekday":
@@ -289,7 +290,7 @@ def _times_in_words(slots: tuple[int, ...]) -> str:
     span = f"{_clock(times[0])}–{_clock(times[-1])}" if len(times) > 1 else _clock(times[0])
     if len(times) == 1:
         return f"{span}{' or other times' if differ else ''}"
-    steps = {after - before for before, after in zip(times[:-1], times[1:], strict=True)}
+    steps = {after - before for before, after in pairwise(times)}
     step = min(steps)
     what = {DAY // 24: "hours", DAY // 48: "half hours"}.get(step, f"every {_length(step)}")
     return f"{what} {span}{' with breaks' if len(steps) > 1 else ''}{', other hours on some days,' if differ else ''}"
