@@ -59,9 +59,9 @@ def backtest(settings: BacktestSettings = DEFAULTS, force: bool = False) -> dict
     workspace = Workspace.from_environment()
     settings = of_champion(settings, workspace)
     with Steps() as step:
-        bars = step(ingest, settings.data, str(workspace.bars))
+        bars = step(ingest, settings.data, workspace)
         settings = cast(BacktestSettings, settings.resolved(bars["kind"]))
-        registry = Registry(workspace.models / str(settings.name))
+        registry = Registry(workspace, str(settings.name))
         registry.require_kind(FORECASTER, "give the backtest another --name")
         champion = None if settings.refit else _champion(registry)
         key = digest(bars["content_hash"], settings, champion, code_version())
@@ -88,7 +88,7 @@ def of_champion(settings: BacktestSettings, workspace: Workspace) -> BacktestSet
     origins = set(BacktestSettings.model_fields) - set(RetrainSettings.model_fields)
     if settings.name is None or settings.model_fields_set - origins - {"name"}:
         return settings
-    registry = Registry(workspace.models / choose_model(workspace, settings.name))
+    registry = Registry(workspace, choose_model(workspace, settings.name))
     trained = registry.settings(str(registry.champion()))
     return BacktestSettings.model_validate({**dict(trained), **settings.model_dump(include=origins)})
 

@@ -99,7 +99,7 @@ def fleet(settings: FleetSettings = DEFAULTS, force: bool = False) -> FleetTrain
         data = settings.retrain.data
         if symbols:
             data = data.model_copy(update={"symbols": None if data.source in WHOLE_FILES else symbols})
-        bars = step(ingest, data, str(workspace.bars))
+        bars = step(ingest, data, workspace)
         shared = settings.retrain.resolved(bars["kind"])
         lineage = {"data_hash": bars["content_hash"], "data": bars["directory"], "last": bars["last"]}
         outcomes = _missing(settings.groups, shared, Path(bars["directory"]))

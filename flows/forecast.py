@@ -65,14 +65,14 @@ def forecast_latest(
     """
     asked = ForecastSettings(name=name, path=path, n_samples=n_samples, seed=seed)
     workspace = Workspace.from_environment()
-    registry = Registry(workspace.models / choose_model(workspace, asked.name))
+    registry = Registry(workspace, choose_model(workspace, asked.name))
     version = registry.champion()
     if version is None:
         raise InputError(f"The model {registry.name} has no champion in {workspace.root}; retrain it first.")
     settings = registry.settings(version, FORECASTER)
     with Steps() as step:
         source = settings.data if asked.path is None else settings.data.from_file(asked.path)
-        bars = step(ingest, source, str(workspace.bars))
+        bars = step(ingest, source, workspace)
         if bars["kind"] != ("bars" if settings.target else "series"):
             raise InputError(
                 f"{registry.name} was not trained on {bars['kind']}, which the data holds; choose the other file."
@@ -117,7 +117,7 @@ def forecast(
     Forecasts
         Their path, and sentences for people, see `shown`.
     """
-    model = Registry(workspace.models / name).model(version, FORECASTER)
+    model = Registry(workspace, name).model(version, FORECASTER)
     forecasts, sentences = predict_next(model, read_ingested(Path(bars)), settings, n_samples, seed)
     metadata = {"model": name, "version": version, "target": settings.target or "y"}
     path = write_parquet(forecasts, workspace.forecasts / name / f"{last}.parquet", metadata)

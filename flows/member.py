@@ -118,7 +118,7 @@ def train_one(
     started = time.perf_counter()
     use_threads(1)
     registry = registry_of(workspace, str(settings.name), FORECASTER)
-    with _under_way(registry):
+    with _under_way(workspace, registry):
         frame = pd.concat([read_rows(file).rows for file in files], ignore_index=True)
         series = series_frame(frame, settings.target, settings.features)
         sequences = build_sequences(series, evaluation.sequence_settings(settings))
@@ -155,9 +155,9 @@ def train_one(
 
 
 @contextmanager
-def _under_way(registry: Registry) -> Iterator[None]:
+def _under_way(workspace: Workspace, registry: Registry) -> Iterator[None]:
     """Lock a model against other runs; meanwhile a file marks it, which shows what a killed process was working on."""
-    with one_at_a_time(registry.directory, "wait"):
+    with one_at_a_time(workspace, registry.name, "wait"):
         mark = registry.directory / STARTED
         mark.touch()
         try:

@@ -52,7 +52,7 @@ def monitor(settings: MonitorSettings = DEFAULTS) -> dict[str, Any]:
         ``name`` and ``version`` of the champion, what each step returned, and the ``steps``.
     """
     workspace = Workspace.from_environment()
-    registry = Registry(workspace.models / choose_model(workspace, settings.name))
+    registry = Registry(workspace, choose_model(workspace, settings.name))
     version = str(registry.champion())
     own = registry.settings(version, FORECASTER)
     data = own.data if settings.path is None else own.data.from_file(settings.path)
@@ -61,7 +61,7 @@ def monitor(settings: MonitorSettings = DEFAULTS) -> dict[str, Any]:
         require_folder(settings.prometheus)
     results: dict[str, Any] = {"roll_back": None, "raise_alarm": None}
     with Steps() as step:
-        bars = step(ingest, data, str(workspace.bars))
+        bars = step(ingest, data, workspace)
         scored = step(score_live, registry.name, bars["directory"], str(directory))
         checked = step(check, registry.name, version, bars["directory"], scored["live"], settings, str(directory))
         if settings.rollback and checked["worse_than_naive"]:
@@ -89,7 +89,7 @@ def monitor(settings: MonitorSettings = DEFAULTS) -> dict[str, Any]:
 def score_live(name: str, bars: str, directory: str) -> Output:
     """Compare the stored forecasts with the actual values; see `flows.judging.live`."""
     workspace = Workspace.from_environment()
-    registry = Registry(workspace.models / name)
+    registry = Registry(workspace, name)
     settings = registry.settings(str(registry.champion()), FORECASTER)
     forecasts = read_forecasts(workspace.forecasts / name, settings.target or "y")
     live = score_forecasts(forecasts, read_ingested(Path(bars)), settings)
@@ -107,7 +107,7 @@ def check(name: str, version: str, bars: str, live: str, settings: MonitorSettin
         ``report``, a JSON file with every check; ``breaches``, those that exceeded their limit; ``worse_than_naive``, a
         sentence if the champion's own forecasts are worse, else None.
     """
-    registry = Registry(Workspace.from_environment().models / name)
+    registry = Registry(Workspace.from_environment(), name)
     frame = read_ingested(Path(bars))
     rows = latest(read_parquet(Path(live))[0], settings.window)
     reference = read_reference(registry, version)
@@ -145,7 +145,7 @@ def check(name: str, version: str, bars: str, live: str, settings: MonitorSettin
 @task("roll back {name}?", cached=False)
 def roll_back(name: str, version: str, bars: str, live: str, why: str, settings: MonitorSettings) -> Output:
     """Make the former champion the champion again if it would have forecast the champion's live rows better."""
-    registry = Registry(Workspace.from_environment().models / name)
+    registry = Registry(Workspace.from_environment(), name)
     rows = latest(read_parquet(Path(live))[0], settings.window)
     rows = rows[rows["version"] == version].reset_index(drop=True)
     former = next(iter(registry.former_champions()), None)

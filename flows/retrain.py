@@ -118,13 +118,13 @@ def retrain(
     workspace = Workspace.from_environment()
     tracking.require()
     with Steps() as step:
-        bars = step(ingest, settings.data, str(workspace.bars))
+        bars = step(ingest, settings.data, workspace)
         settings = settings.resolved(bars["kind"])
         # The gate must not change the cache key of the training, so it travels separately.
         gate = settings.gate
         settings = settings.model_copy(update={"gate": GateSettings()})
         registry = registry_of(workspace, str(settings.name), FORECASTER)
-        if not step.alone(registry.directory, when_busy):
+        if not step.alone(workspace, registry.name, when_busy):
             return cancelled(f"Another retrain of {registry.name} is under way.")
 
         windows = evaluation.sequence_settings(settings)
@@ -152,7 +152,7 @@ def retrain(
             winner = registry.settings(champion, FORECASTER)
             forecasts = step(forecast, workspace, registry.name, champion, winner, data, bars["last"])
         tracked = (
-            step(tracking.track, str(registry.directory), version, evaluated, promoted) if tracking.wanted() else None
+            step(tracking.track, workspace, registry.name, version, evaluated, promoted) if tracking.wanted() else None
         )
         published = step(publish, settings, bars, evaluated, version, promoted, forecasts)
     return {

@@ -101,7 +101,7 @@ def train_tagger(
     registry = registry_of(workspace, settings.model_name, TAGGER)
     with Steps() as step:
         text = step(read_sentences, settings, workspace.tagged)
-        if not step.alone(registry.directory, when_busy):
+        if not step.alone(workspace, registry.name, when_busy):
             return cancelled(f"Another training of {registry.name} is under way.")
 
         model = settings.model.model_copy(update=text["model"])
@@ -271,7 +271,7 @@ def choose_tagger(workspace: Workspace, name: str | None) -> tuple[Registry, str
     InputError
         There is no tagger, there are several and no name is given, or no tagger has that name.
     """
-    registry = Registry(workspace.models / choose_champion(workspace, name, TAGGER))
+    registry = Registry(workspace, choose_champion(workspace, name, TAGGER))
     return registry, str(registry.champion())
 
 

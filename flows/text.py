@@ -111,14 +111,13 @@ def train_text(
         What each step returned, the ``name`` of the model, and name, seconds and cache state of the ``steps``.
     """
     workspace = Workspace.from_environment()
-    name = settings.model_name
-    registry = registry_of(workspace, name, LANGUAGE_MODEL)
+    registry = registry_of(workspace, settings.model_name, LANGUAGE_MODEL)
     with Steps() as step:
         text = step(read, settings.paths, workspace.texts)
-        if not step.alone(registry.directory, when_busy):
-            return cancelled(f"Another training of {name} is under way.")
+        if not step.alone(workspace, registry.name, when_busy):
+            return cancelled(f"Another training of {registry.name} is under way.")
 
-        job = Job(workspace, name, digest(text["content_hash"], settings.model, code_version()))
+        job = Job(workspace, registry.name, digest(text["content_hash"], settings.model, code_version()))
         trained = step(train, job, text["path"], settings.model, resume)
         evaluated = step(evaluate, job, trained["model"], text["path"])
         lineage = {"data_hash": text["content_hash"], "data": text["path"], "code_version": code_version()}
@@ -126,7 +125,7 @@ def train_text(
         bits = evaluated["bits_per_char"]
         promoted = step(promote, job, version["version"], bits, text["path"], settings.model)
     return {
-        "name": name,
+        "name": registry.name,
         "settings": settings.model_dump(mode="json"),
         "steps": step.records,
         "read": text,

@@ -49,7 +49,7 @@ def registry_of(workspace: Workspace, name: str, kind: ModelKind) -> Registry:
     InputError
         The champion's pointer is damaged.
     """
-    registry = Registry(workspace.models / name)
+    registry = Registry(workspace, name)
     champion = registry.champion()
     registry.require_kind(kind, f"give the {kind.called} another --name")
     if champion is not None:
@@ -79,7 +79,7 @@ class Job:
     @property
     def registry(self) -> Registry:
         """The versions of the model."""
-        return Registry(self.workspace.models / self.name)
+        return Registry(self.workspace, self.name)
 
     @property
     def checkpoints(self) -> Path:

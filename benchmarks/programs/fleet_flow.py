@@ -73,7 +73,7 @@ def _without_prefect(retrain: object, workers: int, root: Path) -> float:
 
     assert isinstance(retrain, RetrainSettings)
     begun = time.perf_counter()
-    bars = ingest.fn(retrain.data, str(root / "bars"))
+    bars = ingest.fn(retrain.data, Workspace(root))
     members = members_of((), retrain.resolved("series"), Path(bars["directory"]))
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
         futures = [

@@ -79,7 +79,7 @@ def find(model: str) -> tuple[Path, Path]:
     workspace = Workspace.from_environment()
     exports = workspace.root / "exports"
     if model in champions(workspace):
-        registry = Registry(workspace.models / model)
+        registry = Registry(workspace, model)
         version = registry.champion()
         assert version is not None, "a model that is listed among the champions has one"
         return registry.path(version), exports / f"{model}-{version}"

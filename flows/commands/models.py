@@ -72,7 +72,7 @@ def list_models(options: CommonOptions) -> None:
             raise InputError(
                 f"{workspace.root} holds no trained model; run 'gatecast retrain' first or name another --workspace."
             )
-        rows, damages = zip(*(_of_model(Registry(workspace.models / name)) for name in names), strict=True)
+        rows, damages = zip(*(_of_model(Registry(workspace, name)) for name in names), strict=True)
         print_table(rows, f"Models in {workspace.root}", right=("versions", "vs naive"))
         if any(damages):
             for damage in filter(None, damages):

@@ -185,7 +185,7 @@ def _champion(workspace: Workspace, name: str | None) -> tuple[str, CharLM]:
     from gatecast.flows.registry.kinds import LANGUAGE_MODEL
     from gatecast.flows.registry.registry import Registry
 
-    registry = Registry(workspace.models / choose_champion(workspace, name, LANGUAGE_MODEL))
+    registry = Registry(workspace, choose_champion(workspace, name, LANGUAGE_MODEL))
     return registry.name, registry.model(str(registry.champion()), LANGUAGE_MODEL)
 
 

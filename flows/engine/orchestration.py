@@ -312,7 +312,7 @@ def _may_pass(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
 class Steps:
     """The steps of one flow run: calls tasks one by one, reports to terminal and log, and waits until all are recorded.
 
-    Used as a context manager inside a flow; calling it runs a task: ``bars = step(ingest, settings.data)``.
+    Used as a context manager inside a flow; calling it runs a task: ``bars = step(ingest, data, workspace)``.
 
     Attributes
     ----------
@@ -349,9 +349,9 @@ class Steps:
         """Also wait at the end for these task runs, such as those that were submitted to a task runner."""
         self._task_runs += task_runs
 
-    def alone(self, directory: Path, when_busy: WhenBusy) -> bool:
-        """Lock the model in a directory against other runs until the steps end; see `one_at_a_time`."""
-        return self._held.enter_context(one_at_a_time(directory, when_busy))
+    def alone(self, workspace: Workspace, name: str, when_busy: WhenBusy) -> bool:
+        """Lock a model against other runs until the steps end; see `one_at_a_time`."""
+        return self._held.enter_context(one_at_a_time(workspace, name, when_busy))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

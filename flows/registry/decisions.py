@@ -39,10 +39,12 @@ class Decisions:
     ----------
     directory : Path
         ``models/NAME`` of the workspace.
+    name : str
+        Of the model.
     """
 
-    def __init__(self, directory: Path) -> None:
-        self._name = directory.name
+    def __init__(self, directory: Path, name: str) -> None:
+        self._name = name
         self._pointer = directory / POINTER
         self._history = directory / HISTORY
 

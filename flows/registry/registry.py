@@ -32,7 +32,7 @@ from gatecast.flows.registry.decisions import Decisions
 from gatecast.flows.registry.kinds import ModelKind
 from gatecast.flows.registry.lineages import LINEAGE, is_whole, read_lineage, set_lineage_aside, write_lineage
 from gatecast.flows.registry.stored_versions import VERSION, StoredVersions
-from gatecast.flows.settings.runs import Settings
+from gatecast.flows.settings.runs import Settings, Workspace
 from gatecast.lstm.training.checkpoint import fingerprint
 
 if TYPE_CHECKING:
@@ -78,13 +78,15 @@ class Registry(StoredVersions):
 
     Parameters
     ----------
-    directory : Path
-        ``models/NAME`` of the workspace.
+    workspace : Workspace
+        Holds them, in ``models/NAME``.
+    name : str
+        Of the model.
     """
 
-    def __init__(self, directory: Path) -> None:
-        super().__init__(directory)
-        self._decisions = Decisions(directory)
+    def __init__(self, workspace: Workspace, name: str) -> None:
+        super().__init__(workspace, name)
+        self._decisions = Decisions(self.directory, name)
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -20,6 +20,7 @@ from gatecast.data.errors import DamagedError, FormatError, KindError
 from gatecast.flows.registry.kinds import ModelKind, Rows, find_kind
 from gatecast.flows.registry.lineages import LINEAGE, read_lineage
 from gatecast.flows.registry.measures import Figure
+from gatecast.flows.settings.runs import Workspace
 from gatecast.lstm.training import checkpoint
 
 T = TypeVar("T")
@@ -31,13 +32,15 @@ class StoredVersions:
 
     Parameters
     ----------
-    directory : Path
-        ``models/NAME`` of the workspace.
+    workspace : Workspace
+        Holds them, in ``models/NAME``.
+    name : str
+        Of the model.
     """
 
-    def __init__(self, directory: Path) -> None:
-        self.name = directory.name
-        self.directory = directory
+    def __init__(self, workspace: Workspace, name: str) -> None:
+        self.name = name
+        self.directory = workspace.models / name
 
     def versions(self) -> list[str]:
         """Return the names of the versions, oldest first."""

@@ -67,7 +67,7 @@ def publish(
     """
     name = str(settings.name)
     workspace = Workspace.from_environment()
-    registry = Registry(workspace.models / name)
+    registry = Registry(workspace, name)
     evaluation = read_json(Path(evaluated["evaluation"]))
     scores = score_table(evaluation["scores"])
     data = data_table(read_ingested(Path(bars["directory"])))

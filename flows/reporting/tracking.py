@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from pathlib import Path
 from typing import Any
 
 from gatecast.data.errors import InputError
@@ -16,7 +15,7 @@ from gatecast.data.variables import secrets_hidden
 from gatecast.flows.engine.orchestration import task
 from gatecast.flows.engine.results import Evaluated, Promoted, Tracked, Versioned
 from gatecast.flows.registry.registry import Registry
-from gatecast.flows.settings.runs import flat
+from gatecast.flows.settings.runs import Workspace, flat
 from gatecast.lstm.models import load
 
 URI = "MLFLOW_TRACKING_URI"
@@ -37,18 +36,19 @@ def require() -> None:
 
 
 @task("track {version[version]}", cached=False)
-def track(directory: str, version: Versioned, evaluated: Evaluated, promoted: Promoted) -> Tracked:
+def track(workspace: Workspace, name: str, version: Versioned, evaluated: Evaluated, promoted: Promoted) -> Tracked:
     """Log a version to MLflow, under an experiment with the name of the model.
 
     Parameters
     ----------
-    directory : str
-        The registry's.
+    workspace : Workspace
+    name : str
+        Of the model.
     version, evaluated, promoted
         What the steps of `flows.retrain` returned.
     """
     with secrets_hidden(os.environ[URI]):
-        return _track(Registry(Path(directory)), version["version"], evaluated, promoted)
+        return _track(Registry(workspace, name), version["version"], evaluated, promoted)
 
 
 def _track(registry: Registry, name: str, evaluated: Evaluated, promoted: Promoted) -> Tracked:

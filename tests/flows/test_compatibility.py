@@ -40,7 +40,7 @@ def test_every_model_is_listed(old: Workspace) -> None:
     assert "damaged" not in listed.output
     for name, (called, score, gain, _) in SCORES.items():
         (line,) = (line for line in listed.output.splitlines() if line.strip().startswith(name))
-        assert all(part in line for part in (called, score, gain, str(Registry(old.models / name).champion())))
+        assert all(part in line for part in (called, score, gain, str(Registry(old, name).champion())))
 
 
 @pytest.mark.parametrize("name", SCORES)
@@ -49,7 +49,7 @@ def test_every_model_and_version_is_shown(old: Workspace, name: str) -> None:
     assert shown.exit_code == 0, shown.output
     assert "damaged" not in shown.output
     assert "is the first version" in shown.output
-    registry = Registry(old.models / name)
+    registry = Registry(old, name)
     for version in registry.versions():
         assert version in shown.output
         one = gatecast("models", "show", name, version)
@@ -70,7 +70,7 @@ def test_every_model_and_version_is_shown(old: Workspace, name: str) -> None:
     ],
 )
 def test_versions_are_compared(old: Workspace, name: str, measure: str, on: str) -> None:
-    first, second = Registry(old.models / name).versions()
+    first, second = Registry(old, name).versions()
     for order in (("1", "2"), ("2", "1")):
         done = gatecast("models", "compare", name, *order)
         assert done.exit_code == 0, done.output
@@ -80,7 +80,7 @@ def test_versions_are_compared(old: Workspace, name: str, measure: str, on: str)
 
 @pytest.mark.parametrize("name", SCORES)
 def test_versions_are_promoted_rolled_back_and_pruned(old: Workspace, name: str) -> None:
-    registry = Registry(old.models / name)
+    registry = Registry(old, name)
     first, second = registry.versions()
     promoted = gatecast("models", "promote", name, "1", "--reason", "it is older")
     assert promoted.exit_code == 0, promoted.output
@@ -151,7 +151,7 @@ def test_an_old_champion_forecasts_and_meets_a_new_challenger(server: str, old: 
     from gatecast.flows.forecast import forecast_latest
     from gatecast.flows.retrain import retrain
 
-    registry = Registry(old.models / "range")
+    registry = Registry(old, "range")
     champion = str(registry.champion())
     before = contents(registry.path(champion))
     assert forecast_latest("range")["version"] == champion

@@ -63,7 +63,7 @@ def test_the_fleet_goes_on_when_some_fail_and_trains_no_model_twice(
     assert "no series none" in found[("none",)]["error"]
     assert "fewer than lookback" in found[("short",)]["error"]
     for group in GROUPS[:3]:
-        registry = Registry(workspace.models / found[group]["name"])
+        registry = Registry(workspace, found[group]["name"])
         assert registry.versions() == [found[group]["version"]] == [registry.champion()]
         assert registry.settings(registry.versions()[0]).data.symbols == group
         assert set(load(registry.path(registry.versions()[0])).scalers) == set(group)

@@ -176,7 +176,7 @@ def test_a_skill_is_judged_by_limit_and_luck() -> None:
 
 
 def test_coverage_with_and_without_intervals(copied: Workspace) -> None:
-    registry = Registry(copied.models / NAME)
+    registry = Registry(copied, NAME)
     reference = read_reference(registry, str(registry.champion()))
     settings = MonitorSettings()
     middle = float(reference.errors["error"].median())
@@ -191,7 +191,7 @@ def test_coverage_with_and_without_intervals(copied: Workspace) -> None:
 
 
 def test_the_test_errors_are_those_of_the_evaluation(copied: Workspace) -> None:
-    registry = Registry(copied.models / NAME)
+    registry = Registry(copied, NAME)
     version = str(registry.champion())
     reference = read_reference(registry, version)
     rmse = float(np.sqrt(np.mean(reference.errors["error"] ** 2)))

@@ -84,7 +84,7 @@ def test_a_damaged_file_makes_its_step_run_again(in_trained: tuple[Workspace, di
     assert {step["name"]: step["cached"] for step in second["steps"]}["checkpoint"] is False
     assert second["checkpoint"]["version"] == first["checkpoint"]["version"]
     assert weights.read_bytes() == whole
-    assert Registry(workspace.models / "sample-range").versions() == [first["checkpoint"]["version"]]
+    assert Registry(workspace, "sample-range").versions() == [first["checkpoint"]["version"]]
 
 
 def test_force_runs_every_step_and_gives_the_same_version(in_trained: tuple[Workspace, dict[str, Any]]) -> None:
@@ -145,7 +145,7 @@ def test_a_run_over_its_time_limit_fails_and_loses_nothing(copied: Workspace) ->
 
 
 def test_a_run_ends_as_cancelled_where_another_retrains_the_model(copied: Workspace) -> None:
-    with one_at_a_time(copied.models / "sample-range", "cancel"):
+    with one_at_a_time(copied, "sample-range", "cancel"):
         state = retrain(small_settings(), when_busy="cancel", return_state=True)
     assert (state.name, state.message) == ("Cancelled", "Another retrain of sample-range is under way.")
 
@@ -167,7 +167,7 @@ def test_without_resume_a_training_begins_anew(server: str, workspace: Workspace
 def prepared(workspace: Workspace) -> str:
     from gatecast.flows.ingest import ingest
 
-    bars = ingest.fn(small_settings().data, str(workspace.bars))
+    bars = ingest.fn(small_settings().data, workspace)
     windows = SequenceSettings(lookback=8, split=small_settings().resolved("bars").split)
     directory = workspace.sequences / "small"
     kept = workspace.sequences / ".small"
@@ -213,7 +213,7 @@ def test_a_series_without_test_rows_is_named(workspace: Workspace, tmp_path: Pat
 
 
 def test_a_run_that_fails_after_the_promotion_rolls_it_back(copied: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    registry = Registry(copied.models / "sample-range")
+    registry = Registry(copied, "sample-range")
     first = registry.champion()
     settings = small_settings(model={"max_epochs": 6})
 
@@ -238,7 +238,7 @@ def test_a_first_run_that_fails_leaves_no_champion(
     monkeypatch.setattr("gatecast.flows.forecast.predict_next", lambda *arguments: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         retrain(small_settings())
-    registry = Registry(workspace.models / "sample-range")
+    registry = Registry(workspace, "sample-range")
     assert registry.champion() is None
     assert len(registry.versions()) == 1
 

@@ -17,7 +17,7 @@ from tests.damage import HARM_NAMES, HARMS, Harm, one_bit
 
 @pytest.fixture
 def registry(tmp_path: Path) -> Registry:
-    return Registry(Workspace(tmp_path).models / "model")
+    return Registry(Workspace(tmp_path), "model")
 
 
 def candidate(tmp_path: Path, text: str = "weights") -> Path:
