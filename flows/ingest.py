@@ -18,7 +18,7 @@ from gatecast.data.bars.store import BarStore, add_to_quarantine, write_rows
 from gatecast.data.dates.calendar import require_calendar
 from gatecast.data.errors import DamagedFileError, InputError
 from gatecast.data.quality.overview import Record, overview, problems_in_words
-from gatecast.data.quality.validation import Checked, sentence
+from gatecast.data.quality.validation import ERROR, Checked, sentence
 from gatecast.data.sources.selection import Selection, frame_kind, select
 from gatecast.data.sources.source import open_source
 from gatecast.data.store import (
@@ -195,22 +195,25 @@ def _read(settings: DataSettings, bars: Path, fetch: Fetch) -> _Found:
     if checked.rows.empty:
         raise InputError(f"{settings.description} has no good row; see {quarantine}.")
     frame = select(checked.rows, selection, settings.description)
-    wrong = checked.problems.drop_duplicates("row").groupby("unique_id")
-    refused = {str(name): len(rows) for name, rows in wrong}
+    refused = {str(name): int(count) for name, count in checked.refused["unique_id"].value_counts().items()}
     calendars = dict.fromkeys(frame["unique_id"].unique(), calendar)
     return _Found(frame, calendars, {}, refused, {}, notices, quarantine)
 
 
 def _set_aside(checked: Checked, settings: DataSettings, bars: Path) -> tuple[list[str], str | None]:
-    """Put refused rows into quarantine; return what to say about them, and their file."""
+    """Put refused rows into quarantine; return what to say about them and of the others, and their file."""
+    is_error = checked.problems["severity"] == ERROR
+    warnings = [
+        f"{settings.description}: {sentence(problem)}." for _, problem in checked.problems[~is_error].iterrows()
+    ]
     count = len(checked.refused)
     whole = len(checked.refused) + len(checked.rows)
     if not count:
-        return [], None
+        return warnings, None
     path = Workspace(bars.parent).quarantine / settings.source / f"{settings.origin}.parquet"
-    first = sentence(checked.problems.iloc[0])
+    first = sentence(checked.problems[is_error].iloc[0])
     notice = f"{settings.description}: {count:,} of {whole:,} rows were put in quarantine; the first: {first}."
-    return [notice], str(add_to_quarantine(checked.refused, path))
+    return [notice, *warnings], str(add_to_quarantine(checked.refused, path))
 
 
 def _read_yahoo(settings: DataSettings, selection: Selection, bars: Path, fetch: Fetch) -> _Found:
