@@ -56,7 +56,7 @@ from gatecast.flows.reporting import pictures as report
 from gatecast.flows.reporting import tracking
 from gatecast.flows.reporting.attention import plot_attention
 from gatecast.flows.reporting.publication import publish
-from gatecast.flows.settings.runs import GateSettings, RetrainSettings, Workspace
+from gatecast.flows.settings.runs import DatesGiven, GateSettings, RetrainSettings, Workspace
 from gatecast.lstm.config import ForecasterSettings
 from gatecast.lstm.forecasting.forecaster import Forecaster
 from gatecast.lstm.models import load
@@ -106,8 +106,10 @@ def retrain(
         features = settings.features
         sequences = step(build_sequences, data, target, features, windows, str(directory))
 
-        key = digest(sequences["content_hash"], settings.model, code_version())
-        trained = step(train, sequences["directory"], settings.model, str(registry.training_directory(key)), resume)
+        dates = settings.data.dates
+        key = digest(sequences["content_hash"], settings.model, dates, code_version())
+        folder = str(registry.training_directory(key))
+        trained = step(train, sequences["directory"], settings.model, dates, folder, resume)
 
         model = trained["model"]
         models = str(registry.directory)
@@ -168,14 +170,16 @@ def build_sequences(
 
 
 @task("train", cached=True, ignore=("resume",), retries=2)
-def train(sequences: str, settings: ForecasterSettings, directory: str, resume: bool) -> Output:
+def train(sequences: str, settings: ForecasterSettings, dates: DatesGiven, directory: str, resume: bool) -> Output:
     """Fit the LSTM; each epoch leaves a checkpoint in `directory`, from which an interrupted training can continue."""
     folder = Path(directory)
     resume = resume or is_retry()
     begun = resume and any(folder.glob("epoch-*"))
     model = Forecaster.from_settings(settings)
     with TrainingProgress(settings.max_epochs, folder.parent.parent.name) as progress:
-        model.fit_sequences(read_sequences(Path(sequences)), checkpoints=folder, resume=resume, on_epoch=progress)
+        model.fit_sequences(
+            read_sequences(Path(sequences)), checkpoints=folder, resume=resume, on_epoch=progress, **dates
+        )
     saved = save_trained(model, folder)
     note = "went on with the interrupted training, " if begun else "found nothing to resume, " if resume else ""
     milliseconds = 1000 * model.seconds_per_step

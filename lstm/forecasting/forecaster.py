@@ -319,9 +319,9 @@ class Forecaster(TrainedModel[Network]):
         df : DataFrame
             As for `fit`.
         n_windows : int
-            How many origins. The last lies `horizon` timestamps before the end.
+            How many origins of each series. The last lies `horizon` of its rows before its end.
         step_size : int
-            Timestamps from one origin to the next.
+            Rows from one origin to the next.
         refit : bool or int
             True trains again, with these settings, at every origin; a number n at every n-th. False uses this model as
             it is, whatever it was fitted on; one that is not fitted is trained once, at the first origin.
@@ -330,8 +330,8 @@ class Forecaster(TrainedModel[Network]):
         -------
         DataFrame
             ``unique_id``, ``ds``, ``cutoff`` (last row known), ``y``, ``y_hat`` and what else `predict` returns, origin
-            by origin. An origin leaves out series that were not trained on, and those with fewer than `lookback` rows
-            up to it or `horizon` rows after it.
+            by origin. A series that was not trained on is left out, and origins with fewer than `lookback` rows up to
+            them. A training stops at the earliest origin of a window.
 
         Raises
         ------
