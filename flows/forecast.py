@@ -115,7 +115,7 @@ def forecast(
         "path": str(path),
         "files": hashes(path),
         "sentences": shown(sentences),
-        "summary": f"{steps} of {len(sentences)} series by {folder.name}",
+        "summary": f"{steps} of {len(sentences)} series by {folder.name}; dates: {model.dates_in_words}",
     }
 
 

@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
+from gatecast.data.dates.panels import in_words
 from gatecast.data.dates.rules import DateRules, require_closed
 from gatecast.data.errors import InputError
 from gatecast.data.sequences.scaling import Scaler
@@ -389,6 +390,12 @@ class Forecaster(TrainedModel[Network]):
         """Return scaled forecasts (n, horizon) of windows, float32 or float64."""
         place = sequences.values, sequences.offsets, windows.series, windows.end
         return predict_windows(network, self.settings, *place)
+
+    @property
+    def dates_in_words(self) -> str:
+        """When the rows of the training data come, as ``business days``, which decides the dates of the forecasts."""
+        context = self._context_of(None)
+        return in_words(context.schedules, context.schedule)
 
     @property
     def context_rows(self) -> int:
