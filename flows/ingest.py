@@ -16,6 +16,8 @@ import pandas as pd
 
 from gatecast.data.bars.store import BarStore, add_to_quarantine, write_rows
 from gatecast.data.dates.calendar import require_calendar
+from gatecast.data.dates.panels import dates_in_words
+from gatecast.data.dates.rules import DateRules
 from gatecast.data.errors import DamagedFileError, InputError
 from gatecast.data.leftovers import remove_leftovers
 from gatecast.data.quality.overview import Record, overview, problems_in_words
@@ -133,6 +135,7 @@ def read_data(settings: DataSettings, workspace: Workspace, fetch: Fetch | None 
         record["cause"] = found.causes.get(name)
         record["age"] = _age(record["last"])
     first, last = (f"{moment:%Y-%m-%d}" for moment in (frame["ds"].min(), frame["ds"].max()))
+    when = dates_in_words(frame, DateRules(**settings.dates))
     stale = f"; {len(found.causes)} from the store, since the source failed" if found.causes else ""
     return {
         "directory": str(directory),
@@ -142,7 +145,7 @@ def read_data(settings: DataSettings, workspace: Workspace, fetch: Fetch | None 
         "series": records,
         "notices": list(found.notices),
         "quarantine": found.quarantine,
-        "summary": f"{len(frame):,} rows of {len(records)} series, {first} to {last}{stale}",
+        "summary": f"{len(frame):,} rows of {len(records)} series, {first} to {last}{when and f', {when}'}{stale}",
     }
 
 

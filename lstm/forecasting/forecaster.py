@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
+from gatecast.data.dates.panels import in_words
 from gatecast.data.dates.rules import DateRules, require_closed
 from gatecast.data.errors import InputError
 from gatecast.data.sequences.scaling import Scaler
@@ -334,9 +335,9 @@ class Forecaster(TrainedModel[Network]):
         df : DataFrame
             As for `fit`.
         n_windows : int
-            How many origins. The last lies `horizon` timestamps before the end.
+            How many origins of each series. The last lies `horizon` of its rows before its end.
         step_size : int
-            Timestamps from one origin to the next.
+            Rows from one origin to the next.
         refit : bool or int
             True trains again, with these settings, at every origin; a number n at every n-th. False uses this model as
             it is, whatever it was fitted on; one that is not fitted is trained once, at the first origin.
@@ -345,8 +346,8 @@ class Forecaster(TrainedModel[Network]):
         -------
         DataFrame
             ``unique_id``, ``ds``, ``cutoff`` (last row known), ``y``, ``y_hat`` and what else `predict` returns, origin
-            by origin. An origin leaves out series that were not trained on, and those with fewer than `lookback` rows
-            up to it or `horizon` rows after it.
+            by origin. A series that was not trained on is left out, and origins with fewer than `lookback` rows up to
+            them. A training stops at the earliest origin of a window.
 
         Raises
         ------
@@ -406,6 +407,12 @@ class Forecaster(TrainedModel[Network]):
         """Return scaled forecasts (n, horizon) of windows, float32 or float64."""
         place = sequences.values, sequences.offsets, windows.series, windows.end
         return predict_windows(network, self.settings, *place)
+
+    @property
+    def dates_in_words(self) -> str:
+        """When the rows of the training data come, as ``business days``, which decides the dates of the forecasts."""
+        context = self._context_of(None)
+        return in_words(context.schedules, context.schedule)
 
     @property
     def context_rows(self) -> int:
