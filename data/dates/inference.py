@@ -14,7 +14,7 @@ from gatecast.data.dates.schedules import DAY, LAST, WEEK, Monthly, Plain, Sched
 
 __all__ = ["BUSINESS_DAYS", "find_monthly", "find_schedule", "usual_step", "usual_value"]
 
-MONTH = 30.4375 * DAY
+_MONTH = 30.4375 * DAY
 _FITTING = 0.75
 """A rule for the day of the month holds where this share of the days keep it; holidays move the others"""
 _WEEKS = 26
@@ -175,8 +175,8 @@ def usual_value(values: np.ndarray) -> int:
 
 def find_monthly(days: np.ndarray, step: int) -> Monthly | None:
     """Return the schedule of data a number of months apart; None for other data."""
-    months = round(step / MONTH)
-    if not months or abs(step - months * MONTH) > 7 * DAY:
+    months = round(step / _MONTH)
+    if not months or abs(step - months * _MONTH) > 7 * DAY:
         return None
     month = month_of(days)
     # A row that a holiday moved may make two in a month; more of them are no monthly data.

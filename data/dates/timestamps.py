@@ -12,6 +12,7 @@ import pandas as pd
 from gatecast.data.errors import InputError
 
 DAY = pd.Timedelta(days=1)
+MONTH = pd.Timedelta(days=30.4375)
 OFFSET = r"(?:Z|[+-]\d\d:?\d\d)$"
 
 
