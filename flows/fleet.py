@@ -27,6 +27,7 @@ from gatecast.flows.engine.orchestration import Output, Steps, artifact_key, cod
 from gatecast.flows.engine.runners import require_runner, task_runner
 from gatecast.flows.engine.terminal import console, explain, figure
 from gatecast.flows.ingest import ingest
+from gatecast.flows.judging.yardsticks import require_baselines
 from gatecast.flows.member import STARTED, Member, member_name, members_of, train_one
 from gatecast.flows.settings.runs import FleetSettings, GateSettings, RetrainSettings, Workspace
 from gatecast.lstm.forecasting.forecaster import Forecaster
@@ -58,6 +59,7 @@ def fleet(settings: FleetSettings = DEFAULTS, force: bool = False) -> dict[str, 
         models, None if no model failed.
     """
     require_runner(settings.runner)
+    require_baselines(settings.retrain)
     workspace = Workspace.from_environment()
     with Steps() as step:
         # A source that is one file is read whole: a series that it lacks makes only its own model fail.
@@ -94,7 +96,8 @@ def _missing(groups: Sequence[tuple[str, ...]], shared: RetrainSettings, directo
 
 def outcome(name: str, symbols: Sequence[str], *, error: str | None = None, **figures: Any) -> dict[str, Any]:
     """Return what became of one model: ``name``, ``symbols``, ``error`` (None: it was trained) and its figures."""
-    empty = dict.fromkeys(("version", "champion", "rmse", "naive_rmse", "skill", "seconds", "cached"))
+    judged = ("measure", "score", "best_label", "best_score", "outcome")
+    empty = dict.fromkeys(("version", "champion", "rmse", "naive_rmse", "skill", *judged, "seconds", "cached"))
     return {"name": name, "symbols": list(symbols), "error": error, **empty, **figures}
 
 
@@ -259,9 +262,12 @@ def summarise(name: str, outcomes: list[dict[str, Any]], directory: str) -> Outp
                     csv.QUOTE_ALL if any("#" in symbol for symbol in each["symbols"]) else csv.QUOTE_MINIMAL
                 )
                 csv.writer(file, quoting=quoting, lineterminator="\n").writerow(each["symbols"])
-    beat = sum(1 for each in outcomes if each["skill"] is not None and each["skill"] > 0)
+    judged = [each["outcome"] for each in outcomes if each["outcome"]]
     trained = len(outcomes) - len(failed)
-    sentence = f"{trained} of {len(outcomes)} models trained, {beat} of them better than the naive forecast"
+    sentence = (
+        f"{trained} of {len(outcomes)} models trained; held against the best baseline of each,"
+        f" {judged.count('better')} are better, {judged.count('level')} level and {judged.count('worse')} worse"
+    )
     create_table_artifact(outcome_table(outcomes)[:ROWS], key=artifact_key(name, "fleet"), description=sentence)
     return {"report": str(report), "failed": str(again) if failed else None, "summary": sentence}
 
@@ -274,7 +280,8 @@ def outcome_table(outcomes: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]
             "model": each["name"],
             "version": (each["version"] or "–").split("-")[0],
             "RMSE": figure(each["rmse"]),
-            "naive": figure(each["naive_rmse"]),
+            "score": f"{each['measure']} {figure(each['score'])}" if each["measure"] else "–",
+            "best baseline": each["best_label"] or "–",
             "skill": figure(each["skill"], "+.1%"),
             "seconds": figure(each["seconds"], ".1f"),
             "outcome": "failed"

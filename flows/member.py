@@ -21,12 +21,13 @@ from gatecast.flows.forecast import predict_next
 from gatecast.flows.judging import evaluation, promotion
 from gatecast.flows.judging.comparison import Comparison, meet_forecaster
 from gatecast.flows.judging.evaluation import MODEL, NAIVE
-from gatecast.flows.judging.targets import series_frame, target_of
+from gatecast.flows.judging.targets import series_frame
 from gatecast.flows.registry.kinds import FORECASTER
 from gatecast.flows.registry.registry import Registry
 from gatecast.flows.registry.versions import registry_of
 from gatecast.flows.settings.runs import NAME_PATTERN, GateSettings, RetrainSettings, Workspace
 from gatecast.lstm.forecasting.forecaster import Forecaster
+from gatecast.lstm.forecasting.metrics import skill
 
 STARTED = ".started"
 """File next to the versions of a model that is being trained"""
@@ -97,7 +98,8 @@ def train_one(
     Returns
     -------
     dict
-        ``version``, ``champion``, ``rmse`` and ``naive_rmse``, ``skill``, ``forecast`` (path) and ``seconds``.
+        ``version``, ``champion``, ``rmse`` and ``naive_rmse``; ``skill`` against the best baseline, and what
+        `flows.judging.evaluation` says of that; ``forecast`` (path) and ``seconds``.
     """
     from gatecast.kernels.backend import use_threads
 
@@ -109,13 +111,9 @@ def train_one(
         series = series_frame(frame, settings.target, settings.features)
         sequences = build_sequences(series, evaluation.sequence_settings(settings))
         model = Forecaster.from_settings(settings.model).fit_sequences(sequences)
-        predictions = evaluation.predict_test(model, sequences, frame, settings)
-        scores = evaluation.score(predictions, settings)
-        total = evaluation.overall(scores)
-        sentence = evaluation.verdict(scores)
-        first, last = (f"{moment:%Y-%m-%d}" for moment in (predictions["ds"].min(), predictions["ds"].max()))
-        unit = target_of(settings).unit
-        evaluated = {"unit": unit, "first": first, "last": last, "verdict": sentence, "scores": scores}
+        predictions, evaluated = evaluation.run_test(model, sequences, frame, settings)
+        total = evaluation.overall(evaluated["scores"])
+        judged = evaluated["judged"]
         with registry.locked():
             version = registry.add_model(model, settings, evaluated, lineage)
 
@@ -133,11 +131,12 @@ def train_one(
         "champion": champion,
         "rmse": total[MODEL]["rmse"],
         "naive_rmse": total[NAIVE]["rmse"],
-        "skill": total[MODEL]["skill"],
+        "skill": skill(judged["score"], judged["best_score"]) if judged["best_score"] else None,
+        **{name: judged[name] for name in ("measure", "score", "best_label", "best_score", "outcome")},
         "forecast": str(path),
         "seconds": round(time.perf_counter() - started, 3),
         "files": hashes(registry.path(version), path),
-        "summary": sentence,
+        "summary": evaluated["verdict"],
     }
 
 

@@ -48,7 +48,8 @@ from gatecast.flows.forecast import forecast
 from gatecast.flows.ingest import ingest
 from gatecast.flows.judging import evaluation, promotion
 from gatecast.flows.judging.comparison import Comparison, meet_forecaster
-from gatecast.flows.judging.targets import DISPLAYS, series_frame, target_of
+from gatecast.flows.judging.targets import DISPLAYS, series_frame
+from gatecast.flows.judging.yardsticks import require_baselines
 from gatecast.flows.registry.kinds import FORECASTER
 from gatecast.flows.registry.registry import Registry
 from gatecast.flows.registry.versions import outcome, registry_of, save_trained
@@ -88,6 +89,7 @@ def retrain(
     """
     workspace = Workspace.from_environment()
     tracking.require()
+    require_baselines(settings)
     with Steps() as step:
         bars = step(ingest, settings.data, str(workspace.bars))
         settings = settings.resolved(bars["kind"])
@@ -192,16 +194,10 @@ def evaluate(model: str, sequences: str, bars: str, settings: RetrainSettings, d
     """Score the model and the baselines on the test rows, and draw the pictures for people."""
     forecaster = load(Path(model))
     folder = Path(directory)
-    predictions = evaluation.predict_test(
-        forecaster, read_sequences(Path(sequences)), read_ingested(Path(bars)), settings
-    )
-    scores = evaluation.score(predictions, settings)
-    sentence = evaluation.verdict(scores)
-    untested = sorted(set(forecaster.scalers) - set(predictions["unique_id"]))
-    if untested:
-        more = f" and {len(untested) - 5} more" if len(untested) > 5 else ""
-        sentence += f" No test rows: {', '.join(untested[:5])}{more}."
-    first, last = (f"{moment:%Y-%m-%d}" for moment in (predictions["ds"].min(), predictions["ds"].max()))
+    frame = read_ingested(Path(bars))
+    tested = evaluation.run_test(forecaster, read_sequences(Path(sequences)), frame, settings)
+    predictions = tested.predictions
+    first, last = (tested.evaluation[moment] for moment in ("first", "last"))
 
     display = DISPLAYS[settings.target or "y"]
     title = f"{settings.name}: {display.label} forecast one step ahead against actual, {first} to {last}"
@@ -209,10 +205,7 @@ def evaluate(model: str, sequences: str, bars: str, settings: RetrainSettings, d
         "predictions": write_parquet(predictions, folder / "predictions.parquet"),
         "picture": report.plot_forecasts(predictions, display, title, folder / "forecast.png"),
         "losses": report.plot_losses(forecaster.history, forecaster.best_epoch, folder / "losses.png"),
-        "evaluation": write_json(
-            folder / "evaluation.json",
-            {"unit": target_of(settings).unit, "first": first, "last": last, "verdict": sentence, "scores": scores},
-        ),
+        "evaluation": write_json(folder / "evaluation.json", tested.evaluation),
     }
     if forecaster.settings.attention != "none":
         windows, weights = forecaster.attention_of_windows(read_sequences(Path(sequences)), TEST)
@@ -221,7 +214,7 @@ def evaluate(model: str, sequences: str, bars: str, settings: RetrainSettings, d
     return {
         **{name: str(path) for name, path in written.items()},
         "files": hashes(*written.values()),
-        "summary": sentence,
+        "summary": tested.evaluation["verdict"],
     }
 
 

@@ -69,6 +69,7 @@ def retrain(options: RetrainOptions) -> None:
 def show(result: Mapping[str, Any], seconds: float) -> None:
     """Print the closing tables: scores next to baselines, seconds per step, what was written, what to type next."""
     from gatecast.data.store import read_json
+    from gatecast.flows.judging.evaluation import MODEL
     from gatecast.flows.judging.tables import score_table
 
     evaluated = result["evaluate"]
@@ -76,8 +77,10 @@ def show(result: Mapping[str, Any], seconds: float) -> None:
     trained = result["train"]
     evaluation = read_json(Path(evaluated["evaluation"]))
     title = f"Test period {evaluation['first']} to {evaluation['last']}, in {evaluation['unit']}"
-    print_scores(score_table(evaluation["scores"]), title)
+    print_scores(score_table(evaluation), title, bold=evaluation["labels"][MODEL])
     say(evaluation["verdict"])
+    for sentence in (evaluation["season"]["sentence"], *evaluation["notes"]):
+        say(sentence)
     print_times(result["steps"], seconds, trained["milliseconds_per_step"])
     console().print("\n[bold]Forecast[/bold]")
     for sentence in forecasts["sentences"]:

@@ -68,7 +68,7 @@ def publish(
     workspace = Workspace.from_environment()
     registry = Registry(workspace.models / name)
     evaluation = read_json(Path(evaluated["evaluation"]))
-    scores = score_table(evaluation["scores"])
+    scores = score_table(evaluation)
     data = data_table(read_ingested(Path(bars["directory"])))
     versions = version_table(registry, version["version"], promoted["champion"])
     expected = forecast_table(read_parquet(Path(forecasts["path"]))[0], DISPLAYS[settings.target or "y"].label)
@@ -106,7 +106,7 @@ def publish(
 
     verdict = escaped(evaluation["verdict"])
     table(scores, "scores", Markdown(f"**{verdict}**\n\n{escaped(about(settings, evaluation))}"))
-    table(versions, "champion", promoted["summary"])
+    table(versions, "champion", Markdown(f"{escaped(promoted['summary'])}\n\n{verdict}"))
     table(expected, "forecasts", f"What {promoted['champion']}, the champion of {name}, expects next")
     table(data, "data", f"The data {name} was trained on and forecasts from: {bars['summary']}")
     markdown = "\n\n".join(f"![{title}]({source})" for title, source in pictures.items())
@@ -124,9 +124,10 @@ def publish(
     return {"report": str(report), "summary": f"{len(data)} series, {counted(len(expected), 'forecast')}"}
 
 
-def publish_scores(name: str, scores: list[dict[str, Any]], sentence: str, picture: Path) -> None:
+def publish_scores(name: str, evaluation: Mapping[str, Any], picture: Path) -> None:
     """Show scores and a picture of them on Prefect's dashboard; must be called within a task run."""
-    create_table_artifact(table=score_table(scores), key=artifact_key(name, "scores"), description=sentence)
+    sentence = evaluation["verdict"]
+    create_table_artifact(table=score_table(evaluation), key=artifact_key(name, "scores"), description=sentence)
     shown = embedded_picture(picture, "Forecast against actual")
     markdown = Markdown(f"{escaped(sentence)}\n\n{shown}\n")
     create_markdown_artifact(markdown, key=artifact_key(name, "pictures"), description=name)
@@ -179,7 +180,7 @@ def version_table(registry: Registry, challenger: str, champion: str) -> Table:
             scores = _scores_of(registry, version)
         except InputError as error:
             _LOGGER.warning("%s", error)
-            scores = dict.fromkeys(("RMSE", "naive RMSE", "tested on"), "–")
+            scores = dict.fromkeys(("score", "against baseline", "tested on"), "–")
         roles = [role for role, name in (("this run", challenger), ("champion", champion)) if name == version]
         rows.append(
             {
@@ -195,10 +196,9 @@ def version_table(registry: Registry, challenger: str, champion: str) -> Table:
 def _scores_of(registry: Registry, version: str) -> dict[str, str]:
     evaluation = registry.evaluation(version)
     figure = registry.figure(version)
-    measure = figure.measure
     return {
-        measure.name: measure.text(figure.value),
-        f"naive {measure.name}": "–" if figure.naive is None else measure.text(figure.naive),
+        "score": str(figure),
+        "against baseline": figure.gain,
         "tested on": f"{evaluation['first']} to {evaluation['last']}",
     }
 

@@ -16,9 +16,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from gatecast.data.errors import InputError
 from gatecast.data.secrets import holds_secret
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from gatecast.data.sources.csv_format import CsvFormat
 
+T = TypeVar("T")
 BREACH = "gatecast.monitor.breach"
 """The Prefect event that says that a model needs a retrain"""
 
@@ -268,6 +270,18 @@ class RetrainSettings(Settings):
             }
         },
     )
+    seasonality: tuple[Annotated[int, Field(ge=2)], ...] | None = Field(
+        None,
+        description="Rows of a season, as 24, or of two, as 24,168, for the seasonal naive forecasts and the scaled"
+        " errors; found in the training rows by default",
+        json_schema_extra={"panel": "What it is held against", "metavar": "ROWS"},
+    )
+    baselines: tuple[Literal["AutoETS", "AutoTheta", "AutoARIMA"], ...] = Field(
+        (),
+        description="Statistical models to fit besides, which gatecast[baselines] installs and which take seconds a"
+        " series: AutoETS, AutoTheta, AutoARIMA",
+        json_schema_extra={"metavar": "MODELS"},
+    )
     model: ForecasterSettings = Field(
         default_factory=ForecasterSettings,
         description="The LSTM and its training",
@@ -276,6 +290,13 @@ class RetrainSettings(Settings):
     gate: GateSettings = Field(
         default_factory=GateSettings, description="What a new version has to show to become the champion"
     )
+
+    @field_validator("seasonality", "baselines")
+    @classmethod
+    def _names_each_once(cls, names: tuple[T, ...] | None) -> tuple[T, ...] | None:
+        if names is not None and len(set(names)) < len(names):
+            raise PydanticCustomError("repeated", "a list without repetitions")
+        return names
 
     @property
     def subject(self) -> str:
