@@ -29,6 +29,7 @@ LABELS: Mapping[str, str] = MappingProxyType(
     {MODEL: "LSTM", NAIVE: "naive", "har": "HAR(1,5,22)", "ewma": "exp. weighted mean"}
 )
 """What people call the forecasts of versions whose evaluation does not say it, since they are of 0.1.0"""
+ONE_MODEL: Mapping[str, str] = MappingProxyType({MODEL: LABELS[MODEL]})
 
 
 def sequence_settings(settings: RetrainSettings) -> SequenceSettings:
@@ -134,6 +135,7 @@ def evaluate(
     settings: RetrainSettings,
     notes: Iterable[str] = (),
     step_size: int = 1,
+    models: Mapping[str, str] = ONE_MODEL,
 ) -> dict[str, Any]:
     """Score the forecasts of a model and of the baselines, and say whether the model is worth more than the best.
 
@@ -149,28 +151,33 @@ def evaluate(
         What is to be told besides.
     step_size : int
         Rows from one origin to the next.
+    models : mapping of str to str
+        Columns of the models, and what people call them.
 
     Returns
     -------
     dict
         What ``evaluation.json`` holds: ``unit``; ``first`` and ``last`` day; the ``verdict`` in a sentence, and its
-        figures in ``judged``; the ``season``; ``notes``; ``labels`` of the forecasts; ``scores``, see `score_rows`; and
-        ``steps``, the error at each step ahead.
+        figures in ``judged``, of the best model where there are several; the ``season``; ``notes``; ``labels`` of the
+        forecasts; ``scores``, see `score_rows`; and ``steps``, the error at each step ahead.
     """
-    scores = yardstick.score(predictions, [MODEL, *yardstick.labels])
-    verdict = judge(scores, MODEL, yardstick.labels, step_size)
+    scores = yardstick.score(predictions, [*models, *yardstick.labels])
+    verdicts = {name: judge(scores, name, yardstick.labels, step_size) for name in models}
+    best = min(models, key=lambda name: verdicts[name].score)
+    verdict = verdicts[best]
+    sentences = [verdicts[name].sentence.replace("The model", label, 1) for name, label in models.items()]
     first, last = (f"{moment:%Y-%m-%d}" for moment in (predictions["ds"].min(), predictions["ds"].max()))
     return {
         "unit": target_of(settings).unit,
         "first": first,
         "last": last,
-        "verdict": verdict.sentence,
-        "judged": _judged(verdict, yardstick),
+        "verdict": " ".join(sentences) if len(models) > 1 else verdict.sentence,
+        "judged": {"model": best, **_judged(verdict, yardstick)},
         "season": {"periods": list(yardstick.seasons.periods), "sentence": yardstick.seasons.sentence},
         "notes": [*notes, *scores.notes],
-        "labels": {MODEL: LABELS[MODEL], **yardstick.labels},
+        "labels": {**models, **yardstick.labels},
         "scores": score_rows(scores),
-        "steps": step_rows(scores, verdict),
+        "steps": step_rows(scores, best, verdict),
     }
 
 
@@ -214,7 +221,7 @@ def score_rows(scores: Scores) -> list[dict[str, Any]]:
     return found
 
 
-def step_rows(scores: Scores, verdict: Verdict) -> list[dict[str, Any]]:
+def step_rows(scores: Scores, model: str, verdict: Verdict) -> list[dict[str, Any]]:
     """Return the error at each step ahead: a dict of ``step``, ``forecast``, ``mae`` and ``score``, the measure.
 
     Rows of the model have the ``p_value`` that it is no better than the best baseline.
@@ -226,7 +233,7 @@ def step_rows(scores: Scores, verdict: Verdict) -> list[dict[str, Any]]:
             "forecast": row["forecast"],
             "mae": _finite(row["mae"]),
             "score": _finite(row["score"]),
-            **({"p_value": _finite(p_values[row["step"]])} if row["forecast"] == MODEL else {}),
+            **({"p_value": _finite(p_values[row["step"]])} if row["forecast"] == model else {}),
         }
         for row in scores.by_step.to_dict("records")
     ]

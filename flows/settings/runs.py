@@ -278,8 +278,8 @@ class RetrainSettings(Settings):
     )
     baselines: tuple[Literal["AutoETS", "AutoTheta", "AutoARIMA"], ...] = Field(
         (),
-        description="Statistical models to fit besides, which gatecast[baselines] installs and which take seconds a"
-        " series: AutoETS, AutoTheta, AutoARIMA",
+        description="Statistical models to fit besides, which take seconds a series and which the extra"
+        " baselines installs: AutoETS, AutoTheta, AutoARIMA",
         json_schema_extra={"metavar": "MODELS"},
     )
     model: ForecasterSettings = Field(
@@ -368,6 +368,15 @@ class BacktestSettings(RetrainSettings):
         ge=0,
         description="Origins after which the model is trained again; 0 takes the champion as it is, on rows it has not"
         " seen",
+    )
+    models: tuple[str, ...] = Field(
+        (),
+        description="Models to hold against each other, as sales,sales@3,other: champions or versions, as they are"
+        " unless refit is given",
+        json_schema_extra={"metavar": "NAMES", "panel": "Which models"},
+    )
+    workers: int | None = Field(
+        None, gt=0, description="Trainings at the same time, each in a process; one for each core by default"
     )
 
 
