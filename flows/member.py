@@ -111,7 +111,7 @@ def train_one(
         series = series_frame(frame, settings.target, settings.features)
         sequences = build_sequences(series, evaluation.sequence_settings(settings))
         model = Forecaster.from_settings(settings.model).fit_sequences(sequences)
-        predictions, evaluated = evaluation.run_test(model, sequences, frame, settings)
+        predictions, evaluated, _ = evaluation.run_test(model, sequences, frame, settings)
         total = evaluation.overall(evaluated["scores"])
         judged = evaluated["judged"]
         with registry.locked():

@@ -56,6 +56,7 @@ from gatecast.flows.registry.versions import outcome, registry_of, save_trained
 from gatecast.flows.reporting import pictures as report
 from gatecast.flows.reporting import tracking
 from gatecast.flows.reporting.attention import plot_attention
+from gatecast.flows.reporting.errors import draw_errors
 from gatecast.flows.reporting.publication import publish
 from gatecast.flows.settings.runs import GateSettings, RetrainSettings, Workspace
 from gatecast.lstm.config import ForecasterSettings
@@ -207,6 +208,7 @@ def evaluate(model: str, sequences: str, bars: str, settings: RetrainSettings, d
         "losses": report.plot_losses(forecaster.history, forecaster.best_epoch, folder / "losses.png"),
         "evaluation": write_json(folder / "evaluation.json", tested.evaluation),
     }
+    written |= draw_errors(tested.predictions, tested.evaluation, tested.yardstick.series, display, folder)
     if forecaster.settings.attention != "none":
         windows, weights = forecaster.attention_of_windows(read_sequences(Path(sequences)), TEST)
         title = f"{settings.name}: share of each step in the attention of the test forecasts"

@@ -48,10 +48,13 @@ class Tested(NamedTuple):
         See `predict_test`.
     evaluation : dict
         See `evaluate`.
+    yardstick : Yardstick
+        What the model was held against.
     """
 
     predictions: pd.DataFrame
     evaluation: dict[str, Any]
+    yardstick: Yardstick
 
 
 def run_test(model: Forecaster, sequences: Sequences, frame: pd.DataFrame, settings: RetrainSettings) -> Tested:
@@ -63,7 +66,7 @@ def run_test(model: Forecaster, sequences: Sequences, frame: pd.DataFrame, setti
     if untested:
         more = f" and {len(untested) - 5} more" if len(untested) > 5 else ""
         evaluation["verdict"] += f" No test rows: {', '.join(untested[:5])}{more}."
-    return Tested(predictions, evaluation)
+    return Tested(predictions, evaluation, yardstick)
 
 
 def predict_test(

@@ -19,6 +19,8 @@ COLUMNS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "r2": ("R²", ".3f"),
     }
 )
+WORST = 10
+"""Series in tables and pictures of the worst ones"""
 FORMER_COLUMNS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "rmse": ("RMSE", ""),
@@ -63,6 +65,29 @@ def _ordered(evaluation: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         return place[row["unique_id"]], row[raw] if row[measure] is None else row[measure]
 
     return sorted(scores, key=key)
+
+
+def worst_series(evaluation: Mapping[str, Any], count: int = WORST) -> list[str]:
+    """Return the series with the greatest errors of the model by the verdict's measure, the worst first."""
+    measure = evaluation["judged"]["measure"].lower()
+    model = evaluation["judged"]["model"]
+    of_series = [row for row in evaluation["scores"] if row["forecast"] == model]
+    of_series = of_series[:-1] if len(of_series) > 1 else of_series
+    # What has no scale cannot be compared with other series.
+    ordered = sorted(of_series, key=lambda row: -1.0 if row[measure] is None else row[measure], reverse=True)
+    return [row["unique_id"] for row in ordered[:count]]
+
+
+def short_score_table(evaluation: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return the scores of all series, and of the worst ones; those of each series where there are no more."""
+    shown = [ALL_SERIES, *worst_series(evaluation)]
+    if len({score["unique_id"] for score in evaluation["scores"]}) <= len(shown):
+        return score_table(evaluation)
+    by_series: dict[str, list[Mapping[str, Any]]] = {unique_id: [] for unique_id in shown}
+    for score in evaluation["scores"]:
+        if score["unique_id"] in by_series:
+            by_series[score["unique_id"]].append(score)
+    return score_table({**evaluation, "scores": [row for rows in by_series.values() for row in rows]})
 
 
 def language_model_table(scores: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:

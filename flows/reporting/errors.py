@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,21 +14,47 @@ import pandas as pd
 
 from gatecast.data.display import one_line
 from gatecast.flows.judging.evaluation import MODEL
+from gatecast.flows.judging.tables import worst_series
 from gatecast.flows.judging.targets import Display
-from gatecast.flows.reporting.pictures import ACTUAL, FORECAST, MARK, STYLE, save_picture
+from gatecast.flows.reporting.pictures import ACTUAL, FORECAST, MARK, PANELS, STYLE, save_picture
 from gatecast.lstm.forecasting.uncertainty import interval_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-WORST = 10
-"""Series in the picture of the worst ones"""
+TITLES: Mapping[str, str] = MappingProxyType(
+    {
+        "origins": "Forecasts from single origins: good, median and bad ones",
+        "steps": "Error at each step ahead",
+        "worst": "The worst series",
+        "residuals": "Residuals over time, and their autocorrelation",
+    }
+)
+"""What people call the pictures"""
 _KINDS = ("good", "median", "bad")
+_STYLES = ("-", "--", "-.", ":")
 _LAGS = 40
 _POINTS = 20_000
 """Residuals that are drawn at most, evenly spaced"""
 _ROWS_BEFORE = 3
 """Horizons of actuals that are drawn before a forecast"""
+
+
+def draw_errors(
+    predictions: pd.DataFrame, evaluation: Mapping[str, Any], history: pd.DataFrame, display: Display, folder: Path
+) -> dict[str, Path]:
+    """Draw what there is to be seen of the errors of one model, and return the files by their kind (see `TITLES`)."""
+    drawn = {
+        "origins": plot_origins(predictions, history, evaluation, display, folder / "origins.png"),
+        "residuals": plot_residuals(predictions, folder / "residuals.png"),
+    }
+    if predictions["step"].max() > 1:
+        drawn["steps"] = plot_steps(evaluation, folder / "steps.png")
+    if predictions["unique_id"].nunique() > PANELS:
+        worst = worst_series(evaluation)
+        title = f"The {len(worst)} series with the greatest errors, one step ahead"
+        drawn["worst"] = plot_series(predictions, worst, display, title, folder / "worst.png")
+    return drawn
 
 
 def plot_steps(evaluation: Mapping[str, Any], path: Path) -> Path:
@@ -49,33 +77,19 @@ def plot_steps(evaluation: Mapping[str, Any], path: Path) -> Path:
     with rc_context(STYLE):  # type: ignore[arg-type]
         figure = Figure(figsize=(9, 3.6), dpi=110, layout="constrained")
         axis = figure.subplots()
-        for name in [*(name for name in labels if name not in (judged["model"], judged["best"]))]:
+        others = [name for name in labels if name not in (judged["model"], judged["best"])]
+        for name, style in zip(others, cycle(_STYLES), strict=False):
             of = rows[rows["forecast"] == name]
-            axis.plot(of["step"], of["score"], color=ACTUAL, linewidth=0.8, marker=".", markersize=3)
-            axis.annotate(
-                labels[name], (of["step"].iloc[-1], of["score"].iloc[-1]), xytext=(5, 0), textcoords="offset points",
-                va="center", fontsize=7, color=MARK,
-            )  # fmt: skip
+            axis.plot(of["step"], of["score"], style, color=ACTUAL, linewidth=1.0, label=one_line(labels[name]))
         for name, colour in ((judged["best"], MARK), (judged["model"], FORECAST)):
             of = rows[rows["forecast"] == name]
             axis.plot(of["step"], of["score"], color=colour, marker="o", markersize=3, label=one_line(labels[name]))
         axis.set_xlabel("steps ahead")
         axis.set_ylabel(judged["measure"])
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axis.legend(loc="best")
+        figure.legend(loc="outside right upper")
         save_picture(figure, path)
     return path
-
-
-def worst_series(evaluation: Mapping[str, Any], count: int = WORST) -> list[str]:
-    """Return the series with the greatest errors of the model by the verdict's measure, the worst first."""
-    measure = evaluation["judged"]["measure"].lower()
-    model = evaluation["judged"]["model"]
-    of_series = [row for row in evaluation["scores"] if row["forecast"] == model]
-    of_series = of_series[:-1] if len(of_series) > 1 else of_series
-    # What has no scale cannot be compared with other series.
-    ordered = sorted(of_series, key=lambda row: -1.0 if row[measure] is None else row[measure], reverse=True)
-    return [row["unique_id"] for row in ordered[:count]]
 
 
 def plot_series(predictions: pd.DataFrame, series: Sequence[str], display: Display, title: str, path: Path) -> Path:
@@ -232,9 +246,8 @@ def plot_origins(
                 ("y", ACTUAL, "what came"), (best, "#94a3b8", label), (MODEL, FORECAST, "forecast"),
             ):  # fmt: skip
                 line = ":" if name == best else "-"
-                axis.plot(
-                    ahead, display.apply(of[name].to_numpy()), line, color=colour, marker=marker, markersize=3, label=text
-                )
+                values = display.apply(of[name].to_numpy())
+                axis.plot(ahead, values, line, color=colour, marker=marker, markersize=3, label=text)
             _draw_interval(axis, of, ahead, display)
             axis.axvline(0, color=ACTUAL, linestyle="--", linewidth=0.8)
             axis.set_title(f"{kind}: {one_line(str(unique_id))}, {cutoff:%Y-%m-%d}", loc="left", fontsize=8)

@@ -33,9 +33,10 @@ from gatecast.flows.engine.orchestration import Output, artifact_key, task
 from gatecast.flows.engine.server import REPORTS
 from gatecast.flows.engine.terminal import counted
 from gatecast.flows.judging.evaluation import LABELS, MODEL
-from gatecast.flows.judging.tables import score_table
+from gatecast.flows.judging.tables import short_score_table
 from gatecast.flows.judging.targets import DISPLAYS
 from gatecast.flows.registry.registry import Registry
+from gatecast.flows.reporting.errors import TITLES
 from gatecast.flows.reporting.pictures import embedded_picture, inline
 from gatecast.flows.settings.runs import RetrainSettings, Workspace
 
@@ -68,12 +69,13 @@ def publish(
     workspace = Workspace.from_environment()
     registry = Registry(workspace.models / name)
     evaluation = read_json(Path(evaluated["evaluation"]))
-    scores = score_table(evaluation)
+    scores = short_score_table(evaluation)
     data = data_table(read_ingested(Path(bars["directory"])))
     versions = version_table(registry, version["version"], promoted["champion"])
     expected = forecast_table(read_parquet(Path(forecasts["path"]))[0], DISPLAYS[settings.target or "y"].label)
     pictures = {
         "Forecast against actual over the test period": inline(Path(evaluated["picture"])),
+        **{title: inline(Path(evaluated[kind])) for kind, title in TITLES.items() if kind in evaluated},
         "Loss by epoch": inline(Path(evaluated["losses"])),
     }
     if "attention" in evaluated:
@@ -87,6 +89,7 @@ def publish(
                 made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
                 about=about(settings, evaluation),
                 verdict=evaluation["verdict"],
+                notes=[evaluation["season"]["sentence"], *evaluation["notes"]],
                 decision=promoted["summary"],
                 tables={
                     f"Scores on the test period, in {evaluation['unit']}": scores,
@@ -127,7 +130,7 @@ def publish(
 def publish_scores(name: str, evaluation: Mapping[str, Any], picture: Path) -> None:
     """Show scores and a picture of them on Prefect's dashboard; must be called within a task run."""
     sentence = evaluation["verdict"]
-    create_table_artifact(table=score_table(evaluation), key=artifact_key(name, "scores"), description=sentence)
+    create_table_artifact(table=short_score_table(evaluation), key=artifact_key(name, "scores"), description=sentence)
     shown = embedded_picture(picture, "Forecast against actual")
     markdown = Markdown(f"{escaped(sentence)}\n\n{shown}\n")
     create_markdown_artifact(markdown, key=artifact_key(name, "pictures"), description=name)

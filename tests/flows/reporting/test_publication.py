@@ -46,14 +46,25 @@ def test_the_report_is_one_page_that_needs_nothing_else(trained: tuple[Workspace
     assert trained[1]["evaluate"]["summary"] in page
     for text in ("HAR(1,5,22)", "last value", "MASE", trained[1]["checkpoint"]["version"], "&#34;lookback&#34;: 8"):
         assert text in page
-    assert page.count('src="data:image/png;base64,') == 2
+    assert page.count('src="data:image/png;base64,') == 4
+    for title in ("Forecasts from single origins", "Residuals over time", "Loss by epoch"):
+        assert title in page
     assert not re.findall(r'(?:src|href)="(?!data:)', page)
 
 
 def test_a_name_is_no_markup(trained: tuple[Workspace, dict[str, Any]]) -> None:
     from gatecast.flows.reporting.publication import render
 
-    parts = {"name": "<b>", "about": "", "made": "", "verdict": "", "decision": "", "settings": "", "model": ""}
+    parts = {
+        "name": "<b>",
+        "about": "",
+        "made": "",
+        "verdict": "",
+        "decision": "",
+        "settings": "",
+        "model": "",
+        "notes": [],
+    }
     page = render(**parts, tables={"t": [{"series": "<script>"}]}, pictures={}, lineage={})
     assert "<script>" not in page
     assert "&lt;script&gt;" in page
