@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
+from pydantic import BaseModel, ConfigDict
 
 from gatecast.data.errors import InputError
-from gatecast.data.settings import Settings
 from gatecast.flows.engine.ingested import read_ingested
 from gatecast.flows.judging import evaluation
 from gatecast.flows.judging.evaluation import KEYS, MODEL
@@ -25,7 +25,7 @@ from gatecast.lstm.forecasting.forecaster import Forecaster
 from gatecast.lstm.models import load
 
 
-class Entrant(Settings):
+class Entrant(BaseModel):
     """A model in a backtest.
 
     Attributes
@@ -39,6 +39,8 @@ class Entrant(Settings):
     path : str or None
         Folder of the version that is taken as it is; None trains again.
     """
+
+    model_config = ConfigDict(frozen=True)
 
     column: str
     label: str

@@ -44,9 +44,9 @@ class RetrainOptions(TrainingOptions):
 def retrain(options: RetrainOptions) -> None:
     """Train, evaluate, promote and forecast: the whole job.
 
-    Reads the data, trains an LSTM, compares it with naive forecasts on a test period it has never seen, makes it the
-    champion if it is not worse than the present one, and forecasts what comes next. Steps for which nothing has changed
-    are answered from cache.
+    Reads the data, trains an LSTM, holds it against the best of several baselines on a test period it has never seen,
+    makes it the champion if it is not worse than the present one, and forecasts what comes next. Steps for which
+    nothing has changed are answered from cache.
 
     With --symbols-file, does so for many models at once, and continues if some fail.
     """

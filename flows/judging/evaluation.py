@@ -210,13 +210,14 @@ def score_rows(scores: Scores) -> list[dict[str, Any]]:
         ``smape`` (in percent), ``mase``, ``rmsse``, and ``skill`` against the naive forecast. A score without a value,
         such as the R² of a constant series, is None.
     """
-    groups = [(str(unique_id), rows) for unique_id, rows in scores.by_series.groupby("unique_id", sort=True)]
-    if len(groups) != 1:
-        groups.append((ALL_SERIES, scores.overall))
+    by_series: dict[str, list[dict[str, Any]]] = {}
+    for row in scores.by_series.sort_values("unique_id", kind="stable").to_dict("records"):
+        by_series.setdefault(str(row["unique_id"]), []).append(row)
+    total = [(ALL_SERIES, scores.overall.to_dict("records"))] if len(by_series) != 1 else []
     found = []
-    for unique_id, rows in groups:
-        naive = float(rows.loc[rows["forecast"] == NAIVE, "rmse"].iloc[0])
-        for row in rows.to_dict("records"):
+    for unique_id, rows in (*by_series.items(), *total):
+        naive = next(row["rmse"] for row in rows if row["forecast"] == NAIVE)
+        for row in rows:
             figures = {name: row[name] for name in ("mae", "mse", "rmse", "r2", "smape", "mase", "rmsse")}
             figures["skill"] = skill(row["rmse"], naive)
             finite = {name: _finite(value) for name, value in figures.items()}
