@@ -31,7 +31,7 @@ dashboard: .venv/installed
 	$(VENV)/gatecast serve $(ARGS)
 
 test: .venv/installed-test
-	$(VENV)/python -m pytest $(ARGS)
+	$(VENV)/python -m pytest -n auto --maxprocesses 8 --dist loadfile $(ARGS)
 
 test-gpu: .venv-gpu/installed
 	@NUMBA_ENABLE_CUDASIM=0 $(GPU)/python -m gatecast.kernels cuda

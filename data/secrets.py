@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from urllib.parse import unquote
 
 HIDDEN = "***"
 SECRET = "secret"
@@ -20,6 +21,7 @@ SHORTEST = 3
 
 VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
 
+_URL = re.compile(r"[a-z][a-z0-9+.\-]+:/", re.IGNORECASE)
 # What replaces a secret and is not a secret.
 _NONE = rf"(?!(?:\$\{{{VARIABLE}\}}|\*\*\*)(?:[@&#;\s]|$))"
 _START = r"(?<![^\s/\\\"'(<\[=,])"
@@ -63,7 +65,11 @@ def holds_secret(location: str) -> bool:
     """Tell whether a URL, a path or what was meant as one carries a secret."""
     # It is one word, whatever blanks a password has.
     word = re.sub(r"\s", "_", location)
-    return any(pattern.search(text) for pattern in PATTERNS for text in (word, location))
+    texts = {word, location}
+    decoded = unquote(location)
+    if _URL.search(decoded):  # in a path, what is encoded is part of a name
+        texts.add(decoded)
+    return any(pattern.search(text) for pattern in PATTERNS for text in texts)
 
 
 def text_holds_secret(text: str) -> bool:

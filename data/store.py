@@ -6,8 +6,6 @@ import hashlib
 import json
 import os
 import re
-import secrets
-import shutil
 import string
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
@@ -22,6 +20,7 @@ import pandas as pd
 
 from gatecast.data.errors import DamagedFileError, InputError
 from gatecast.data.exchange import exchange
+from gatecast.data.leftovers import remove, remove_old_leftovers, temporary_beside
 from gatecast.data.locks import ON_WINDOWS, lock_file, open_lock_file, wait_for_lock
 
 if TYPE_CHECKING:
@@ -73,7 +72,7 @@ def content_hash(columns: pd.DataFrame | Mapping[str, Any]) -> str:
 def atomic_file(path: Path) -> Iterator[Path]:
     """Give a temporary path that replaces `path` if the block succeeds, and is removed if it fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _temporary_beside(path)
+    temporary = temporary_beside(path)
     try:
         yield temporary
         sync(temporary)
@@ -91,7 +90,8 @@ def atomic_directory(path: Path) -> Iterator[Path]:
     after a writer was killed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _temporary_beside(path)
+    remove_old_leftovers(path)
+    temporary = temporary_beside(path)
     temporary.mkdir()
     try:
         yield temporary
@@ -101,7 +101,7 @@ def atomic_directory(path: Path) -> Iterator[Path]:
         _take_place(temporary, path)
         sync(path.parent)
     finally:
-        _remove(temporary)
+        remove(temporary)
 
 
 class Place(NamedTuple):
@@ -152,12 +152,12 @@ def _take_place(temporary: Path, path: Path) -> None:
     with locked(path):
         try:
             while not _named(temporary, path):
-                _remove(former)
+                remove(former)
                 path.rename(former)
         finally:
             if former.exists() and not path.exists():
                 former.rename(path)
-        _remove(former)
+        remove(former)
 
 
 def _named(directory: Path, path: Path) -> bool:
@@ -180,20 +180,6 @@ def locked(path: Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with lock_file(_lock_of(path)):
         yield
-
-
-def remove_leftovers(folder: Path, name: str = "*") -> None:
-    """Remove the temporary files and directories that killed writers of `name` left; call it under their lock."""
-    for leftover in folder.glob(f".{name}.*.tmp"):
-        _remove(leftover)
-
-
-def _remove(path: Path) -> None:
-    """Remove a directory with all it holds, a file or a link; it may be missing."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def set_aside(path: Path) -> Path:
@@ -221,10 +207,6 @@ def set_aside(path: Path) -> Path:
         raise
     sync(path.parent)
     return aside
-
-
-def _temporary_beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
 
 
 def _lock_of(path: Path) -> Path:
@@ -332,10 +314,15 @@ def unreadable_parquet(origin: str | Path) -> DamagedFileError:
 
 def write_json(path: Path, value: Any) -> Path:
     """Write a value as indented JSON, atomically; NaN and infinity are refused, since other readers refuse them."""
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    content = as_json(value)
     with atomic_file(path) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.write_bytes(content)
     return path
+
+
+def as_json(value: Any) -> bytes:
+    """Return a value as `write_json` writes it."""
+    return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def read_json(path: Path, form: Any = Any, mend: str = "write it again or restore it") -> Any:

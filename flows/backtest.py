@@ -71,7 +71,7 @@ def backtest(settings: BacktestSettings = DEFAULTS, force: bool = False) -> dict
     require_baselines(settings)
     settings = of_champion(settings, workspace)
     with Steps() as step:
-        bars = step(ingest, settings.data, str(workspace.bars))
+        bars = step(ingest, settings.data, workspace)
         settings = cast(BacktestSettings, settings.resolved(bars["kind"]))
         entrants = entrants_of(settings, workspace) or [_only_entrant(settings, workspace)]
         # The workers must not change the cache key of the forecasts.
@@ -112,14 +112,14 @@ def of_champion(settings: BacktestSettings, workspace: Workspace) -> BacktestSet
         return BacktestSettings.model_validate({**dict(first.settings), **kept, "refit": refit, "name": name})
     if settings.name is None or given - origins - {"name", "seasonality", "baselines"}:
         return settings
-    registry = Registry(workspace.models / choose_model(workspace, settings.name))
+    registry = Registry(workspace, choose_model(workspace, settings.name))
     trained = registry.settings(str(registry.champion()))
     return BacktestSettings.model_validate({**dict(trained), **kept})
 
 
 def _only_entrant(settings: BacktestSettings, workspace: Workspace) -> Entrant:
     """Return the model of these settings: its champion as it is, or one that is trained again."""
-    registry = Registry(workspace.models / str(settings.name))
+    registry = Registry(workspace, str(settings.name))
     registry.require_kind(FORECASTER, "give the backtest another --name")
     return _entrant(settings, None if settings.refit else _champion(registry))
 

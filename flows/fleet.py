@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 from uuid import UUID
 
 import pandas as pd
@@ -23,12 +23,13 @@ from gatecast.data.sequences.sequences import SequenceSettings, build_sequences
 from gatecast.data.sequences.splits import TEST
 from gatecast.data.store import atomic_file, symbol_filename, write_json
 from gatecast.flows.engine.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
-from gatecast.flows.engine.orchestration import Output, Steps, artifact_key, code_version, flow, run_name, task
+from gatecast.flows.engine.orchestration import Steps, artifact_key, code_version, flow, run_name, task
+from gatecast.flows.engine.results import Result, StepRecord
 from gatecast.flows.engine.runners import require_runner, task_runner
 from gatecast.flows.engine.terminal import console, explain, figure
 from gatecast.flows.ingest import ingest
 from gatecast.flows.judging.yardsticks import require_baselines
-from gatecast.flows.member import STARTED, Member, member_name, members_of, train_one
+from gatecast.flows.member import STARTED, Member, MemberTrained, member_name, members_of, train_one
 from gatecast.flows.settings.runs import FleetSettings, GateSettings, RetrainSettings, Workspace
 from gatecast.lstm.forecasting.forecaster import Forecaster
 
@@ -39,10 +40,53 @@ ROWS = 200
 WHOLE_FILES = ("sample", "csv", "parquet")
 
 
+class Outcome(TypedDict):
+    """What became of a model of the fleet; its figures are None if it was not trained."""
+
+    name: str
+    symbols: list[str]
+    error: str | None
+    """Why it was not trained"""
+    version: str | None
+    champion: str | None
+    rmse: float | None
+    naive_rmse: float | None
+    measure: str | None
+    """Of the verdict, and what the model scored"""
+    score: float | None
+    best_label: str | None
+    """The best baseline, and what it scored"""
+    best_score: float | None
+    outcome: str | None
+    """Better, level or worse than the best baseline"""
+    skill: float | None
+    """Share of the best baseline's error that the model takes away"""
+    forecast: str | None
+    """Path"""
+    seconds: float | None
+    cached: bool | None
+
+
+class Summarised(Result):
+    """Paths of what is written about a fleet."""
+
+    report: str
+    failed: str | None
+    """List of the series of the failed models, None if no model failed"""
+
+
+class FleetTrained(Summarised):
+    """What a fleet returns: its settings, how its steps went, and what became of each model."""
+
+    settings: dict[str, Any]
+    steps: list[StepRecord]
+    outcomes: list[Outcome]
+
+
 @flow(
     name="fleet", flow_run_name=run_name(lambda given: FleetSettings.model_validate(given["settings"]).retrain.subject)
 )
-def fleet(settings: FleetSettings = DEFAULTS, force: bool = False) -> dict[str, Any]:
+def fleet(settings: FleetSettings = DEFAULTS, force: bool = False) -> FleetTrained:
     """Train a model for each group of series, in parallel, and continue if some fail.
 
     Parameters
@@ -54,9 +98,8 @@ def fleet(settings: FleetSettings = DEFAULTS, force: bool = False) -> dict[str, 
 
     Returns
     -------
-    dict
-        ``outcomes``, one dict for each model (see `outcome`), and paths of the ``report`` and of the list of ``failed``
-        models, None if no model failed.
+    FleetTrained
+        What became of each model, and paths of the report and of the list of failed models.
     """
     require_runner(settings.runner)
     require_baselines(settings.retrain)
@@ -67,7 +110,7 @@ def fleet(settings: FleetSettings = DEFAULTS, force: bool = False) -> dict[str, 
         data = settings.retrain.data
         if symbols:
             data = data.model_copy(update={"symbols": None if data.source in WHOLE_FILES else symbols})
-        bars = step(ingest, data, str(workspace.bars))
+        bars = step(ingest, data, workspace)
         shared = settings.retrain.resolved(bars["kind"])
         lineage = {"data_hash": bars["content_hash"], "data": bars["directory"], "last": bars["last"]}
         outcomes = _missing(settings.groups, shared, Path(bars["directory"]))
@@ -80,11 +123,11 @@ def fleet(settings: FleetSettings = DEFAULTS, force: bool = False) -> dict[str, 
             step.wait_for(task_runs)
             outcomes += trained
         directory = workspace.reports / f"{shared.name}-fleet"
-        summary = step(summarise, str(shared.name), outcomes, str(directory))
+        summary = step(summarise, str(shared.name), outcomes, directory)
     return {"settings": settings.model_dump(mode="json"), "steps": step.records, "outcomes": outcomes, **summary}
 
 
-def _missing(groups: Sequence[tuple[str, ...]], shared: RetrainSettings, directory: Path) -> list[dict[str, Any]]:
+def _missing(groups: Sequence[tuple[str, ...]], shared: RetrainSettings, directory: Path) -> list[Outcome]:
     found = []
     for group in groups:
         missing = [symbol for symbol in group if not (directory / f"{symbol_filename(symbol)}.parquet").exists()]
@@ -94,15 +137,30 @@ def _missing(groups: Sequence[tuple[str, ...]], shared: RetrainSettings, directo
     return found
 
 
-def outcome(name: str, symbols: Sequence[str], *, error: str | None = None, **figures: Any) -> dict[str, Any]:
-    """Return what became of one model: ``name``, ``symbols``, ``error`` (None: it was trained) and its figures."""
-    judged = ("measure", "score", "best_label", "best_score", "outcome")
-    empty = dict.fromkeys(("version", "champion", "rmse", "naive_rmse", "skill", *judged, "seconds", "cached"))
-    return {"name": name, "symbols": list(symbols), "error": error, **empty, **figures}
+def outcome(name: str, symbols: Sequence[str], *, error: str | None = None, **figures: Any) -> Outcome:
+    """Return what became of one model; `figures` are those of `flows.member.MemberTrained`, and ``cached``."""
+    return {
+        "name": name,
+        "symbols": list(symbols),
+        "error": error,
+        "version": figures.get("version"),
+        "champion": figures.get("champion"),
+        "rmse": figures.get("rmse"),
+        "naive_rmse": figures.get("naive_rmse"),
+        "measure": figures.get("measure"),
+        "score": figures.get("score"),
+        "best_label": figures.get("best_label"),
+        "best_score": figures.get("best_score"),
+        "outcome": figures.get("outcome"),
+        "skill": figures.get("skill"),
+        "forecast": figures.get("forecast"),
+        "seconds": figures.get("seconds"),
+        "cached": figures.get("cached"),
+    }
 
 
 @task("compile kernels", cached=False)
-def prepare(settings: RetrainSettings) -> Output:
+def prepare(settings: RetrainSettings) -> Result:
     """Train a tiny model and forecast with it, so that kernels are compiled once and workers find them on disk."""
     started = time.perf_counter()
     tiny = settings.model.model_copy(update={"lookback": 2, "horizon": 1, "max_epochs": 1, "batch_size": 4})
@@ -117,7 +175,7 @@ def prepare(settings: RetrainSettings) -> Output:
 
 def train_all(
     members: Sequence[Member], lineage: Mapping[str, Any], settings: FleetSettings, workspace: Workspace
-) -> tuple[list[dict[str, Any]], list[UUID]]:
+) -> tuple[list[Outcome], list[UUID]]:
     """Train the members in parallel; those whose worker dies are trained again, one at a time.
 
     Returns
@@ -127,7 +185,7 @@ def train_all(
     task_runs : list of UUID
         Those that ended.
     """
-    outcomes: dict[str, dict[str, Any]] = {}
+    outcomes: dict[str, Outcome] = {}
     task_runs: list[UUID] = []
     waiting = list(members)
     suspects = list[Member]()
@@ -181,7 +239,7 @@ def _submit(
             "content": list(member.files.values()),
             "files": list(member.files),
             "lineage": {**lineage, "code_version": code_version()},
-            "workspace": str(workspace.root),
+            "workspace": workspace,
             "pool": pool,
         }
         future = runner.submit(train_member, parameters)
@@ -190,7 +248,7 @@ def _submit(
         yield by_run[future.task_run_id]
 
 
-def _outcome_of(member: Member, future: Any) -> dict[str, Any] | None:
+def _outcome_of(member: Member, future: Any) -> Outcome | None:
     """Return what became of a member, None if its worker died."""
     name = str(member.settings.name)
     symbols = member.settings.data.symbols or ()
@@ -201,8 +259,7 @@ def _outcome_of(member: Member, future: Any) -> dict[str, Any] | None:
     ):  # Each runner has its own error for a worker that is gone; what the task itself raised arrives as a result.
         return None
     if isinstance(result, Mapping):
-        figures = {key: result[key] for key in result if key not in ("files", "summary")}
-        return outcome(name, symbols, **figures, cached=future.state.name == "Cached")
+        return outcome(name, symbols, **result, cached=future.state.name == "Cached")
     if future.state.is_crashed() or isinstance(result, BrokenExecutor):
         return None
     sentence = explain(result)[0] if isinstance(result, Exception) else f"{future.state.name}: {result}"
@@ -216,9 +273,9 @@ def train_member(
     content: list[str],
     files: list[str],
     lineage: dict[str, Any],
-    workspace: str,
+    workspace: Workspace,
     pool: Executor | None = None,
-) -> Output:
+) -> MemberTrained:
     """Take one model through all steps; see `train_one`.
 
     Parameters
@@ -233,12 +290,12 @@ def train_member(
         Its series.
     lineage : dict
         What else is known about the data and the code.
-    workspace : str
-        Root of the workspace, which all workers share.
+    workspace : Workspace
+        All workers share it.
     pool : Executor, optional
         Processes that do the work; it is done here if left out.
     """
-    arguments = (settings, gate, [Path(file) for file in files], lineage, Workspace(Path(workspace)))
+    arguments = (settings, gate, [Path(file) for file in files], lineage, workspace)
     return train_one(*arguments) if pool is None else pool.submit(train_one, *arguments).result()
 
 
@@ -247,12 +304,11 @@ def _mark(workspace: Workspace, member: Member) -> Path:
 
 
 @task("summarise fleet {name}", cached=False)
-def summarise(name: str, outcomes: list[dict[str, Any]], directory: str) -> Output:
+def summarise(name: str, outcomes: list[Outcome], directory: Path) -> Summarised:
     """Write what became of each model and which ones to train again; show it on the dashboard."""
-    folder = Path(directory)
-    report = write_json(folder / "outcomes.json", outcomes)
+    report = write_json(directory / "outcomes.json", outcomes)
     failed = [each for each in outcomes if each["error"]]
-    again = folder / "failed.txt"
+    again = directory / "failed.txt"
     again.unlink(missing_ok=True)
     if failed:
         with atomic_file(again) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
@@ -272,7 +328,7 @@ def summarise(name: str, outcomes: list[dict[str, Any]], directory: str) -> Outp
     return {"report": str(report), "failed": str(again) if failed else None, "summary": sentence}
 
 
-def outcome_table(outcomes: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
+def outcome_table(outcomes: Iterable[Outcome]) -> list[dict[str, str]]:
     """Return the outcomes as rows for people: the failed first, then from the least skill to the greatest."""
     ordered = sorted(outcomes, key=lambda each: (each["error"] is None, each["skill"] or 0.0))
     return [
@@ -308,7 +364,8 @@ def _progress(models: int) -> Iterator[Any]:
     with Progress(console=terminal, transient=True, disable=not terminal.is_terminal) as bar:
         row = bar.add_task("  models", total=models)
 
-        def report(outcome: Mapping[str, Any]) -> None:
+        def report(outcome: Outcome) -> None:
+            """Count one more model, and tell the dashboard after every twentieth part of them."""
             nonlocal done, failed
             done = done + 1
             failed = failed + bool(outcome["error"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,8 @@ from gatecast.data.errors import InputError
 from gatecast.data.sequences.features import Target, told_apart
 from gatecast.data.store import write_parquet
 from gatecast.flows.engine.ingested import read_ingested
-from gatecast.flows.engine.orchestration import Output, Steps, flow, hashes, run_name, task
+from gatecast.flows.engine.orchestration import Steps, flow, hashes, run_name, task
+from gatecast.flows.engine.results import Forecasts, Ingested, StepRecord
 from gatecast.flows.ingest import ingest
 from gatecast.flows.judging.targets import DISPLAYS, Display, series_frame, target_of
 from gatecast.flows.registry.catalogue import choose_champion
@@ -31,13 +32,23 @@ SENTENCES = 20
 LEVEL = 90  # percent, of the intervals
 
 
+class Forecasted(TypedDict):
+    """What a forecast returns: the champion that made it, how its steps went, and what each of them returned."""
+
+    name: str
+    version: str
+    steps: list[StepRecord]
+    ingest: Ingested
+    forecast: Forecasts
+
+
 @flow(name="forecast", flow_run_name=run_name(lambda given: given["name"] or "forecast"))
 def forecast_latest(
     name: str | None = DEFAULTS.name,
     path: LocalPath | None = DEFAULTS.path,
     n_samples: int = DEFAULTS.n_samples,
     seed: int = DEFAULTS.seed,
-) -> dict[str, Any]:
+) -> Forecasted:
     """Read the data again and forecast what comes next with a model's champion.
 
     Parameters
@@ -54,68 +65,68 @@ def forecast_latest(
     """
     asked = ForecastSettings(name=name, path=path, n_samples=n_samples, seed=seed)
     workspace = Workspace.from_environment()
-    registry = Registry(workspace.models / choose_model(workspace, asked.name))
+    registry = Registry(workspace, choose_model(workspace, asked.name))
     version = registry.champion()
     if version is None:
         raise InputError(f"The model {registry.name} has no champion in {workspace.root}; retrain it first.")
     settings = registry.settings(version, FORECASTER)
     with Steps() as step:
-        data = settings.data if asked.path is None else settings.data.from_file(asked.path)
-        bars = step(ingest, data, str(workspace.bars))
+        source = settings.data if asked.path is None else settings.data.from_file(asked.path)
+        bars = step(ingest, source, workspace)
         if bars["kind"] != ("bars" if settings.target else "series"):
             raise InputError(
                 f"{registry.name} was not trained on {bars['kind']}, which the data holds; choose the other file."
             )
-        directory = str(workspace.forecasts / registry.name)
-        champion = str(registry.path(version))
         options = {"n_samples": asked.n_samples, "seed": asked.seed}
-        forecasts = step(forecast, champion, settings, bars["directory"], bars["last"], directory, **options)
+        data = bars["directory"]
+        forecasts = step(forecast, workspace, registry.name, version, settings, data, bars["last"], **options)
     return {"name": registry.name, "version": version, "steps": step.records, "ingest": bars, "forecast": forecasts}
 
 
 @task("forecast from {last}", cached=True)
 def forecast(
+    workspace: Workspace,
+    name: str,
     version: str,
     settings: RetrainSettings,
     bars: str,
     last: str,
-    directory: str,
     n_samples: int = 0,
     seed: int = 0,
-) -> Output:
-    """Forecast the next steps of each series and write them to ``directory/LAST.parquet``.
+) -> Forecasts:
+    """Forecast the next steps of each series and write them to ``forecasts/NAME/LAST.parquet`` of the workspace.
 
     Parameters
     ----------
+    workspace : Workspace
+    name : str
+        Of the model.
     version : str
-        Folder of the champion.
+        The champion.
     settings : RetrainSettings
         Those the champion was trained with.
     bars : str
         Folder of the data.
     last : str
         Date of the last row, which names the file.
-    directory : str
-        Folder of the model's forecasts.
     n_samples, seed : int
         Of Monte-Carlo dropout; see `predict_next`.
 
     Returns
     -------
-    dict
-        ``path`` of the forecasts and ``sentences`` for people, see `shown`.
+    Forecasts
+        Their path, and sentences for people, see `shown`.
     """
-    folder = Path(version)
-    model = Registry(folder.parent).model(folder.name, FORECASTER)
+    model = Registry(workspace, name).model(version, FORECASTER)
     forecasts, sentences = predict_next(model, read_ingested(Path(bars)), settings, n_samples, seed)
-    metadata = {"model": str(settings.name), "version": folder.name, "target": settings.target or "y"}
-    path = write_parquet(forecasts, Path(directory) / f"{last}.parquet", metadata)
+    metadata = {"model": name, "version": version, "target": settings.target or "y"}
+    path = write_parquet(forecasts, workspace.forecasts / name / f"{last}.parquet", metadata)
     steps = f"{settings.model.horizon} steps" if settings.model.horizon > 1 else "the next step"
     return {
         "path": str(path),
         "files": hashes(path),
         "sentences": shown(sentences),
-        "summary": f"{steps} of {len(sentences)} series by {folder.name}",
+        "summary": f"{steps} of {len(sentences)} series by {version}",
     }
 
 

@@ -17,6 +17,7 @@ import pandas as pd
 from gatecast.data.bars.store import BarStore, add_to_quarantine, write_rows
 from gatecast.data.dates.calendar import require_calendar
 from gatecast.data.errors import DamagedFileError, InputError
+from gatecast.data.leftovers import remove_leftovers
 from gatecast.data.quality.overview import Record, overview, problems_in_words
 from gatecast.data.quality.validation import Checked, sentence
 from gatecast.data.sources.selection import Selection, frame_kind, select
@@ -27,7 +28,6 @@ from gatecast.data.store import (
     locked,
     read_json,
     read_parquet_metadata,
-    remove_leftovers,
     symbol_filename,
     write_json,
 )
@@ -37,6 +37,7 @@ from gatecast.flows.engine.artifacts import create_table_artifact
 from gatecast.flows.engine.ingested import ingested_files, read_ingested
 from gatecast.flows.engine.orchestration import Output, State, flow, is_in_run, run_name, task, wait_until_recorded
 from gatecast.flows.engine.progress import FetchProgress
+from gatecast.flows.engine.results import Ingested
 from gatecast.flows.engine.terminal import warn
 from gatecast.flows.settings.runs import DataSettings, Workspace
 
@@ -49,7 +50,7 @@ Fetch = Callable[[YahooSource, Sequence[str], Selection], list[Update]]
 
 
 @flow(name="ingest", flow_run_name=run_name(lambda given: DataSettings.model_validate(given["settings"]).origin))
-def ingest_data(settings: DataSettings = DEFAULTS) -> dict[str, Any]:
+def ingest_data(settings: DataSettings = DEFAULTS) -> Ingested:
     """Bring the workspace up to date with a source, and do nothing else.
 
     Parameters
@@ -59,32 +60,31 @@ def ingest_data(settings: DataSettings = DEFAULTS) -> dict[str, Any]:
 
     Returns
     -------
-    dict
+    Ingested
         As `ingest`.
     """
     workspace = Workspace.from_environment()
-    state = ingest(settings, str(workspace.bars), return_state=True)
+    state = ingest(settings, workspace, return_state=True)
     result = state.result()
     wait_until_recorded(_task_runs([state]))
     return result
 
 
 @task("ingest {settings.origin}", cached=False)
-def ingest(settings: DataSettings, bars: str) -> Output:
+def ingest(settings: DataSettings, workspace: Workspace) -> Ingested:
     """Read the selected data and write it to a folder that is named after its content.
 
     Parameters
     ----------
     settings : DataSettings
         Source and selection.
-    bars : str
-        Folder of the workspace.
+    workspace : Workspace
+        Where the folder goes.
 
     Returns
     -------
-    dict
-        ``directory`` with the Parquet files, their ``content_hash``, ``kind`` ("bars" or "series"), the date of the
-        ``last`` row, and ``series``: a record of each, see `data.quality.overview.overview`.
+    Ingested
+        The folder, its content and a record of each series.
 
     Raises
     ------
@@ -93,7 +93,7 @@ def ingest(settings: DataSettings, bars: str) -> Output:
     SourceError
         The source failed, and nothing good enough is stored.
     """
-    result = read_data(settings, Path(bars), _fetch_in_tasks if is_in_run() else None)
+    result = read_data(settings, workspace, _fetch_in_tasks if is_in_run() else None)
     if is_in_run():
         description = f"Data from {settings.origin}: {result['summary']}"
         create_table_artifact(key="ingest", table=table_of(result["series"]), description=description)
@@ -104,18 +104,18 @@ def ingest(settings: DataSettings, bars: str) -> Output:
     return result
 
 
-def read_data(settings: DataSettings, bars: Path, fetch: Fetch | None = None) -> Output:
+def read_data(settings: DataSettings, workspace: Workspace, fetch: Fetch | None = None) -> Ingested:
     """Do the work of `ingest` in any process, with or without Prefect.
 
     Parameters
     ----------
     settings : DataSettings
-    bars : Path
-        Folder of the workspace.
+    workspace : Workspace
     fetch : callable, optional
         Brings Yahoo's symbols up to date; one after the other by default.
     """
-    found = _read(settings, bars, fetch or _fetch_in_turn)
+    bars = workspace.bars
+    found = _read(settings, workspace, fetch or _fetch_in_turn)
     frame = found.frame
     content = content_hash(found.frame)
     directory = bars / f"{settings.origin}-{content[:12]}"
@@ -177,44 +177,50 @@ class _Found:
     quarantine: str | None
 
 
-def _read(settings: DataSettings, bars: Path, fetch: Fetch) -> _Found:
+def _read(settings: DataSettings, workspace: Workspace, fetch: Fetch) -> _Found:
     selection = Selection(settings.symbols, settings.start, settings.end, settings.interval)
     if settings.calendar is not None:
         require_calendar(settings.calendar)
     if settings.source == "yahoo":
-        return _read_yahoo(settings, selection, bars, fetch)
+        return _read_yahoo(settings, selection, workspace, fetch)
     source = open_source(
-        settings.source, settings.path, form=settings.csv_format, url=settings.url, query=settings.query
+        settings.source,
+        settings.path,
+        form=settings.csv_format,
+        columns=settings.columns,
+        url=settings.url,
+        query=settings.query,
     )
     calendar = settings.calendar or ("XNYS" if settings.source == "sample" else None)
-    if settings.bad_rows == "refuse":
-        frame = source.read(selection)
-        return _Found(frame, dict.fromkeys(frame["unique_id"].unique(), calendar), {}, {}, {}, [], None)
     checked = source.check()
-    notices, quarantine = _set_aside(checked, settings, bars)
+    if settings.bad_rows == "refuse":
+        frame = select(checked.require(source.origin), selection, source.origin)
+        calendars = dict.fromkeys(frame["unique_id"].unique(), calendar)
+        return _Found(frame, calendars, {}, {}, {}, checked.notices, None)
+    notices, quarantine = _set_aside(checked, settings, workspace)
     if checked.rows.empty:
         raise InputError(f"{settings.description} has no good row; see {quarantine}.")
     frame = select(checked.rows, selection, settings.description)
     wrong = checked.problems.drop_duplicates("row").groupby("unique_id")
     refused = {str(name): len(rows) for name, rows in wrong}
     calendars = dict.fromkeys(frame["unique_id"].unique(), calendar)
-    return _Found(frame, calendars, {}, refused, {}, notices, quarantine)
+    return _Found(frame, calendars, {}, refused, {}, [*checked.notices, *notices], quarantine)
 
 
-def _set_aside(checked: Checked, settings: DataSettings, bars: Path) -> tuple[list[str], str | None]:
+def _set_aside(checked: Checked, settings: DataSettings, workspace: Workspace) -> tuple[list[str], str | None]:
     """Put refused rows into quarantine; return what to say about them, and their file."""
     count = len(checked.refused)
     whole = len(checked.refused) + len(checked.rows)
     if not count:
         return [], None
-    path = Workspace(bars.parent).quarantine / settings.source / f"{settings.origin}.parquet"
+    path = workspace.quarantine / settings.source / f"{settings.origin}.parquet"
     first = sentence(checked.problems.iloc[0])
     notice = f"{settings.description}: {count:,} of {whole:,} rows were put in quarantine; the first: {first}."
     return [notice], str(add_to_quarantine(checked.refused, path))
 
 
-def _read_yahoo(settings: DataSettings, selection: Selection, bars: Path, fetch: Fetch) -> _Found:
-    source = yahoo_source(settings, bars)
+def _read_yahoo(settings: DataSettings, selection: Selection, workspace: Workspace, fetch: Fetch) -> _Found:
+    source = yahoo_source(settings, workspace)
     updates = fetch(source, source.symbols(selection), selection)
     source.require(updates)
     quarantined = [update.quarantine for update in updates if update.quarantine]
@@ -229,11 +235,10 @@ def _read_yahoo(settings: DataSettings, selection: Selection, bars: Path, fetch:
     )
 
 
-def yahoo_source(settings: DataSettings, bars: Path) -> YahooSource:
+def yahoo_source(settings: DataSettings, workspace: Workspace) -> YahooSource:
     """Return the Yahoo source of a workspace, which holds its store, quarantine and session caches."""
-    workspace = Workspace(bars.parent)
     return YahooSource(
-        store=BarStore(bars / "yahoo", workspace.quarantine / "yahoo"),
+        store=BarStore(workspace.bars / "yahoo", workspace.quarantine / "yahoo"),
         client=_yahoo_client(workspace.yahoo, settings.requests_per_second, settings.mirror),
         adjustment=settings.adjustment,
         max_stale=settings.longest_age,
@@ -271,7 +276,7 @@ def _fetch_in_tasks(source: YahooSource, symbols: Sequence[str], selection: Sele
     return [Update.from_dict(state.result()) for state in states]
 
 
-def _task_runs(states: Sequence[State[Output]]) -> list[UUID]:
+def _task_runs(states: Sequence[State[Any]]) -> list[UUID]:
     return [state.state_details.task_run_id for state in states if state.state_details.task_run_id is not None]
 
 

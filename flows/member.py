@@ -14,18 +14,19 @@ import pandas as pd
 
 from gatecast.data.bars.store import read_rows
 from gatecast.data.sequences.sequences import build_sequences
-from gatecast.data.store import read_parquet, sha256_file, symbol_filename, write_parquet
+from gatecast.data.store import as_json, read_parquet, sha256_file, symbol_filename, write_parquet
 from gatecast.flows.engine.orchestration import digest, hashes
+from gatecast.flows.engine.results import Written
 from gatecast.flows.engine.runs import one_at_a_time
 from gatecast.flows.forecast import predict_next
-from gatecast.flows.judging import evaluation, promotion
+from gatecast.flows.judging import evaluation
 from gatecast.flows.judging.comparison import Comparison, meet_forecaster
 from gatecast.flows.judging.evaluation import MODEL, NAIVE
 from gatecast.flows.judging.targets import series_frame
 from gatecast.flows.registry.kinds import FORECASTER
 from gatecast.flows.registry.registry import Registry
-from gatecast.flows.registry.versions import registry_of
 from gatecast.flows.settings.runs import NAME_PATTERN, GateSettings, RetrainSettings, Workspace
+from gatecast.flows.training import registry_of, settle
 from gatecast.lstm.forecasting.forecaster import Forecaster
 from gatecast.lstm.forecasting.metrics import skill
 
@@ -47,6 +48,28 @@ class Member:
 
     settings: RetrainSettings
     files: dict[str, str]
+
+
+class MemberTrained(Written):
+    """What became of a model of a fleet."""
+
+    version: str
+    champion: str
+    rmse: float | None
+    naive_rmse: float | None
+    measure: str
+    """Of the verdict, and what the model scored"""
+    score: float | None
+    best_label: str
+    """The best baseline, and what it scored"""
+    best_score: float | None
+    outcome: str
+    """Better, level or worse than the best baseline"""
+    skill: float | None
+    """Share of the best baseline's error that the model takes away"""
+    forecast: str
+    """Path"""
+    seconds: float
 
 
 def member_name(prefix: str, group: Sequence[str]) -> str:
@@ -92,21 +115,20 @@ def train_one(
     files: Sequence[Path],
     lineage: Mapping[str, Any],
     workspace: Workspace,
-) -> dict[str, Any]:
+) -> MemberTrained:
     """Train, evaluate, register, promote and forecast one model on one thread, without Prefect.
 
     Returns
     -------
-    dict
-        ``version``, ``champion``, ``rmse`` and ``naive_rmse``; ``skill`` against the best baseline, and what
-        `flows.judging.evaluation` says of that; ``forecast`` (path) and ``seconds``.
+    MemberTrained
+        Its version, the champion, figures, and path of the forecast.
     """
     from gatecast.kernels.backend import use_threads
 
     started = time.perf_counter()
     use_threads(1)
     registry = registry_of(workspace, str(settings.name), FORECASTER)
-    with _under_way(registry):
+    with _under_way(workspace, registry):
         frame = pd.concat([read_rows(file).rows for file in files], ignore_index=True)
         series = series_frame(frame, settings.target, settings.features)
         sequences = build_sequences(series, evaluation.sequence_settings(settings))
@@ -115,13 +137,12 @@ def train_one(
         total = evaluation.overall(evaluated["scores"])
         judged = evaluated["judged"]
         with registry.locked():
-            version = registry.add_model(model, settings, evaluated, lineage)
+            version = registry.add_model(model, settings, {"evaluation.json": as_json(evaluated)}, lineage)
 
         def meet(model: Forecaster, own: RetrainSettings) -> Comparison:
             return meet_forecaster(model, own, predictions, frame, settings, gate)
 
-        decision = registry.settle(lambda: promotion.decide(registry, version, FORECASTER, meet, gate))
-        champion = str(decision.winner)
+        champion = settle(registry, version, FORECASTER, meet, gate)["champion"]
         if champion != version:
             model = registry.model(champion, FORECASTER)
             settings = registry.settings(champion, FORECASTER)
@@ -132,7 +153,11 @@ def train_one(
         "rmse": total[MODEL]["rmse"],
         "naive_rmse": total[NAIVE]["rmse"],
         "skill": skill(judged["score"], judged["best_score"]) if judged["best_score"] else None,
-        **{name: judged[name] for name in ("measure", "score", "best_label", "best_score", "outcome")},
+        "measure": judged["measure"],
+        "score": judged["score"],
+        "best_label": judged["best_label"],
+        "best_score": judged["best_score"],
+        "outcome": judged["outcome"],
         "forecast": str(path),
         "seconds": round(time.perf_counter() - started, 3),
         "files": hashes(registry.path(version), path),
@@ -141,9 +166,9 @@ def train_one(
 
 
 @contextmanager
-def _under_way(registry: Registry) -> Iterator[None]:
+def _under_way(workspace: Workspace, registry: Registry) -> Iterator[None]:
     """Lock a model against other runs; meanwhile a file marks it, which shows what a killed process was working on."""
-    with one_at_a_time(registry.directory, "wait"):
+    with one_at_a_time(workspace, registry.name, "wait"):
         mark = registry.directory / STARTED
         mark.touch()
         try:

@@ -54,7 +54,7 @@ def monitor(settings: MonitorSettings = DEFAULTS) -> dict[str, Any]:
         ``name`` and ``version`` of the champion, what each step returned, and the ``steps``.
     """
     workspace = Workspace.from_environment()
-    registry = Registry(workspace.models / choose_model(workspace, settings.name))
+    registry = Registry(workspace, choose_model(workspace, settings.name))
     version = str(registry.champion())
     own = registry.settings(version, FORECASTER)
     data = own.data if settings.path is None else own.data.from_file(settings.path)
@@ -63,7 +63,7 @@ def monitor(settings: MonitorSettings = DEFAULTS) -> dict[str, Any]:
         require_folder(settings.prometheus)
     results: dict[str, Any] = {"roll_back": None, "raise_alarm": None}
     with Steps() as step:
-        bars = step(ingest, data, str(workspace.bars))
+        bars = step(ingest, data, workspace)
         scored = step(score_live, registry.name, bars["directory"], str(directory))
         checked = step(check, registry.name, version, bars["directory"], scored["live"], settings, str(directory))
         if settings.rollback and checked["worse_than_naive"]:
@@ -91,7 +91,7 @@ def monitor(settings: MonitorSettings = DEFAULTS) -> dict[str, Any]:
 def score_live(name: str, bars: str, directory: str) -> Output:
     """Compare the stored forecasts with the actual values; see `flows.judging.live`."""
     workspace = Workspace.from_environment()
-    registry = Registry(workspace.models / name)
+    registry = Registry(workspace, name)
     champion = str(registry.champion())
     settings = registry.settings(champion, FORECASTER)
     forecasts = read_forecasts(workspace.forecasts / name, settings.target or "y")
@@ -113,7 +113,7 @@ def check(name: str, version: str, bars: str, live: str, settings: MonitorSettin
         sentence if the champion's own forecasts are worse, else None; ``verdict``, what the live forecasts are worth
         or, before there are any, those of the test rows.
     """
-    registry = Registry(Workspace.from_environment().models / name)
+    registry = Registry(Workspace.from_environment(), name)
     frame = read_ingested(Path(bars))
     rows = latest(read_parquet(Path(live))[0], settings.window)
     reference = read_reference(registry, version)
@@ -167,7 +167,7 @@ def _yardstick(model: Forecaster, frame: pd.DataFrame, settings: RetrainSettings
 @task("roll back {name}?", cached=False)
 def roll_back(name: str, version: str, bars: str, live: str, why: str, settings: MonitorSettings) -> Output:
     """Make the former champion the champion again if it would have forecast the champion's live rows better."""
-    registry = Registry(Workspace.from_environment().models / name)
+    registry = Registry(Workspace.from_environment(), name)
     rows = latest(read_parquet(Path(live))[0], settings.window)
     rows = rows[rows["version"] == version].reset_index(drop=True)
     former = next(iter(registry.former_champions()), None)

@@ -8,38 +8,25 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from gatecast.data.language.tagging import TaggedText, has_chunks, read_conll, write_conll
 from gatecast.data.language.words import read_vectors
 from gatecast.data.store import atomic_directory, atomic_file, settled, sha256_file, write_json
-from gatecast.flows.engine.orchestration import (
-    Output,
-    Steps,
-    cancelled,
-    code_version,
-    digest,
-    flow,
-    hashes,
-    is_retry,
-    run_name,
-    task,
-)
+from gatecast.flows.engine.orchestration import Steps, cancelled, code_version, digest, flow, hashes, run_name, task
 from gatecast.flows.engine.progress import TrainingProgress
+from gatecast.flows.engine.results import Promoted, Result, StepRecord, Trained, Versioned, Written
 from gatecast.flows.engine.runs import WhenBusy
-from gatecast.flows.engine.terminal import counted
-from gatecast.flows.judging import promotion
 from gatecast.flows.judging.comparison import Comparison, meet_tagger
 from gatecast.flows.registry.catalogue import choose_champion
 from gatecast.flows.registry.kinds import TAGGER
-from gatecast.flows.registry.registry import Decision, Registry
-from gatecast.flows.registry.versions import checkpoint, outcome, registry_of, save_trained
+from gatecast.flows.registry.registry import Registry
 from gatecast.flows.reporting import tagging as tagging_report
 from gatecast.flows.settings.runs import Workspace
 from gatecast.flows.settings.tagging import TaggingSettings
+from gatecast.flows.training import Attempt, Job, checkpoint, registry_of, settle
 from gatecast.lstm.config import TaggerSettings
 from gatecast.lstm.models import load
 from gatecast.lstm.tagging.entities import confusion, most_frequent_tags, score_chunks, token_accuracy
@@ -52,13 +39,46 @@ NAIVE = "most_frequent_tags.json"
 PARTS = ("train", "dev", "test")
 
 
+class SentencesRead(Result):
+    """Sentences that were read and stored."""
+
+    directory: str
+    content_hash: str
+    vectors: str | None
+    """File of the word vectors"""
+    model: dict[str, Any]
+    """Settings of the model that follow from what was read"""
+
+
+class TaggerEvaluated(Written):
+    """Paths of what the evaluation of a tagger wrote."""
+
+    scores: str
+    naive: str
+    confusion: str
+    curves: str
+    predictions: str
+
+
+class TaggerTrained(TypedDict):
+    """What the training of a tagger returns: its name, and what each step returned."""
+
+    name: str
+    steps: list[StepRecord]
+    read: SentencesRead
+    train: Trained
+    evaluate: TaggerEvaluated
+    checkpoint: Versioned
+    promote: Promoted
+
+
 @flow(
     name="train tagger",
     flow_run_name=run_name(lambda given: TaggingSettings.model_validate(given["settings"]).model_name),
 )
 def train_tagger(
     settings: TaggingSettings, resume: bool = False, force: bool = False, when_busy: WhenBusy = "wait"
-) -> dict[str, Any]:
+) -> TaggerTrained:
     """Train a tagger on CoNLL files, score it, and make it the champion unless the present one tags better.
 
     Parameters
@@ -74,25 +94,24 @@ def train_tagger(
 
     Returns
     -------
-    dict
+    TaggerTrained
         What each step returned, and name, seconds and cache state of the ``steps``.
     """
     workspace = Workspace.from_environment()
     registry = registry_of(workspace, settings.model_name, TAGGER)
     with Steps() as step:
-        text = step(read_sentences, settings, str(workspace.tagged))
-        if not step.alone(registry.directory, when_busy):
+        text = step(read_sentences, settings, workspace.tagged)
+        if not step.alone(workspace, registry.name, when_busy):
             return cancelled(f"Another training of {registry.name} is under way.")
+
         model = settings.model.model_copy(update=text["model"])
-        key = digest(text["content_hash"], model, code_version())
-        folder = str(registry.training_directory(key))
-        trained = step(train, text["directory"], text["vectors"], settings.max_vectors, model, folder, resume)
-        directory = str(workspace.reports / registry.name / key)
-        evaluated = step(evaluate, trained["model"], text["directory"], registry.name, directory)
+        job = Job(workspace, registry.name, digest(text["content_hash"], model, code_version()))
+        trained = step(train, job, text["directory"], text["vectors"], settings.max_vectors, model, resume)
+        evaluated = step(evaluate, job, trained["model"], text["directory"])
         lineage = {"data_hash": text["content_hash"], "data": text["directory"], "code_version": code_version()}
         files = [evaluated["scores"], evaluated["naive"]]
-        version = step(checkpoint, trained["model"], files, settings.to_dict(), lineage, str(registry.directory))
-        promoted = step(promote, version["version"], text["directory"], str(registry.directory))
+        version = step(checkpoint, job, trained["model"], files, settings, lineage)
+        promoted = step(promote, job, version["version"], text["directory"])
     return {
         "name": registry.name,
         "steps": step.records,
@@ -105,7 +124,7 @@ def train_tagger(
 
 
 @task("read sentences", cached=False)
-def read_sentences(settings: TaggingSettings, directory: str) -> Output:
+def read_sentences(settings: TaggingSettings, directory: Path) -> SentencesRead:
     """Read and check the files, and write what the training uses of them to a folder named after its content."""
     columns = {"word_column": settings.word_column, "tag_column": settings.tag_column}
     paths = {part: path for part in PARTS if (path := getattr(settings, part)) is not None}
@@ -119,7 +138,7 @@ def read_sentences(settings: TaggingSettings, directory: str) -> Output:
     if settings.vectors is not None and "word_size" not in settings.model.model_fields_set:
         adopted["word_size"] = read_vectors(settings.vectors, limit=1).size
     content_hash = _hash(texts, settings)
-    folder = Path(directory) / content_hash[:12]
+    folder = directory / content_hash[:12]
     with atomic_directory(folder) as temporary:
         for part, text in texts.items():
             with (temporary / f"{part}.conll").open("w", encoding="utf-8", newline="\n") as file:
@@ -139,32 +158,27 @@ def _hash(texts: Mapping[str, TaggedText], settings: TaggingSettings) -> str:
     return digest({part: [text.sentences, text.tags] for part, text in texts.items()}, vectors)
 
 
-@task("train", cached=True, ignore=("resume",), retries=2)
+@task("train {job.name}", cached=True, ignore=("resume",), retries=2)
 def train(
-    sentences: str, vectors: str | None, max_vectors: int, settings: TaggerSettings, directory: str, resume: bool
-) -> Output:
-    """Fit the tagger; each epoch leaves a checkpoint in `directory`, so that an interrupted training can continue."""
-    folder = Path(directory)
+    job: Job, sentences: str, vectors: str | None, max_vectors: int, settings: TaggerSettings, resume: bool
+) -> Trained:
+    """Fit the tagger; each epoch leaves a checkpoint, from which an interrupted training can continue."""
+    attempt = Attempt.of(job, resume)
     texts = _read_texts(Path(sentences))
-    resume = resume or is_retry()
-    begun = resume and any(folder.glob("epoch-*"))
     model = Tagger.from_settings(settings)
     dev = (texts["dev"].sentences, texts["dev"].tags) if "dev" in texts else None
     read = read_vectors(vectors, max_vectors) if vectors else None
-    with TrainingProgress(settings.max_epochs, folder.parent.parent.name, _describe) as progress:
+    with TrainingProgress(settings.max_epochs, job.name, _describe) as progress:
         model.fit(
-            texts["train"].sentences, texts["train"].tags, dev=dev, vectors=read, checkpoints=folder, resume=resume,
+            texts["train"].sentences,
+            texts["train"].tags,
+            dev=dev,
+            vectors=read,
+            checkpoints=attempt.checkpoints,
+            resume=attempt.resume,
             on_epoch=progress,
-        )  # fmt: skip
-    saved = save_trained(model, folder)
-    note = "went on with the interrupted training, " if begun else "found nothing to resume, " if resume else ""
-    seconds = model.seconds_per_epoch
-    return {
-        "model": str(saved),
-        "files": hashes(saved),
-        "seconds_per_epoch": round(seconds, 3) if math.isfinite(seconds) else None,
-        "summary": f"{note}{counted(len(model.history), 'epoch')}, the best was {model.best_epoch}",
-    }
+        )
+    return attempt.finish(model)
 
 
 def _describe(record: EpochRecord) -> str:
@@ -177,11 +191,11 @@ def _read_texts(folder: Path) -> dict[str, TaggedText]:
     return {part: read_conll(path) for part, path in files.items() if path.exists()}
 
 
-@task("evaluate {name}", cached=True)
-def evaluate(model: str, sentences: str, name: str, directory: str) -> Output:
+@task("evaluate {job.name}", cached=True)
+def evaluate(job: Job, model: str, sentences: str) -> TaggerEvaluated:
     """Score the tagger and the naive one, and draw the pictures for people."""
     tagger = load(Path(model))
-    folder = Path(directory)
+    folder = job.reports
     texts = _read_texts(Path(sentences))
     naive = dict(
         zip(("usual", "words"), most_frequent_tags(texts["train"].sentences, texts["train"].tags), strict=True)
@@ -191,21 +205,23 @@ def evaluate(model: str, sentences: str, name: str, directory: str) -> Output:
     label = {"test": "the test file", "dev": "the dev file", "train": "its own training file"}[part]
     sentence = tagging_report.verdict(scores, label)
     names, counts = confusion(texts[part].tags, predicted)
-    title = f"{name} on {label}"
+    title = f"{job.name} on {label}"
     measure = "F1" if "f1" in scores else "accuracy"
-    written = {
-        "scores": write_json(folder / "evaluation.json", {"on": part, "verdict": sentence, **scores}),
-        "naive": write_json(folder / NAIVE, naive),
-        "confusion": tagging_report.plot_confusion(names, counts, title, folder / "confusion.png"),
-        "curves": tagging_report.plot_scores(tagger.history, tagger.best_epoch, measure, folder / "curves.png"),
-        "predictions": folder / "predictions.conll",
-    }
-    with atomic_file(written["predictions"]) as temporary, temporary.open("w", encoding="utf-8") as file:
+    evaluation = write_json(folder / "evaluation.json", {"on": part, "verdict": sentence, **scores})
+    usual = write_json(folder / NAIVE, naive)
+    matrix = tagging_report.plot_confusion(names, counts, title, folder / "confusion.png")
+    curves = tagging_report.plot_scores(tagger.history, tagger.best_epoch, measure, folder / "curves.png")
+    predictions = folder / "predictions.conll"
+    with atomic_file(predictions) as temporary, temporary.open("w", encoding="utf-8") as file:
         write_conll(file, texts[part].sentences, texts[part].tags, predicted)
-    tagging_report.publish(name, scores, sentence, written["confusion"])
+    tagging_report.publish(job.name, scores, sentence, matrix)
     return {
-        **{key: str(path) for key, path in written.items()},
-        "files": hashes(*written.values()),
+        "scores": str(evaluation),
+        "naive": str(usual),
+        "confusion": str(matrix),
+        "curves": str(curves),
+        "predictions": str(predictions),
+        "files": hashes(evaluation, usual, matrix, curves, predictions),
         "summary": sentence,
     }
 
@@ -233,20 +249,18 @@ def score(tagger: Tagger, text: TaggedText, naive: Mapping[str, Any] | None) -> 
 
 
 @task("promote {version}?", cached=False)
-def promote(version: str, sentences: str, registry: str) -> Output:
+def promote(job: Job, version: str, sentences: str) -> Promoted:
     """Make the version champion unless the present champion tags the same dev sentences better."""
-    versions = Registry(Path(registry))
     texts = _read_texts(Path(sentences))
-    text = texts.get("dev") or texts.get("test")
-    return outcome(versions, versions.settle(lambda: _decide(versions, version, text)))
+    return _settle(job.registry, version, texts.get("dev") or texts.get("test"))
 
 
-def _decide(versions: Registry, version: str, text: TaggedText | None) -> Decision:
+def _settle(registry: Registry, version: str, text: TaggedText | None) -> Promoted:
     def meet(champion: Tagger, _: TaggingSettings) -> Comparison | None:
         # Every training holds back different sentences, which the other may have learnt from.
-        return meet_tagger(champion, versions.model(version, TAGGER), text) if text else None
+        return meet_tagger(champion, registry.model(version, TAGGER), text) if text else None
 
-    return promotion.decide(versions, version, TAGGER, meet)
+    return settle(registry, version, TAGGER, meet)
 
 
 def choose_tagger(workspace: Workspace, name: str | None) -> tuple[Registry, str]:
@@ -257,7 +271,7 @@ def choose_tagger(workspace: Workspace, name: str | None) -> tuple[Registry, str
     InputError
         There is no tagger, there are several and no name is given, or no tagger has that name.
     """
-    registry = Registry(workspace.models / choose_champion(workspace, name, TAGGER))
+    registry = Registry(workspace, choose_champion(workspace, name, TAGGER))
     return registry, str(registry.champion())
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -23,7 +24,6 @@ from gatecast.flows.engine.artifacts import (
     escaped,
 )
 from gatecast.flows.engine.orchestration import (
-    Output,
     Steps,
     artifact_key,
     cancelled,
@@ -31,22 +31,19 @@ from gatecast.flows.engine.orchestration import (
     digest,
     flow,
     hashes,
-    is_retry,
     run_name,
     task,
 )
 from gatecast.flows.engine.progress import StepProgress
+from gatecast.flows.engine.results import Promoted, Result, StepRecord, Trained, Versioned, Written
 from gatecast.flows.engine.runs import WhenBusy
-from gatecast.flows.engine.terminal import counted
-from gatecast.flows.judging import promotion
-from gatecast.flows.judging.comparison import meet_language_model
+from gatecast.flows.judging.comparison import Comparison, meet_language_model
 from gatecast.flows.judging.tables import language_model_table
 from gatecast.flows.registry.kinds import LANGUAGE_MODEL
-from gatecast.flows.registry.registry import Decision, Registry
-from gatecast.flows.registry.versions import checkpoint, outcome, registry_of, save_trained
 from gatecast.flows.reporting import pictures as report
 from gatecast.flows.settings.runs import Workspace
 from gatecast.flows.settings.text import TextSettings
+from gatecast.flows.training import Attempt, Job, checkpoint, registry_of, settle
 from gatecast.lstm.config import CharLMSettings
 from gatecast.lstm.language.char_lm import CharLM
 from gatecast.lstm.language.ngram import ngram_cross_entropy
@@ -57,8 +54,36 @@ BASELINES = {"counts of 4-token contexts": 4, "token frequencies": 0}
 SAMPLE_TOKENS = 400
 SAMPLE_TEMPERATURE = 0.8
 
-
 DEFAULTS = TextSettings()
+
+
+class TextRead(Result):
+    """A text that was read and stored."""
+
+    path: str
+    content_hash: str
+
+
+class TextEvaluated(Written):
+    """Paths of what the evaluation of a language model wrote, and its score."""
+
+    evaluation: str
+    losses: str
+    sample: str
+    bits_per_char: float
+
+
+class TextTrained(TypedDict):
+    """What the training of a language model returns: its name and settings, and what each step returned."""
+
+    name: str
+    settings: dict[str, Any]
+    steps: list[StepRecord]
+    read: TextRead
+    train: Trained
+    evaluate: TextEvaluated
+    checkpoint: Versioned
+    promote: Promoted
 
 
 @flow(
@@ -66,7 +91,7 @@ DEFAULTS = TextSettings()
 )
 def train_text(
     settings: TextSettings = DEFAULTS, resume: bool = False, force: bool = False, when_busy: WhenBusy = "wait"
-) -> dict[str, Any]:
+) -> TextTrained:
     """Train a language model on text files, compare it with counting models and the champion, and let it write.
 
     Parameters
@@ -82,30 +107,25 @@ def train_text(
 
     Returns
     -------
-    dict
+    TextTrained
         What each step returned, the ``name`` of the model, and name, seconds and cache state of the ``steps``.
     """
     workspace = Workspace.from_environment()
-    name = settings.model_name
-    registry = registry_of(workspace, name, LANGUAGE_MODEL)
+    registry = registry_of(workspace, settings.model_name, LANGUAGE_MODEL)
     with Steps() as step:
-        text = step(read, [str(path) for path in settings.paths], str(workspace.texts))
-        if not step.alone(registry.directory, when_busy):
-            return cancelled(f"Another training of {name} is under way.")
+        text = step(read, settings.paths, workspace.texts)
+        if not step.alone(workspace, registry.name, when_busy):
+            return cancelled(f"Another training of {registry.name} is under way.")
 
-        key = digest(text["content_hash"], settings.model, code_version())
-        trained = step(train, text["path"], settings.model, name, str(registry.training_directory(key)), resume)
-
-        directory = workspace.reports / name / key
-        evaluated = step(evaluate, trained["model"], text["path"], name, str(directory))
+        job = Job(workspace, registry.name, digest(text["content_hash"], settings.model, code_version()))
+        trained = step(train, job, text["path"], settings.model, resume)
+        evaluated = step(evaluate, job, trained["model"], text["path"])
         lineage = {"data_hash": text["content_hash"], "data": text["path"], "code_version": code_version()}
-        files = [evaluated["evaluation"]]
-        kept = settings.model_dump(mode="json")
-        version = step(checkpoint, trained["model"], files, kept, lineage, str(registry.directory))
+        version = step(checkpoint, job, trained["model"], [evaluated["evaluation"]], settings, lineage)
         bits = evaluated["bits_per_char"]
-        promoted = step(promote, version["version"], bits, text["path"], settings.model, str(registry.directory))
+        promoted = step(promote, job, version["version"], bits, text["path"], settings.model)
     return {
-        "name": name,
+        "name": registry.name,
         "settings": settings.model_dump(mode="json"),
         "steps": step.records,
         "read": text,
@@ -117,12 +137,12 @@ def train_text(
 
 
 @task("read text", cached=False)
-def read(paths: list[str], texts: str) -> Output:
+def read(paths: Sequence[Path], texts: Path) -> TextRead:
     """Read the files, or the sample, and store the text under a name made from its content."""
-    text = read_text([Path(path) for path in paths]) if paths else sample_text()
+    text = read_text(paths) if paths else sample_text()
     content = text.encode()
     content_hash = hashlib.sha256(content).hexdigest()
-    path = Path(texts) / f"{content_hash[:12]}.txt"
+    path = texts / f"{content_hash[:12]}.txt"
     if not path.exists() or sha256_file(path) != content_hash:
         with atomic_file(path) as temporary:
             temporary.write_bytes(content)
@@ -134,38 +154,26 @@ def read(paths: list[str], texts: str) -> Output:
     }
 
 
-@task("train {name}", cached=True, ignore=("resume",), retries=2)
-def train(text: str, settings: CharLMSettings, name: str, directory: str, resume: bool) -> Output:
+@task("train {job.name}", cached=True, ignore=("resume",), retries=2)
+def train(job: Job, text: str, settings: CharLMSettings, resume: bool) -> Trained:
     """Fit the model; each epoch leaves a sample, and a checkpoint from which an interrupted training can continue."""
-    folder = Path(directory)
-    resume = resume or is_retry()
-    begun = resume and any(folder.glob("epoch-*"))
+    attempt = Attempt.of(job, resume)
     model = CharLM.from_settings(settings)
-    with StepProgress(name) as progress:
+    with StepProgress(job.name) as progress:
 
         def after_epoch(record: EpochRecord) -> None:
             progress.after_epoch(record)
             if math.isfinite(record.seconds):  # not one that was trained before the interruption
-                _publish_sample(model, name, record)
+                _publish_sample(model, job.name, record)
 
         model.fit(
             _text_of(text),
-            checkpoints=folder,
-            resume=resume,
+            checkpoints=attempt.checkpoints,
+            resume=attempt.resume,
             on_epoch=after_epoch,
             on_step=lambda step, loss: progress.after_step(step, model.total_steps, loss),
         )
-    saved = save_trained(model, folder)
-    steps = model.history[-1].step
-    milliseconds = 1000 * model.seconds_per_step
-    note = "went on with the interrupted training, " if begun else "found nothing to resume, " if resume else ""
-    length = f"{counted(steps, 'step')}, {counted(len(model.history), 'epoch')}"
-    return {
-        "model": str(saved),
-        "files": hashes(saved),
-        "milliseconds_per_step": round(milliseconds, 3) if math.isfinite(milliseconds) else None,
-        "summary": f"{note}{length}, the best was {model.best_epoch}",
-    }
+    return attempt.finish(model)
 
 
 def _publish_sample(model: CharLM, name: str, record: EpochRecord) -> None:
@@ -175,34 +183,32 @@ def _publish_sample(model: CharLM, name: str, record: EpochRecord) -> None:
     create_markdown_artifact(markdown, key=f"{artifact_key(name)}-sample", description=heading)
 
 
-@task("evaluate {name}", cached=True)
-def evaluate(model: str, text: str, name: str, directory: str) -> Output:
+@task("evaluate {job.name}", cached=True)
+def evaluate(job: Job, model: str, text: str) -> TextEvaluated:
     """Score the model and the counting models on the end of the text, which it was not trained on."""
     language_model = load(Path(model))
-    folder = Path(directory)
+    folder = job.reports
     training, validation = split_text(_text_of(text), language_model.settings.validation_fraction)
     result = language_model.evaluate(validation)
     scores = [{"model": "LSTM", **result}, *_baselines(language_model, training, validation, result)]
     sentence = _verdict(scores)
-    sample = language_model.generate("", 2 * SAMPLE_TOKENS, SAMPLE_TEMPERATURE)
-    written = {
-        "evaluation": write_json(folder / "evaluation.json", {"verdict": sentence, "scores": scores}),
-        "losses": report.plot_losses(
-            language_model.history, language_model.best_epoch, folder / "losses.png", "nats per token"
-        ),
-        "sample": folder / "sample.txt",
-    }
-    with atomic_file(written["sample"]) as temporary:
-        temporary.write_text(sample, encoding="utf-8")
-    key = artifact_key(name)
-    shown = report.embedded_picture(written["losses"], "Loss by epoch")
+    evaluation = write_json(folder / "evaluation.json", {"verdict": sentence, "scores": scores})
+    history = language_model.history
+    losses = report.plot_losses(history, language_model.best_epoch, folder / "losses.png", "nats per token")
+    sample = folder / "sample.txt"
+    with atomic_file(sample) as temporary:
+        temporary.write_text(language_model.generate("", 2 * SAMPLE_TOKENS, SAMPLE_TEMPERATURE), encoding="utf-8")
+    key = artifact_key(job.name)
+    shown = report.embedded_picture(losses, "Loss by epoch")
     create_table_artifact(table=language_model_table(scores), key=f"{key}-scores", description=sentence)
     markdown = Markdown(f"{escaped(sentence)}\n\n{shown}\n")
-    create_markdown_artifact(markdown, key=f"{key}-losses", description=f"Training of {name}")
+    create_markdown_artifact(markdown, key=f"{key}-losses", description=f"Training of {job.name}")
     return {
-        **{part: str(path) for part, path in written.items()},
+        "evaluation": str(evaluation),
+        "losses": str(losses),
+        "sample": str(sample),
         "bits_per_char": result["bits_per_char"],
-        "files": hashes(*written.values()),
+        "files": hashes(evaluation, losses, sample),
         "summary": sentence,
     }
 
@@ -234,17 +240,14 @@ def _verdict(scores: list[dict[str, Any]]) -> str:
 
 
 @task("promote {version}?", cached=False)
-def promote(version: str, bits_per_char: float, text: str, settings: CharLMSettings, registry: str) -> Output:
+def promote(job: Job, version: str, bits_per_char: float, text: str, settings: CharLMSettings) -> Promoted:
     """Make the version champion unless the present champion needs fewer bits for the end of the text."""
-    versions = Registry(Path(registry))
     _, validation = split_text(_text_of(text), settings.validation_fraction)
 
-    def decide() -> Decision:
-        return promotion.decide(
-            versions, version, LANGUAGE_MODEL, lambda model, _: meet_language_model(model, validation, bits_per_char)
-        )
+    def meet(model: CharLM, _: TextSettings) -> Comparison:
+        return meet_language_model(model, validation, bits_per_char)
 
-    return outcome(versions, versions.settle(decide))
+    return settle(job.registry, version, LANGUAGE_MODEL, meet)
 
 
 def _text_of(path: str) -> str:

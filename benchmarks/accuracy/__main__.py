@@ -39,14 +39,16 @@ def main() -> int:
         return 2
     set_threads(arguments.threads, "numba", "torch")
     console, left_out = Console(), []
-    is_part = arguments.series or arguments.epochs or arguments.steps != Budget().steps
-    path = arguments.output / ("accuracy-part.json" if is_part else "accuracy.json")
+    budget = Budget(arguments.epochs, arguments.steps)
+    path = arguments.output / ("accuracy-part.json" if arguments.series else "accuracy.json")
     for task, system in pairs:
-        console.print(f"[dim]{task.title}: {system.title}[/dim]")
-        try:
-            keep(path, measure(system, task, Budget(arguments.epochs, arguments.steps), arguments.threads))
-        except InputError as error:
-            left_out.append(f"{task.title}, {system.title}: {error}")
+        for seed in arguments.seeds if system.is_random else (0,):
+            row = measure(system, task, budget, threads=arguments.threads, seed=seed, minutes=arguments.minutes)
+            keep(path, row)
+            console.print(f"[dim]{row.task_title}: {row.title}, {row.scores or row.not_run}[/dim]", soft_wrap=True)
+            if row.not_run:
+                left_out.append(f"{row.task_title}, {row.title}: {row.not_run}")
+                break
     console.print(Markdown(markdown(read_table(path))))
     for line in left_out:
         console.print(f"[yellow]not measured:[/yellow] {line}", soft_wrap=True)
@@ -63,8 +65,10 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--systems", nargs="+", default=["*"], metavar="NAME", help="as gatecast, ridge, 'seasonal*'")
     parser.add_argument("--list", action="store_true", help="name the sets of data and their tasks, and end")
     parser.add_argument("--series", type=int, help="the first series of each task alone, for trying things")
-    parser.add_argument("--epochs", type=int, help="Gatecast's at most, for trying things")
-    parser.add_argument("--steps", type=int, default=Budget().steps, help="neuralforecast's")
+    parser.add_argument("--epochs", type=int, help="Gatecast's at most; the row says so")
+    parser.add_argument("--steps", type=int, help="neuralforecast's; the row says so")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="one row each of what needs a seed")
+    parser.add_argument("--minutes", type=float, help="of the processor that a row may take; no limit if left out")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="all cores if left out")
     parser.add_argument(
         "--output", type=Path, default=Path("benchmarks/results"), help="folder of accuracy.json, or accuracy-part.json"

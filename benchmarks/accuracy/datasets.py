@@ -42,7 +42,7 @@ def m4_hourly(folder: Path) -> Iterator[Task]:
     yield Task(
         "m4_hourly", "M4 Hourly, 48 steps", frame.reset_index(drop=True), "h", 48, (24,), 336,
         test_begins - 4 * _DAY, test_begins, test_begins,
-        ("MASE", "sMAPE", "OWA", "weighted quantile loss", "coverage"), candidates=_candidates(96),
+        ("MASE", "sMAPE", "OWA", "weighted quantile loss", "coverage"),
     )  # fmt: skip
 
 
@@ -64,7 +64,6 @@ def etth1(folder: Path) -> Iterator[Task]:
         yield Task(
             f"etth1-{horizon}", f"ETTh1, {horizon} steps", frame[["unique_id", "ds", "y"]], "h", horizon, (24,), 336,
             ends[0], ends[1], fitted_until=ends[0], measures=("MSE", "MASE", "weighted quantile loss", "coverage"),
-            candidates=_candidates(96),
         )  # fmt: skip
 
 
@@ -80,7 +79,7 @@ def stocks(folder: Path) -> Iterator[Task]:
     from gatecast.data.sequences.splits import SAMPLE_SPLIT
 
     for name, title in (("sp500", "S&P 500"), ("nasdaq", "NASDAQ")):
-        table = _read(folder / f"{name}.csv", "Date").drop(columns="Adj Close")
+        table = _read(folder / f"{name}.csv", "Date", "Open", "High", "Low", "Close", "Volume")
         bars = table.rename(columns=str.lower).rename(columns={"date": "ds"}).assign(unique_id=name)
         frame = build_series_frame(validate_bars(bars, name), TARGETS["range"], FEATURE_SETS["returns"])
         train_end, validation_end = (
@@ -89,7 +88,7 @@ def stocks(folder: Path) -> Iterator[Task]:
         )
         yield Task(
             f"{name}-range", f"{title}, next day's range", frame, "B", 1, (), 22, train_end, validation_end, train_end,
-            ("RMSE", "MASE", "weighted quantile loss", "coverage"), candidates=_candidates(22),
+            ("RMSE", "MASE", "weighted quantile loss", "coverage"),
         )  # fmt: skip
 
 
@@ -100,14 +99,13 @@ def bike_sharing(folder: Path) -> Iterator[Task]:
     Learning Repository, doi 10.24432/C5W894; the protocol is this project's). From the users alone, without weather and
     calendar. MASE has a season of 24.
     """
-    table = _read(folder / "bike_sharing.csv", "date_time").rename(columns={"date_time": "ds", "users": "y"})
+    table = _read(folder / "bike_sharing.csv", "date_time", "users").rename(columns={"date_time": "ds", "users": "y"})
     frame = table.assign(unique_id="users")[["unique_id", "ds", "y"]]
     test_begins = frame["ds"].iloc[-1] - 90 * _DAY
     for horizon in (24, 168):
         yield Task(
             f"bike-{horizon}", f"Bike sharing, {horizon} hours", frame, "h", horizon, (24, 168), 336,
             test_begins - 60 * _DAY, test_begins, test_begins, _PANEL_MEASURES, step_size=24,
-            candidates=_candidates(96),
         )  # fmt: skip
 
 
@@ -117,13 +115,13 @@ def tourism(folder: Path) -> Iterator[Task]:
     304 series of region and purpose, 1998 to 2017; the last 8 quarters are the test, forecast once, and the 8 before
     validate (Wang, Cook & Hyndman 2020, package tsibble; the protocol is this project's). MASE has a season of 4.
     """
-    table = _read(folder / "australia_tourism.csv", "date_time")
+    table = _read(folder / "australia_tourism.csv", "date_time", "Region", "State", "Purpose", "Trips")
     unique_id = table["Region"] + " / " + table["State"] + " / " + table["Purpose"]
     frame = pd.DataFrame({"unique_id": unique_id, "ds": table["date_time"], "y": table["Trips"]})
-    quarters = np.sort(frame["ds"].unique())
+    quarters = pd.DatetimeIndex(frame["ds"].unique()).sort_values()
     yield Task(
         "tourism", "Australian tourism, 8 quarters", frame.sort_values(["unique_id", "ds"], ignore_index=True), "QS", 8,
-        (4,), 16, quarters[-17], quarters[-9], quarters[-9], _PANEL_MEASURES, candidates=_candidates(16),
+        (4,), 16, quarters[-17], quarters[-9], quarters[-9], _PANEL_MEASURES,
     )  # fmt: skip
 
 
@@ -164,9 +162,9 @@ def load_tasks(folder: Path, names: Sequence[str] = ()) -> list[Task]:
     return chosen
 
 
-def _read(path: Path, date: str) -> pd.DataFrame:
-    """Read a file with a column of dates."""
-    return _table(path, parse_dates=[date])
+def _read(path: Path, date: str, *columns: str) -> pd.DataFrame:
+    """Read a column of dates and others of a file; all of them where none is named."""
+    return _table(path, parse_dates=[date], usecols=[date, *columns] if columns else None)
 
 
 def _wide(path: Path) -> pd.DataFrame:
@@ -185,13 +183,3 @@ def _table(path: Path, **options: Any) -> pd.DataFrame:
         ) from error
     except ValueError as error:
         raise InputError(f"{path} is not the file that its task describes ({error}); get it anew.") from error
-
-
-def _candidates(lookback: int) -> Mapping[str, Mapping[str, Any]]:
-    """Return what Gatecast's best setting is chosen from."""
-    longer = {"lookback": lookback, "patience": 15}
-    return {
-        f"lookback {lookback}": longer,
-        f"lookback {lookback}, learning rate 5e-3": {**longer, "learning_rate": 5e-3},
-        f"lookback {lookback}, learning rate 5e-3, hidden 64": {**longer, "learning_rate": 5e-3, "hidden_size": 64},
-    }

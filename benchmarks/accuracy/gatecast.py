@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,38 +9,75 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.accuracy.task import Budget, Forecasts, Task
+from gatecast.data.errors import InputError
 from gatecast.data.sequences.sequences import Sequences, SequenceSettings, build_sequences
 from gatecast.data.sequences.splits import TEST, VALIDATION, SplitSettings
 from gatecast.lstm.forecasting.forecaster import Forecaster
 
-__all__ = ["forecast_best", "forecast_default"]
+__all__ = ["candidates", "forecast_best", "forecast_default"]
+
+_LONGEST_LOOKBACK = 96
+"""A training takes time in proportion to its lookback"""
 
 
-def forecast_default(task: Task, budget: Budget) -> Forecasts:
-    """Forecast with a `Forecaster` of which nothing but the horizon is chosen."""
-    model, sequences = _train(task, {}, budget)
-    return Forecasts(_forecast_test(model, sequences, task))
+def candidates(task: Task) -> Mapping[str, Mapping[str, Any]]:
+    """Return the settings that the best one is chosen from: one rule for all tasks, which knows no task's name.
 
-
-def forecast_best(task: Task, budget: Budget) -> Forecasts:
-    """Forecast with the one of the task's candidates whose error on the validation rows is least.
-
-    Series count alike, by the absolute scaled error; by the squared one where the task is scored by squared errors.
+    The default; then a lookback of four seasons or twice the horizon, whichever is longer (of the task's window where
+    there is no season), at two learning rates, and at the higher one with twice the units.
     """
-    trained, begun = {}, time.perf_counter()
-    for name, settings in task.candidates.items():
-        model, sequences = _train(task, settings, budget)
-        trained[name] = (_validation_error(model, sequences, task), model, sequences)
-    seconds = time.perf_counter() - begun
+    lookback = max(4 * task.seasons[0], 2 * task.horizon) if task.seasons else task.window
+    chosen: dict[str, Any] = {"lookback": min(lookback, _LONGEST_LOOKBACK)}
+    faster = {**chosen, "learning_rate": 5e-3}
+    return {"default": {}} | {
+        _written(settings): settings for settings in (chosen, faster, faster | {"hidden_size": 64})
+    }
+
+
+def forecast_default(task: Task, budget: Budget, seed: int) -> Forecasts:
+    """Forecast with a `Forecaster` of which nothing but the horizon is chosen."""
+    model, sequences = _train(task, {}, budget, seed)
+    return Forecasts(_forecast_test(model, sequences, task), bound=_bound(budget))
+
+
+def forecast_best(task: Task, budget: Budget, seed: int) -> Forecasts:
+    """Forecast with the one of the `candidates` whose error on the validation rows is least.
+
+    Series count alike, by the absolute scaled error; by the squared one where the task is scored by squared errors. A
+    candidate that the rows are too few for is left out.
+
+    Raises
+    ------
+    InputError
+        The rows are too few for every candidate.
+    """
+    trained, refused = {}, []
+    for name, settings in candidates(task).items():
+        try:
+            model, sequences = _train(task, settings, budget, seed)
+        except InputError as error:
+            refused.append(error)
+        else:
+            trained[name] = (_validation_error(model, sequences, task), model, sequences)
+    if not trained:
+        raise refused[-1]
     best = min(trained, key=lambda name: trained[name][0])
     _, model, sequences = trained[best]
-    note = f"{best}; the best of {len(trained)} settings on the validation rows, found in {seconds:.0f} s"
-    return Forecasts(_forecast_test(model, sequences, task), note=note)
+    note = f"{best} (of {len(trained)})"
+    return Forecasts(_forecast_test(model, sequences, task), note=note, bound=_bound(budget))
 
 
-def _train(task: Task, settings: Mapping[str, Any], budget: Budget) -> tuple[Forecaster, Sequences]:
+def _written(settings: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in settings.items())
+
+
+def _bound(budget: Budget) -> str:
+    return "" if budget.epochs is None else f"at most {budget.epochs} epoch{'s' * (budget.epochs > 1)}"
+
+
+def _train(task: Task, settings: Mapping[str, Any], budget: Budget, seed: int) -> tuple[Forecaster, Sequences]:
     limit = {} if budget.epochs is None else {"max_epochs": budget.epochs}
-    model = Forecaster(horizon=task.horizon, **{**settings, **limit})
+    model = Forecaster(horizon=task.horizon, seed=seed, **settings, **limit)
     # Every row after a boundary is a target: that is how others score these tasks.
     split = SplitSettings(train_end=task.train_end.date(), validation_end=task.validation_end.date(), purge=0)
     chosen = SequenceSettings(lookback=model.settings.lookback, horizon=task.horizon, split=split)

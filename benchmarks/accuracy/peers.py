@@ -20,8 +20,8 @@ __all__ = ["DEFAULT_SIZES", "GATECAST_SIZES", "forecast_neuralforecast"]
 
 _OURS = ForecasterSettings()
 
-DEFAULT_SIZES: Mapping[str, Any] = MappingProxyType({"input_size": -1})
-"""Three times the horizon, and whatever else the library chooses"""
+DEFAULT_SIZES: Mapping[str, Any] = MappingProxyType({})
+"""A window of three times the horizon, and whatever else the library chooses"""
 GATECAST_SIZES: Mapping[str, Any] = MappingProxyType(
     {
         "input_size": _OURS.lookback,
@@ -33,8 +33,12 @@ GATECAST_SIZES: Mapping[str, Any] = MappingProxyType(
 )
 
 
-def forecast_neuralforecast(sizes: Mapping[str, Any], task: Task, budget: Budget) -> Forecasts:
-    """Train the library's LSTM once, on the rows before the test, and forecast from every origin."""
+def forecast_neuralforecast(sizes: Mapping[str, Any], task: Task, budget: Budget, seed: int) -> Forecasts:
+    """Train the library's LSTM once, on the rows that Gatecast is trained on, and forecast from every origin.
+
+    Without a scaler of whole series, which the library would fit on the test rows too; its windows are scaled each by
+    itself, as it chooses.
+    """
     if not installed("neuralforecast"):
         raise InputError("neuralforecast is not installed; run make .venv-bench/installed, and .venv-bench/bin/python.")
     from neuralforecast import NeuralForecast
@@ -42,14 +46,15 @@ def forecast_neuralforecast(sizes: Mapping[str, Any], task: Task, budget: Budget
 
     warnings.simplefilter("ignore")
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    limit = {} if budget.steps is None else {"max_steps": budget.steps}
     model = LSTM(
-        h=task.horizon, max_steps=budget.steps, **sizes, random_seed=0, accelerator="cpu", logger=False,
+        h=task.horizon, **limit, **sizes, random_seed=seed, accelerator="cpu", logger=False,
         enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
     )  # fmt: skip
     origins = np.bincount(task.panel.series[task.origins])
     ds = task.panel.ds
     validation_rows = int(((ds > task.train_end) & (ds <= task.validation_end)).sum()) // len(task.panel)
-    result = NeuralForecast([model], freq=task.freq, local_scaler_type="standard").cross_validation(
+    result = NeuralForecast([model], freq=task.freq).cross_validation(
         task.frame[["unique_id", "ds", "y"]],
         n_windows=None,
         step_size=task.step_size,
@@ -58,4 +63,4 @@ def forecast_neuralforecast(sizes: Mapping[str, Any], task: Task, budget: Budget
     )
     index = ["unique_id", "cutoff", "ds"]
     y_hat = result.set_index(index)["LSTM"].reindex(pd.MultiIndex.from_frame(task.keys[index]))
-    return Forecasts(y_hat.to_numpy(np.float64))
+    return Forecasts(y_hat.to_numpy(np.float64), bound="" if budget.steps is None else f"{budget.steps} steps")

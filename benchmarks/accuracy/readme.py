@@ -1,4 +1,7 @@
-"""Write the README's accuracy tables from the rows of a run: ``python -m benchmarks.accuracy.readme``."""
+"""Write the tables of accuracy from the rows of a run: ``python -m benchmarks.accuracy.readme``.
+
+The README gets the table that sums them up, ``docs/accuracy.md`` the tables of all tasks.
+"""
 
 from __future__ import annotations
 
@@ -6,34 +9,37 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks.accuracy.report import markdown
+from benchmarks.accuracy.report import markdown, summary
 from benchmarks.accuracy.rows import read_table
 from benchmarks.readme import Markers, replace_table
 from gatecast.data.errors import InputError
 from gatecast.data.store import atomic_file
 
-__all__ = ["MARKERS"]
+__all__ = ["MARKERS", "main"]
 
 MARKERS = Markers("<!-- accuracy:begin -->", "<!-- accuracy:end -->")
 _ROOT = Path(__file__).parents[2]
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy.readme", description=__doc__)
     parser.add_argument("--results", type=Path, default=_ROOT / "benchmarks/results/accuracy.json")
     parser.add_argument("--readme", type=Path, default=_ROOT / "README.md")
-    arguments = parser.parse_args()
+    parser.add_argument("--page", type=Path, default=_ROOT / "docs/accuracy.md")
+    options = parser.parse_args(arguments)
     try:
-        table = read_table(arguments.results)
+        table = read_table(options.results)
         if not table.rows:
-            raise InputError(f"{arguments.results} has no rows; run python -m benchmarks.accuracy first.")
-        text = replace_table(arguments.readme.read_text(encoding="utf-8"), markdown(table), MARKERS)
+            raise InputError(f"{options.results} has no rows; run python -m benchmarks.accuracy first.")
+        tables = {options.readme: summary(table), options.page: markdown(table)}
+        texts = {path: replace_table(path.read_text(encoding="utf-8"), text, MARKERS) for path, text in tables.items()}
     except (InputError, OSError) as error:
         sys.exit(str(error))
-    with atomic_file(arguments.readme) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    print(f"{arguments.readme}: accuracy of {len(table.rows)} rows")
+    for path, text in texts.items():
+        with atomic_file(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+        print(f"{path}: accuracy of {len(table.rows)} rows")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -13,20 +16,22 @@ from benchmarks.accuracy.naive2 import Naive2
 from benchmarks.accuracy.systems import System
 from benchmarks.accuracy.task import QUANTILES, Budget, Forecasts, Measure, Task
 from benchmarks.machine import processor_name, versions
+from benchmarks.measure import OutOfTimeError
+from gatecast.data.errors import InputError
 from gatecast.data.store import read_json, write_json
 from gatecast.lstm.forecasting.metrics import owa
 from gatecast.lstm.forecasting.probability import coverage, quantile_name, weighted_quantile_loss
 from gatecast.lstm.forecasting.scores import score
 from gatecast.lstm.forecasting.uncertainty import interval_names
 
-__all__ = ["Row", "Table", "keep", "measure", "read_table", "score_forecasts"]
+__all__ = ["Row", "Table", "keep", "measure", "processor_limit", "read_table", "score_forecasts"]
 
 _INTERVAL = 80
 """Percent between the first and the last of `QUANTILES`"""
 
 
 class Row(BaseModel):
-    """What a system came to on a task."""
+    """What a system came to on a task, from one seed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -37,14 +42,25 @@ class Row(BaseModel):
     system: str
     title: str
     """The system, for people"""
-    scores: dict[Measure, float]
+    seed: int | None = None
+    """None where the system needs none"""
+    scores: dict[Measure, float] = {}
     """Those of the task's measures that there are"""
-    seconds: float
-    """To fit and to forecast the whole test"""
+    seconds: float = 0.0
+    """Of the processor, all threads together, to fit and to forecast the whole test"""
+    not_run: str = ""
+    """Why there are no scores"""
     processor: str
     threads: int
     versions: dict[str, str | None]
     note: str = ""
+    bound: str = ""
+    """What the training was cut short by"""
+
+    @property
+    def key(self) -> tuple[str, str, int | None]:
+        """What there is one row of."""
+        return self.task, self.system, self.seed
 
 
 class Table(BaseModel):
@@ -55,9 +71,13 @@ class Table(BaseModel):
     rows: tuple[Row, ...] = ()
 
     def with_row(self, row: Row) -> Table:
-        """Return the table with a row in the place of an older one of its task and system."""
-        others = tuple(old for old in self.rows if (old.task, old.system) != (row.task, row.system))
-        return Table(rows=(*others, row))
+        """Return the table with a row in the place of the older one of its key.
+
+        A row that could not be run takes no other's place: the older one has been run somewhere else.
+        """
+        if row.not_run and any(old.key == row.key for old in self.rows):
+            return self
+        return Table(rows=(*(old for old in self.rows if old.key != row.key), row))
 
 
 def read_table(path: Path) -> Table:
@@ -66,35 +86,73 @@ def read_table(path: Path) -> Table:
 
 
 def keep(path: Path, row: Row) -> None:
-    """Put a row into a file, in the place of an older one of its task and system."""
+    """Put a row into a file, as `Table.with_row` does."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, read_table(path).with_row(row).model_dump(mode="json"))
 
 
-def measure(system: System, task: Task, budget: Budget, threads: int) -> Row:
+def measure(
+    system: System, task: Task, budget: Budget, *, threads: int, seed: int = 0, minutes: float | None = None
+) -> Row:
     """Let a system forecast the test of a task, and score it.
 
-    Raises
-    ------
-    InputError
-        It cannot be run here.
+    Parameters
+    ----------
+    system, task, budget
+    threads : int
+        That have been set; it is written down alone.
+    seed : int
+        Of a system that needs one.
+    minutes : float, optional
+        Of the processor, after which the system is stopped.
+
+    Returns
+    -------
+    Row
+        Without scores where the system cannot be run here, or takes longer.
     """
-    begun = time.perf_counter()
-    forecasts = system.forecast(task, budget)
-    seconds = time.perf_counter() - begun
-    return Row(
+    row = Row(
         task=task.name,
         task_title=task.title,
         ranked_by=task.measures[0],
         system=system.name,
         title=system.title,
-        scores=score_forecasts(forecasts, task),
-        seconds=seconds,
+        seed=seed if system.is_random else None,
         processor=processor_name(),
         threads=threads,
         versions=versions(),
-        note=forecasts.note,
     )
+    begun = time.process_time()
+    try:
+        with processor_limit(minutes):
+            forecasts = system.forecast(task, budget, seed)
+    except (InputError, OutOfTimeError) as error:
+        return row.model_copy(update={"not_run": str(error)})
+    seconds = time.process_time() - begun
+    return row.model_copy(
+        update={
+            "scores": score_forecasts(forecasts, task),
+            "seconds": seconds,
+            "note": forecasts.note,
+            "bound": forecasts.bound,
+        }
+    )
+
+
+@contextmanager
+def processor_limit(minutes: float | None) -> Iterator[None]:
+    """Raise `OutOfTimeError` once the process has used so many minutes of the processor; None for no limit."""
+
+    def stop(*_: object) -> None:
+        raise OutOfTimeError(f"It takes more than {minutes:g} minutes of the processor.")
+
+    before = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, 60 * (minutes or 0))
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 def score_forecasts(forecasts: Forecasts, task: Task) -> dict[Measure, float]:

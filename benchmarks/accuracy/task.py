@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -26,8 +25,8 @@ class Budget(NamedTuple):
 
     epochs: int | None = None
     """Of Gatecast; as many as its settings say where None"""
-    steps: int = 1000
-    """Of neuralforecast, which takes so many unless told otherwise"""
+    steps: int | None = None
+    """Of neuralforecast, likewise"""
 
 
 class Forecasts(NamedTuple):
@@ -38,6 +37,8 @@ class Forecasts(NamedTuple):
     quantiles: np.ndarray | None = None
     """(n, len(QUANTILES)); None where the system has none"""
     note: str = ""
+    bound: str = ""
+    """What the training was cut short by, where the budget does so"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +69,6 @@ class Task:
         Rows from one origin of the test to the next.
     measures : tuple of str
         What is reported, the one that ranks the systems first.
-    candidates : mapping of str to settings
-        What Gatecast's best setting is chosen from, by the validation rows.
     """
 
     name: str
@@ -84,7 +83,6 @@ class Task:
     fitted_until: pd.Timestamp
     measures: tuple[Measure, ...]
     step_size: int = 1
-    candidates: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @cached_property
     def panel(self) -> Panel:

@@ -44,7 +44,7 @@ def main() -> None:
     failed = [each["error"] for each in result["outcomes"] if each["error"]]
     if failed or len(result["outcomes"]) != models:
         raise RuntimeError(f"{len(failed)} of {models} models failed: {failed[:1]}")
-    training = sum(each["seconds"] for each in result["outcomes"]) / workers
+    training = sum(each["seconds"] or 0.0 for each in result["outcomes"]) / workers
     print(json.dumps({"plain": plain, "prefect": through, "training": training}))
 
 
@@ -73,7 +73,7 @@ def _without_prefect(retrain: object, workers: int, root: Path) -> float:
 
     assert isinstance(retrain, RetrainSettings)
     begun = time.perf_counter()
-    bars = ingest.fn(retrain.data, str(root / "bars"))
+    bars = ingest.fn(retrain.data, Workspace(root))
     members = members_of((), retrain.resolved("series"), Path(bars["directory"]))
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
         futures = [

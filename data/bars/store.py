@@ -18,12 +18,12 @@ import pandas as pd
 
 from gatecast.data.dates.timestamps import format_date
 from gatecast.data.errors import DamagedFileError, InputError
+from gatecast.data.leftovers import remove_leftovers
 from gatecast.data.quality.validation import PRICE_COLUMNS
 from gatecast.data.store import (
     content_hash,
     locked,
     read_parquet,
-    remove_leftovers,
     set_aside,
     symbol_filename,
     write_parquet,

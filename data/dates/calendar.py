@@ -7,6 +7,7 @@ from functools import cache, lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from gatecast.data.dates.timestamps import DAY
@@ -65,6 +66,12 @@ def sessions(name: str, first: pd.Timestamp, last: pd.Timestamp) -> pd.DatetimeI
         return pd.DatetimeIndex([])
     found = _calendar(name, first.year, last.year).sessions
     return found[(found >= first) & (found <= last)]
+
+
+def session_days(name: str, first: int, last: int) -> np.ndarray:
+    """Return the same for days that are counted from 1 January 1970, int64."""
+    found = sessions(name, pd.Timestamp(first, unit="D"), pd.Timestamp(last, unit="D"))
+    return found.to_numpy("datetime64[D]").astype(np.int64)
 
 
 def final_at(name: str | None, day: pd.Timestamp, timezone: str) -> pd.Timestamp:

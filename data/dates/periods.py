@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import tzinfo
-from functools import partial
 
 import numpy as np
 import pandas as pd
 
-from gatecast.data.dates.calendar import infer_calendar, sessions
+from gatecast.data.dates.calendar import infer_calendar
+from gatecast.data.dates.inference import BUSINESS_DAYS, find_monthly, find_schedule, usual_step
+from gatecast.data.dates.schedules import Plain, Schedule, Weekly
 from gatecast.data.dates.timestamps import DAY
 from gatecast.data.errors import InputError
 
-__all__ = ["next_dates", "period_name", "spacing"]
+__all__ = ["dates_after", "infer_schedule", "next_dates", "period_name", "schedule_of", "spacing", "with_holidays"]
 
 MONTH = pd.Timedelta(days=30.4375)
-_FITTING = 0.75
-"""A rule for the day of the month holds where this share of the days keep it; holidays move the others"""
+_DAY = DAY.value
+_SPARE = 4
+"""Slots more than asked for, for those that clocks skip"""
 
 
 def spacing(ds: pd.DatetimeIndex) -> pd.Timedelta:
@@ -30,24 +33,53 @@ def spacing(ds: pd.DatetimeIndex) -> pd.Timedelta:
     InputError
         Fewer than two timestamps.
     """
-    if len(ds) < 2:
-        raise InputError(f"{len(ds)} timestamp has no spacing; give at least 2 rows.")
-    local = _most_frequent_step(ds.tz_localize(None))
-    return local if local >= DAY and not local % DAY else _most_frequent_step(ds)
+    return pd.Timedelta(_step(_utc(ds), _local(ds)), unit="ns")
 
 
-def _most_frequent_step(ds: pd.DatetimeIndex) -> pd.Timedelta:
-    steps, counts = np.unique(np.diff(ds.as_unit("ns").asi8), return_counts=True)
-    return pd.Timedelta(int(steps[np.argmax(counts)]), unit="ns")
+def _step(utc: np.ndarray, local: np.ndarray) -> int:
+    if len(utc) < 2:
+        raise InputError(f"{len(utc)} timestamp has no spacing; give at least 2 rows.")
+    step = usual_step(local)
+    return step if step >= _DAY and not step % _DAY else usual_step(utc)
 
 
-def next_dates(ds: pd.DatetimeIndex, count: int) -> pd.DatetimeIndex:
+def infer_schedule(ds: pd.DatetimeIndex) -> Schedule:
+    """Return the schedule that the timestamps of a series follow.
+
+    Open days and hours of the week, days of the month, and business days with the holidays of an exchange (see
+    `data.dates.calendar.infer_calendar`) are found from all timestamps together; what is missing among them does not
+    matter. Too few timestamps, and those without such an order, are at their most frequent spacing.
+
+    Parameters
+    ----------
+    ds : DatetimeIndex
+        Ascending timestamps of one series.
+
+    Raises
+    ------
+    InputError
+        Fewer than two timestamps.
+    """
+    return schedule_of(_utc(ds), _local(ds))
+
+
+def schedule_of(utc: np.ndarray, local: np.ndarray) -> Schedule:
+    """Return the same for timestamps in nanoseconds, int64, in UTC and on the local clock."""
+    return with_holidays(find_schedule(local, _step(utc, local)), local)
+
+
+def with_holidays(schedule: Schedule, local: np.ndarray) -> Schedule:
+    """Add the exchange whose holidays the rows keep to a schedule of business days, if there is one."""
+    if not isinstance(schedule, Weekly) or schedule.calendar is not None or schedule.days != BUSINESS_DAYS:
+        return schedule
+    days = local // _DAY
+    if not schedule.is_of_days:
+        days = np.unique(days)
+    return replace(schedule, calendar=infer_calendar(pd.DatetimeIndex((days * _DAY).astype("datetime64[ns]"))))
+
+
+def next_dates(ds: pd.DatetimeIndex, count: int, schedule: Schedule | None = None) -> pd.DatetimeIndex:
     """Return the `count` timestamps that follow the last one.
-
-    Daily data without weekends continue with the sessions of the exchange whose holidays they keep (see
-    `data.dates.calendar.infer_calendar`), or with business days if no exchange is found. Data a month or several
-    apart continue by the calendar: on the last day of the month, a fixed day, or the last or first business day. Other
-    data continue at their most frequent spacing, by local days if it is whole days.
 
     Parameters
     ----------
@@ -55,92 +87,100 @@ def next_dates(ds: pd.DatetimeIndex, count: int) -> pd.DatetimeIndex:
         Ascending timestamps of one series.
     count : int
         How many to return.
+    schedule : Schedule, optional
+        When rows come; by default what `infer_schedule` finds.
     """
-    step = spacing(ds)
-    days = _next_days(ds.tz_localize(None).normalize(), step, count)
-    if days is None:
-        return pd.date_range(ds[-1], periods=count + 1, freq=step)[1:]
-    return _in_zone(days.as_unit("ns") + _time_of_day(ds), ds.tz)
+    schedule = schedule or infer_schedule(ds)
+    return dates_after(ds[-1:], ds[-2:-1] if len(ds) > 1 else ds[-1:], [schedule], np.zeros(1, np.int64), count)
 
 
-def _next_days(days: pd.DatetimeIndex, step: pd.Timedelta, count: int) -> pd.DatetimeIndex | None:
-    """Return the days that follow, or None if the step is not a number of days."""
-    rule = _month_rule(days, step)
-    if rule is not None:
-        between = pd.DateOffset(months=round(step / MONTH))
-        return rule(pd.date_range(days[-1].replace(day=1), periods=count + 1, freq=between)[1:])
-    if step % DAY:
-        return None
-    frequency: pd.Timedelta | pd.offsets.BaseOffset = step
-    if step == DAY and (days.day_of_week < 5).all():
-        following = _next_sessions(days, count)
-        if len(following) == count:
-            return following
-        frequency = pd.offsets.BDay()
-    return pd.date_range(days[-1], periods=count + 1, freq=frequency)[1:]
+def dates_after(
+    last: pd.DatetimeIndex,
+    before: pd.DatetimeIndex,
+    schedules: Sequence[Schedule],
+    schedule: np.ndarray,
+    count: int,
+) -> pd.DatetimeIndex:
+    """Return the timestamps that follow each of several series, all series of one schedule at once.
+
+    Parameters
+    ----------
+    last, before : DatetimeIndex, (n,)
+        The last timestamp of each series, and the one before it.
+    schedules : sequence of Schedule
+    schedule : int64, (n,)
+        Which of them each series follows.
+    count : int
+        How many to return of each.
+
+    Returns
+    -------
+    DatetimeIndex, (n * count,)
+        One series after another, in the time zone of `last`.
+    """
+    timezone = last.tz
+    found = np.empty((len(last), count), np.int64)
+    for number in np.unique(schedule):
+        rows = np.flatnonzero(schedule == number)
+        found[rows] = _after(last[rows], before[rows], schedules[number], count, timezone)
+    utc = pd.DatetimeIndex(found.ravel().astype("datetime64[ns]"))
+    return utc if timezone is None else utc.tz_localize("UTC").tz_convert(timezone)
 
 
-def _next_sessions(days: pd.DatetimeIndex, count: int) -> pd.DatetimeIndex:
-    """Return the sessions that follow, of the exchange that the days follow; empty if it is not known."""
-    name = infer_calendar(days)
-    if name is None:
-        return days[:0]
-    # No exchange is closed for more than two weeks in a row.
-    return sessions(name, days[-1] + DAY, days[-1] + (2 * count + 14) * DAY)[:count]
+def _after(
+    last: pd.DatetimeIndex, before: pd.DatetimeIndex, schedule: Schedule, count: int, timezone: tzinfo | None
+) -> np.ndarray:
+    """Return what follows in UTC, (n, count)."""
+    if isinstance(schedule, Plain) and not schedule.is_of_days:
+        return schedule.following(_utc(last), count)
+    local = _local(last)
+    if schedule.is_of_days:
+        midnight = local - local % _DAY
+        days = schedule.following(midnight, count)
+        return _in_zone(days + _time_of_day(last, before, timezone)[:, None], timezone)
+    if timezone is None:
+        return schedule.following(local, count)
+    # Slots that clocks skip become one with the next.
+    times = _in_zone(schedule.following(local, count + _SPARE), timezone)
+    is_new = np.diff(times, axis=1, prepend=_utc(last)[:, None]) > 0
+    chosen = np.argsort(~is_new, axis=1, kind="stable")[:, :count]
+    return np.take_along_axis(times, chosen, axis=1)
 
 
-def _month_rule(days: pd.DatetimeIndex, step: pd.Timedelta) -> Callable[[pd.DatetimeIndex], pd.DatetimeIndex] | None:
-    """Return what finds the day of a month, given its first, in data a number of months apart; None for other data."""
-    months = round(step / MONTH)
-    if not months or abs(step - months * MONTH) > 7 * DAY:
-        return None
-    firsts = days - pd.to_timedelta(days.day - 1, unit="D")
-    if not firsts.is_unique:
-        return None
-    rules = (_last_day, partial(_fixed_day, day=days.day.max()), _last_business_day, _first_business_day)
-    shares = [(rule(firsts) == days).mean() for rule in rules]
-    if max(shares) >= _FITTING:
-        return rules[int(np.argmax(shares))]
-    # Every fourth week is not a month, but days that keep neither a rule nor a number of days still come once a month.
-    is_fixed = not (np.diff(days) % step).any()
-    return None if is_fixed else partial(_fixed_day, day=days.day[-1])
-
-
-def _last_day(firsts: pd.DatetimeIndex) -> pd.DatetimeIndex:
-    return firsts + pd.offsets.MonthEnd(0)
-
-
-def _fixed_day(firsts: pd.DatetimeIndex, day: int) -> pd.DatetimeIndex:
-    """Return a day of each month, or its last day if the month is shorter."""
-    return firsts + pd.to_timedelta(np.minimum(firsts.days_in_month, day) - 1, unit="D")
-
-
-def _last_business_day(firsts: pd.DatetimeIndex) -> pd.DatetimeIndex:
-    return firsts + pd.offsets.BusinessMonthEnd(0)
-
-
-def _first_business_day(firsts: pd.DatetimeIndex) -> pd.DatetimeIndex:
-    return firsts + pd.offsets.BusinessMonthBegin(0)
-
-
-def _in_zone(local: pd.DatetimeIndex, timezone: tzinfo | None) -> pd.DatetimeIndex:
-    """Put local times into a time zone: the first of two, or the next if clocks skip one."""
-    return local.tz_localize(timezone, ambiguous=np.ones(len(local), dtype=bool), nonexistent="shift_forward")
-
-
-def _time_of_day(ds: pd.DatetimeIndex) -> pd.Timedelta:
+def _time_of_day(last: pd.DatetimeIndex, before: pd.DatetimeIndex, timezone: tzinfo | None) -> np.ndarray:
     """Return the local time of the last row, or of the row before where that is what clocks skipped on the last day."""
-    local = ds[-2:].tz_localize(None)
-    before, last = local - local.normalize()
-    return before if _in_zone(local[-1:].normalize() + before, ds.tz)[0] == ds[-1] else last
+    local = _local(last)
+    time = local % _DAY
+    if timezone is None:
+        return time
+    time_before = _local(before) % _DAY
+    return np.where(_in_zone(local - time + time_before, timezone) == _utc(last), time_before, time)
+
+
+def _in_zone(local: np.ndarray, timezone: tzinfo | None) -> np.ndarray:
+    """Turn local times into UTC: the first of two, or the next if clocks skip one."""
+    if timezone is None:
+        return local
+    flat = pd.DatetimeIndex(local.ravel().astype("datetime64[ns]"))
+    first = np.ones(len(flat), dtype=bool)
+    return _utc(flat.tz_localize(timezone, ambiguous=first, nonexistent="shift_forward")).reshape(local.shape)
+
+
+def _utc(ds: pd.DatetimeIndex) -> np.ndarray:
+    return ds.as_unit("ns").asi8
+
+
+def _local(ds: pd.DatetimeIndex) -> np.ndarray:
+    return ds.as_unit("ns").tz_localize(None).asi8
 
 
 def period_name(ds: pd.DatetimeIndex) -> str:
     """Name the spacing of a series in a word: hourly, daily, weekly, monthly, or for example "15-minute"."""
     step = spacing(ds)
-    if _month_rule(ds.tz_localize(None).normalize(), step) is not None:
-        months = round(step / MONTH)
-        return {1: "monthly", 3: "quarterly", 6: "half-yearly", 12: "yearly"}.get(months, f"{months}-month")
+    monthly = find_monthly(_local(ds) // _DAY, step.value)
+    if monthly is not None:
+        months = {1: "monthly", 3: "quarterly", 6: "half-yearly", 12: "yearly"}
+        return months.get(monthly.months, f"{monthly.months}-month")
     names = {pd.Timedelta(hours=1): "hourly", DAY: "daily", 7 * DAY: "weekly"}
     whole = f"{step // DAY}-day" if not step % DAY else f"{step.total_seconds() / 60:g}-minute"
     return names.get(step, whole)

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from gatecast.data.dates.calendar import infer_calendar
 from gatecast.data.dates.timestamps import format_date
-from gatecast.data.quality.inspection import inspect
+from gatecast.data.quality.inspection import findings
 from gatecast.data.quality.validation import as_problems
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
@@ -52,12 +52,12 @@ def overview(
         The warnings of `data.quality.inspection.inspect`.
     """
     records = []
-    found = []
+    found: list[dict[str, Any]] = []
     for unique_id, rows in frame.groupby("unique_id", sort=False):
         name = str(unique_id)
         calendar = (calendars or {}).get(name) or infer_calendar(pd.DatetimeIndex(rows["ds"]))
-        problems = inspect(rows, calendar)
-        found.append(problems)
+        problems = findings(name, rows, calendar)
+        found += problems
         value = "y" if "y" in rows.columns else "close"
         records.append(
             {
@@ -66,13 +66,12 @@ def overview(
                 "first": format_date(rows["ds"].iloc[0]),
                 "last": format_date(rows["ds"].iloc[-1]),
                 "calendar": calendar,
-                "gaps": int((problems["rule"] == "gap").sum()),
+                "gaps": sum(problem["rule"] == "gap" for problem in problems),
                 "problems": len(problems),
                 "sparkline": sparkline(rows[value].to_numpy()),
             }
         )
-    some = [problems for problems in found if len(problems)]
-    return records, pd.concat(some, ignore_index=True) if some else as_problems([])
+    return records, as_problems(found)
 
 
 def problems_in_words(record: Mapping[str, Any]) -> str:

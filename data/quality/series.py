@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from gatecast.data.frames import as_pandas
 from gatecast.data.quality.validation import KEYS, Checked, check_rows
 
 
@@ -13,7 +14,8 @@ def validate_series(frame: pd.DataFrame, origin: str) -> pd.DataFrame:
     Parameters
     ----------
     frame : DataFrame
-        Columns ``unique_id``, ``ds``, ``y``; every further column is a covariate and has to be numeric.
+        Of pandas, polars or Arrow. Columns ``unique_id``, ``ds``, ``y``; every further column is a covariate and has to
+        be numeric.
     origin : str
         What the frame was read from; errors begin with it.
 
@@ -40,6 +42,6 @@ def check_series(frame: pd.DataFrame, origin: str, in_order: bool = True) -> Che
     InputError
         A column is missing or occurs twice, or there is no row.
     """
-    frame = frame.rename(columns=str)
+    frame = as_pandas(frame, origin).rename(columns=str)
     covariates = [column for column in frame.columns if column not in (*KEYS, "y")]
     return check_rows(frame, ["y", *dict.fromkeys(covariates)], origin, "series", in_order)

@@ -55,11 +55,14 @@ class Checked:
     problems : DataFrame
         One line for each rule that a row breaks: ``severity``, ``rule``, ``unique_id``, ``ds``, ``row`` (counted from
         1, without a header), ``column``, ``value`` and ``problem``, in words.
+    notices : tuple of str
+        What was found out about the table or left out of it, a sentence each.
     """
 
     rows: pd.DataFrame
     refused: pd.DataFrame
     problems: pd.DataFrame
+    notices: tuple[str, ...] = ()
 
     def require(self, origin: str) -> pd.DataFrame:
         """Return the rows, if none was refused.

@@ -17,9 +17,10 @@ from pydantic import Field
 
 from gatecast.data.dates.timestamps import format_date
 from gatecast.data.errors import DamagedFileError, InputError
+from gatecast.data.frames import as_pandas
 from gatecast.data.quality.series import validate_series
 from gatecast.data.sequences.files import Arrays, decode_arrays, map_arrays, read_description, write_arrays
-from gatecast.data.sequences.scaling import Scaler, ScalerKind, scale
+from gatecast.data.sequences.scaling import Scaler, ScalerKind, scale, scale_all
 from gatecast.data.sequences.splits import SPLIT_NAMES, TEST, SplitSettings, split_boundaries
 from gatecast.data.sequences.windows import Windows, assign_windows
 from gatecast.data.settings import Settings
@@ -256,18 +257,19 @@ def scale_frame(frame: pd.DataFrame, columns: Sequence[str], scalers: Mapping[st
     InputError
         A column is missing, or a series is unknown to the model or too short.
     """
+    frame = as_pandas(frame, "The series frame")
     missing = [column for column in ("unique_id", "ds", *columns) if column not in frame.columns]
     if missing:
         raise InputError(f"The series frame has no column {missing[0]!r}, which the model was trained with; add it.")
     frame = validate_series(frame[["unique_id", "ds", *columns]], "The series frame")
     unique_ids, offsets = _series_of(frame)
     numbers = frame[list(columns)].to_numpy(np.float64)
-    values = np.empty(numbers.shape, dtype=np.float32)
-    for unique_id, first, stop in zip(unique_ids, offsets[:-1], offsets[1:], strict=True):
-        scaler = _scaler_of(unique_id, columns, scalers)
-        if stop - first < least:
-            raise InputError(f"{unique_id} has {stop - first} rows, fewer than lookback {least}; give more rows.")
-        values[first:stop] = scale(unique_id, numbers[first:stop], scaler)
+    lengths = np.diff(offsets)
+    own = [_scaler_of(unique_id, columns, scalers) for unique_id in unique_ids]
+    if lengths.min() < least:
+        short = int(np.argmax(lengths < least))
+        raise InputError(f"{unique_ids[short]} has {lengths[short]} rows, fewer than lookback {least}; give more rows.")
+    values = scale_all(unique_ids, numbers, offsets, own)
     ds = pd.DatetimeIndex(frame["ds"])
     return ScaledFrame(unique_ids, offsets, values, utc(ds), None if ds.tz is None else str(ds.tz))
 

@@ -1,27 +1,24 @@
-"""The form of a CSV file: delimiter, decimal mark and dates, found out if they are not given."""
+"""The form of a CSV file: delimiter, decimal mark, dates and where its table begins, found out if not given."""
 
 from __future__ import annotations
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
-import pandas as pd
-
-from gatecast.data.dates.timestamps import parse_dates
 from gatecast.data.errors import InputError
+from gatecast.data.sources.dates import STEPS
+from gatecast.data.sources.numbers import Mark
+from gatecast.data.sources.spellings import spelling
 
 _DELIMITERS = ",;\t|"
 _LINES = 50
-_DATES = ("%d.%m.%Y", "%Y%m%d", "%Y/%m/%d", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%d %b %Y", "%b %d, %Y")
-_TIMES = ("", " %H:%M", " %H:%M:%S")
-_SHARE_TO_FIND = 0.9
-"""A form is the file's if this share of the dates has it; the others are then errors"""
-
-_DECIMAL_COMMA = re.compile(r"[-+]?(\d+|\d{1,3}(\.\d{3})+),\d+")
-_DECIMAL_POINT = re.compile(r"[-+]?(\d+|\d{1,3}(,\d{3})+)\.\d+")
-_THOUSANDS_OR_DECIMALS = re.compile(r"[-+]?\d{1,3},\d{3}")
+_SEPARATOR_LINE = re.compile(r"sep=(.)", re.IGNORECASE)
+_COMMENT = "#"
+_VALUE = re.compile(r"[-+]?[\d.,:/ -]*\d[\d.,:/ -]*")
 
 
 @dataclass(frozen=True)
@@ -34,7 +31,7 @@ class CsvFormat:
         Between fields.
     decimal : {".", ","}, optional
     date_format : str, optional
-        As `datetime.strptime` has it, such as ``%d/%m/%Y``.
+        As `datetime.strptime` has it, such as ``%d/%m/%Y``; or ``steps``, where rows are numbered.
     """
 
     delimiter: str | None = None
@@ -46,79 +43,83 @@ class CsvFormat:
             raise InputError(f"The delimiter {self.delimiter!r} has to be one character, as ';'; choose another.")
         if self.decimal not in (None, ".", ","):
             raise InputError(f"The decimal mark {self.decimal!r} has to be '.' or ','; choose one.")
-        if self.date_format is not None and "%" not in self.date_format:
+        if self.date_format is not None and "%" not in self.date_format and self.date_format != STEPS:
             raise InputError(f"The date format {self.date_format!r} has no field such as %Y; write it as %d/%m/%Y.")
 
-
-def find_delimiter(lines: Sequence[str]) -> str:
-    """Return the delimiter that cuts the header and the first lines into the same number of fields, the most of all."""
-    widths = {}
-    for delimiter in _DELIMITERS:
-        counts = {len(row) for row in csv.reader(lines[:_LINES], delimiter=delimiter) if row}
-        widths[delimiter] = counts.pop() if len(counts) == 1 else 1
-    # If none fits all lines, a line is broken; then the header alone decides.
-    if max(widths.values()) == 1:
-        widths = {delimiter: lines[0].count(delimiter) for delimiter in _DELIMITERS} if lines else widths
-    return max(widths, key=lambda delimiter: widths[delimiter])
+    @property
+    def mark(self) -> Mark | None:
+        """`decimal`, as one of the two that there are."""
+        return cast(Mark | None, self.decimal)
 
 
-def find_decimal(cells: Sequence[str], delimiter: str, origin: str) -> str:
-    """Return the decimal mark of a file's numbers.
+@dataclass(frozen=True)
+class Layout:
+    """Where the table of a file begins, and what is between its fields.
 
-    Raises
-    ------
-    InputError
-        1,234 may be more than a thousand or little more than one, and nothing in the file decides it.
+    Attributes
+    ----------
+    delimiter : str
+    skipped : int
+        Lines before the header.
+    is_of_yahoo : bool
+        Whether the header is three lines, as yfinance's ``to_csv()`` writes it.
     """
-    if delimiter == ",":
-        return "."
-    commas = [cell for cell in cells if _DECIMAL_COMMA.fullmatch(cell)]
-    if not commas or any(_DECIMAL_POINT.fullmatch(cell) for cell in cells):
-        return "."
-    if all(_THOUSANDS_OR_DECIMALS.fullmatch(cell) for cell in commas):
-        raise InputError(
-            f"{origin}: {commas[0]} can be read in two ways; say which mark is the decimal one: --decimal."
-        )
-    return ","
+
+    delimiter: str
+    skipped: int
+    is_of_yahoo: bool
 
 
-def read_dates(column: pd.Series, date_format: str | None, origin: str) -> pd.Series:
-    """Return dates written in ISO 8601, as far as they can be read; what cannot be stays as it is.
+def find_layout(lines: Sequence[str], delimiter: str | None = None) -> Layout:
+    """Find the table in a file that may begin with a line ``sep=;``, comments, or lines of prose.
 
     Parameters
     ----------
-    column : Series of str
-    date_format : str, optional
-        Their form; by default it is found, if ISO 8601 is not it.
-    origin : str
-        What errors begin with.
-
-    Raises
-    ------
-    InputError
-        Two forms fit that give different days, as with 01/02/2020.
+    lines : sequence of str
+        The first lines of the file, empty ones included.
+    delimiter : str, optional
+        If it is known.
     """
-    if date_format is None:
-        if parse_dates(column).notna().any() and not column.str.fullmatch(r"\d{8}").all():
-            return column
-        fitting = [form for form in _forms() if _read(column, form).notna().mean() >= _SHARE_TO_FIND]
-        if not fitting:
-            return column
-        first = _read(column, fitting[0])
-        for other in fitting[1:]:
-            if not first.equals(_read(column, other)):
-                raise InputError(
-                    f"{origin}: the date {column.iloc[0]} can be read as {fitting[0]} and as {other}; say which with "
-                    "--date-format."
-                )
-        date_format = fitting[0]
-    found = _read(column, date_format)
-    return found.dt.strftime("%Y-%m-%dT%H:%M:%S").where(found.notna(), column)
+    start = 0
+    while start < len(lines) and (not lines[start].strip() or lines[start].lstrip().startswith(_COMMENT)):
+        start += 1
+    told = _SEPARATOR_LINE.fullmatch(lines[start].strip()) if start < len(lines) else None
+    if told:
+        start += 1
+        delimiter = delimiter or told[1]
+    rest = [line for line in lines[start:] if line.strip()]
+    delimiter = delimiter or find_delimiter(rest)
+    rows = list(csv.reader(rest[:_LINES], delimiter=delimiter))
+    prose = _lines_of_prose(rows)
+    if prose:
+        # The table's own delimiter decides, not that of the prose before it.
+        start = lines.index(rest[prose], start)
+        rows = rows[prose:]
+    return Layout(delimiter, start, _is_of_yahoo(rows))
 
 
-def _forms() -> list[str]:
-    return [f"{day}{time}" for day in _DATES for time in _TIMES]
+def _lines_of_prose(rows: Sequence[Sequence[str]]) -> int:
+    """Return how many lines of a single field come before rows that have all the same number, and a header first."""
+    widths = [len(row) for row in rows]
+    prose = next((place for place, width in enumerate(widths) if width > 1), 0)
+    table = widths[prose:]
+    if not prose or len(table) < 3 or len(set(table)) > 1:
+        return 0
+    return 0 if any(_VALUE.fullmatch(cell.strip()) for cell in rows[prose]) else prose
 
 
-def _read(column: pd.Series, form: str) -> pd.Series:
-    return pd.to_datetime(column, format=form, errors="coerce")
+def _is_of_yahoo(rows: Sequence[Sequence[str]]) -> bool:
+    """Tell whether the third line only names the index, as under the two lines of a header with fields and tickers."""
+    if len(rows) < 4 or spelling(rows[2][0]) != "ds" or any(cell.strip() for cell in rows[2][1:]):
+        return False
+    return len(rows[0]) > 1 and len({len(row) for row in rows[:4]}) == 1
+
+
+def find_delimiter(lines: Sequence[str]) -> str:
+    """Return the delimiter that cuts most of the first lines into the same number of fields, the most of all."""
+    widths = {}
+    for delimiter in _DELIMITERS:
+        counts = Counter(len(row) for row in csv.reader(lines[:_LINES], delimiter=delimiter) if row)
+        ((width, count),) = counts.most_common(1) or [(1, 0)]
+        widths[delimiter] = (width > 1, count, width)
+    return max(widths, key=lambda delimiter: widths[delimiter])

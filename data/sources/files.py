@@ -5,27 +5,44 @@ from __future__ import annotations
 import io
 import tarfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import unquote
 from zipfile import BadZipFile
 
 import pandas as pd
 
 from gatecast.data.errors import InputError, SourceError
-from gatecast.data.sources.csv_format import CsvFormat, find_decimal, find_delimiter, read_dates
+from gatecast.data.sources.columns import BARS, Columns
+from gatecast.data.sources.csv_format import CsvFormat, Layout, find_layout
+from gatecast.data.sources.numbers import (
+    find_decimal,
+    hold_numbers,
+    may_be_grouped,
+    read_numbers,
+    show_decimal_point,
+)
 from gatecast.data.sources.spellings import spelling
 from gatecast.data.store import parquet_to_frame, read_parquet, require_file
 from gatecast.data.urls import file_name, is_url
 
-_EXTRAS = {"s3fs": "s3", "gcsfs": "gcs", "aiohttp": "http"}
+_EXTRAS = {"s3fs": "s3", "gcsfs": "gcs", "aiohttp": "http", "openpyxl": "excel"}
+_COMPRESSIONS = (".gz", ".bz2", ".zip", ".xz", ".zst")
 _HEAD_CHARACTERS = 65536
+_HEAD_ROWS = 50
 
 
-def list_files(location: str | Path, suffix: str) -> list[str | Path]:
-    """Return the file itself, or the files with the suffix in a folder and below it, sorted.
+def list_files(location: str | Path, suffixes: tuple[str, ...]) -> list[str | Path]:
+    """Return the file itself, or the files with one of the suffixes in a folder and below it, sorted.
+
+    Parameters
+    ----------
+    location : str or Path
+    suffixes : tuple of str
+        In small letters; the names of files count in any case, and with the suffix of a compression after it.
 
     Raises
     ------
@@ -37,21 +54,58 @@ def list_files(location: str | Path, suffix: str) -> list[str | Path]:
             system, path = _filesystem(str(location))
             if not system.isdir(path):
                 return [location]
-            found = system.find(path)
-            files: list[str | Path] = [system.unstrip_protocol(file) for file in found if file.endswith(suffix)]
+            files: list[str | Path] = [system.unstrip_protocol(file) for file in system.find(path)]
     else:
         folder = Path(location)
         if not folder.is_dir():
             return [folder]
-        files = [file for file in folder.rglob(f"*{suffix}") if not file.name.startswith(".") and file.is_file()]
+        files = [file for file in folder.rglob("*") if file.is_file()]
+    files = [file for file in files if _is_named(file_name(file), suffixes)]
     if not files:
-        raise InputError(f"{location} holds no file that ends in {suffix}; name another folder.")
+        raise InputError(f"{location} holds no file that ends in {suffixes[0]}; name another folder.")
     return sorted(files, key=str)
 
 
+def _is_named(name: str, suffixes: tuple[str, ...]) -> bool:
+    plain = name.lower()
+    for compression in _COMPRESSIONS:
+        plain = plain.removesuffix(compression)
+    return plain.endswith(suffixes) and not name.startswith((".", "_"))
+
+
+def keys_of_folders(location: str | Path, folder: str | Path) -> dict[str, str]:
+    """Return what folders named ``key=value``, as partitions are, say of a file in them."""
+    pairs = (part.partition("=") for part in _inner_folders(location, folder) if "=" in part)
+    return {unquote(key): unquote(value) for key, _, value in pairs}
+
+
+def _inner_folders(location: str | Path, folder: str | Path) -> list[str]:
+    """Return the names of the folders between a folder and a file in it."""
+    inner = str(location)[len(str(folder)) :].replace("\\", "/").strip("/")
+    return inner.split("/")[:-1]
+
+
+def names_of(files: Sequence[str | Path], folder: str | Path) -> list[str]:
+    """Return what series are called that have only the names of their files: files of one name, by their folders.
+
+    ``shops/north/sales.csv`` and ``shops/south/sales.csv`` are ``north`` and ``south``, if all files of ``shops`` are
+    called sales; otherwise they are ``north-sales`` and ``south-sales``.
+    """
+    names = [stem(file) for file in files]
+    if len(set(names)) == len(names):
+        return names
+    folders = [
+        "-".join(str(file)[len(str(folder)) :].strip("/\\").replace("\\", "/").split("/")[:-1]) for file in files
+    ]
+    if len(set(names)) == 1 and len(set(folders)) == len(files):
+        return folders
+    return ["-".join(part for part in pair if part) for pair in zip(folders, names, strict=True)]
+
+
 def stem(location: str | Path) -> str:
-    """Return the name of a file without its suffix."""
-    return PurePosixPath(file_name(location)).stem
+    """Return the name of a file without its suffix, and without that of its compression."""
+    name = PurePosixPath(file_name(location))
+    return PurePosixPath(name.stem).stem if name.suffix.lower() in _COMPRESSIONS else name.stem
 
 
 def read_parquet_at(location: str | Path) -> pd.DataFrame:
@@ -73,7 +127,26 @@ def read_parquet_at(location: str | Path) -> pd.DataFrame:
     return frame.drop(columns=nameless_index)
 
 
-def read_csv(location: str | Path, form: CsvFormat | None = None) -> pd.DataFrame:
+def read_excel(location: str | Path) -> pd.DataFrame:
+    """Read the first sheet of an Excel workbook, whose first row names the columns.
+
+    Raises
+    ------
+    InputError
+        The file is missing or damaged, or the package that reads it is.
+    """
+    if not is_url(location):
+        require_file(Path(location))
+    with _explained(str(location)), _readable(location) as file:
+        try:
+            return pd.read_excel(file, engine="openpyxl")
+        except (BadZipFile, KeyError, ValueError) as error:
+            raise InputError(
+                f"{location} is not an Excel workbook that can be read ({error}); save it again."
+            ) from error
+
+
+def read_csv(location: str | Path, form: CsvFormat | None = None, columns: Columns | None = None) -> pd.DataFrame:
     """Read a CSV file without guessing at its cells: text stays text, so that the checks can name it.
 
     Parameters
@@ -81,7 +154,9 @@ def read_csv(location: str | Path, form: CsvFormat | None = None) -> pd.DataFram
     location : str or Path
         A file in UTF-8 with a header line; one that ends in .gz, .bz2, .zip or .xz is decompressed.
     form : CsvFormat, optional
-        Delimiter, decimal mark and form of the dates; what is None is found out.
+        Delimiter and decimal mark; what is None is found out.
+    columns : Columns, optional
+        Which of them hold names and timestamps, and stay as they are written.
 
     Raises
     ------
@@ -89,35 +164,96 @@ def read_csv(location: str | Path, form: CsvFormat | None = None) -> pd.DataFram
         The file is missing, empty, not UTF-8 text or not a table, or its form cannot be determined.
     """
     form = form or CsvFormat()
+    columns = columns or Columns()
     origin = str(location)
     if not is_url(location):
         require_file(Path(location))
     with _explained(origin), _explained_as_csv(origin):
-        lines = _first_lines(location)
-        delimiter = form.delimiter or find_delimiter(lines)
-        options: dict[str, Any] = {
-            "sep": delimiter,
-            "keep_default_na": False,
-            "encoding": "utf-8-sig",
-            "index_col": False,
-            "low_memory": False,
-        }
-        with warnings.catch_warnings(), _readable(location) as file:
-            warnings.simplefilter("ignore", pd.errors.ParserWarning)
-            head = pd.read_csv(file, header=None, nrows=50, dtype=str, on_bad_lines="skip", **options)
-        header = head.iloc[0].fillna("").tolist()
+        layout = find_layout(_first_lines(location), form.delimiter)
+        head = _head(location, layout, origin)
+        text = [name for name in head.columns if columns.is_text(name)]
+        if layout.is_of_yahoo:
+            return _read_yahoo(location, layout)
+        frame = _read_cells(location, layout, dict.fromkeys(text, str))
+        numbers = [name for name in frame.columns if name not in text]
+        first = [head[name] for name in head.columns if name not in text]
+        if not _needs_marks(frame[numbers], first, form, layout.delimiter):
+            return frame
+        written = _read_cells(location, layout, str)
+    # Whole numbers have no marks, and what is true or false is no number.
+    cells = {name: written[name].str.strip() for name in numbers if frame[name].dtype.kind not in "iub"}
+    decimal = form.mark or find_decimal(cells.values(), layout.delimiter, origin)
+    return frame.assign(**{name: read_numbers(column, decimal, origin) for name, column in cells.items()})
+
+
+def _needs_marks(frame: pd.DataFrame, first: Sequence[pd.Series], form: CsvFormat, delimiter: str) -> bool:
+    """Tell whether numbers have to be read again as text, since pandas may have mistaken their marks.
+
+    `first` are the first cells of the same columns, as they are written: they mostly settle it.
+    """
+    if form.mark == ",":
+        return True
+    is_settled = form.mark is not None or show_decimal_point(first)
+    for name in frame.columns:
+        column = frame[name]
+        if column.dtype.kind in "iub":
+            continue
+        if column.dtype.kind == "f":
+            if not is_settled and may_be_grouped(column.to_numpy(), with_integers=delimiter == ","):
+                return True
+        elif hold_numbers(column):
+            return True
+    return False
+
+
+def _head(location: str | Path, layout: Layout, origin: str) -> pd.DataFrame:
+    """Return the first rows as text, after a look at whether the names of the columns differ."""
+    with warnings.catch_warnings(), _readable(location) as file:
+        warnings.simplefilter("ignore", pd.errors.ParserWarning)
+        head = pd.read_csv(file, header=None, nrows=_HEAD_ROWS, dtype=str, on_bad_lines="skip", **_options(layout))
+    header = [str(name) for name in head.iloc[0].fillna("")]
+    if not layout.is_of_yahoo:
         _require_different(header, origin)
-        cells = [str(cell).strip() for row in head.iloc[1:].to_numpy().tolist() for cell in row]
-        decimal = form.decimal or find_decimal(cells, delimiter, origin)
-        marks: Any = {"decimal": ",", "thousands": "."} if decimal == "," else {}
-        text: Any = {name: str for name in header if spelling(name) in ("ds", "unique_id")}
-        with warnings.catch_warnings(), _readable(location) as file:
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            frame = pd.read_csv(file, dtype=text, **options, **marks)
-    dates = [column for column in frame.columns if spelling(column) == "ds"]
-    return frame.assign(
-        **{column: read_dates(frame[column], form.date_format, origin) for column in dates if len(frame)}
-    )
+    cells = {name: head.iloc[1:, place].fillna("").str.strip() for place, name in enumerate(header)}
+    return pd.DataFrame(cells, columns=list(dict.fromkeys(header)))
+
+
+def _read_cells(location: str | Path, layout: Layout, dtype: Any) -> pd.DataFrame:
+    with warnings.catch_warnings(), _readable(location) as file:
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        return pd.read_csv(file, dtype=dtype, **_options(layout))
+
+
+def _options(layout: Layout) -> dict[str, Any]:
+    return {
+        "sep": layout.delimiter,
+        "skiprows": layout.skipped,
+        "skip_blank_lines": True,
+        "keep_default_na": False,
+        "encoding": "utf-8-sig",
+        "index_col": False,
+        "low_memory": False,
+    }
+
+
+def _read_yahoo(location: str | Path, layout: Layout) -> pd.DataFrame:
+    """Read what yfinance's ``to_csv()`` writes: a line of fields and one of tickers, in either order, then a line that
+    only names the dates.
+    """
+    with _readable(location) as file:
+        table = pd.read_csv(file, header=None, dtype=str, **_options(layout))
+    upper = table.iloc[0, 1:].str.strip()
+    lower = table.iloc[1, 1:].str.strip()
+    fields, tickers = (upper, lower) if upper.map(spelling).isin(BARS).any() else (lower, upper)
+    rows = table.iloc[3:]
+    parts = []
+    for ticker in tickers.unique():
+        of_ticker = tickers.index[tickers == ticker]
+        part = rows[of_ticker].set_axis(fields[of_ticker].tolist(), axis=1)
+        is_traded = part.ne("").any(axis=1)
+        part = part.apply(pd.to_numeric, errors="coerce").assign(Date=rows[0], Ticker=ticker)
+        parts.append(part[is_traded])
+    return pd.concat(parts, ignore_index=True)
 
 
 def _first_lines(location: str | Path) -> list[str]:
@@ -125,7 +261,7 @@ def _first_lines(location: str | Path) -> list[str]:
 
     with fsspec.open(str(location), "rt", encoding="utf-8-sig", compression="infer") as opened:
         lines = opened.read(_HEAD_CHARACTERS).split("\n")  # a name may hold what else ends a line in Unicode
-    return [line for line in lines if line.strip()]
+    return [line.removesuffix("\r") for line in lines]
 
 
 @contextmanager
@@ -169,6 +305,8 @@ def _explained(origin: str) -> Iterator[None]:
         raise InputError(f"{origin} needs a package that is not installed: {mend}.") from error
     except (TimeoutError, ConnectionError) as error:
         raise SourceError(f"{origin} cannot be reached ({error}); check the network and try again.") from error
+    except OSError as error:  # the libraries behind URLs have their own
+        raise SourceError(f"{origin} cannot be read ({error}); check it and try again.") from error
 
 
 @contextmanager

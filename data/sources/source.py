@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Protocol
 
@@ -11,15 +11,25 @@ import pandas as pd
 from gatecast.data.bars.prices import check_bars
 from gatecast.data.errors import InputError
 from gatecast.data.quality.validation import Checked
+from gatecast.data.sources.columns import Columns
 from gatecast.data.sources.csv_format import CsvFormat
-from gatecast.data.sources.files import is_url, list_files, read_csv, read_parquet_at, stem
+from gatecast.data.sources.files import (
+    keys_of_folders,
+    list_files,
+    names_of,
+    read_csv,
+    read_excel,
+    read_parquet_at,
+)
 from gatecast.data.sources.selection import Selection, frame_kind, select
 from gatecast.data.sources.tables import check_table
 from gatecast.data.store import read_parquet
+from gatecast.data.urls import file_name, is_url
 from gatecast.data.variables import resolved, secrets_hidden
 
 __all__ = ["CsvSource", "ParquetSource", "SampleSource", "Selection", "Source", "frame_kind", "open_source"]
 
+_WORKBOOK = ".xlsx"
 SAMPLES = Path(__file__).parents[1] / "samples"
 
 
@@ -63,11 +73,12 @@ class SampleSource:
 
 
 @dataclass(frozen=True)
-class CsvSource:
-    """A CSV file in UTF-8 with a header line, or a folder of them, on this machine or behind a URL.
+class FileSource:
+    """A file, or a folder of them, on this machine or behind a URL.
 
-    Column names count in any case and in their usual spellings (Date, Symbol, Ticker, Adj Close, ...). A file without a
-    symbol column is one series, which takes the file's name without its suffix.
+    Column names count in any case and in their usual spellings (Date, Symbol, Ticker, Adj Close, ...). Folders named
+    ``key=value`` are columns. A table without a column for the series is one series, which takes the file's name
+    without its suffix.
 
     Attributes
     ----------
@@ -75,11 +86,15 @@ class CsvSource:
         Or ``$NAME``, the environment variable that holds it; within a URL, a secret may be written as ``${NAME}``.
     form : CsvFormat
         Delimiter, decimal mark and form of the dates; what is not given is found out.
+    columns : Columns
+        What the columns are; what is not given is found out.
     """
 
     path: Path | str
     form: CsvFormat = field(default_factory=CsvFormat)
-    name: ClassVar[str] = "csv"
+    columns: Columns = field(default_factory=Columns)
+    name: ClassVar[str]
+    suffixes: ClassVar[tuple[str, ...]]
 
     @property
     def origin(self) -> str:
@@ -93,40 +108,39 @@ class CsvSource:
     def check(self) -> Checked:
         """Return all rows, good and refused."""
         with secrets_hidden(self.origin):
-            files = list_files(_resolved(self.path), ".csv")
-            return _joined(
-                [check_table(read_csv(file, self.form), stem(file), str(file)) for file in files], files, self.origin
-            )
+            folder = _resolved(self.path)
+            files = list_files(folder, self.suffixes)
+            tables = [self._table(file).assign(**keys_of_folders(file, folder)) for file in files]
+            names = names_of(files, folder)
+            checked = [
+                check_table(table, name, str(file), columns=self.columns, date_format=self.form.date_format)
+                for table, name, file in zip(tables, names, files, strict=True)
+            ]
+            return _joined(checked, files, self.origin)
+
+    def _table(self, file: str | Path) -> pd.DataFrame:
+        raise NotImplementedError
 
 
-@dataclass(frozen=True)
-class ParquetSource:
-    """A Parquet file, or a folder of them, on this machine or behind a URL; columns as in `CsvSource`.
+class CsvSource(FileSource):
+    """CSV files in UTF-8 with a header line, or Excel workbooks."""
 
-    Attributes
-    ----------
-    path : Path or str
-    """
+    name = "csv"
+    suffixes = (".csv", ".tsv", ".txt", _WORKBOOK)
 
-    path: Path | str
-    name: ClassVar[str] = "parquet"
+    def _table(self, file: str | Path) -> pd.DataFrame:
+        is_workbook = file_name(file).lower().endswith(_WORKBOOK)
+        return read_excel(file) if is_workbook else read_csv(file, self.form, self.columns)
 
-    @property
-    def origin(self) -> str:
-        """What errors begin with."""
-        return str(self.path)
 
-    def read(self, selection: Selection) -> pd.DataFrame:
-        """Return the selected bars or series."""
-        return select(self.check().require(self.origin), selection, self.origin)
+class ParquetSource(FileSource):
+    """Parquet files."""
 
-    def check(self) -> Checked:
-        """Return all rows, good and refused."""
-        with secrets_hidden(self.origin):
-            files = list_files(_resolved(self.path), ".parquet")
-            return _joined(
-                [check_table(read_parquet_at(file), stem(file), str(file)) for file in files], files, self.origin
-            )
+    name = "parquet"
+    suffixes = (".parquet", ".pq")
+
+    def _table(self, file: str | Path) -> pd.DataFrame:
+        return read_parquet_at(file)
 
 
 def _resolved(path: Path | str) -> Path | str:
@@ -148,7 +162,9 @@ def _joined(checked: list[Checked], files: list[str | Path], origin: str) -> Che
     if rows[columns].isna().any().any():
         lacking = rows[columns].isna().any().idxmax()
         raise InputError(f"Some files in {origin} lack the column {lacking!r}; give it to all of them or to none.")
-    return check_table(rows, "", origin, in_order=False)
+    joined = check_table(rows, "", origin, in_order=False)
+    notices = dict.fromkeys(notice for one in checked for notice in one.notices)
+    return replace(joined, notices=tuple(notices))
 
 
 def open_source(
@@ -156,6 +172,7 @@ def open_source(
     path: str | Path | None = None,
     *,
     form: CsvFormat | None = None,
+    columns: Columns | None = None,
     url: str | None = None,
     query: str | None = None,
 ) -> TableSource:
@@ -167,7 +184,9 @@ def open_source(
     path : str or Path, optional
         A file, a folder or a URL, for csv and parquet.
     form : CsvFormat, optional
-        For csv.
+        For csv, and the form of the dates for parquet as well.
+    columns : Columns, optional
+        For csv, parquet and sql.
     url, query : str, optional
         For sql.
 
@@ -181,15 +200,18 @@ def open_source(
     if name in ("csv", "parquet"):
         if path is None:
             raise InputError(f"The source {name!r} needs the path of a file; give it with --path.")
-        return CsvSource(path, form or CsvFormat()) if name == "csv" else ParquetSource(path)
+        kind = CsvSource if name == "csv" else ParquetSource
+        return kind(path, form or CsvFormat(), columns or Columns())
     if path is not None:
         raise InputError(
             f"The source {name!r} takes no path, but got {path}; choose 'csv' or 'parquet' to read a file."
         )
     if name == "sample":
+        if columns is not None and columns != Columns():
+            raise InputError("The sample's columns are known; leave out what names or excludes columns.")
         return SampleSource()
     if url is None or query is None:
         raise InputError("The source 'sql' needs a database and a query; give them with --url and --query.")
     from gatecast.data.sources.sql import SqlSource
 
-    return SqlSource(url, query)
+    return SqlSource(url, query, columns or Columns())

@@ -14,9 +14,25 @@ SPELLINGS: Mapping[str, str] = MappingProxyType(
         **{name: name for name in ("y", "open", "high", "low", "close", "volume")},
     }
 )
+# What GluonTS, AutoGluon, Darts and Monash's archive call them; other tables have features of these names.
+FALLBACKS: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys(("itemid", "seriesid", "seriesname", "tsid"), "unique_id"),
+        **dict.fromkeys(("target", "value"), "y"),
+    }
+)
 
 
 def spelling(column: object) -> str:
     """Return the name of a column here; one that is not known stays as it is, without spaces around it."""
     written = str(column).strip()
-    return SPELLINGS.get(written.lower().replace(" ", "").replace("_", ""), written)
+    return SPELLINGS.get(_plain(written), written)
+
+
+def fallback(column: object) -> str | None:
+    """Return what a column is called here if no other column is; None for most names."""
+    return FALLBACKS.get(_plain(str(column)))
+
+
+def _plain(name: str) -> str:
+    return name.strip().lower().replace(" ", "").replace("_", "")

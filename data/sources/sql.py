@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -11,6 +11,7 @@ import pandas as pd
 from gatecast.data.errors import InputError, SourceError
 from gatecast.data.quality.validation import Checked
 from gatecast.data.secrets import REFUSAL, holds_secret, masked
+from gatecast.data.sources.columns import Columns
 from gatecast.data.sources.selection import Selection, select
 from gatecast.data.sources.tables import check_table
 from gatecast.data.variables import is_variable, resolved, secrets_hidden
@@ -30,10 +31,13 @@ class SqlSource:
         ``PASSWORD`` is an environment variable; or ``$NAME``, a variable that holds all of it. Settings are stored as
         they are, so a password has to be in a variable.
     query : str
+    columns : Columns
+        What the columns are; what is not given is found out.
     """
 
     url: str
     query: str
+    columns: Columns = field(default_factory=Columns)
     name: ClassVar[str] = "sql"
 
     @property
@@ -56,7 +60,7 @@ class SqlSource:
             The database does not answer.
         """
         with secrets_hidden(self.url):
-            return check_table(self._fetch(), "sql", self.origin, in_order=False)
+            return check_table(self._fetch(), "sql", self.origin, columns=self.columns, in_order=False)
 
     def _fetch(self) -> pd.DataFrame:
         from sqlalchemy import create_engine, text

@@ -33,7 +33,7 @@ class BacktestOptions(RunOptions):
 
 @takes(BacktestOptions)
 def backtest(options: BacktestOptions) -> None:
-    """Forecast from many past origins, each with what was known then, and rank models and baselines in one table.
+    """Forecast from many past origins, each with what was known then, and rank models and baselines.
 
     Trains again as the origins move on, as the nightly schedule would have done. With --name alone, data and settings
     are those of that model's champion; with --models, several models or versions are held against each other on the

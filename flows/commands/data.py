@@ -107,9 +107,16 @@ def check_data(settings: DataSettings) -> pd.DataFrame:
     if settings.calendar is not None:
         require_calendar(settings.calendar)
     source = open_source(
-        settings.source, settings.path, form=settings.csv_format, url=settings.url, query=settings.query
+        settings.source,
+        settings.path,
+        form=settings.csv_format,
+        columns=settings.columns,
+        url=settings.url,
+        query=settings.query,
     )
     checked = source.check()
+    for notice in checked.notices:
+        console().print(notice, markup=False)
     if checked.rows.empty:
         return checked.problems
     selection = Selection(settings.symbols, settings.start, settings.end, settings.interval)

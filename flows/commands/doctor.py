@@ -130,7 +130,7 @@ def workspace() -> Iterator[Finding]:
     names = champions(here)
     yield Finding("workspace", f"{here.root}, " + (f"models: {', '.join(names)}" if names else "no model yet"))
     for name in names:
-        registry = Registry(here.models / name)
+        registry = Registry(here, name)
         try:
             # Weights are checked when a model is loaded.
             registry.settings(str(registry.champion()))

@@ -79,7 +79,7 @@ def find(model: str) -> tuple[Path, Path]:
     workspace = Workspace.from_environment()
     exports = workspace.root / "exports"
     if model in champions(workspace):
-        registry = Registry(workspace.models / model)
+        registry = Registry(workspace, model)
         version = registry.champion()
         assert version is not None, "a model that is listed among the champions has one"
         return registry.path(version), exports / f"{model}-{version}"
@@ -108,9 +108,7 @@ def _describe_state_dict(model: Forecaster) -> list[str]:
     both = ", bidirectional=True" if settings.bidirectional else ""
     if settings.residual or settings.layer_norm:
         norms = ", lstm.norms.* a torch.nn.LayerNorm each" if settings.layer_norm else ""
-        layers = (
-            f"gatecast.lstm.nn.layers.* is a torch.nn.LSTM of one layer each ({sizes}{both}, batch_first=True){norms}"
-        )
+        layers = f"lstm.layers.* is a torch.nn.LSTM of one layer each ({sizes}{both}, batch_first=True){norms}"
     else:
         layers = f"lstm.* is a torch.nn.LSTM({sizes}, num_layers={settings.num_layers}{both}, batch_first=True)"
     attention = [] if settings.attention == "none" else ["attention.* are the matrices of lstm/nn/attention.py"]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from dataclasses import dataclass
 
-from gatecast.flows.commands.options import CommonOptions, Typed, takes
-from gatecast.flows.engine.terminal import console, explained, print_next, print_paths
+from gatecast.flows.commands.options import CommonOptions, Typed, starting_prefect, takes
+from gatecast.flows.engine.command_line import CommandLine
+from gatecast.flows.engine.terminal import explained, print_next, print_paths
 from gatecast.flows.settings.runs import DataSettings
 
 
@@ -28,23 +28,13 @@ def fetch(options: FetchOptions) -> None:
     with explained(options.debug, after_interrupt="what was fetched is kept; run it again to go on"):
         options.prepare()
         settings = options.data.settings()
-        with console(stderr=True).status("Starting Prefect"):
+        with starting_prefect():
             from gatecast.flows.commands.series_table import print_series
-            from gatecast.flows.engine.orchestration import start_embedded_server
             from gatecast.flows.ingest import ingest_data
-
-            start_embedded_server()
         result = ingest_data(settings)
         print_series(result["series"], f"{settings.description}: {result['summary']}")
         written = {"data": result["directory"], "quarantine": result["quarantine"]}
         print_paths({name: path for name, path in written.items() if path})
-        print_next(shlex.join(["retrain", *without_workspace(sys.argv[2:])]))
-
-
-def without_workspace(words: list[str]) -> list[str]:
-    """Return the words of a command without its workspace, which the next command is given anyway."""
-    kept = [word for word in words if not word.startswith("--workspace=")]
-    if "--workspace" in kept:
-        place = kept.index("--workspace")
-        del kept[place : place + 2]
-    return kept
+        # The next command is given the workspace anyway.
+        typed = CommandLine.typed().without("--workspace").words
+        print_next(shlex.join(["retrain", *typed[1:]]))

@@ -5,18 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import re
-import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
+from gatecast.flows.commands.options import starting_prefect
+from gatecast.flows.engine.command_line import CommandLine
 from gatecast.flows.engine.terminal import (
     RUN_FAILED,
-    command_line,
-    console,
     print_error,
     print_next,
     print_paths,
@@ -27,6 +25,7 @@ from gatecast.flows.engine.terminal import (
 
 if TYPE_CHECKING:
     from gatecast.flows.commands.options import Typed
+    from gatecast.flows.fleet import FleetTrained
     from gatecast.flows.settings.runs import FleetSettings
 
 SHOWN = 20
@@ -80,20 +79,18 @@ def retrain_fleet(options: Typed[FleetSettings], symbols_file: Path, force: bool
     if settings.retrain.data.symbols is not None:
         raise InputError("--symbols and --symbols-file both say which series to learn; give one of them.")
     settings = settings.model_copy(update={"groups": read_groups(symbols_file)})
-    with console(stderr=True).status("Starting Prefect"):
-        from gatecast.flows.engine.orchestration import start_embedded_server
+    with starting_prefect():
         from gatecast.flows.engine.runners import require_runner
         from gatecast.flows.fleet import fleet
 
         require_runner(settings.runner)
-        start_embedded_server()
     result = fleet(settings, force=force)
     show(result, time.perf_counter() - started)
     if result["failed"]:
         raise typer.Exit(RUN_FAILED)
 
 
-def show(result: Mapping[str, Any], seconds: float) -> None:
+def show(result: FleetTrained, seconds: float) -> None:
     """Print what became of the models, and the command that trains the failed ones again."""
     from gatecast.flows.fleet import outcome_table
 
@@ -110,18 +107,5 @@ def show(result: Mapping[str, Any], seconds: float) -> None:
     if not result["failed"]:
         print_next(f"models show {outcomes[0]['name']}")
         return
-    print_error(f"{len(failed)} of {len(outcomes)} models failed; to train them again: {_again(result['failed'])}")
-
-
-def _again(failed: str) -> str:
-    """Return the command that was typed, with another file of symbols."""
-    import shlex
-
-    typed = sys.argv[1:]
-    kept = [
-        word
-        for number, word in enumerate(typed)
-        if not word.startswith("--symbols-file") and (number == 0 or typed[number - 1] != "--symbols-file")
-    ]
-    program = command_line().split(" ")[0]
-    return shlex.join([program, *kept, "--symbols-file", failed])
+    again = CommandLine.typed().without("--symbols-file").adding("--symbols-file", result["failed"])
+    print_error(f"{len(failed)} of {len(outcomes)} models failed; to train them again: {again}")

@@ -47,5 +47,5 @@ def skill(name: str, version: str) -> str:
     from gatecast.flows.registry.registry import Registry
     from gatecast.flows.settings.runs import Workspace
 
-    evaluation = Registry(Workspace.from_environment().models / name).evaluation(version)
+    evaluation = Registry(Workspace.from_environment(), name).evaluation(version)
     return f"On its test rows, {evaluation['first']} to {evaluation['last']}: {evaluation['verdict']}"

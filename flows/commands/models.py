@@ -73,7 +73,7 @@ def list_models(options: CommonOptions) -> None:
             raise InputError(
                 f"{workspace.root} holds no trained model; run 'gatecast retrain' first or name another --workspace."
             )
-        rows, damages, verdicts = zip(*(_of_model(Registry(workspace.models / name)) for name in names), strict=True)
+        rows, damages, verdicts = zip(*(_of_model(Registry(workspace, name)) for name in names), strict=True)
         print_table(rows, f"Models in {workspace.root}", right=("versions", "vs baseline"))
         for name, verdict in zip(names, verdicts, strict=True):
             if verdict:

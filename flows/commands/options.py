@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,8 +18,9 @@ from pydantic import BaseModel, ValidationError
 
 from gatecast.data.errors import InputError
 from gatecast.flows.commands.setting import Setting, options_by_name, settings_in
+from gatecast.flows.engine.command_line import CommandLine
 from gatecast.flows.engine.login import take_login_out_of_address
-from gatecast.flows.engine.terminal import explain_settings
+from gatecast.flows.engine.terminal import console, explain_settings, explained
 
 Options = TypeVar("Options")
 Model = TypeVar("Model", bound=BaseModel)
@@ -134,6 +137,25 @@ class TrainingOptions(RunOptions):
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a training that was interrupted.", rich_help_panel=RUN)
     ] = False
+
+    @contextmanager
+    def training(self) -> Iterator[float]:
+        """Prepare the command and yield when it began; errors are explained, and Ctrl-C says how to go on."""
+        started = time.perf_counter()
+        resumed = CommandLine.typed().adding("--resume")
+        with explained(self.debug, after_interrupt=f"to go on where it stopped: {resumed}"):
+            self.prepare()
+            yield started
+
+
+@contextmanager
+def starting_prefect() -> Iterator[None]:
+    """Say that Prefect starts while the block imports a flow, and then start its server."""
+    with console(stderr=True).status("Starting Prefect"):
+        from gatecast.flows.engine.orchestration import start_embedded_server
+
+        yield
+        start_embedded_server()
 
 
 def takes(options: type[Options]) -> Callable[[Callable[[Options], None]], Callable[..., None]]:

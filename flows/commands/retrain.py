@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gatecast.flows.commands.fleet import retrain_fleet
-from gatecast.flows.commands.options import TrainingOptions, Typed, takes
+from gatecast.flows.commands.options import TrainingOptions, Typed, starting_prefect, takes
 from gatecast.flows.engine.terminal import (
-    command_line,
     console,
-    explained,
     print_next,
     print_paths,
     print_scores,
@@ -23,6 +20,9 @@ from gatecast.flows.engine.terminal import (
     say,
 )
 from gatecast.flows.settings.runs import FleetSettings
+
+if TYPE_CHECKING:
+    from gatecast.flows.retrain import Retrained
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,23 +50,18 @@ def retrain(options: RetrainOptions) -> None:
 
     With --symbols-file, does so for many models at once, and continues if some fail.
     """
-    started = time.perf_counter()
-    with explained(options.debug, after_interrupt=f"to go on where it stopped: {command_line('--resume')}"):
-        options.prepare()
+    with options.training() as started:
         if options.symbols_file is not None:
             retrain_fleet(options.fleet, options.symbols_file, options.force)
             return
         settings = options.fleet.settings().retrain
-        with console(stderr=True).status("Starting Prefect"):
-            from gatecast.flows.engine.orchestration import start_embedded_server
+        with starting_prefect():
             from gatecast.flows.retrain import retrain as flow
-
-            start_embedded_server()
         result = flow(settings, resume=options.resume, force=options.force)
         show(result, time.perf_counter() - started)
 
 
-def show(result: Mapping[str, Any], seconds: float) -> None:
+def show(result: Retrained, seconds: float) -> None:
     """Print the closing tables: scores next to baselines, seconds per step, what was written, what to type next."""
     from gatecast.data.store import read_json
     from gatecast.flows.judging.evaluation import MODEL

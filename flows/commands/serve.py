@@ -152,6 +152,7 @@ def run(settings: ServeSettings, pool: str | None, workspace: Workspace, server:
     elif server is not None:
         crash_pending_runs(TAG)
     crash_dead_runs(workspace)
+    workspace.tidy_up()
     runner = None if pool else runner_of(deployments, settings.runs_at_once)
     address = server.address if server else os.environ["PREFECT_API_URL"].removesuffix("/api")
     console().print(f"[bold]Dashboard[/bold]  {literal(masked(address))}\n")

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gatecast.flows.commands.options import CommonOptions, TrainingOptions, Typed, takes
+from gatecast.flows.commands.options import CommonOptions, TrainingOptions, Typed, starting_prefect, takes
 from gatecast.flows.engine.terminal import (
-    command_line,
     console,
     explained,
     print_comparison,
@@ -27,6 +26,7 @@ from gatecast.flows.settings.tagging import ColumnSettings, TaggingSettings
 
 if TYPE_CHECKING:
     from gatecast.data.language.tagging import TaggedText
+    from gatecast.flows.tagging import TaggerTrained
 
 EXAMPLES = """Examples:
 
@@ -57,31 +57,21 @@ def train(options: TrainOptions) -> None:
     Reads the sentences, trains a BiLSTM-CRF until the score on the dev sentences stops rising, compares it with the
     most frequent tag of each word, and makes it the champion unless the present one tags the dev sentences better.
     """
-    started = time.perf_counter()
-    with explained(options.debug, after_interrupt=f"to go on where it stopped: {command_line('--resume')}"):
-        options.prepare()
+    with options.training() as started:
         settings = options.tagging.settings()
-        with console(stderr=True).status("Starting Prefect"):
-            from gatecast.flows.engine.orchestration import start_embedded_server
+        with starting_prefect():
             from gatecast.flows.tagging import train_tagger
-
-            start_embedded_server()
         result = train_tagger(settings, resume=options.resume, force=options.force)
         _show_training(result, time.perf_counter() - started)
 
 
-def _show_training(result: Mapping[str, Any], seconds: float) -> None:
+def _show_training(result: TaggerTrained, seconds: float) -> None:
     from gatecast.data.store import read_json
 
     evaluated = result["evaluate"]
-    trained = result["train"]
     scores = read_json(Path(evaluated["scores"]))
     _show_scores(scores, f"Scores of {result['name']} on the {scores['on']} sentences", scores["verdict"])
-    print_times(result["steps"], seconds, None)
-    if trained["seconds_per_epoch"] is not None:
-        console().print(
-            f"         an epoch took {trained['seconds_per_epoch']:.2f} s, with its look at the dev sentences"
-        )
+    print_times(result["steps"], seconds, result["train"]["milliseconds_per_step"])
     print_paths(
         {
             "model": result["checkpoint"]["path"],

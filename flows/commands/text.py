@@ -5,17 +5,15 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gatecast.flows.commands.options import CommonOptions, TrainingOptions, Typed, takes
+from gatecast.flows.commands.options import CommonOptions, TrainingOptions, Typed, starting_prefect, takes
 from gatecast.flows.engine.terminal import (
-    command_line,
     console,
     counted,
     explained,
@@ -30,6 +28,7 @@ from gatecast.flows.settings.text import TextSettings
 
 if TYPE_CHECKING:
     from gatecast.flows.settings.runs import Workspace
+    from gatecast.flows.text import TextTrained
     from gatecast.lstm.language.char_lm import CharLM
 
 Files = Annotated[list[Path] | None, typer.Argument(metavar="FILE…", help="Text files in UTF-8.", show_default=False)]
@@ -73,20 +72,15 @@ def train(options: TrainOptions) -> None:
     Reads the files, trains an LSTM for three minutes, compares it with models that only count on the last tenth of the
     text, and makes it the champion if it is not worse than the present one.
     """
-    started = time.perf_counter()
-    with explained(options.debug, after_interrupt=f"to go on where it stopped: {command_line('--resume')}"):
-        options.prepare()
-        with console(stderr=True).status("Starting Prefect"):
-            settings = options.text.settings()
-            from gatecast.flows.engine.orchestration import start_embedded_server
+    with options.training() as started:
+        settings = options.text.settings()
+        with starting_prefect():
             from gatecast.flows.text import train_text
-
-            start_embedded_server()
         result = train_text(settings, resume=options.resume, force=options.force)
         show(result, time.perf_counter() - started)
 
 
-def show(result: Mapping[str, Any], seconds: float) -> None:
+def show(result: TextTrained, seconds: float) -> None:
     """Print the closing tables: scores next to the counting models, a sample, what was written, what to type next."""
     from gatecast.data.store import read_json
     from gatecast.flows.judging.tables import language_model_table
@@ -191,7 +185,7 @@ def _champion(workspace: Workspace, name: str | None) -> tuple[str, CharLM]:
     from gatecast.flows.registry.kinds import LANGUAGE_MODEL
     from gatecast.flows.registry.registry import Registry
 
-    registry = Registry(workspace.models / choose_champion(workspace, name, LANGUAGE_MODEL))
+    registry = Registry(workspace, choose_champion(workspace, name, LANGUAGE_MODEL))
     return registry.name, registry.model(str(registry.champion()), LANGUAGE_MODEL)
 
 

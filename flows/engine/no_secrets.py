@@ -17,7 +17,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
-PATHS = ("/api/deployments/", "/api/flow_runs/")
+PATHS = ("/api/deployments/", "/api/flow_runs/", "/api/automations/")
 METHODS = ("POST", "PATCH", "PUT")
 NAMES = ("symbols", "groups")
 """Settings with names of series, which may look like anything"""

@@ -25,7 +25,7 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
@@ -38,8 +38,9 @@ from gatecast.data.display import one_line
 from gatecast.data.errors import InputError
 from gatecast.data.store import sha256_file
 from gatecast.flows.engine.parameters import require_valid
+from gatecast.flows.engine.results import StepRecord
 from gatecast.flows.engine.runs import WhenBusy, alive, crash_dead_runs, one_at_a_time, report, time_limit_seconds
-from gatecast.flows.engine.server import Server, dashboard_url, quiet_import, set_environment
+from gatecast.flows.engine.server import Server, check_login, dashboard_url, quiet_import, set_environment
 from gatecast.flows.engine.terminal import print_step, warn, warnings_to
 from gatecast.flows.settings.runs import Workspace
 
@@ -123,10 +124,20 @@ class Flow(prefect.Flow[P, F]):
     A run that is started by a runner inherits a prepared environment.
     """
 
+    @property
+    def timeout_seconds(self) -> float | None:
+        """The time limit of the environment, read when a run asks for it."""
+        return time_limit_seconds()
+
+    @timeout_seconds.setter
+    def timeout_seconds(self, seconds: float | None) -> None:
+        """Take no limit of its own, which Prefect would keep from the time of the import."""
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the flow; see `prefect.Flow`."""
         given = {name: value for name, value in kwargs.items() if name not in ("return_state", "wait_for")}
         require_valid(self.fn, get_call_parameters(self.fn, args, given))
+        time_limit_seconds()  # a wrong one is found before there is a run
         prepare()
         return super().__call__(*args, **kwargs)
 
@@ -149,7 +160,6 @@ else:
             on_failure=[report],
             on_crashed=[report],
             on_cancellation=[report],
-            timeout_seconds=time_limit_seconds(),
             **options,
         )
 
@@ -172,9 +182,15 @@ def artifact_key(*words: str) -> str:
 
 
 def digest(*values: Any) -> str:
-    """Return 12 hex digits of the SHA-256 of JSON values and settings."""
-    text = json.dumps(values, sort_keys=True, default=lambda settings: settings.model_dump(mode="json"))
+    """Return 12 hex digits of the SHA-256 of JSON values, settings, paths and dataclasses of these."""
+    text = json.dumps(values, sort_keys=True, default=_as_json)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    return vars(value) if is_dataclass(value) else value.model_dump(mode="json")
 
 
 def hashes(*paths: Path) -> dict[str, str]:
@@ -296,16 +312,16 @@ def _may_pass(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
 class Steps:
     """The steps of one flow run: calls tasks one by one, reports to terminal and log, and waits until all are recorded.
 
-    Used as a context manager inside a flow; calling it runs a task: ``bars = step(ingest, settings.data)``.
+    Used as a context manager inside a flow; calling it runs a task: ``bars = step(ingest, data, workspace)``.
 
     Attributes
     ----------
-    records : list of dict
-        ``name``, ``seconds`` (wall clock, including Prefect's share) and ``cached`` of each step.
+    records : list of StepRecord
+        One for each step.
     """
 
     def __init__(self) -> None:
-        self.records: list[dict[str, Any]] = []
+        self.records: list[StepRecord] = []
         self._task_runs: list[UUID] = []
         self._held = ExitStack()
 
@@ -333,9 +349,9 @@ class Steps:
         """Also wait at the end for these task runs, such as those that were submitted to a task runner."""
         self._task_runs += task_runs
 
-    def alone(self, directory: Path, when_busy: WhenBusy) -> bool:
-        """Lock the model in a directory against other runs until the steps end; see `one_at_a_time`."""
-        return self._held.enter_context(one_at_a_time(directory, when_busy))
+    def alone(self, workspace: Workspace, name: str, when_busy: WhenBusy) -> bool:
+        """Lock a model against other runs until the steps end; see `one_at_a_time`."""
+        return self._held.enter_context(one_at_a_time(workspace, name, when_busy))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -371,19 +387,26 @@ def wait_until_recorded(task_runs: Sequence[UUID], limit_seconds: float = RECORD
 def start_embedded_server() -> None:
     """Start a server for this process, unless ``PREFECT_API_URL`` names one or a dashboard runs on the workspace.
 
-    A run of an earlier process that was killed is marked as crashed.
+    A run of an earlier process that was killed is marked as crashed, and what it left half-written is removed.
+
+    Raises
+    ------
+    InputError
+        The server would ask for a password that this process does not know.
     """
     prepare()
     workspace = Workspace.from_environment()
     if not PREFECT_API_URL.value():
         url = dashboard_url(workspace)
         if url is None:
+            check_login()
             server = Server(workspace)
             server.start()
             atexit.register(server.stop)
             url = server.url
         use_server(url)
     crash_dead_runs(workspace)
+    workspace.tidy_up()
 
 
 def use_server(url: str) -> None:

@@ -38,13 +38,14 @@ GONE = "The process of this run is gone; the next run goes on where it stopped."
 
 
 @contextmanager
-def one_at_a_time(directory: Path, when_busy: WhenBusy) -> Iterator[bool]:
-    """Let one run at a time work on the model in a directory.
+def one_at_a_time(workspace: Workspace, name: str, when_busy: WhenBusy) -> Iterator[bool]:
+    """Let one run at a time work on a model.
 
     Parameters
     ----------
-    directory : Path
-        ``models/NAME`` of the workspace.
+    workspace : Workspace
+    name : str
+        Of the model.
     when_busy : {"wait", "cancel"}
         What to do while another run is at work.
 
@@ -53,11 +54,12 @@ def one_at_a_time(directory: Path, when_busy: WhenBusy) -> Iterator[bool]:
     bool
         Whether it is this run's turn: always after "wait".
     """
+    directory = workspace.models / name
     directory.mkdir(parents=True, exist_ok=True)
     with open_lock_file(directory / ".retrain.lock") as lock:
         mine = try_lock(lock)
         if not mine and when_busy == "wait":
-            _logger().warning("Another retrain of %s is under way; waiting for it to end.", directory.name)
+            _logger().warning("Another retrain of %s is under way; waiting for it to end.", name)
             wait_for_lock(lock, POLL_SECONDS)
             mine = True
         yield mine

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from gatecast.data.errors import InputError
 from gatecast.data.store import is_damaged_sqlite, read_json, write_json
+from gatecast.flows.engine.command_line import CommandLine
 from gatecast.flows.engine.database import set_aside_with_journal
 from gatecast.flows.engine.login import take_login_out_of_address
 from gatecast.flows.settings.runs import Workspace
@@ -344,13 +345,24 @@ def check_password(host: str, *, insecure: bool) -> None:
     InputError
         One of these is the case, or there is no such address; the message says what to set.
     """
-    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_SERVER_API_AUTH_STRING
-
     if not (is_loopback(host) or has_password() or insecure):
         raise InputError(
             f"--host {host} lets other machines run commands on this one; set PREFECT_SERVER_API_AUTH_STRING and"
             " PREFECT_API_AUTH_STRING to user:password, or type --insecure."
         )
+    check_login()
+
+
+def check_login() -> None:
+    """Refuse a password that only the server knows, since it would answer neither commands nor runs.
+
+    Raises
+    ------
+    InputError
+        This is the case; the message says what to set.
+    """
+    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_SERVER_API_AUTH_STRING
+
     if has_password() and PREFECT_API_AUTH_STRING.value() != PREFECT_SERVER_API_AUTH_STRING.value():
         raise InputError(
             "PREFECT_API_AUTH_STRING, with which commands and runs log in, is not PREFECT_SERVER_API_AUTH_STRING, which"
@@ -363,17 +375,17 @@ def make_app(host: str, reports: str, allowed_hosts: Sequence[str]) -> Guard:
     import prefect
     from prefect.server.api.server import create_app
     from starlette.routing import Mount
-    from starlette.staticfiles import StaticFiles
 
     from gatecast.flows.engine.guard import Guard, read_allowed
     from gatecast.flows.engine.no_secrets import NoSecrets
+    from gatecast.flows.engine.report_files import ReportFiles
 
     prefect.__ui_v2_static_path__ = Path(os.devnull) / "v2"  # those pages call an outside host and are not served
     app = create_app()
     app.add_middleware(NoSecrets)
     if not has_password():
         # If the API asks for a password, the reports, which do not, are not served.
-        app.router.routes.insert(0, Mount(REPORTS, StaticFiles(directory=reports, check_dir=False)))
+        app.router.routes.insert(0, Mount(REPORTS, ReportFiles(directory=reports, check_dir=False)))
     return Guard(app, host, read_allowed(allowed_hosts))
 
 
@@ -388,4 +400,4 @@ def main(host: str, port: str, reports: str, *allowed_hosts: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(*CommandLine.typed().words)

@@ -24,6 +24,8 @@ from rich.text import Text
 
 from gatecast.data.display import one_line
 from gatecast.data.secrets import masked
+from gatecast.flows.engine.command_line import CommandLine
+from gatecast.flows.engine.results import StepRecord
 
 INPUT_IS_WRONG = 2
 RUN_FAILED = 1
@@ -83,10 +85,8 @@ def print_error(sentence: str) -> None:
 
 def print_next(arguments: str) -> None:
     """Print what to type next, in the workspace of this command."""
-    typed = sys.argv[1:]
-    workspace = next((typed[n : n + 2] for n, word in enumerate(typed) if word == "--workspace"), [])
-    workspace = workspace or [word for word in typed if word.startswith("--workspace=")]
-    command = " ".join([program(), arguments, shlex.join(workspace)]).rstrip()
+    typed = CommandLine.typed()
+    command = " ".join([typed.program, arguments, shlex.join(typed.option("--workspace"))]).rstrip()
     console().print("\n[bold]Next:[/bold]", plain(command))
 
 
@@ -193,7 +193,8 @@ def explain_settings(problem: Mapping[str, Any], options: Mapping[tuple[str, ...
     from gatecast.data.secrets import SECRET
     from gatecast.data.settings import expected
 
-    called = {names: as_typed(spellings) for names, spellings in (options or {}).items()}
+    typed = CommandLine.typed()
+    called = {names: typed.spelling(spellings) for names, spellings in (options or {}).items()}
     allowed = expected(problem)
     names = tuple(part for part in problem["loc"] if isinstance(part, str))
     # If several types are allowed, pydantic adds to the names the type that the value does not fit.
@@ -210,29 +211,9 @@ def explain_settings(problem: Mapping[str, Any], options: Mapping[tuple[str, ...
     return f"{name} {problem['input']} is not allowed: it should be {allowed}."
 
 
-def as_typed(spellings: Sequence[str]) -> str:
-    """Return the spelling of an option that was typed, or the usual one, which comes first."""
-    typed = {word.partition("=")[0] for word in sys.argv[1:]}
-    return next((spelling for spelling in spellings if spelling in typed), spellings[0])
-
-
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun, as 1 epoch or 1,000 epochs."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def command_line(*added: str) -> str:
-    """Return the command that was typed, with further options."""
-    arguments = [argument for argument in sys.argv[1:] if argument not in added]
-    return shlex.join([program(), *arguments, *added])
-
-
-def program() -> str:
-    """Return what to type for ``gatecast``: its path if it is not on the search path."""
-    typed = Path(sys.argv[0])
-    if typed.name != "gatecast" or shutil.which("gatecast"):
-        return "gatecast"
-    return os.path.relpath(typed)
 
 
 def figure(value: float | None, form: str = "") -> str:
@@ -280,7 +261,7 @@ def print_comparison(rows: Sequence[Mapping[str, str]], title: str) -> None:
     print_table(rows, title, right=list(rows[0])[1:], bold_rows=1)
 
 
-def print_times(steps: Sequence[Mapping[str, Any]], seconds: float, milliseconds_per_step: float | None) -> None:
+def print_times(steps: Sequence[StepRecord], seconds: float, milliseconds_per_step: float | None) -> None:
     """Print the wall-clock seconds of each step, and of the whole command."""
     parts = [f"{step['name'].replace('_', ' ')} {step['seconds']:.1f}" for step in steps]
     text = f"{' · '.join(parts)} · [bold]in all {seconds:.1f}[/bold], Prefect's start included"

@@ -87,7 +87,8 @@ def read_reference(registry: Registry, version: str) -> Reference:
     model = registry.model(version, FORECASTER)
     settings = registry.settings(version, FORECASTER)
     try:
-        frame = read_ingested(registry.data(version))
+        # What one model of a fleet learnt from lies among the series of the others.
+        frame = read_ingested(registry.data(version)).query("unique_id in @model.scalers")
     except InputError as error:
         _LOGGER.warning("%s Until there is another champion, drift is not judged.", error)
         return Reference(model, settings, {}, pd.DataFrame(columns=["unique_id", "error"]), f"not judged: {error}")

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from gatecast.data.errors import InputError
+from gatecast.data.errors import DamagedFileError, InputError
 from gatecast.data.language.tagging import TaggedText, read_conll
 from gatecast.data.language.text import read_text, split_text
+from gatecast.data.store import require_file, sha256_file
 from gatecast.flows.engine.terminal import counted, figure
 from gatecast.flows.judging.evaluation import KEYS, MODEL, predict_test_with
 from gatecast.flows.judging.tables import language_model_table
@@ -312,6 +313,12 @@ def compare_language_models(first: Contender, second: Contender, path: Path | No
 
 def _parts_of_text(version: Contender) -> tuple[str, str]:
     """Return the text that a language model was trained on, and the text that validated it."""
+    require_file(version.data)
+    if sha256_file(version.data)[:12] != version.data.stem:
+        raise DamagedFileError(
+            f"{version.data}, from which {version.name} has learnt, is damaged; 'gatecast text train' with the same"
+            " files writes it again."
+        )
     return split_text(read_text([version.data]), version.settings.model.validation_fraction)
 
 

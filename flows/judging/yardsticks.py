@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import pandas as pd
 
@@ -84,10 +83,10 @@ class Yardstick:
         """What people call each baseline, by its column."""
         return labels(self.baselines)
 
-    @cached_property
-    def scales(self) -> Scales:
-        """What errors are divided by, from the training rows."""
-        return Scales.of_panel(Panel.of_frame(self.series, self.train_end), self.seasons.main)
+    def scales(self, unique_ids: pd.Series) -> Scales:
+        """Return what errors of some series are divided by, from their training rows."""
+        series = self.series[self.series["unique_id"].isin(unique_ids.unique())]
+        return Scales.of_panel(Panel.of_frame(series, self.train_end), self.seasons.main)
 
     def forecast(self, keys: pd.DataFrame) -> BaselineForecasts:
         """Forecast the rows of `keys` (``unique_id``, ``cutoff``, ``step``) with every baseline."""
@@ -95,4 +94,4 @@ class Yardstick:
 
     def score(self, predictions: pd.DataFrame, forecasts: Sequence[str]) -> Scores:
         """Score columns of `predictions`; they hold forecasts of the same rows."""
-        return score(predictions, forecasts, self.scales)
+        return score(predictions, forecasts, self.scales(predictions["unique_id"]))

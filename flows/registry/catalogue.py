@@ -15,13 +15,13 @@ def models(workspace: Workspace) -> list[str]:
     """Return the names of the models that have a version."""
     if not workspace.models.is_dir():
         return []
-    return sorted(path.name for path in workspace.models.iterdir() if Registry(path).versions())
+    return sorted(path.name for path in workspace.models.iterdir() if Registry(workspace, path.name).versions())
 
 
 def champions(workspace: Workspace, kind: ModelKind | None = None) -> list[str]:
     """Return the names of the models that have a champion: of one kind, or of all."""
     names = sorted(path.parent.name for path in workspace.models.glob("*/champion.json"))
-    return [name for name in names if kind is None or _may_be(Registry(workspace.models / name), kind)]
+    return [name for name in names if kind is None or _may_be(Registry(workspace, name), kind)]
 
 
 def _may_be(registry: Registry, kind: ModelKind) -> bool:
@@ -40,7 +40,7 @@ def find_registry(workspace: Workspace, name: str) -> Registry:
     InputError
         There is no such model.
     """
-    registry = Registry(workspace.models / name)
+    registry = Registry(workspace, name)
     if Path(name).name != name or not registry.versions():
         known = _some(models(workspace))
         mend = f"choose from {known}" if known else "run 'gatecast retrain' first or name another --workspace"
@@ -60,7 +60,7 @@ def choose_champion(workspace: Workspace, name: str | None, kind: ModelKind) -> 
     """
     known = champions(workspace, kind)
     if name is not None and name not in known and name in champions(workspace):
-        registry = Registry(workspace.models / name)
+        registry = Registry(workspace, name)
         present = registry.kind()
         assert present is not None, "a model of unknown kind is among the known"
         registry.require_kind(kind, f"use it with 'gatecast {present.used_by} --name {name}'")

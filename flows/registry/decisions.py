@@ -39,10 +39,12 @@ class Decisions:
     ----------
     directory : Path
         ``models/NAME`` of the workspace.
+    name : str
+        Of the model.
     """
 
-    def __init__(self, directory: Path) -> None:
-        self._name = directory.name
+    def __init__(self, directory: Path, name: str) -> None:
+        self._name = name
         self._pointer = directory / POINTER
         self._history = directory / HISTORY
 
@@ -100,7 +102,21 @@ class Decisions:
             self._write(lines)
 
     def _pointed_to(self) -> str | None:
-        return read_json(self._pointer, _Pointer)["version"] if self._pointer.exists() else None
+        """Return the version that ``champion.json`` names; without the file there is no champion.
+
+        Raises
+        ------
+        DamagedFileError
+            It cannot be read, or names a version that is not there while the last decision names another.
+        """
+        if not self._pointer.exists():
+            return None
+        version: str = read_json(self._pointer, _Pointer)["version"]
+        if not self._pointer.with_name(version).exists():
+            last = self._last()
+            if last is not None and last["winner"] != version:
+                raise DamagedFileError(f"{self._pointer} names {version}, which is not there; it is damaged.")
+        return version
 
     def _point_to(self, decision: Mapping[str, Any]) -> None:
         if decision["winner"] is None:

@@ -102,7 +102,7 @@ def _compare_forecasters(first: Contender, second: Contender, path: Path | None)
 
     directory = second.data
     if path is not None:
-        bars = ingest.fn(second.settings.data.from_file(path), str(Workspace.from_environment().bars))
+        bars = ingest.fn(second.settings.data.from_file(path), Workspace.from_environment())
         directory = Path(bars["directory"])
     return compare_forecasters(first, second, read_ingested(directory))
 

@@ -25,19 +25,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from gatecast.data.errors import DamagedError, InputError, KindError
+from gatecast.data.leftovers import remove_leftovers
 from gatecast.data.locks import lock_file
-from gatecast.data.store import read_json, remove_leftovers, set_aside, sha256_file, sync, write_json
+from gatecast.data.store import sha256_file, sync
 from gatecast.flows.registry.decisions import Decisions
 from gatecast.flows.registry.kinds import ModelKind
+from gatecast.flows.registry.lineages import LINEAGE, is_whole, read_lineage, set_lineage_aside, write_lineage
 from gatecast.flows.registry.stored_versions import VERSION, StoredVersions
-from gatecast.flows.settings.runs import RetrainSettings
+from gatecast.flows.settings.runs import Settings, Workspace
 from gatecast.lstm.training.checkpoint import fingerprint
 
 if TYPE_CHECKING:
-    from gatecast.lstm.forecasting.forecaster import Forecaster
+    from gatecast.lstm.training.model import TrainedModel
 
 _LOGGER = logging.getLogger(__name__)
-LINEAGE = "lineage.json"
 
 
 @dataclass(frozen=True)
@@ -77,13 +78,15 @@ class Registry(StoredVersions):
 
     Parameters
     ----------
-    directory : Path
-        ``models/NAME`` of the workspace.
+    workspace : Workspace
+        Holds them, in ``models/NAME``.
+    name : str
+        Of the model.
     """
 
-    def __init__(self, directory: Path) -> None:
-        super().__init__(directory)
-        self._decisions = Decisions(directory)
+    def __init__(self, workspace: Workspace, name: str) -> None:
+        super().__init__(workspace, name)
+        self._decisions = Decisions(self.directory, name)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -145,11 +148,11 @@ class Registry(StoredVersions):
     def lineage(self, version: str) -> dict[str, Any]:
         """Return where a version comes from; empty if that is lost. A damaged file is set aside, with a warning."""
         path = self.path(version) / LINEAGE
-        if path.exists() and not _is_whole(path):
+        if path.exists() and not is_whole(path):
             with self.locked():
-                if not _is_whole(path):
-                    _set_aside(path)
-        return read_json(path, dict[str, Any]) if path.exists() else {}
+                if not is_whole(path):
+                    set_lineage_aside(path)
+        return read_lineage(path) if path.exists() else {}
 
     def data(self, version: str) -> Path:
         """Return the folder of the data that a version was trained on.
@@ -199,7 +202,7 @@ class Registry(StoredVersions):
             return known
         number = int(versions[-1][1:].split("-")[0]) + 1 if versions else 1
         version = f"v{number:04d}-{fingerprint}"
-        write_json(candidate / LINEAGE, {"version": version, "created_at": _now(), **lineage})
+        write_lineage(candidate / LINEAGE, {"version": version, "created_at": _now(), **lineage})
         candidate.rename(self.path(version))
         sync(self.directory)
         return version
@@ -213,15 +216,19 @@ class Registry(StoredVersions):
             if not (folder / file.name).exists() or sha256_file(file) != sha256_file(folder / file.name):
                 file.replace(folder / file.name)
         shutil.rmtree(candidate)
-        if not _is_whole(folder / LINEAGE):
-            _set_aside(folder / LINEAGE)
+        if not is_whole(folder / LINEAGE):
+            set_lineage_aside(folder / LINEAGE)
             if lineage.get("parent") == version:
                 lineage = {**lineage, "parent": None}
             created_at = datetime.fromtimestamp(made_at, UTC).isoformat(timespec="seconds")
-            write_json(folder / LINEAGE, {"version": version, "created_at": created_at, **lineage})
+            write_lineage(folder / LINEAGE, {"version": version, "created_at": created_at, **lineage})
 
     def add_model(
-        self, model: Forecaster, settings: RetrainSettings, evaluation: Mapping[str, Any], lineage: Mapping[str, Any]
+        self,
+        model: TrainedModel[Any],
+        settings: Settings,
+        evaluation: Mapping[str, bytes],
+        lineage: Mapping[str, Any],
     ) -> str:
         """Make a fitted model a version, with its evaluation and settings; the same model twice is one version.
 
@@ -229,20 +236,17 @@ class Registry(StoredVersions):
 
         Parameters
         ----------
-        model : Forecaster
-        settings : RetrainSettings
-            Resolved.
-        evaluation : mapping
-            As `flows.retrain.evaluate` writes it.
+        model : TrainedModel
+        settings : Settings
+            Those it was trained with.
+        evaluation : mapping of name to bytes
+            ``evaluation.json``, and whatever else the evaluation keeps.
         lineage : mapping
             As for `add`; the present champion is added as the parent.
         """
         candidate = self.candidate()
-        extra = {
-            "evaluation.json": json.dumps(evaluation, indent=2, ensure_ascii=False, allow_nan=False).encode(),
-            "settings.json": json.dumps(settings.to_dict()).encode(),
-        }
-        model.save(candidate, extra_files=extra)
+        kept = json.dumps(settings.model_dump(mode="json")).encode()
+        model.save(candidate, extra_files={**evaluation, "settings.json": kept})
         return self.add(candidate, fingerprint(candidate), {"parent": self.champion(), **lineage})
 
     def champion(self) -> str | None:
@@ -337,19 +341,6 @@ class Registry(StoredVersions):
         for path in (*self.directory.glob(".*.pruned"), *trainings[: -len(self.versions()) or None]):
             shutil.rmtree(path)
         return removed
-
-
-def _is_whole(lineage: Path) -> bool:
-    try:
-        read_json(lineage, dict[str, Any])
-        return True
-    except InputError:
-        return False
-
-
-def _set_aside(lineage: Path) -> None:
-    if lineage.exists():
-        _LOGGER.warning("%s is damaged, and was set aside as %s.", lineage, set_aside(lineage).name)
 
 
 def _now() -> str:

@@ -17,9 +17,10 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from gatecast.data.errors import DamagedError, FormatError, KindError
-from gatecast.data.store import read_json
 from gatecast.flows.registry.kinds import ModelKind, Rows, find_kind
+from gatecast.flows.registry.lineages import LINEAGE, read_lineage
 from gatecast.flows.registry.measures import Figure
+from gatecast.flows.settings.runs import Workspace
 from gatecast.lstm.training import checkpoint
 
 T = TypeVar("T")
@@ -31,13 +32,15 @@ class StoredVersions:
 
     Parameters
     ----------
-    directory : Path
-        ``models/NAME`` of the workspace.
+    workspace : Workspace
+        Holds them, in ``models/NAME``.
+    name : str
+        Of the model.
     """
 
-    def __init__(self, directory: Path) -> None:
-        self.name = directory.name
-        self.directory = directory
+    def __init__(self, workspace: Workspace, name: str) -> None:
+        self.name = name
+        self.directory = workspace.models / name
 
     def versions(self) -> list[str]:
         """Return the names of the versions, oldest first."""
@@ -164,7 +167,7 @@ class StoredVersions:
         InputError
             ``lineage.json`` is missing or damaged.
         """
-        return read_json(self.path(version) / "lineage.json")
+        return read_lineage(self.path(version) / LINEAGE)
 
 
 def _problem(error: Exception) -> str:

@@ -29,7 +29,8 @@ from gatecast.flows.engine.artifacts import (
     escaped,
 )
 from gatecast.flows.engine.ingested import read_ingested
-from gatecast.flows.engine.orchestration import Output, artifact_key, task
+from gatecast.flows.engine.orchestration import artifact_key, task
+from gatecast.flows.engine.results import Evaluated, Forecasts, Ingested, Promoted, Published, Versioned
 from gatecast.flows.engine.server import REPORTS
 from gatecast.flows.engine.terminal import counted
 from gatecast.flows.judging.evaluation import LABELS, MODEL
@@ -49,33 +50,34 @@ Table = list[dict[str, str]]
 
 @task("publish {settings.name}", cached=False)
 def publish(
-    settings: RetrainSettings, bars: Output, evaluated: Output, version: Output, promoted: Output, forecasts: Output
-) -> Output:
+    settings: RetrainSettings,
+    bars: Ingested,
+    evaluated: Evaluated,
+    version: Versioned,
+    promoted: Promoted,
+    forecasts: Forecasts,
+) -> Published:
     """Write the report and show its parts on the dashboard.
 
     Parameters
     ----------
     settings : RetrainSettings
         Of the run, resolved.
-    bars, evaluated, version, promoted, forecasts : dict
+    bars, evaluated, version, promoted, forecasts
         What the other steps returned.
-
-    Returns
-    -------
-    dict
-        ``report``, path of the HTML file.
     """
     name = str(settings.name)
     workspace = Workspace.from_environment()
-    registry = Registry(workspace.models / name)
+    registry = Registry(workspace, name)
     evaluation = read_json(Path(evaluated["evaluation"]))
     scores = short_score_table(evaluation)
     data = data_table(read_ingested(Path(bars["directory"])))
     versions = version_table(registry, version["version"], promoted["champion"])
     expected = forecast_table(read_parquet(Path(forecasts["path"]))[0], DISPLAYS[settings.target or "y"].label)
+    errors = evaluated["errors"]
     pictures = {
         "Forecast against actual over the test period": inline(Path(evaluated["picture"])),
-        **{title: inline(Path(evaluated[kind])) for kind, title in TITLES.items() if kind in evaluated},
+        **{title: inline(Path(errors[kind])) for kind, title in TITLES.items() if kind in errors},
         "Loss by epoch": inline(Path(evaluated["losses"])),
     }
     if "attention" in evaluated:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from pathlib import Path
 from typing import Any
 
 from gatecast.data.errors import InputError
 from gatecast.data.variables import secrets_hidden
-from gatecast.flows.engine.orchestration import Output, task
+from gatecast.flows.engine.orchestration import task
+from gatecast.flows.engine.results import Evaluated, Promoted, Tracked, Versioned
 from gatecast.flows.registry.registry import Registry
-from gatecast.flows.settings.runs import flat
+from gatecast.flows.settings.runs import Workspace, flat
 from gatecast.lstm.models import load
 
 URI = "MLFLOW_TRACKING_URI"
@@ -36,26 +36,22 @@ def require() -> None:
 
 
 @task("track {version[version]}", cached=False)
-def track(directory: str, version: Output, evaluated: Output, promoted: Output) -> Output:
+def track(workspace: Workspace, name: str, version: Versioned, evaluated: Evaluated, promoted: Promoted) -> Tracked:
     """Log a version to MLflow, under an experiment with the name of the model.
 
     Parameters
     ----------
-    directory : str
-        The registry's.
-    version, evaluated, promoted : dict
+    workspace : Workspace
+    name : str
+        Of the model.
+    version, evaluated, promoted
         What the steps of `flows.retrain` returned.
-
-    Returns
-    -------
-    dict
-        ``run_id`` and ``experiment``.
     """
     with secrets_hidden(os.environ[URI]):
-        return _track(Registry(Path(directory)), version["version"], evaluated, promoted)
+        return _track(Registry(workspace, name), version["version"], evaluated, promoted)
 
 
-def _track(registry: Registry, name: str, evaluated: Output, promoted: Output) -> Output:
+def _track(registry: Registry, name: str, evaluated: Evaluated, promoted: Promoted) -> Tracked:
     from mlflow import MlflowClient
 
     client = MlflowClient()
@@ -68,7 +64,7 @@ def _track(registry: Registry, name: str, evaluated: Output, promoted: Output) -
     return {"run_id": run_id, "experiment": registry.name, "summary": f"run {run_id} in experiment {registry.name}"}
 
 
-def _log(client: Any, experiment: str, registry: Registry, version: str, evaluated: Output) -> str:
+def _log(client: Any, experiment: str, registry: Registry, version: str, evaluated: Evaluated) -> str:
     """Log everything about a version in a separate run, and return the run's id."""
     from mlflow.entities import Metric, Param
 
@@ -86,8 +82,8 @@ def _log(client: Any, experiment: str, registry: Registry, version: str, evaluat
         figures = [Metric(*figure) for figure in _figures(registry, version)]
         for first in range(0, len(figures), 1000):
             client.log_batch(run_id, metrics=figures[first : first + 1000])
-        for kind in ("picture", "losses", "evaluation", "predictions"):
-            client.log_artifact(run_id, evaluated[kind], "report")
+        for path in (evaluated["picture"], evaluated["losses"], evaluated["evaluation"], evaluated["predictions"]):
+            client.log_artifact(run_id, path, "report")
         client.log_artifacts(run_id, str(registry.path(version)), "model")
         status = "FINISHED"
     finally:

@@ -22,10 +22,11 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from gatecast.data.errors import InputError
+from gatecast.data.leftovers import sweep
 from gatecast.data.secrets import holds_secret
 from gatecast.data.sequences.splits import SAMPLE_SPLIT, SplitSettings
 from gatecast.data.settings import AGE_PATTERN, NAME_PATTERN, Settings
-from gatecast.data.urls import file_name
+from gatecast.data.urls import file_name, is_url
 from gatecast.data.variables import is_variable, resolved
 from gatecast.flows.settings.locations import Address, Location, Query
 from gatecast.lstm.config import ForecasterSettings
@@ -33,9 +34,12 @@ from gatecast.lstm.config import ForecasterSettings
 if TYPE_CHECKING:
     import pandas as pd
 
+    from gatecast.data.sources.columns import Columns
     from gatecast.data.sources.csv_format import CsvFormat
 
 T = TypeVar("T")
+BAR_TARGETS = ("range", "return", "close")
+"""What a model can forecast of bars; the target of series is one of their columns"""
 BREACH = "gatecast.monitor.breach"
 """The Prefect event that says that a model needs a retrain"""
 
@@ -115,6 +119,14 @@ class Workspace:
         """Folder of Prefect's database and results."""
         return self.root / "prefect"
 
+    def tidy_up(self) -> None:
+        """Remove the temporary files that killed processes left in these folders."""
+        for folder in (
+            self.bars, self.quarantine, self.sequences, self.texts, self.models, self.tagged, self.forecasts,
+            self.reports, self.prefect,
+        ):  # fmt: skip
+            sweep(folder)
+
 
 class DataSettings(Settings):
     """Which data to read."""
@@ -170,7 +182,18 @@ class DataSettings(Settings):
     )
     delimiter: str | None = Field(None, description="Between the fields of a CSV file; found by default")
     decimal: str | None = Field(None, description="Decimal mark of a CSV file, . or ,; found by default")
-    date_format: str | None = Field(None, description="Form of the dates in a CSV file, as %d/%m/%Y; found by default")
+    date_format: str | None = Field(
+        None,
+        description="Form of the dates, as %d/%m/%Y, or steps for numbered rows, which are then days from 2000-01-01;"
+        " found by default",
+    )
+    id_column: str | None = Field(None, description="Column with the names of the series; found by default")
+    time_column: str | None = Field(None, description="Column with the timestamps; found by default")
+    target_column: str | None = Field(
+        None, description="Column that is forecast, of series; found by default, if there is only one of numbers"
+    )
+    exclude: tuple[str, ...] = Field((), description="Columns to leave out")
+    wide: bool = Field(False, description="Take each column of numbers for a series of its own")
 
     @model_validator(mode="before")
     @classmethod
@@ -198,6 +221,13 @@ class DataSettings(Settings):
         from gatecast.data.sources.csv_format import CsvFormat
 
         return CsvFormat(self.delimiter, self.decimal, self.date_format)
+
+    @property
+    def columns(self) -> Columns:
+        """What the columns are, as far as it is given."""
+        from gatecast.data.sources.columns import Columns
+
+        return Columns(self.id_column, self.time_column, self.target_column, self.exclude, self.wide)
 
     @property
     def longest_age(self) -> pd.Timedelta | None:
@@ -249,11 +279,11 @@ class RetrainSettings(Settings):
         json_schema_extra={"panel": "This run"},
     )
     data: DataSettings = Field(default_factory=DataSettings, description="Which data to read")
-    target: Literal["range", "return", "close"] | None = Field(
+    target: str | None = Field(
         None,
-        description="What to forecast from bars: range (the next day's volatility), return or close; range by default;"
-        " a file of series has its own: y",
-        json_schema_extra={"panel": "What to forecast"},
+        description="What to forecast: of bars range (the next day's volatility, the default), return or close; of"
+        " series the name of a column, by default y or the only one of numbers",
+        json_schema_extra={"panel": "What to forecast", "metavar": "range|return|close|COLUMN"},
     )
     features: Literal["returns", "slides", "none"] | None = Field(
         None,
@@ -298,6 +328,16 @@ class RetrainSettings(Settings):
             raise PydanticCustomError("repeated", "a list without repetitions")
         return names
 
+    @model_validator(mode="before")
+    @classmethod
+    def _column_of_target(cls, values: Any) -> Any:
+        """Hand a target that is a column to the settings of the data, since it is needed when they are read."""
+        if not isinstance(values, Mapping) or values.get("target") in (None, *BAR_TARGETS):
+            return values
+        data = values.get("data") or {}
+        given = data.model_dump(exclude_unset=True) if isinstance(data, DataSettings) else data
+        return {**values, "target": None, "data": {**given, "target_column": values["target"]}}
+
     @property
     def subject(self) -> str:
         """What it is about, in a word: the name of the model, or of its data if the model has no name yet."""
@@ -324,8 +364,8 @@ class RetrainSettings(Settings):
         if kind == "series":
             if self.target or self.features:
                 raise InputError(
-                    f"{self.data.path} holds series with their own y, which takes no other target or features; leave"
-                    " --target and --features out."
+                    f"{self.data.path} holds series, which have neither the targets nor the features of bars; leave"
+                    " --target and --features out, or name a column that is called so with --target-column."
                 )
             return self.model_copy(update={"name": self.name or f"{self.data.origin}{ahead}", "split": split})
         target = self.target or "range"
@@ -405,11 +445,15 @@ class FleetSettings(Settings):
 
 
 def source_of(path: str) -> Literal["csv", "parquet"]:
-    """Return the source that follows from a path's ending: parquet or csv."""
+    """Return the source that follows from a path's ending, or from what a folder holds: parquet or csv."""
     if is_variable(path):
         with suppress(InputError):  # it need not be set here, for example if a worker reads the data
             path = resolved(path)
-    return "parquet" if file_name(path.rstrip("/")).lower().endswith((".parquet", ".pq")) else "csv"
+    if file_name(path.rstrip("/")).lower().endswith((".parquet", ".pq")):
+        return "parquet"
+    folder = Path(path).expanduser()
+    holds_parquet = not is_url(path) and folder.is_dir() and any(folder.rglob("*.parquet"))
+    return "parquet" if holds_parquet else "csv"
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -48,6 +48,7 @@ def window_training(
     start_threads()
 
     def take(starts: np.ndarray, first_step: int, learning_rates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Take one step for each row of `starts`; see `window_trainer`."""
         losses = np.empty(len(starts))
         norms = np.empty(len(starts))
         _train_windows(

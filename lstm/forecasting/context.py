@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from gatecast.data.dates.periods import next_dates
+from gatecast.data.dates.panels import find_schedules
+from gatecast.data.dates.periods import dates_after
+from gatecast.data.dates.rules import DateRules
+from gatecast.data.dates.schedules import Schedule, from_dict
 from gatecast.data.sequences.scaling import Scaler
 from gatecast.data.sequences.sequences import Sequences, scale_frame
 
 __all__ = ["Context"]
 
-# Enough dates to tell business days and months from a plain spacing.
+# Enough dates to see whether a series still follows its schedule, and which holidays it keeps.
 _DATES = 64
+_FOUND = DateRules()
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +37,12 @@ class Context:
     ds : datetime64[ns], (rows,)
         In UTC if there is a time zone.
     timezone : str or None
+    schedules : tuple of Schedule
+        When rows come, found from all rows of the series.
+    schedule : int64, (n_series,)
+        Which of them each series follows.
+    rules : DateRules
+        What was said of the dates.
     """
 
     unique_ids: tuple[str, ...]
@@ -39,26 +50,48 @@ class Context:
     values: np.ndarray
     ds: np.ndarray
     timezone: str | None
+    schedules: tuple[Schedule, ...]
+    schedule: np.ndarray
+    rules: DateRules = _FOUND
 
     @classmethod
-    def of_sequences(cls, sequences: Sequences, rows: int) -> Context:
+    def of_sequences(cls, sequences: Sequences, rows: int, rules: DateRules = _FOUND) -> Context:
         """Keep the last `rows` rows of each series, or more if the dates need them."""
-        whole = cls(sequences.unique_ids, sequences.offsets, sequences.values, sequences.ds, sequences.timezone)
+        offsets = sequences.offsets
+        schedules = find_schedules(sequences.ds, offsets, sequences.timezone, rules)
+        whole = cls(
+            sequences.unique_ids, offsets, sequences.values, sequences.ds, sequences.timezone, *schedules, rules
+        )
         return whole._tail(max(rows, _DATES))
 
     @classmethod
     def of_frame(
-        cls, frame: pd.DataFrame, columns: Sequence[str], scalers: Mapping[str, Scaler], least: int, rows: int
+        cls,
+        frame: pd.DataFrame,
+        columns: Sequence[str],
+        scalers: Mapping[str, Scaler],
+        least: int,
+        rows: int,
+        former: Context | None = None,
     ) -> Context:
         """Scale a series frame as a model was trained to see it, and keep the last `rows` rows of each series.
+
+        A series of `former` keeps its schedule if the rows still follow it: they may be too few to find it in.
 
         Raises
         ------
         InputError
             When a column is missing, a series is unknown to the model, or has fewer than `least` rows.
         """
-        whole = cls(*scale_frame(frame, columns, scalers, least))
-        return whole._tail(max(rows, _DATES))
+        unique_ids, offsets, values, ds, timezone = scale_frame(frame, columns, scalers, least)
+        if former is None:
+            schedules = find_schedules(ds, offsets, timezone, _FOUND)
+        else:
+            places = dict(zip(former.unique_ids, former.schedule.tolist(), strict=True))
+            numbers = np.array([places.get(unique_id, -1) for unique_id in unique_ids])
+            schedules = find_schedules(ds, offsets, timezone, former.rules, former.schedules, numbers)
+        rules = _FOUND if former is None else former.rules
+        return cls(unique_ids, offsets, values, ds, timezone, *schedules, rules)._tail(max(rows, _DATES))
 
     def rows_of(self, series: int) -> np.ndarray:
         """Return the scaled rows of one series, (rows, n_columns)."""
@@ -66,28 +99,50 @@ class Context:
 
     def next_rows(self, count: int) -> pd.DataFrame:
         """Return ``unique_id`` and ``ds`` of the `count` rows that follow each series."""
-        dates = [self.next_dates(series, count) for series in range(len(self.unique_ids))]
-        unique_ids = np.repeat(np.array(self.unique_ids, dtype=object), count)
-        return pd.DataFrame({"unique_id": unique_ids, "ds": dates[0].append(dates[1:])})
+        last = self.offsets[1:] - 1
+        before = np.maximum(last - 1, self.offsets[:-1])
+        ends = self._dates(np.concatenate([last, before]))
+        dates = dates_after(ends[: len(last)], ends[len(last) :], self.schedules, self.schedule, count)
+        return pd.DataFrame({"unique_id": np.repeat(np.array(self.unique_ids, dtype=object), count), "ds": dates})
 
     def next_dates(self, series: int, count: int) -> pd.DatetimeIndex:
         """Return the `count` timestamps that follow a series."""
-        return next_dates(self.dates_of(series), count)
+        ds = self.dates_of(series)[-2:]
+        return dates_after(ds[-1:], ds[:1], self.schedules, self.schedule[series : series + 1], count)
 
     def dates_of(self, series: int) -> pd.DatetimeIndex:
         """Return the timestamps of one series, in its time zone."""
-        ds = pd.DatetimeIndex(self.ds[self.offsets[series] : self.offsets[series + 1]])
-        if self.timezone is not None:
-            ds = ds.tz_localize("UTC").tz_convert(self.timezone)
-        return ds
+        return self._dates(np.arange(self.offsets[series], self.offsets[series + 1]))
+
+    def _dates(self, rows: np.ndarray) -> pd.DatetimeIndex:
+        ds = pd.DatetimeIndex(self.ds[rows])
+        return ds if self.timezone is None else ds.tz_localize("UTC").tz_convert(self.timezone)
 
     def to_arrays(self) -> dict[str, np.ndarray]:
-        """Return what a safetensors file can hold; the names and the time zone are stored elsewhere."""
-        return {"values": self.values, "ds": self.ds.astype(np.int64), "offsets": self.offsets}
+        """Return what a safetensors file can hold; the rest is in `to_dict`."""
+        return {
+            "values": self.values, "ds": self.ds.astype(np.int64), "offsets": self.offsets, "schedule": self.schedule,
+        }  # fmt: skip
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the names, the time zone, and what is known of the dates, as JSON values."""
+        return {
+            "unique_ids": list(self.unique_ids),
+            "timezone": self.timezone,
+            "schedules": [schedule.to_dict() for schedule in self.schedules],
+            "rules": asdict(self.rules),
+        }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray], unique_ids: Sequence[str], timezone: str | None) -> Context:
-        """Undo `to_arrays`."""
+    def from_arrays(
+        cls,
+        arrays: Mapping[str, np.ndarray],
+        unique_ids: Sequence[str],
+        timezone: str | None,
+        schedules: Sequence[Mapping[str, Any]] | None = None,
+        rules: Mapping[str, Any] | None = None,
+    ) -> Context:
+        """Undo `to_arrays` and `to_dict`; the schedules of a model that was saved without are found in its rows."""
         ds = arrays["ds"]
         offsets = arrays["offsets"]
         values = arrays["values"]
@@ -99,11 +154,23 @@ class Context:
         )
         if not fits:
             raise ValueError("its last rows do not fit together")
-        return cls(tuple(unique_ids), offsets, values, ds.astype("datetime64[ns]"), timezone)
+        dates = ds.astype("datetime64[ns]")
+        said = DateRules(**{**(rules or {}), "closed": tuple((rules or {}).get("closed", ()))})
+        if schedules is None:
+            return cls(
+                tuple(unique_ids), offsets, values, dates, timezone, *find_schedules(dates, offsets, timezone, said)
+            )
+        known = tuple(map(from_dict, schedules))
+        number = arrays["schedule"]
+        if number.shape != (len(unique_ids),) or number.dtype != np.int64:
+            raise ValueError("its schedules do not fit its series")
+        if number.min() < 0 or number.max() >= len(known):
+            raise ValueError("a series has no schedule")
+        return cls(tuple(unique_ids), offsets, values, dates, timezone, known, number, said)
 
     def _tail(self, rows: int) -> Context:
-        spans = list(zip(self.offsets[:-1], self.offsets[1:], strict=True))
-        kept = np.concatenate([np.arange(max(first, stop - rows), stop) for first, stop in spans])
-        lengths = [min(rows, stop - first) for first, stop in spans]
+        """Keep the last `rows` rows of each series."""
+        lengths = np.minimum(np.diff(self.offsets), rows)
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        return Context(self.unique_ids, offsets, self.values[kept], self.ds[kept], self.timezone)
+        kept = np.arange(offsets[-1]) + np.repeat(self.offsets[1:] - offsets[1:], lengths)
+        return replace(self, offsets=offsets, values=self.values[kept], ds=self.ds[kept])

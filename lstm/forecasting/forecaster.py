@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
+from gatecast.data.dates.rules import DateRules, require_closed
 from gatecast.data.errors import InputError
 from gatecast.data.sequences.scaling import Scaler
 from gatecast.data.sequences.sequences import Sequences, SequenceSettings, build_sequences
@@ -94,6 +95,9 @@ class Forecaster(TrainedModel[Network]):
         keep: int = 3,
         resume: bool = False,
         on_epoch: Callable[[EpochRecord], None] | None = None,
+        freq: str | None = None,
+        closed: Sequence[str] = (),
+        calendar: str | None = None,
     ) -> Self:
         """Train on sequences that are scaled and split already.
 
@@ -109,6 +113,13 @@ class Forecaster(TrainedModel[Network]):
             interruption. False starts from scratch and removes the folder's checkpoints.
         on_epoch : callable, optional
             Called with the record of each epoch, those before a resumption included.
+        freq : str, optional
+            Exactly when rows come, for the dates of the forecasts, as pandas writes it: D, B, W-FRI, MS, h, 30min. By
+            default the open days and hours, or the days of the month, are found in the rows.
+        closed : sequence of str
+            Days of the week on which none comes, as ``SUN``.
+        calendar : str, optional
+            Exchange on whose sessions alone they come, as XNYS; by default the one whose holidays the rows keep.
 
         Raises
         ------
@@ -120,7 +131,8 @@ class Forecaster(TrainedModel[Network]):
             When `resume` is asked for without a folder, or `keep` is below 1.
         """
         require_checkpoint_options(checkpoints, keep, resume)
-        network = self._adopt(sequences)
+        rules = DateRules(freq, require_closed(closed), calendar)
+        network = self._adopt(sequences, rules)
         stopped = self._stopped(checkpoints, resume, self.data_hash)
         batches = self._batches(sequences, network.ops)
         validation = sequences.windows_of(VALIDATION)
@@ -136,13 +148,13 @@ class Forecaster(TrainedModel[Network]):
         )  # fmt: skip
         return self
 
-    def _adopt(self, sequences: Sequences) -> Network:
+    def _adopt(self, sequences: Sequences, rules: DateRules) -> Network:
         self._require_sizes(sequences)
         self.columns = sequences.columns
         self.boundaries = sequences.boundaries
         self.scalers = dict(zip(sequences.unique_ids, sequences.scalers, strict=True))
         self.data_hash = sequences.content_hash
-        self._context = Context.of_sequences(sequences, self.context_rows)
+        self._context = Context.of_sequences(sequences, self.context_rows, rules)
         self._network = self._new_network()
         self._snapshot = None
         return self._network
@@ -286,7 +298,8 @@ class Forecaster(TrainedModel[Network]):
     def _context_of(self, df: pd.DataFrame | None) -> Context:
         """Return the end of each series of `df`, by default of the data the model was fitted on."""
         if df is not None:
-            return Context.of_frame(df, self.columns, self.scalers, self.settings.lookback, self.context_rows)
+            least = self.settings.lookback
+            return Context.of_frame(df, self.columns, self.scalers, least, self.context_rows, self._context)
         assert self._context is not None  # there is a network only if there is a context
         return self._context
 
@@ -391,7 +404,7 @@ class Forecaster(TrainedModel[Network]):
             "columns": list(self.columns),
             "scalers": {unique_id: scaler.to_dict() for unique_id, scaler in self.scalers.items()},
             "boundaries": self.boundaries,
-            "context": {"unique_ids": list(context.unique_ids), "timezone": context.timezone},
+            "context": context.to_dict(),
         }
         return document, {"context": context.to_arrays()}
 

@@ -219,6 +219,7 @@ class _Keys(NamedTuple):
 
     @classmethod
     def of(cls, predictions: pd.DataFrame) -> _Keys:
+        """Number the series, steps and moments of a frame of predictions."""
         series, unique_ids = pd.factorize(predictions["unique_id"], sort=True)
         step, steps = pd.factorize(predictions["step"], sort=True)
         cutoff, cutoffs = pd.factorize(predictions["cutoff"], sort=True)

@@ -120,7 +120,7 @@ class _Builder:
             prefix = "lstm."
             suffix = f"_l{number}"
             if isinstance(layers, Stack):
-                prefix = f"gatecast.lstm.nn.layers.{number}."
+                prefix = f"lstm.layers.{number}."
                 suffix = "_l0"
                 inputs = self._normalised(number, y)
             output, final = self._lstm(number, prefix, suffix, inputs)

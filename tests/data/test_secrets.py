@@ -91,6 +91,24 @@ def test_a_secret_is_found_and_hidden(location: str) -> None:
         assert not holds_secret(masked(location))
 
 
+@pytest.mark.parametrize(
+    "location",
+    [
+        "http://me%3Ahunter2%40host/x.csv",
+        "http:/me%3Ahunter2%40host/x.csv",
+        "https%3A%2F%2Fme%3Ahunter2%40host%2Fx.csv",
+        "https://host/x.csv?%74oken=hunter2",
+    ],
+)
+def test_a_secret_in_an_encoded_url_is_found(location: str) -> None:
+    assert holds_secret(location)
+
+
+@pytest.mark.parametrize("location", ["bars/sales-1/A%3AB%40C.parquet", "C:/bars/A%3AB%40C.parquet"])
+def test_an_encoded_name_is_no_url(location: str) -> None:
+    assert not holds_secret(location)
+
+
 @pytest.mark.parametrize("location", ORDINARY)
 def test_what_is_ordinary_is_neither_refused_nor_changed(location: str) -> None:
     assert not holds_secret(location)

@@ -37,6 +37,16 @@ def contents(root: Path) -> dict[str, bytes]:
     return {str(path.relative_to(root)): path.read_bytes() for path in files}
 
 
+def restore(root: Path, whole: dict[str, bytes]) -> None:
+    """Make every file of a workspace what it was when `contents` read it; Prefect's own stay as they are."""
+    for path in contents(root).keys() - whole.keys():
+        (root / path).unlink()
+    for path, content in whole.items():
+        if not (root / path).is_file() or (root / path).read_bytes() != content:
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_bytes(content)
+
+
 @pytest.fixture(scope="session")
 def server() -> Iterator[str]:
     from prefect.settings import PREFECT_API_URL
@@ -97,4 +107,4 @@ def every_kind(workspace: Workspace) -> Workspace:
     return workspace
 
 
-__all__ = ["contents", "prefect", "small_settings"]
+__all__ = ["contents", "prefect", "restore", "small_settings"]

@@ -36,7 +36,7 @@ class Life:
 
     @property
     def registry(self) -> Registry:
-        return Registry(self.workspace.models / NAME)
+        return Registry(self.workspace, NAME)
 
 
 def live(workspace: Workspace, folder: Path, *, shifted: bool = False, days: int = DAYS) -> Life:

@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 from gatecast.flows.cli import app
 from gatecast.flows.registry.registry import Registry
 from gatecast.flows.settings.runs import RetrainSettings, Workspace
+from tests.damage import Harm, one_bit, truncated
 from tests.fixtures import FIXTURES, REVISIONS, copy_workspace
 from tests.flows.conftest import contents
 
@@ -39,7 +40,7 @@ def test_every_model_is_listed(old: Workspace) -> None:
     assert "damaged" not in listed.output
     for name, (called, score, gain, _) in SCORES.items():
         (line,) = (line for line in listed.output.splitlines() if line.strip().startswith(name))
-        assert all(part in line for part in (called, score, gain, str(Registry(old.models / name).champion())))
+        assert all(part in line for part in (called, score, gain, str(Registry(old, name).champion())))
 
 
 @pytest.mark.parametrize("name", SCORES)
@@ -48,7 +49,7 @@ def test_every_model_and_version_is_shown(old: Workspace, name: str) -> None:
     assert shown.exit_code == 0, shown.output
     assert "damaged" not in shown.output
     assert "is the first version" in shown.output
-    registry = Registry(old.models / name)
+    registry = Registry(old, name)
     for version in registry.versions():
         assert version in shown.output
         one = gatecast("models", "show", name, version)
@@ -69,7 +70,7 @@ def test_every_model_and_version_is_shown(old: Workspace, name: str) -> None:
     ],
 )
 def test_versions_are_compared(old: Workspace, name: str, measure: str, on: str) -> None:
-    first, second = Registry(old.models / name).versions()
+    first, second = Registry(old, name).versions()
     for order in (("1", "2"), ("2", "1")):
         done = gatecast("models", "compare", name, *order)
         assert done.exit_code == 0, done.output
@@ -79,7 +80,7 @@ def test_versions_are_compared(old: Workspace, name: str, measure: str, on: str)
 
 @pytest.mark.parametrize("name", SCORES)
 def test_versions_are_promoted_rolled_back_and_pruned(old: Workspace, name: str) -> None:
-    registry = Registry(old.models / name)
+    registry = Registry(old, name)
     first, second = registry.versions()
     promoted = gatecast("models", "promote", name, "1", "--reason", "it is older")
     assert promoted.exit_code == 0, promoted.output
@@ -136,11 +137,21 @@ def test_other_data_is_compared_on(old: Workspace, tmp_path: Path) -> None:
     assert gatecast("models", "compare", "sales", "1", "2", "--path", str(sales)).exit_code == 0
 
 
+@pytest.mark.parametrize("harm", [truncated, one_bit])
+def test_a_damaged_text_is_not_compared_on(old: Workspace, harm: Harm) -> None:
+    learnt = next(old.texts.iterdir())
+    harm(learnt)
+    done = gatecast("models", "compare", "rhyme", "1", "2")
+    assert done.exit_code == 2
+    assert f"{learnt}, from which v0002-" in done.output
+    assert "is damaged; 'gatecast text train' with the same files writes it again." in done.output
+
+
 def test_an_old_champion_forecasts_and_meets_a_new_challenger(server: str, old: Workspace) -> None:
     from gatecast.flows.forecast import forecast_latest
     from gatecast.flows.retrain import retrain
 
-    registry = Registry(old.models / "range")
+    registry = Registry(old, "range")
     champion = str(registry.champion())
     before = contents(registry.path(champion))
     assert forecast_latest("range")["version"] == champion

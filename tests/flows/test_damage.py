@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +13,8 @@ from gatecast.flows.forecast import forecast_latest
 from gatecast.flows.monitor import monitor
 from gatecast.flows.retrain import retrain
 from gatecast.flows.settings.champion import MonitorSettings
-from gatecast.flows.settings.runs import Workspace
-from tests.flows.conftest import small_settings
+from tests.damage import truncated
+from tests.flows.conftest import contents, restore, small_settings
 from tests.flows.test_cli import gatecast
 
 MADE_AGAIN = [
@@ -43,15 +44,29 @@ RUNS: list[Callable[[], Any]] = [
 ]
 
 
+@pytest.fixture(scope="module")
+def whole(server: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, bytes]]:
+    """A workspace after a small retrain, and what was in it then."""
+    root = tmp_path_factory.mktemp("damage")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GATECAST_HOME", str(root))
+        retrain(small_settings(name="small"))
+    return root, contents(root)
+
+
 @pytest.fixture
-def harmed(server: str, workspace: Workspace, request: pytest.FixtureRequest) -> list[str]:
-    """Names of the files that were cut in half after a small retrain."""
-    retrain(small_settings(name="small"))
-    found = sorted(path for path in workspace.root.glob(request.param) if path.is_file())
+def harmed(
+    whole: tuple[Path, dict[str, bytes]], monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Iterator[list[str]]:
+    """Names of the files that were cut in half; in place, since paths are in them, and whole again after the test."""
+    root, before = whole
+    monkeypatch.setenv("GATECAST_HOME", str(root))
+    found = sorted(path for path in root.glob(request.param) if path.is_file())
     assert found, f"a retrain leaves nothing at {request.param}"
     for path in found:
-        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    return [path.name for path in found]
+        truncated(path)
+    yield [path.name for path in found]
+    restore(root, before)
 
 
 @pytest.mark.parametrize("harmed", MADE_AGAIN, indirect=True)
@@ -69,7 +84,6 @@ def test_what_is_needed_is_named_in_one_sentence_and_a_retrain_heals_it(harmed: 
         except InputError as error:
             assert any(name in str(error) for name in harmed), error
             assert "\n" not in str(error)
-    retrain(small_settings(name="small"))
-    for run in RUNS:
+    for run in reversed(RUNS):
         run()
     assert gatecast("models", "list").exit_code == 0

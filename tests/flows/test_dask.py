@@ -69,7 +69,7 @@ def test_a_worker_killed_in_mid_run_loses_no_model(
     assert done < MODELS, "the worker was killed too late to matter"
     assert [each["error"] for each in result["outcomes"]] == [None] * MODELS
     for each in result["outcomes"]:
-        registry = Registry(workspace.models / each["name"])
+        registry = Registry(workspace, each["name"])
         assert registry.champion() == each["champion"] == each["version"]
         assert len(registry.versions()) == 1
     assert result["failed"] is None

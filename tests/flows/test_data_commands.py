@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gatecast.data.store import read_parquet
-from gatecast.flows.commands.fetch import FetchOptions, without_workspace
+from gatecast.flows.commands.fetch import FetchOptions
 from gatecast.flows.settings.runs import DataSettings, Workspace
 from tests.data.frames import make_bars
 from tests.data.yahoo.server import Reply, Yahoo, listing, serving
@@ -133,9 +133,3 @@ def test_an_unknown_symbol_is_wrong_input(server: str, workspace: Workspace, yah
     done = gatecast("fetch", *FAST, "--symbols", "NOSUCH")
     assert done.exit_code == 2
     assert "Yahoo gave no bars of NOSUCH: it does not know the symbol" in " ".join(done.output.split())
-
-
-def test_the_next_command_names_the_workspace_once() -> None:
-    words = ["--source", "yahoo", "--workspace", "/w", "--symbols", "A"]
-    assert without_workspace(words) == ["--source", "yahoo", "--symbols", "A"]
-    assert without_workspace(["--workspace=/w", "--verbose"]) == ["--verbose"]

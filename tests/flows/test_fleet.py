@@ -23,7 +23,9 @@ from gatecast.flows.commands.fleet import read_groups
 from gatecast.flows.engine.runners import require_runner
 from gatecast.flows.fleet import fleet, outcome, outcome_table
 from gatecast.flows.member import STARTED, Member, member_name, train_one
+from gatecast.flows.monitor import monitor
 from gatecast.flows.registry.registry import Registry
+from gatecast.flows.settings.champion import MonitorSettings
 from gatecast.flows.settings.runs import DataSettings, FleetSettings, RetrainSettings, Workspace
 from gatecast.lstm.config import ForecasterSettings
 
@@ -61,7 +63,7 @@ def test_the_fleet_goes_on_when_some_fail_and_trains_no_model_twice(
     assert "no series none" in found[("none",)]["error"]
     assert "fewer than lookback" in found[("short",)]["error"]
     for group in GROUPS[:3]:
-        registry = Registry(workspace.models / found[group]["name"])
+        registry = Registry(workspace, found[group]["name"])
         assert registry.versions() == [found[group]["version"]] == [registry.champion()]
         assert registry.settings(registry.versions()[0]).data.symbols == group
         assert set(load(registry.path(registry.versions()[0])).scalers) == set(group)
@@ -71,6 +73,9 @@ def test_the_fleet_goes_on_when_some_fail_and_trains_no_model_twice(
         assert metadata["version"] == found[group]["version"]
     assert Path(result["failed"]).read_text() == "none\nshort\n"
     assert read_json(Path(result["report"])) == result["outcomes"]
+
+    judged = monitor(MonitorSettings(name=found[("a",)]["name"]))["check"]
+    assert " in " in judged["summary"]
 
     again = by_symbols(fleet(settings(path)))
     assert [again[group]["cached"] for group in GROUPS] == [True, True, True, None, None]
@@ -153,7 +158,7 @@ def test_the_models_that_failed_can_be_trained_again_whatever_their_series_are_c
     outcomes = [module.outcome(f"m{number}", [name, "x"], error="no") for number, name in enumerate(NAMES)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "create_table_artifact", lambda *arguments, **options: None)
-        failed = module.summarise.fn("m", outcomes, str(tmp_path))["failed"]
+        failed = module.summarise.fn("m", outcomes, tmp_path)["failed"]
     assert read_groups(Path(failed)) == tuple((name, "x") for name in NAMES)
 
 

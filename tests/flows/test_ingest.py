@@ -22,7 +22,7 @@ JANUARY = DataSettings(start=date(2018, 1, 1), end=date(2018, 1, 31))
 
 
 def test_each_series_gets_a_file_that_says_where_it_comes_from(tmp_path: Path) -> None:
-    result = read_data(JANUARY, tmp_path)
+    result = read_data(JANUARY, Workspace(tmp_path))
     files = sorted(Path(result["directory"]).glob("*.parquet"))
     assert len(files) == 2
     frame, metadata = read_parquet(files[0])
@@ -32,15 +32,15 @@ def test_each_series_gets_a_file_that_says_where_it_comes_from(tmp_path: Path) -
 
 
 def test_what_was_written_reads_back_as_it_was(tmp_path: Path) -> None:
-    result = read_data(JANUARY, tmp_path)
+    result = read_data(JANUARY, Workspace(tmp_path))
     assert content_hash(read_ingested(Path(result["directory"]))) == result["content_hash"]
     assert (result["kind"], result["last"]) == ("bars", "2018-01-31")
 
 
 def test_the_same_data_is_not_written_twice(tmp_path: Path) -> None:
-    first = read_data(JANUARY, tmp_path)
+    first = read_data(JANUARY, Workspace(tmp_path))
     times = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.parquet")}
-    again = read_data(JANUARY, tmp_path)
+    again = read_data(JANUARY, Workspace(tmp_path))
     assert (again["directory"], again["content_hash"]) == (first["directory"], first["content_hash"])
     assert [record["new"] for record in first["series"] + again["series"]] == [21, 21, 0, 0]
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.parquet")} == times
@@ -57,16 +57,16 @@ def test_a_damaged_file_is_written_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, name: str, harm: Harm
 ) -> None:
     monkeypatch.setattr("gatecast.flows.ingest.utc_now", lambda: pd.Timestamp("2018-02-01", tz="UTC"))
-    first = read_data(JANUARY, tmp_path)
+    first = read_data(JANUARY, Workspace(tmp_path))
     whole = in_folder(first)
     harm(Path(first["directory"], name))
-    again = read_data(JANUARY, tmp_path)
+    again = read_data(JANUARY, Workspace(tmp_path))
     assert again == {**first, "series": [{**record, "new": 0} for record in first["series"]]}
     assert in_folder(again) == whole
     assert "written again" in caplog.text
     assert first["directory"] in caplog.text
     caplog.clear()
-    assert read_data(JANUARY, tmp_path) == again
+    assert read_data(JANUARY, Workspace(tmp_path)) == again
     assert not caplog.messages
 
 
@@ -74,14 +74,14 @@ def test_a_damaged_file_is_written_again(
 def test_a_damaged_overview_of_older_data_stops_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, harm: Harm
 ) -> None:
-    old = read_data(JANUARY, tmp_path)
+    old = read_data(JANUARY, Workspace(tmp_path))
     harm(Path(old["directory"], "overview.json"))
-    new = read_data(DataSettings(start=date(2018, 1, 1), end=date(2018, 2, 2)), tmp_path)
+    new = read_data(DataSettings(start=date(2018, 1, 1), end=date(2018, 2, 2)), Workspace(tmp_path))
     assert [record["new"] for record in new["series"]] == [2, 2]
     harm(Path(new["directory"], "overview.json"))
     for file in Path(new["directory"]).glob("*.parquet"):
         harm(file)
-    newest = read_data(DataSettings(start=date(2018, 1, 1), end=date(2018, 2, 5)), tmp_path)
+    newest = read_data(DataSettings(start=date(2018, 1, 1), end=date(2018, 2, 5)), Workspace(tmp_path))
     assert "overview.json" in caplog.text
     assert [record["rows"] for record in newest["series"]] == [24, 24]
 
@@ -91,10 +91,10 @@ def test_a_damaged_quarantine_is_set_aside(tmp_path: Path, caplog: pytest.LogCap
     path = tmp_path / "prices.csv"
     make_bars(("A",), rows=30).assign(close=lambda bars: bars["close"].where(bars.index != 7, -1)).to_csv(path)
     settings = DataSettings(source="csv", path=path, bad_rows="quarantine")
-    quarantine = Path(read_data(settings, tmp_path / "bars")["quarantine"])
+    quarantine = Path(read_data(settings, Workspace(tmp_path))["quarantine"])
     harm(quarantine)
     damaged = quarantine.read_bytes()
-    assert read_data(settings, tmp_path / "bars")["quarantine"] == str(quarantine)
+    assert read_data(settings, Workspace(tmp_path))["quarantine"] == str(quarantine)
     assert len(read_parquet(quarantine)[0]) == 1
     aside = quarantine.with_name(f"{quarantine.name}.damaged")
     assert aside.read_bytes() == damaged
@@ -103,7 +103,7 @@ def test_a_damaged_quarantine_is_set_aside(tmp_path: Path, caplog: pytest.LogCap
 
 def test_wrong_input_writes_nothing(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="dow"):
-        read_data(DataSettings(symbols=("dow",)), tmp_path / "bars")
+        read_data(DataSettings(symbols=("dow",)), Workspace(tmp_path))
     assert not (tmp_path / "bars").exists()
 
 
@@ -124,8 +124,8 @@ def test_wrong_rows_of_a_file_can_go_to_quarantine(tmp_path: Path) -> None:
     make_bars(("A",), rows=30).assign(close=lambda bars: bars["close"].where(bars.index != 7, -1)).to_csv(path)
     settings = DataSettings(source="csv", path=path)
     with pytest.raises(InputError, match="row 8"):
-        read_data(settings, tmp_path / "bars")
-    result = read_data(settings.model_copy(update={"bad_rows": "quarantine"}), tmp_path / "bars")
+        read_data(settings, Workspace(tmp_path))
+    result = read_data(settings.model_copy(update={"bad_rows": "quarantine"}), Workspace(tmp_path))
     assert result["series"][0]["rows"] == 29
     assert result["series"][0]["refused"] == 1
     assert "1 of 30 rows were put in quarantine; the first: row 8" in result["notices"][0]
@@ -137,7 +137,7 @@ def test_wrong_rows_of_a_file_can_go_to_quarantine(tmp_path: Path) -> None:
 def test_no_symbol_of_a_file_leads_out_of_its_folder(tmp_path: Path, symbol: str) -> None:
     path = tmp_path / "in.parquet"
     write_parquet(pd.concat([make_bars((symbol,)), make_bars((symbol.swapcase() + "Z",))]), path)
-    result = read_data(DataSettings(source="parquet", path=path), tmp_path / "bars")
+    result = read_data(DataSettings(source="parquet", path=path), Workspace(tmp_path))
     written = [file for file in tmp_path.rglob("*.parquet") if file != path]
     assert len(written) == 2
     assert {file.parent for file in written} == {Path(result["directory"])}
@@ -147,9 +147,9 @@ def test_no_symbol_of_a_file_leads_out_of_its_folder(tmp_path: Path, symbol: str
 def test_a_folder_s_old_and_new_rows_are_counted(tmp_path: Path) -> None:
     path = tmp_path / "in.parquet"
     write_parquet(make_bars(("A",), rows=30), path)
-    read_data(DataSettings(source="parquet", path=path), tmp_path / "bars")
+    read_data(DataSettings(source="parquet", path=path), Workspace(tmp_path))
     write_parquet(make_bars(("A", "B"), rows=40), path)
-    result = read_data(DataSettings(source="parquet", path=path), tmp_path / "bars")
+    result = read_data(DataSettings(source="parquet", path=path), Workspace(tmp_path))
     assert [(record["unique_id"], record["new"]) for record in result["series"]] == [("A", 10), ("B", 40)]
 
 
@@ -170,7 +170,7 @@ def yahoo_settings(*symbols: str, **options: object) -> DataSettings:
 def test_yahoo_s_bars_become_a_folder_like_any_other(yahoo: Yahoo, tmp_path: Path) -> None:
     yahoo.listings["AAPL"] = listing(splits={20: 4.0})
     yahoo.listings["^GSPC"] = listing(seed=1)
-    result = read_data(yahoo_settings("AAPL", "^gspc"), tmp_path / "bars")
+    result = read_data(yahoo_settings("AAPL", "^gspc"), Workspace(tmp_path))
     assert [(record["unique_id"], record["new"]) for record in result["series"]] == [("AAPL", 40), ("^GSPC", 40)]
     frame = read_ingested(Path(result["directory"]))
     assert list(frame.columns) == ["unique_id", "ds", "open", "high", "low", "close", "volume"]
@@ -181,15 +181,15 @@ def test_yahoo_s_bars_become_a_folder_like_any_other(yahoo: Yahoo, tmp_path: Pat
 def test_a_failing_yahoo_is_told_and_the_last_good_rows_used(yahoo: Yahoo, tmp_path: Path) -> None:
     yahoo.listings["FAIL"] = listing()
     settings = yahoo_settings("FAIL")
-    first = read_data(settings, tmp_path / "bars")
+    first = read_data(settings, Workspace(tmp_path))
     yahoo.always["FAIL"] = Reply(401, "")
-    second = read_data(settings, tmp_path / "bars")
+    second = read_data(settings, Workspace(tmp_path))
     assert second["directory"] == first["directory"]
     assert "1 from the store, since the source failed" in second["summary"]
     assert "source refused: last good rows" in table_of(second["series"])[0]["problems"]
     assert "The last good rows are used" in second["notices"][0]
     with pytest.raises(SourceError, match="more than --max-stale 0min allows"):
-        read_data(settings.model_copy(update={"max_stale": "0min"}), tmp_path / "bars")
+        read_data(settings.model_copy(update={"max_stale": "0min"}), Workspace(tmp_path))
 
 
 def test_the_flow_shows_a_table_and_records_a_task_for_each_symbol(

@@ -22,7 +22,7 @@ def gatecast(*arguments: str, **options: str) -> Result:
 @pytest.fixture
 def registry(copied: Workspace) -> Registry:
     """Three versions, the first of them champion."""
-    registry = Registry(copied.models / NAME)
+    registry = Registry(copied, NAME)
     champion = str(registry.champion())
     for number in ("v0002", "v0003"):
         shutil.copytree(registry.path(champion), registry.path(champion.replace("v0001", number)))
@@ -148,8 +148,8 @@ def test_a_damaged_version_is_shown_as_such(registry: Registry) -> None:
     assert "damaged" in shown.output
 
 
-def test_a_damaged_champion_keeps_no_other_model_from_being_listed(registry: Registry) -> None:
-    other = Registry(registry.directory.with_name("k2"))
+def test_a_damaged_champion_keeps_no_other_model_from_being_listed(registry: Registry, copied: Workspace) -> None:
+    other = Registry(copied, "k2")
     shutil.copytree(registry.directory, other.directory)
     pointer = other.directory / "champion.json"
     pointer.write_text("{")

@@ -176,7 +176,7 @@ def test_a_skill_is_judged_by_limit_and_luck() -> None:
 
 
 def test_coverage_with_and_without_intervals(copied: Workspace) -> None:
-    registry = Registry(copied.models / NAME)
+    registry = Registry(copied, NAME)
     reference = read_reference(registry, str(registry.champion()))
     settings = MonitorSettings()
     middle = float(reference.errors["error"].median())
@@ -191,7 +191,7 @@ def test_coverage_with_and_without_intervals(copied: Workspace) -> None:
 
 
 def test_the_test_errors_are_those_of_the_evaluation(copied: Workspace) -> None:
-    registry = Registry(copied.models / NAME)
+    registry = Registry(copied, NAME)
     version = str(registry.champion())
     reference = read_reference(registry, version)
     rmse = float(np.sqrt(np.mean(reference.errors["error"] ** 2)))
@@ -288,9 +288,10 @@ def test_where_the_training_data_are_lost_drift_is_not_judged_and_the_rest_is(
     copied: Workspace, tmp_path: Path, server: str, lost: str
 ) -> None:
     life = live(copied, tmp_path)
-    lineage = life.registry.path(str(life.registry.champion())) / "lineage.json"
+    champion = str(life.registry.champion())
+    lineage = life.registry.path(champion) / "lineage.json"
     if lost == "data":
-        write_json(lineage, {**read_json(lineage), "data": str(tmp_path / "gone")})
+        write_json(lineage, {**life.registry.lineage(champion), "data": str(tmp_path / "gone")})
         expected = f"{tmp_path / 'gone'} holds no Parquet file; retrain to read the data again."
     else:
         lineage.write_text("{")

@@ -18,6 +18,7 @@ from gatecast.flows.engine.runs import one_at_a_time
 from gatecast.flows.registry.registry import Registry
 from gatecast.flows.retrain import build_sequences, retrain, train
 from gatecast.flows.settings.runs import DataSettings, RetrainSettings, Workspace
+from gatecast.flows.training import Job
 from tests.flows.conftest import contents, small_settings
 
 STEPS = ["ingest", "build_sequences", "train", "evaluate", "checkpoint", "promote", "forecast", "publish"]
@@ -83,7 +84,7 @@ def test_a_damaged_file_makes_its_step_run_again(in_trained: tuple[Workspace, di
     assert {step["name"]: step["cached"] for step in second["steps"]}["checkpoint"] is False
     assert second["checkpoint"]["version"] == first["checkpoint"]["version"]
     assert weights.read_bytes() == whole
-    assert Registry(workspace.models / "sample-range").versions() == [first["checkpoint"]["version"]]
+    assert Registry(workspace, "sample-range").versions() == [first["checkpoint"]["version"]]
 
 
 def test_force_runs_every_step_and_gives_the_same_version(in_trained: tuple[Workspace, dict[str, Any]]) -> None:
@@ -144,19 +145,20 @@ def test_a_run_over_its_time_limit_fails_and_loses_nothing(copied: Workspace) ->
 
 
 def test_a_run_ends_as_cancelled_where_another_retrains_the_model(copied: Workspace) -> None:
-    with one_at_a_time(copied.models / "sample-range", "cancel"):
+    with one_at_a_time(copied, "sample-range", "cancel"):
         state = retrain(small_settings(), when_busy="cancel", return_state=True)
     assert (state.name, state.message) == ("Cancelled", "Another retrain of sample-range is under way.")
 
 
 def test_without_resume_a_training_begins_anew(server: str, workspace: Workspace) -> None:
-    leftover = workspace.root / "training" / "epoch-0007"
+    job = Job(workspace, "model", "key")
+    leftover = job.checkpoints / "epoch-0007"
     leftover.mkdir(parents=True)
     sequences = prepared(workspace)
 
     @flow
     def train_anew() -> None:
-        train.fn(sequences, small_settings().model, str(leftover.parent), resume=False)
+        train.fn(job, sequences, small_settings().model, resume=False)
 
     train_anew()
     assert not leftover.exists()
@@ -165,10 +167,11 @@ def test_without_resume_a_training_begins_anew(server: str, workspace: Workspace
 def prepared(workspace: Workspace) -> str:
     from gatecast.flows.ingest import ingest
 
-    bars = ingest.fn(small_settings().data, str(workspace.bars))
+    bars = ingest.fn(small_settings().data, workspace)
     windows = SequenceSettings(lookback=8, split=small_settings().resolved("bars").split)
-    directory = str(workspace.sequences / "small")
-    return str(build_sequences.fn(bars["directory"], "range", "returns", windows, directory)["directory"])
+    directory = workspace.sequences / "small"
+    kept = workspace.sequences / ".small"
+    return build_sequences.fn(bars["directory"], "range", "returns", windows, directory, kept)["directory"]
 
 
 def test_a_series_frame_keeps_its_own_target(server: str, workspace: Workspace, tmp_path: Path) -> None:
@@ -210,7 +213,7 @@ def test_a_series_without_test_rows_is_named(workspace: Workspace, tmp_path: Pat
 
 
 def test_a_run_that_fails_after_the_promotion_rolls_it_back(copied: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    registry = Registry(copied.models / "sample-range")
+    registry = Registry(copied, "sample-range")
     first = registry.champion()
     settings = small_settings(model={"max_epochs": 6})
 
@@ -235,7 +238,7 @@ def test_a_first_run_that_fails_leaves_no_champion(
     monkeypatch.setattr("gatecast.flows.forecast.predict_next", lambda *arguments: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         retrain(small_settings())
-    registry = Registry(workspace.models / "sample-range")
+    registry = Registry(workspace, "sample-range")
     assert registry.champion() is None
     assert len(registry.versions()) == 1
 

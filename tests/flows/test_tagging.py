@@ -53,7 +53,7 @@ def tagged(server: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
 
 
 def test_one_training_of_a_model_at_a_time(server: str, workspace: Workspace, tmp_path: Path) -> None:
-    with one_at_a_time(workspace.models / "names", "cancel"):
+    with one_at_a_time(workspace, "names", "cancel"):
         state = train_tagger(settings(tmp_path), when_busy="cancel", return_state=True)
     assert (state.name, state.message) == ("Cancelled", "Another training of names is under way.")
 
@@ -173,14 +173,14 @@ def test_a_bad_file_loses_nothing(
 def test_a_damaged_champion_is_replaced(tagged: tuple[Path, dict[str, Any]], workspace: Workspace) -> None:
     folder, _ = tagged
     shutil.copytree(folder / "workspace" / "models", workspace.models)
-    registry = Registry(workspace.models / "names")
+    registry = Registry(workspace, "names")
     champion = registry.champion()
     assert champion is not None
     (registry.path(champion) / "model.safetensors").write_bytes(b"nothing")
     text = read_conll(folder / "dev.conll")
-    decision = module._decide(registry, "v0002-000000000000", text)
-    assert decision.promoted
-    assert f"replaces the champion ({champion} cannot be read" in decision.reason
+    settled = module._settle(registry, "v0002-000000000000", text)
+    assert settled["promoted"]
+    assert f"replaces the champion ({champion} cannot be read" in settled["summary"]
 
 
 def test_the_only_tagger_needs_no_name(tagged: tuple[Path, dict[str, Any]], workspace: Workspace) -> None:

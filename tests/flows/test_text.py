@@ -59,7 +59,7 @@ def test_training_tells_the_time_of_a_step_as_the_model_does(server, workspace, 
 
 
 def test_one_training_of_a_model_at_a_time(server, workspace, novel):
-    with one_at_a_time(workspace.models / "a-novel-text", "cancel"):
+    with one_at_a_time(workspace, "a-novel-text", "cancel"):
         state = train_text(small(novel), when_busy="cancel", return_state=True)
     assert (state.name, state.message) == ("Cancelled", "Another training of a-novel-text is under way.")
 
@@ -153,7 +153,7 @@ def test_a_damaged_champion_is_replaced(server, workspace, novel):
     (Path(first["checkpoint"]["path"]) / "model.safetensors").write_bytes(b"damaged")
     second = train_text(small(novel, max_epochs=2))
     assert f"replaces the champion ({first['checkpoint']['version']} cannot be read" in second["promote"]["summary"]
-    assert Registry(workspace.models / first["name"]).champion() == second["checkpoint"]["version"]
+    assert Registry(workspace, first["name"]).champion() == second["checkpoint"]["version"]
 
 
 def test_names_come_from_the_file_and_the_level():

@@ -19,7 +19,7 @@ TEXT = "the cat sat on the mat, the dog sat on the log. " * 30
 def model(workspace) -> CharLM:
     """The champion of a workspace."""
     model = CharLM(hidden_size=16, embedding_size=6, seq_len=8, batch_size=4, max_epochs=2).fit(TEXT)
-    registry = Registry(workspace.models / "cats")
+    registry = Registry(workspace, "cats")
     candidate = registry.directory / "candidate"
     model.save(candidate)
     version = registry.add(candidate, fingerprint(candidate), {})

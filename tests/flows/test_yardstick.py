@@ -38,7 +38,7 @@ def test_a_model_that_has_hardly_learnt_a_week_loses_to_the_week_before(
     server: str, workspace: Workspace, weeks: Path
 ) -> None:
     printed = gatecast("retrain", "--path", str(weeks), "--horizon", "7", *SMALL)
-    registry = Registry(workspace.models / "weeks-7-steps")
+    registry = Registry(workspace, "weeks-7-steps")
     version = str(registry.champion())
     evaluation = registry.evaluation(version)
     verdict = evaluation["verdict"]

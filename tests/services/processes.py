@@ -33,7 +33,7 @@ def kill_all(home: Path) -> None:
         time.sleep(0.05)
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
+def wait_for(condition: Callable[[], Any], seconds: float = 180.0) -> Any:
     """Return what `condition` returns, once it is true."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:

@@ -140,7 +140,7 @@ def test_no_other_page_can_do_anything(browser: Browser, served: Served, other_p
 def test_a_link_on_another_page_leads_to_the_dashboard(browser: Browser, other_port: int) -> None:
     browser.chrome.get(f"http://localhost:{other_port}/link")
     browser.wait_for("a", "link").click()
-    browser.wait_for("body", "nightly")
+    assert browser.wait_for("body", "nightly")
 
 
 @needs_browser
@@ -156,7 +156,7 @@ def test_no_other_page_can_frame_the_dashboard(browser: Browser, other_port: int
 @pytest.mark.parametrize("name", ["localhost", "127.0.0.1"])
 def test_the_dashboard_works_under_each_of_its_names(browser: Browser, served: Served, name: str) -> None:
     browser.chrome.get(f"http://{name}:{served.port}/deployments")
-    browser.wait_for("body", "nightly")
+    assert browser.wait_for("body", "nightly")
 
 
 def test_a_worker_without_a_password_does_what_it_is_given(served: Served) -> None:
@@ -208,7 +208,7 @@ def test_with_a_password_the_dashboard_asks_for_it_and_works(protected: Served, 
 
     browser.chrome.get(f"http://localhost:{protected.port}/deployments")
     browser.wait_for("input").send_keys("user:secret", Keys.ENTER)
-    browser.wait_for("body", "nightly")
+    assert browser.wait_for("body", "nightly")
 
 
 def test_with_a_password_other_pages_are_refused_before_it_is_asked_for(protected: Served) -> None:

@@ -47,8 +47,25 @@ def test_tokens_tags_and_lines_are_read(tmp_path):
         "# from a letter\n" + TEXT,
         "-DOCSTART-\tO\n\n" + TEXT,
         "-DOCSTART- -X- O\n\n" + TEXT.replace("\n\n", "\n-DOCSTART- -X- O\n"),
+        "-DOCSTART- -DOCSTART- O\n" + TEXT.replace("\n\n", "\n-DOCSTART- -DOCSTART- O\n"),
+        TEXT.replace("\n", "\r"),
+        "# letter\n" + TEXT.replace("\t", " ").replace("\n\n", "\n\n# note\n"),
+        "#\thttp://example.org/ada [2009-10-17]\n" + TEXT,
     ],
-    ids=["crlf", "spaces", "mark", "empty lines", "blank line", "comment", "document", "documents"],
+    ids=[
+        "crlf",
+        "spaces",
+        "mark",
+        "empty lines",
+        "blank line",
+        "comment",
+        "document",
+        "documents",
+        "joined documents",
+        "cr",
+        "comments as wide as rows",
+        "source",
+    ],
 )
 def test_the_forms_that_files_come_in(tmp_path, content):
     expected = parse_conll(TEXT, "text")
@@ -61,6 +78,75 @@ def test_any_column_is_read():
     found = parse_conll(text, "text", word_column=1, tag_column=2)
     assert (found.sentences, found.tags) == ([["Ada", "wrote"]], [["NNP", "VBD"]])
     assert parse_conll(text, "text", word_column=1, tag_column=None).tags == [["O", "O"]]
+
+
+CONLLU = """# sent_id = 1
+# text = vámonos al mar
+1-2\tvámonos\t_\t_\t_\t_\t_\t_\t_\t_
+1\tvamos\tir\tVERB\tV\t_\t0\troot\t_\t_
+2\tnos\tnosotros\tPRON\tP\t_\t1\tobj\t_\t_
+3-4\tal\t_\t_\t_\t_\t_\t_\t_\t_
+3\ta\ta\tADP\tS\t_\t5\tcase\t_\t_
+4\tel\tel\tDET\tD\t_\t5\tdet\t_\t_
+5\tmar\tmar\tNOUN\tN\t_\t1\tobl\t_\tSpaceAfter=No
+5.1\tver\tver\tVERB\tV\t_\t_\t_\t0:exroot\t_
+
+0.1\tse\t_\t_\t_\t_\t_\t_\t_\t_
+1\t#\t#\tSYM\tF\t_\t0\troot\t_\t_
+2\t3-4\t3-4\tNUM\tZ\t_\t1\tnummod\t_\t_
+
+"""
+
+
+@pytest.mark.parametrize(
+    ("columns", "tags"),
+    [
+        ({}, [["VERB", "PRON", "ADP", "DET", "NOUN"], ["SYM", "NUM"]]),
+        ({"word_column": 1, "tag_column": 3}, [["VERB", "PRON", "ADP", "DET", "NOUN"], ["SYM", "NUM"]]),
+        ({"tag_column": 4}, [["V", "P", "S", "D", "N"], ["F", "Z"]]),
+        ({"tag_column": 9}, [["_", "_", "_", "_", "SpaceAfter=No"], ["_", "_"]]),
+        ({"tag_column": None}, [["O"] * 5, ["O"] * 2]),
+    ],
+)
+def test_ranges_and_empty_nodes_of_conllu_are_no_words(columns, tags):
+    text = parse_conll(CONLLU, "text", **columns)
+    assert text.sentences == [["vamos", "nos", "a", "el", "mar"], ["#", "3-4"]]
+    assert text.tags == tags
+    assert text.token_lines == [[4, 5, 7, 8, 9], [13, 14]]
+    assert parse_conll(CONLLU, "text", word_column=2).sentences[0][:2] == ["ir", "nosotros"]
+
+
+def test_conllu_plus_names_its_columns():
+    text = "# global.columns = ID UPOS FORM\n1-2\t_\tal\n1\tADP\ta\n2\tDET\tel\n"
+    found = parse_conll(text, "text")
+    assert (found.sentences, found.tags) == ([["a", "el"]], [["ADP", "DET"]])
+
+
+def test_a_range_of_numbers_is_a_word_in_other_files():
+    assert parse_conll("3-4\tNUM\n3.1\tNUM\n", "text").sentences == [["3-4", "3.1"]]
+
+
+def test_a_column_that_counts_the_tokens_is_not_taken_for_the_words():
+    germeval = "#\tn-tv.de vom 26.02.2005 [2005-02-26]\n1\tAda\tB-PER\tO\n2\twrote\tO\tO\n\n1\tYes\tO\tO\n"
+    with pytest.raises(InputError, match=r"text: column 0 counts the tokens of each sentence; .*--word-column 1"):
+        parse_conll(germeval, "text")
+    found = parse_conll(germeval, "text", word_column=1, tag_column=2)
+    assert (found.sentences, found.tags) == ([["Ada", "wrote"], ["Yes"]], [["B-PER", "O"], ["O"]])
+    assert found.place(1, 0) == "text, line 5"
+
+
+@pytest.mark.parametrize("separator", ["\t", " "])
+@pytest.mark.parametrize("space", ["\u3000", "\u00a0", "\u2009", "\u2028", "\x85"])
+def test_a_unicode_space_belongs_to_its_token(separator, space, tmp_path):
+    words = [f"東京{space}駅", space, "Oslo"]
+    content = "".join(f"{word}{separator}B-LOC\n" for word in words)
+    assert read_conll(write(tmp_path, content)).sentences == [words]
+
+
+def test_a_hash_with_a_tag_is_a_token():
+    text = "# NN O\nfun NN O\n\n# a comment\nmore JJ O\n# NN O\n"
+    assert parse_conll(text, "text").sentences == [["#", "fun"], ["more", "#"]]
+    assert parse_conll("#\tSYM\n1\tNUM\n", "text").sentences == [["#", "1"]]
 
 
 def test_a_hashtag_is_a_token_and_a_tab_separates_words_with_spaces():

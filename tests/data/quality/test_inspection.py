@@ -7,6 +7,7 @@ import pytest
 from gatecast.data.quality.inspection import inspect
 from gatecast.data.quality.overview import overview, problems_in_words, sparkline
 from gatecast.data.quality.validation import sentence
+from gatecast.data.sources.source import SampleSource
 from tests.data.frames import make_bars, make_series
 
 
@@ -65,17 +66,61 @@ def test_nights_are_no_holes_but_weeks_are(minutes):
     assert inspect(at(ds[outside]))["problem"].tolist() == ["the first of 23 days without a row, until 2020-02-23"]
 
 
+WEEKDAYS = pd.bdate_range("2020-01-01", periods=100)
+DAYS = pd.date_range("2020-01-01", periods=400)
+MINUTES = pd.date_range("2020-01-01", periods=20_000, freq="min")
+HOURS = pd.date_range("2020-01-01", periods=2_000, freq="h")
+
+
+@pytest.mark.parametrize(
+    ("ds", "problem"),
+    [
+        (HOURS[:200].delete(slice(100, 109)), "the first of 9 hourly times without a row, until 2020-01-05 12:00:00"),
+        (MINUTES.delete(slice(1000, 1540)), "the first of 540 1-minute times without a row, until 2020-01-02 01:39:00"),
+        (DAYS.delete(slice(50, 59)), "the first of 9 days without a row, until 2020-02-28"),
+        (DAYS[DAYS.day_of_week < 6].delete(slice(50, 59)), "the first of 11 days without a row, until 2020-03-09"),
+        (DAYS[(DAYS.day_of_week < 4) | (DAYS.day_of_week == 6)].delete(slice(50, 56)), "the first of 8 days"),
+        (WEEKDAYS.delete(slice(16, 25)), "the first of 13 days without a row, until 2020-02-04"),
+        (pd.date_range("2000-01-01", periods=200, freq="W").delete(slice(50, 58)), "where rows are weekly"),
+        (pd.date_range("2000-01-01", periods=200, freq="MS").delete(slice(50, 53)), "where rows are monthly"),
+        (pd.date_range("2000-01-01", periods=100, freq="BME").delete(slice(50, 53)), "where rows are monthly"),
+        (pd.date_range("2000-01-01", periods=60, freq="QS").delete(slice(30, 33)), "where rows are quarterly"),
+    ],
+    ids=[
+        "hours", "minutes", "days", "closed on Sundays", "closed on Fridays and Saturdays", "weekdays", "weeks",
+        "months", "ends of months", "quarters",
+    ],
+)  # fmt: skip
+def test_a_hole_is_found_at_any_spacing(ds, problem):
+    problems = inspect(at(ds))
+    assert problems["rule"].tolist() == ["gap"]
+    assert problem in problems["problem"].iloc[0]
+
+
+def chosen(times: pd.DatetimeIndex, share: float) -> pd.DatetimeIndex:
+    return times[np.random.default_rng(0).random(len(times)) < share]
+
+
 @pytest.mark.parametrize(
     "ds",
     [
-        pd.bdate_range("2020-01-01", periods=100).delete(slice(16, 23)),  # the new year of China, two weekends with it
-        pd.date_range("2020-01-01", periods=100).delete(slice(50, 59)),
-        pd.date_range("2000-01-01", periods=100, freq="BME").delete(slice(50, 59)),
+        WEEKDAYS.delete(slice(16, 23)),  # the new year of China, two weekends with it
         pd.DatetimeIndex(np.cumsum(np.resize([1, 1, 30], 90)).astype("datetime64[D]")),
+        HOURS[(HOURS.hour > 8) & (HOURS.hour < 18)],
+        HOURS[:48][(HOURS[:48].hour > 8) & (HOURS[:48].hour < 18)],
+        HOURS[(HOURS.day_of_week < 5) | ((HOURS.day_of_week == 6) & (HOURS.hour > 21))],
+        MINUTES[((MINUTES.hour == 10) | (MINUTES.hour == 13)) & (MINUTES.day_of_week < 5)],
+        DAYS[(DAYS.day_of_week < 6) & ~DAYS.normalize().isin(pd.to_datetime(["2020-12-25", "2020-12-26"]))],
+        chosen(pd.date_range("2020-01-01", periods=2000), 0.5),
+        chosen(pd.date_range("2020-01-01", periods=2000), 0.8),
+        chosen(pd.date_range("2020-01-01", periods=90_000, freq="min"), 0.03),
     ],
-    ids=["weekends", "nine days", "nine months", "pauses every month"],
-)
-def test_what_is_not_much_longer_than_the_usual_step_is_no_hole(ds):
+    ids=[
+        "weekends", "pauses every month", "nights", "one night", "currencies", "lunch", "holidays", "days with sales",
+        "most days", "events",
+    ],
+)  # fmt: skip
+def test_pauses_that_are_usual_for_a_series_are_no_holes(ds):
     assert inspect(at(ds)).empty
 
 
@@ -105,6 +150,85 @@ def test_a_series_may_go_below_zero(rng):
     frame = make_series({"a": 200}).assign(y=rng.normal(size=200))
     frame.loc[100, "y"] = 500.0
     assert inspect(frame)["column"].tolist() == ["y"]
+
+
+def test_days_in_another_unit_are_found():
+    bars = new_york_bars(200)
+    prices = ["open", "high", "low", "close"]
+    bars.loc[[50, 80, 120, 160], prices] /= 100
+    problems = inspect(bars)
+    assert problems["rule"].tolist() == ["scale"] * 4
+    assert problems["ds"].tolist() == bars["ds"][[50, 80, 120, 160]].tolist()
+    assert "times smaller than the rows around it; see whether it is in another unit" in problems["problem"].iloc[0]
+
+
+@pytest.mark.parametrize("noise", [0.001, 0.05, 0.2])
+@pytest.mark.parametrize("factor", [0.01, 100.0])
+@pytest.mark.parametrize(
+    ("rows", "text"),
+    [
+        (slice(100, 104), "the first of 4 rows that are about"),
+        (slice(100, 160), "the first of 60 rows that are about"),
+        (slice(300, 400), "than those before; see whether the unit has changed"),
+        (slice(40, 400), "the first of 360 rows"),
+    ],
+)
+def test_rows_in_another_unit_are_found(rng, rows, text, factor, noise):
+    y = 500 * np.exp(rng.normal(0, noise, 400))
+    y[rows] *= factor
+    problems = inspect(at(DAYS).assign(y=y))
+    assert problems[problems["rule"] == "scale"]["ds"].tolist() == [DAYS[rows.start]]
+    assert text in problems[problems["rule"] == "scale"]["problem"].iloc[0]
+
+
+def test_returns_that_turn_from_percent_into_shares_are_found(rng):
+    days = pd.date_range("2020-01-01", periods=800)
+    y = rng.normal(size=800)
+    y[500:] /= 100
+    assert inspect(at(days).assign(y=y))[["rule", "ds"]].to_numpy().tolist() == [["scale", days[500]]]
+
+
+def test_a_lasting_fall_is_found_where_nights_are_low_too(rng):
+    y = np.where(HOURS.hour < 7, 1, 300) * np.exp(rng.normal(0, 0.1, 2000))
+    y[1000:] /= 100
+    problems = inspect(at(HOURS).assign(y=y))
+    assert problems["rule"].tolist() == ["scale"]
+    assert abs(problems["ds"].iloc[0] - HOURS[1000]) < pd.Timedelta(days=1)
+
+
+def usual_series() -> dict[str, tuple[pd.DatetimeIndex, np.ndarray]]:
+    rng = np.random.default_rng(0)
+    days = pd.date_range("2010-01-01", periods=2000)
+    noise = np.exp(rng.normal(0, 0.1, 2000))
+    walk = np.cumsum(rng.normal(size=2000))
+    return {
+        "random walk": (days, walk),
+        "random walk above zero": (days, walk - walk.min() + 0.01),
+        "random walk away from zero": (days, np.abs(walk)),
+        "prices": (days, np.exp(0.03 * walk)),
+        "noise": (days, rng.normal(size=2000)),
+        "wide noise": (days, rng.lognormal(0, 2, 2000)),
+        "sales now and then": (days, (rng.random(2000) < 0.2) * rng.lognormal(1, 1, 2000)),
+        "few sales": (days, rng.poisson(0.3, 2000)),
+        "low nights": (HOURS, np.where(HOURS.hour < 7, 1, 300) * noise),
+        "nights without": (HOURS, np.where(HOURS.hour < 7, 0, 300) * noise),
+        "two days of hours": (HOURS[:48], (np.where(HOURS.hour < 7, 1, 300) * noise)[:48]),
+        "low nights by the minute": (MINUTES, np.where(MINUTES.hour < 7, 1, 300) * np.resize(noise, 20_000)),
+        "low weekends": (days, np.where(days.day_of_week > 4, 5, 300) * noise),
+        "a step to half": (days, np.where(np.arange(2000) < 1000, 300, 150) * noise),
+    }
+
+
+@pytest.mark.parametrize("name", usual_series())
+def test_what_is_usual_for_a_series_is_no_change_of_scale(name):
+    ds, y = usual_series()[name]
+    problems = inspect(at(ds).assign(y=np.asarray(y, float)))
+    assert problems[problems["rule"] != "outlier"].empty
+
+
+def test_the_sample_has_no_gap_and_no_change_of_scale():
+    _, problems = overview(SampleSource().check().rows)
+    assert set(problems["rule"]) <= {"no volume"}
 
 
 def test_a_rough_series_is_not_full_of_outliers(rng):

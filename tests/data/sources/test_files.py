@@ -64,7 +64,8 @@ def test_the_decimal_mark_is_found(tmp_path, cells, expected):
 def test_a_number_that_can_be_read_in_two_ways_is_asked_about(tmp_path):
     path = write(tmp_path, "ds;y\n2020-01-01;1,234\n2020-01-02;5,678\n")
     with pytest.raises(
-        InputError, match=r"1,234 can be read in two ways; say which mark is the decimal one: --decimal"
+        InputError,
+        match=r"1,234 can be read in two ways, as 1234 and as 1\.234; say which mark is .*: --decimal",
     ):
         CsvSource(path).read(ALL)
     assert CsvSource(path, CsvFormat(decimal=",")).read(ALL)["y"].tolist() == [1.234, 5.678]
@@ -216,6 +217,13 @@ def serving(files: dict[str, bytes], login: str, token: str) -> Iterator[str]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"127.0.0.1:{server.server_port}"
         server.shutdown()
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.parquet"])
+def test_a_server_that_does_not_answer_is_named(name):
+    with pytest.raises(SourceError, match=rf"http://127\.0\.0\.1:9/{name} cannot be re.*try again\.$") as caught:
+        (CsvSource if name.endswith("csv") else ParquetSource)(f"http://127.0.0.1:9/{name}").read(ALL)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_url_with_a_secret_is_read_from_the_environment(tmp_path, monkeypatch):

@@ -114,9 +114,9 @@ def test_numbers_are_read_to_the_precision_of_float64(write_csv):
         ([HEADER, ROWS[0].replace(",9,", ",-9,")], "row 1 (prices, 2020-01-01): low is -9.0, but a price is above 0"),
         ([HEADER, ROWS[0] + ",1"], "is not a table with the same number of fields in each line"),
         ([HEADER, ROWS[0], ROWS[1] + ",1"], "is not a table with the same number of fields in each line"),
-        ([HEADER, ROWS[0], ROWS[1][:15]], "row 2 (prices, 2020-01-02): low is '', which is not a finite number"),
+        ([HEADER, ROWS[0], ROWS[1][:15]], "row 2 (prices, 2020-01-02): low is nan, which is not a finite number"),
         ([HEADER, '"' + ROWS[0]], "is not a table with the same number of fields in each line"),
-        ([HEADER + ",date", ROWS[0] + ",2020-01-01"], "has two columns for 'ds'; keep one"),
+        ([HEADER + ",date", ROWS[0] + ",2020-01-01"], "has two columns for 'ds'; leave one out"),
         (
             ["ds,y,place", "2020-01-01,1,Ulm"],
             "row 1 (prices, 2020-01-01): place is 'Ulm', which is not a finite number",

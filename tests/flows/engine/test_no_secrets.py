@@ -42,6 +42,8 @@ def ask(method: str, path: str, content: bytes) -> httpx.Response:
         ("deployments/1", "PUT", {"schedules": [{"parameters": {"path": SECRET}}]}, "path"),
         ("flow_runs/", "POST", {"parameters": {"a": {"query": f"LOAD '{SECRET}'"}}}, "a.query"),
         ("flow_runs/1", "PATCH", {"parameters": {"path": SECRET}, "enforce_parameter_schema": False}, "path"),
+        ("automations/", "POST", {"actions": [{"type": "run-deployment", "parameters": {"path": SECRET}}]}, "path"),
+        ("automations/1", "PUT", {"actions_on_trigger": [{"parameters": {"path": SECRET}}]}, "path"),
     ],
 )
 def test_parameters_with_a_secret_are_refused(path: str, method: str, content: Any, place: str) -> None:

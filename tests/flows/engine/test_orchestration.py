@@ -6,6 +6,8 @@ from uuid import uuid4
 
 import pytest
 
+from gatecast.data.errors import InputError
+from gatecast.flows.engine import orchestration
 from gatecast.flows.engine.orchestration import (
     Output,
     Steps,
@@ -17,6 +19,7 @@ from gatecast.flows.engine.orchestration import (
     wait_until_recorded,
 )
 from gatecast.flows.engine.server import ENVIRONMENT
+from gatecast.flows.settings.runs import Workspace
 from tests.damage import HARMS, Harm
 
 
@@ -28,6 +31,24 @@ def test_prefect_sends_nothing_out() -> None:
     assert get_current_settings().server.ephemeral.startup_timeout_seconds == int(
         ENVIRONMENT["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"]
     )
+
+
+def test_a_password_that_only_the_server_would_know_is_one_sentence(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_API_AUTH_STRING, temporary_settings
+
+    monkeypatch.setattr(orchestration, "Server", lambda *arguments: pytest.fail("a server was started"))
+    monkeypatch.setattr(orchestration, "prepare", lambda: None)
+    changed = {PREFECT_API_URL: "", PREFECT_SERVER_API_AUTH_STRING: "user:secret"}
+    with (
+        temporary_settings(changed),
+        pytest.raises(
+            InputError, match="PREFECT_API_AUTH_STRING, with which commands and runs log in, is not"
+        ) as wrong,
+    ):
+        orchestration.start_embedded_server()
+    assert "secret" not in str(wrong.value)
 
 
 def test_the_code_version_is_stable() -> None:

@@ -4,7 +4,9 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -69,20 +71,24 @@ def test_a_webhook_that_refuses_changes_nothing(server: str, monkeypatch: pytest
 
 
 def test_a_model_is_retrained_by_one_run_at_a_time(tmp_path: Path) -> None:
-    with runs.one_at_a_time(tmp_path / "a", "cancel") as first, runs.one_at_a_time(tmp_path / "a", "cancel") as second:
+    def turn(name: str) -> AbstractContextManager[bool]:
+        return runs.one_at_a_time(Workspace(tmp_path), name, "cancel")
+
+    with turn("a") as first, turn("a") as second:
         assert (first, second) == (True, False)
-        with runs.one_at_a_time(tmp_path / "b", "cancel") as other:
+        with turn("b") as other:
             assert other
-    with runs.one_at_a_time(tmp_path / "a", "cancel") as again:
+    with turn("a") as again:
         assert again
 
 
 def test_the_locks_of_runs_follow_no_link_and_truncate_nothing(workspace: Workspace, tmp_path: Path) -> None:
     precious = tmp_path / "precious"
     precious.write_text("kept")
-    (tmp_path / "model").mkdir()
-    (tmp_path / "model" / ".retrain.lock").symlink_to(precious)
-    with pytest.raises(InputError, match="is a link"), runs.one_at_a_time(tmp_path / "model", "cancel"):
+    folder = workspace.models / "model"
+    folder.mkdir(parents=True)
+    (folder / ".retrain.lock").symlink_to(precious)
+    with pytest.raises(InputError, match="is a link"), runs.one_at_a_time(workspace, "model", "cancel"):
         pass
     run = str(uuid4())
     workspace.prefect.mkdir(parents=True)
@@ -99,7 +105,7 @@ def test_a_run_that_waits_gets_its_turn(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(runs, "POLL_SECONDS", 0.01)
     order = []
     waiting = threading.Event()
-    first = runs.one_at_a_time(tmp_path, "cancel")
+    first = runs.one_at_a_time(Workspace(tmp_path), "model", "cancel")
     first.__enter__()
 
     class Logger:
@@ -109,7 +115,7 @@ def test_a_run_that_waits_gets_its_turn(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(runs, "_logger", Logger)
 
     def wait() -> None:
-        with runs.one_at_a_time(tmp_path, "wait") as mine:
+        with runs.one_at_a_time(Workspace(tmp_path), "model", "wait") as mine:
             order.append(mine)
 
     thread = threading.Thread(target=wait)
@@ -124,14 +130,14 @@ def test_a_run_that_waits_gets_its_turn(tmp_path: Path, monkeypatch: pytest.Monk
 @flow(name="busy")
 def busy(directory: str) -> str:
     with Steps() as step:
-        if not step.alone(Path(directory), "cancel"):
+        if not step.alone(Workspace(Path(directory)), "model", "cancel"):
             return cancelled("busy")
     return "done"
 
 
 def test_a_run_that_shall_not_wait_ends_as_cancelled(server: str, workspace: Workspace, tmp_path: Path) -> None:
     assert busy(str(tmp_path)) == "done"
-    with runs.one_at_a_time(tmp_path, "cancel"):
+    with runs.one_at_a_time(Workspace(tmp_path), "model", "cancel"):
         state = busy(str(tmp_path), return_state=True)
     assert (state.name, state.message) == ("Cancelled", "busy")
 
@@ -249,6 +255,27 @@ def test_a_time_limit_has_to_be_a_number_above_zero(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv(runs.TIME_LIMIT, text)
     with pytest.raises(InputError, match="number of minutes"):
         runs.time_limit_seconds()
+
+
+@flow(name="endless")
+def endless() -> None:
+    time.sleep(30)
+
+
+def test_the_time_limit_is_read_when_a_run_starts(
+    server: str, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert endless.timeout_seconds is None
+    monkeypatch.setenv(runs.TIME_LIMIT, "0.01")
+    with pytest.raises(TimeoutError, match=r"after 0\.6 second"):
+        endless()
+
+
+def test_a_wrong_time_limit_starts_no_run(server: str, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(runs.TIME_LIMIT, "soon")
+    monkeypatch.setattr(endless, "fn", lambda: pytest.fail("a run was started"))
+    with pytest.raises(InputError, match="number of minutes"):
+        endless()
 
 
 @task("flaky", cached=False, retries=2)

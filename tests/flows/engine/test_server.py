@@ -129,6 +129,16 @@ def test_programs_and_its_own_pages_are_answered(embedded: Server, name: str) ->
         pass
 
 
+def test_reports_that_are_not_there_are_not_found(embedded: Server) -> None:
+    reports = embedded.workspace.reports
+    assert not reports.exists()
+    for path in ("/reports", "/reports/", "/reports/a/report.html"):
+        assert httpx.get(f"{embedded.address}{path}", follow_redirects=True).status_code == 404
+    (reports / "a").mkdir(parents=True)
+    (reports / "a" / "report.html").write_text("<p>here")
+    assert httpx.get(f"{embedded.address}/reports/a/report.html").text == "<p>here"
+
+
 def test_prefect_itself_allows_no_other_origin(embedded: Server) -> None:
     settings = httpx.get(f"{embedded.url}/admin/settings").json()["server"]
     assert settings["api"]["cors_allowed_origins"] == embedded.address

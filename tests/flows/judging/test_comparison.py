@@ -21,7 +21,7 @@ from tests.flows.conftest import small_settings
 
 @pytest.fixture
 def registry(copied: Workspace) -> Registry:
-    registry = Registry(copied.models / "sample-range")
+    registry = Registry(copied, "sample-range")
     champion = str(registry.champion())
     shutil.copytree(registry.path(champion), registry.path(champion.replace("v0001", "v0002")))
     return registry

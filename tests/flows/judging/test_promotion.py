@@ -24,7 +24,7 @@ CHALLENGER = "v0002-bbbbbbbbbbbb"
 
 @pytest.fixture
 def registry(copied: Workspace) -> Registry:
-    return Registry(copied.models / "sample-range")
+    return Registry(copied, "sample-range")
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def second_version(registry: Registry) -> str:
 
 
 def test_the_first_version_is_promoted(workspace: Workspace, predictions: pd.DataFrame, frame: pd.DataFrame) -> None:
-    decision = decide(Registry(workspace.models / "new"), predictions, frame)
+    decision = decide(Registry(workspace, "new"), predictions, frame)
     assert decision.promoted
     assert "first version" in decision.reason
 

@@ -19,7 +19,7 @@ def test_the_models_of_a_workspace(every_kind: Workspace, tmp_path: Path) -> Non
         find_registry(empty, "range")
     (every_kind.models / "empty").mkdir()
     assert models(every_kind) == ["names", "range", "rhyme", "sales"]
-    assert find_registry(every_kind, "range").versions() == Registry(every_kind.models / "range").versions()
+    assert find_registry(every_kind, "range").versions() == Registry(every_kind, "range").versions()
     for wrong in ("other", "../models/range"):
         with pytest.raises(InputError, match="choose from names, range"):
             find_registry(every_kind, wrong)
@@ -52,7 +52,7 @@ def test_a_model_of_another_kind_is_not_chosen(every_kind: Workspace) -> None:
 
 
 def test_a_damaged_champion_is_of_the_kind_of_the_newest_whole_version(every_kind: Workspace) -> None:
-    registry = Registry(every_kind.models / "names")
+    registry = Registry(every_kind, "names")
     (registry.path(str(registry.champion())) / "model.json").write_text("{")
     assert champions(every_kind, TAGGER) == ["names"]
     assert "names" not in champions(every_kind, FORECASTER)
@@ -62,7 +62,7 @@ def test_a_damaged_champion_is_of_the_kind_of_the_newest_whole_version(every_kin
 
 
 def test_a_model_of_another_gatecast_is_chosen_and_says_so_when_it_is_read(every_kind: Workspace) -> None:
-    registry = Registry(every_kind.models / "names")
+    registry = Registry(every_kind, "names")
     version = of_another_gatecast(registry, format=3)
     assert choose_champion(every_kind, "names", TAGGER) == "names"
     with pytest.raises(FormatError, match="upgrade Gatecast"):

@@ -142,7 +142,7 @@ def test_no_training_replaces_what_another_gatecast_wrote(
     server: str, every_kind: Workspace, flow: str, cause: str
 ) -> None:
     run, kind = TRAININGS[flow]
-    registry = Registry(every_kind.models / NAMES[kind])
+    registry = Registry(every_kind, NAMES[kind])
     champion = (
         of_another_gatecast(registry, UNKNOWN_SETTINGS)
         if cause == "settings"
@@ -163,7 +163,7 @@ def meet(model: Any, settings: Any) -> Comparison:
 
 
 def test_a_champion_that_cannot_meet_the_challenger_stays(every_kind: Workspace) -> None:
-    registry = Registry(every_kind.models / "rhyme")
+    registry = Registry(every_kind, "rhyme")
 
     def meet(model: CharLM, settings: TextSettings) -> Comparison:
         return meet_language_model(model, "ΑΒΓΔ", 1.0)
@@ -176,7 +176,7 @@ def test_a_champion_that_cannot_meet_the_challenger_stays(every_kind: Workspace)
 
 
 def test_a_tagger_without_dev_sentences_replaces_what_it_can_read(every_kind: Workspace) -> None:
-    registry = Registry(every_kind.models / "names")
+    registry = Registry(every_kind, "names")
     decision = promotion.decide(registry, "v0009-000000000000", TAGGER, lambda model, settings: None)
     assert decision.promoted
     assert f"replaces {registry.champion()}: there is no data to compare them on." in decision.reason
@@ -196,13 +196,13 @@ def second_of(registry: Registry, other: Registry) -> str:
 @pytest.fixture
 def mixed(every_kind: Workspace) -> Registry:
     """A tagger in whose place 71c2ad0 put a forecaster."""
-    registry = Registry(every_kind.models / "names")
-    second_of(registry, Registry(every_kind.models / "range"))
+    registry = Registry(every_kind, "names")
+    second_of(registry, Registry(every_kind, "range"))
     return registry
 
 
 def test_the_gate_replaces_neither_another_kind_nor_another_gatecasts_champion(every_kind: Workspace) -> None:
-    registry = Registry(every_kind.models / "names")
+    registry = Registry(every_kind, "names")
     with pytest.raises(KindError, match="is a tagger, not a forecaster"):
         promotion.decide(registry, "v0009-000000000000", FORECASTER, meet)
     of_another_gatecast(registry, UNKNOWN_SETTINGS)
@@ -227,7 +227,7 @@ def test_only_a_version_of_the_same_kind_takes_the_place_of_a_damaged_champion(m
 
 @pytest.mark.parametrize("harm", ["weights", "document"])
 def test_a_damaged_tagger_is_still_no_forecaster(server: str, every_kind: Workspace, harm: str) -> None:
-    registry = Registry(every_kind.models / "names")
+    registry = Registry(every_kind, "names")
     damaged = {"weights": "model.safetensors", "document": "model.json"}[harm]
     (registry.path(str(registry.champion())) / damaged).write_bytes(b"{")
     with pytest.raises(KindError, match="is a tagger, not a forecaster"):
@@ -255,7 +255,7 @@ def test_versions_of_two_kinds_are_not_compared(mixed: Registry) -> None:
 
 
 def test_a_rollback_passes_over_what_cannot_be_read_and_says_so(every_kind: Workspace) -> None:
-    registry = Registry(every_kind.models / "range")
+    registry = Registry(every_kind, "range")
     first, second = registry.versions()
     third = of_another_gatecast(registry, format=3)
     promotion.promote(registry, first)
@@ -273,7 +273,7 @@ def test_the_monitor_goes_back_to_no_other_kind(mixed: Registry, every_kind: Wor
 
 
 def test_the_three_troubles_have_three_sentences(every_kind: Workspace) -> None:
-    registry = Registry(every_kind.models / "range")
+    registry = Registry(every_kind, "range")
     damaged, other = registry.versions()
     (registry.path(damaged) / "settings.json").write_text("{}")
     later = of_another_gatecast(registry, UNKNOWN_SETTINGS)
@@ -291,7 +291,7 @@ def test_the_three_troubles_have_three_sentences(every_kind: Workspace) -> None:
 
 def test_the_list_tells_damage_from_another_gatecast(every_kind: Workspace) -> None:
     (next(every_kind.models.glob("rhyme/v0002-*")) / "evaluation.json").write_text("{}")
-    of_another_gatecast(Registry(every_kind.models / "sales"), format=3)
+    of_another_gatecast(Registry(every_kind, "sales"), format=3)
     listed = gatecast("models", "list")
     assert listed.exit_code == 0, listed.output
     lines = {line.split()[0]: line for line in listed.output.splitlines() if line.strip()}

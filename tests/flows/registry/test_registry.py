@@ -17,7 +17,7 @@ from tests.damage import HARM_NAMES, HARMS, Harm, one_bit
 
 @pytest.fixture
 def registry(tmp_path: Path) -> Registry:
-    return Registry(Workspace(tmp_path).models / "model")
+    return Registry(Workspace(tmp_path), "model")
 
 
 def candidate(tmp_path: Path, text: str = "weights") -> Path:
@@ -149,6 +149,43 @@ def test_a_damaged_lineage_is_set_aside_and_written_again_with_its_version(
     again = registry.lineage(version)
     assert again == {**whole, "created_at": again["created_at"]}
     assert registry.data(version) == Path("there")
+
+
+def test_no_flipped_bit_makes_a_lineage_another_one(registry: Registry) -> None:
+    version = saved(registry)
+    path = registry.path(version) / "lineage.json"
+    whole = path.read_bytes()
+    expected = registry.lineage(version)
+    for place in range(0, len(whole), 3):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        found = registry.lineage(version)
+        assert found == {} or found.items() >= expected.items(), place
+        path.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("forged", [{"parent": 5}, {"created_at": ["x"]}, {"last": {}}, {"data": "a\x00b"}])
+def test_a_lineage_of_another_form_is_damaged(registry: Registry, forged: dict[str, object]) -> None:
+    version = saved(registry)
+    (registry.path(version) / "lineage.json").write_text(json.dumps(forged))
+    assert registry.lineage(version) == {}
+
+
+def test_a_lineage_without_a_hash_is_an_older_one(registry: Registry) -> None:
+    version = saved(registry)
+    path = registry.path(version) / "lineage.json"
+    expected = registry.lineage(version)
+    path.write_text(json.dumps(expected))
+    assert registry.lineage(version) == expected
+
+
+def test_no_flipped_bit_makes_another_version_the_champion(registry: Registry, tmp_path: Path) -> None:
+    first, second = versions(registry, tmp_path, 2)
+    reign(registry, first, second)
+    pointer = registry.directory / "champion.json"
+    whole = pointer.read_bytes()
+    for place in range(len(whole)):
+        pointer.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        assert registry.champion() == second, place
 
 
 @pytest.mark.parametrize("harm", HARMS, ids=HARM_NAMES)

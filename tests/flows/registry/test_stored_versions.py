@@ -18,7 +18,7 @@ SETTINGS = {FORECASTER: RetrainSettings, LANGUAGE_MODEL: TextSettings, TAGGER: T
 
 
 def registry_in(workspace: Workspace, name: str) -> Registry:
-    return Registry(workspace.models / name)
+    return Registry(workspace, name)
 
 
 def test_every_model_has_a_kind() -> None:

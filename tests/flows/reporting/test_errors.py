@@ -73,6 +73,6 @@ def test_what_never_changes_can_be_drawn(tmp_path: Path, level: float) -> None:
 def test_a_retrain_draws_its_errors(trained: tuple[Workspace, dict[str, Any]]) -> None:
     evaluated = trained[1]["evaluate"]
     for kind in ("origins", "residuals"):
-        assert Path(evaluated[kind]).exists()
+        assert Path(evaluated["errors"][kind]).exists()
     rows, _ = read_parquet(Path(evaluated["predictions"]))
     assert {MODEL, "naive", "ridge", "har"} <= set(rows)

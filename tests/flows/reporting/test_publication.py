@@ -123,7 +123,7 @@ def test_hours_are_shown_where_there_are_any(ds: str, shown: str) -> None:
 
 def test_champion_and_challenger_stand_side_by_side(trained: tuple[Workspace, dict[str, Any]]) -> None:
     workspace, result = trained
-    registry = Registry(workspace.models / "sample-range")
+    registry = Registry(workspace, "sample-range")
     version = result["checkpoint"]["version"]
     (row,) = version_table(registry, version, version)
     assert (row["version"], row["role"]) == (version, "this run and champion")

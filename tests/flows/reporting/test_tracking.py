@@ -45,7 +45,7 @@ def test_a_version_is_one_run_with_parameters_figures_report_and_model(
     client = MlflowClient()
     experiment = client.get_experiment_by_name("sample-range")
     (run,) = client.search_runs([experiment.experiment_id])
-    registry = Registry(copied.models / "sample-range")
+    registry = Registry(copied, "sample-range")
     version = str(registry.champion())
     assert run.info.run_name == version
     assert run.info.status == "FINISHED"

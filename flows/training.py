@@ -1,0 +1,175 @@
+"""The road that the training of every kind of model takes.
+
+`Job` says which model is trained and where its files belong, `Attempt` trains with checkpoints and resumes,
+`checkpoint` makes the model a version, and `settle` decides whether that is the champion. What differs from kind to
+kind is in the flows: data, fitting, evaluation and comparison (`flows.retrain`, `flows.text`, `flows.tagging`).
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gatecast.data.errors import DamagedError
+from gatecast.flows.engine.orchestration import Transaction, get_transaction, hashes, is_retry, task
+from gatecast.flows.engine.results import Promoted, Trained, Versioned
+from gatecast.flows.engine.terminal import counted
+from gatecast.flows.judging import promotion
+from gatecast.flows.judging.comparison import Comparison
+from gatecast.flows.registry.kinds import ModelKind
+from gatecast.flows.registry.registry import Registry
+from gatecast.flows.settings.runs import GateSettings, Settings, Workspace
+from gatecast.lstm.models import load
+from gatecast.lstm.training.checkpoint import DOCUMENT
+from gatecast.lstm.training.model import TrainedModel
+
+
+def registry_of(workspace: Workspace, name: str, kind: ModelKind) -> Registry:
+    """Return the registry of a model that is to be trained; obstacles are found now rather than after the training.
+
+    Parameters
+    ----------
+    workspace : Workspace
+    name : str
+        Of the model.
+    kind : ModelKind
+        Its kind.
+
+    Raises
+    ------
+    KindError
+        The name is that of a model of another kind.
+    FormatError
+        The champion was written by another Gatecast: it cannot be compared, and must not be replaced unseen.
+    InputError
+        The champion's pointer is damaged.
+    """
+    registry = Registry(workspace, name)
+    champion = registry.champion()
+    registry.require_kind(kind, f"give the {kind.called} another --name")
+    if champion is not None:
+        # The gate handles a damaged champion: the newest intact version represents it.
+        with suppress(DamagedError):
+            registry.settings(champion, kind)
+    return registry
+
+
+@dataclass(frozen=True)
+class Job:
+    """The training of one model.
+
+    Attributes
+    ----------
+    workspace : Workspace
+    name : str
+        Of the model.
+    key : str
+        Hash of everything that decides what is trained: data, settings and code.
+    """
+
+    workspace: Workspace
+    name: str
+    key: str
+
+    @property
+    def registry(self) -> Registry:
+        """The versions of the model."""
+        return Registry(self.workspace, self.name)
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of a checkpoint for each epoch and, once the training has ended, ``model``."""
+        return self.registry.training_directory(self.key)
+
+    @property
+    def reports(self) -> Path:
+        """Folder of what the evaluation writes."""
+        return self.workspace.reports / self.name / self.key
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """An attempt at a training that leaves a checkpoint after each epoch.
+
+    Attributes
+    ----------
+    checkpoints : Path
+        Folder of the checkpoints.
+    resume : bool
+        Whether it continues from the newest of them.
+    found : bool
+        Whether there was one to continue from.
+    """
+
+    checkpoints: Path
+    resume: bool
+    found: bool
+
+    @classmethod
+    def of(cls, job: Job, resume: bool) -> Attempt:
+        """Return the attempt of the present task, which resumes if it was asked to or was tried before."""
+        resume = resume or is_retry()
+        return cls(job.checkpoints, resume, resume and any(job.checkpoints.glob("epoch-*")))
+
+    def finish(self, model: TrainedModel[Any]) -> Trained:
+        """Save the model that was fitted, and tell how its training went."""
+        saved = self._save(model)
+        milliseconds = 1000 * model.seconds_per_step
+        begun = "went on with the interrupted training, " if self.found else "found nothing to resume, "
+        length = f"{counted(model.history[-1].step, 'step')}, {counted(len(model.history), 'epoch')}"
+        return {
+            "model": str(saved),
+            "files": hashes(saved),
+            "milliseconds_per_step": round(milliseconds, 3) if math.isfinite(milliseconds) else None,
+            "summary": f"{begun if self.resume else ''}{length}, the best was {model.best_epoch}",
+        }
+
+    def _save(self, model: TrainedModel[Any]) -> Path:
+        """Save the model in the folder of its training, in place of what is there, damaged or not."""
+        path = self.checkpoints / "model"
+        if path.is_dir() and not (path / DOCUMENT).is_file():
+            shutil.rmtree(path)  # a checkpoint does not replace a folder that is not a checkpoint
+        return model.save(path, overwrite=True)
+
+
+@task("checkpoint {job.name}", cached=True)
+def checkpoint(job: Job, model: str, files: list[str], settings: Settings, lineage: dict[str, Any]) -> Versioned:
+    """Make the model a version, with its settings and the files of its evaluation; see `Registry.add_model`."""
+    registry = job.registry
+    evaluation = {Path(file).name: Path(file).read_bytes() for file in files}
+    with registry.locked():
+        version = registry.add_model(load(Path(model)), settings, evaluation, lineage)
+    path = registry.path(version)
+    return {"version": version, "path": str(path), "files": hashes(path), "summary": version}
+
+
+def settle(
+    registry: Registry,
+    version: str,
+    kind: ModelKind,
+    meet: Callable[[Any, Any], Comparison | None],
+    gate: GateSettings = promotion.DEFAULT_GATE,
+) -> Promoted:
+    """Let the gate decide whether a version becomes the champion, and record it; see `flows.judging.promotion.decide`.
+
+    Within a task with the hook `take_back`, the promotion is undone if the run fails later in the same transaction.
+    """
+    decision = registry.settle(lambda: promotion.decide(registry, version, kind, meet, gate))
+    present = get_transaction()
+    if present is not None and decision.winner != decision.champion:
+        made = {"registry": registry, "winner": decision.winner, "former": decision.champion}
+        present.set("promotion", made)
+    return {"champion": str(decision.winner), "promoted": decision.promoted, "summary": decision.reason}
+
+
+def take_back(transaction: Transaction) -> None:
+    """Make the former champion the champion again when the run fails after the promotion."""
+    made: Mapping[str, Any] | None = transaction.get("promotion", None)
+    if made is not None:
+        reason = f"the run failed after {made['winner']} was promoted"
+        promotion.undo(made["registry"], made["winner"], made["former"], reason)

@@ -1,0 +1,88 @@
+"""The best setting is chosen by the validation rows alone, by one rule for all tasks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmarks.accuracy import gatecast
+from benchmarks.accuracy.gatecast import candidates, forecast_best, forecast_default
+from benchmarks.accuracy.task import Budget, Task
+from gatecast.data.errors import InputError
+from tests.benchmarks.accuracy.excerpts import small_task
+
+BUDGET = Budget(epochs=3)
+SETTINGS = {"slow": {"lookback": 12, "learning_rate": 1e-4}, "fast": {"lookback": 12, "learning_rate": 3e-2}}
+
+
+@pytest.fixture
+def task(monkeypatch) -> Task:
+    monkeypatch.setattr(gatecast, "candidates", lambda task: SETTINGS)
+    return small_task()
+
+
+def forecast_of(name: str, task: Task) -> np.ndarray:
+    model, sequences = gatecast._train(task, SETTINGS[name], BUDGET, seed=0)
+    return gatecast._forecast_test(model, sequences, task)
+
+
+def with_test_rows(task: Task, y: np.ndarray) -> Task:
+    frame = task.frame.copy()
+    frame.loc[frame["ds"] > task.validation_end, "y"] = y
+    return replace(task, frame=frame)
+
+
+def test_the_candidate_that_is_perfect_on_the_test_rows_is_not_chosen_for_it(task):
+    honest = forecast_best(task, BUDGET, seed=0)
+    assert honest.note == "fast (of 2)"
+    assert honest.bound == "at most 3 epochs"
+    planted = with_test_rows(task, forecast_of("slow", task))
+    np.testing.assert_allclose(planted.keys["y"], forecast_of("slow", planted))  # nothing could be better
+    again = forecast_best(planted, BUDGET, seed=0)
+    assert again.note == honest.note
+    np.testing.assert_array_equal(again.y_hat, honest.y_hat)
+
+
+def test_the_validation_rows_do_choose(task):
+    planted = task.frame.copy()
+    is_validation = (planted["ds"] > task.train_end) & (planted["ds"] <= task.validation_end)
+    # What changes nothing after the training mean is forecast better by what has learnt nothing but that.
+    planted.loc[is_validation, "y"] = planted[~is_validation].groupby("unique_id")["y"].mean()[
+        planted.loc[is_validation, "unique_id"]
+    ].to_numpy()  # fmt: skip
+    assert forecast_best(replace(task, frame=planted), BUDGET, seed=0).note.startswith("slow")
+
+
+def test_forecasts_stand_in_the_order_of_the_keys(task):
+    y_hat = forecast_best(task, BUDGET, seed=0).y_hat.reshape(2, -1)
+    levels = task.frame.groupby("unique_id")["y"].mean()
+    assert np.abs(y_hat.mean(axis=1) / levels - 1).max() < 0.2
+
+
+def test_the_rule_knows_no_name_and_stays_small():
+    task = small_task()
+    settings = candidates(task)
+    assert settings == candidates(replace(task, name="another", title="Another"))
+    assert len(settings) <= 4
+    assert settings["default"] == {}
+    assert {chosen.get("lookback") for chosen in settings.values()} == {None, 2 * task.horizon}
+    assert candidates(replace(task, seasons=(24,)))["lookback 96"] == {"lookback": 96}
+    assert "lookback 12" in candidates(replace(task, seasons=(), horizon=1))  # the task's window
+
+
+def test_a_candidate_that_the_rows_are_too_few_for_is_left_out():
+    task = small_task()
+    is_late = task.frame["ds"] > task.train_end - pd.Timedelta(hours=60)
+    short = replace(task, frame=task.frame[is_late].reset_index(drop=True), horizon=12)
+    with pytest.raises(InputError, match="no window with lookback 60"):
+        forecast_default(short, BUDGET, seed=0)
+    assert "(of 3)" in forecast_best(short, Budget(epochs=1), seed=0).note
+
+
+def test_no_candidate_at_all_is_an_error(task, monkeypatch):
+    monkeypatch.setattr(gatecast, "candidates", lambda task: {"long": {"lookback": 5000}})
+    with pytest.raises(InputError, match="lookback 5000"):
+        forecast_best(task, BUDGET, seed=0)

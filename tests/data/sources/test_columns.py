@@ -1,0 +1,211 @@
+"""Tables whose columns have other names than ours, and tables in other shapes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gatecast.data.errors import InputError
+from gatecast.data.sources.columns import Columns
+from gatecast.data.sources.selection import Selection
+from gatecast.data.sources.source import CsvSource, ParquetSource, open_source
+from tests.data.frames import make_bars, make_series
+
+ALL = Selection()
+DAYS = pd.date_range("2020-01-01", periods=30)
+
+
+def table(**columns: object) -> pd.DataFrame:
+    return pd.DataFrame({"day": DAYS, "sales": np.arange(30) + 0.5, **columns})
+
+
+def checked(frame: pd.DataFrame, folder: Path, columns: Columns | None = None, **options: object):
+    path = folder / "f.csv"
+    frame.to_csv(path, index=False, **options)
+    return CsvSource(path, columns=columns or Columns()).check()
+
+
+def test_one_column_of_dates_and_one_of_numbers_are_taken_and_said(tmp_path):
+    found = checked(table(), tmp_path)
+    assert found.rows["ds"].tolist() == DAYS.tolist()
+    assert found.rows["y"].tolist() == table()["sales"].tolist()
+    assert set(found.rows["unique_id"]) == {"f"}
+    assert [notice.rpartition("f.csv: ")[2] for notice in found.notices] == [
+        "the timestamps are those of 'day'.",
+        "the values are those of 'sales'.",
+    ]
+
+
+def test_columns_are_taken_as_named(tmp_path):
+    frame = table(store=["a", "b"] * 15, price=2.5)
+    found = checked(frame, tmp_path, Columns(id="store", time="day", target="SALES"))
+    assert found.rows.columns.tolist() == ["unique_id", "ds", "y", "price"]
+    assert set(found.rows["unique_id"]) == {"a", "b"}
+    assert not found.notices
+
+
+@pytest.mark.parametrize(
+    ("frame", "columns", "message"),
+    [
+        (
+            table(price=2.5),
+            Columns(),
+            "several columns of numbers, sales, price; say which is forecast",
+        ),
+        (table(sent=DAYS), Columns(), "several columns of dates, day, sent; say which holds the timestamps"),
+        (table(), Columns(target="sale"), "has no column 'sale' for --target; did you mean 'sales'"),
+        (table(), Columns(id="shop"), "has no column 'shop' for --id-column; choose one of day, sales"),
+        (table(y=1.0), Columns(target="sales"), "has a column 'y' next to 'sales'; leave it out with --exclude y"),
+        (table(), Columns(exclude=("x",)), "has no column 'x' for --exclude"),
+        (make_bars(), Columns(target="sales"), "holds bars, of which range, return or close is forecast"),
+        (table(name="a"), Columns(id="name", is_wide=True), "is not a wide table"),
+        (
+            pd.concat([table(store="a"), table(store="b")]),
+            Columns(),
+            "several rows for each date, one for each 'store'; .* --id-column store",
+        ),
+    ],
+)
+def test_what_cannot_be_told_apart_is_asked_about(tmp_path, frame, columns, message):
+    with pytest.raises(InputError, match=message):
+        checked(frame, tmp_path, columns)
+
+
+def test_columns_that_are_left_out_do_not_have_to_be_numbers(tmp_path):
+    frame = table(weather="rain", note="")
+    rows = checked(frame, tmp_path, Columns(exclude=("weather", "note"))).require("f")
+    assert rows.columns.tolist() == ["unique_id", "ds", "y"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("item_id", "timestamp", "target"), ("unique_id", "ds", "y"), ("series_id", "date", "value")],
+    ids=["GluonTS", "Nixtla", "value"],
+)
+def test_names_of_other_libraries_are_known(tmp_path, names):
+    frame = make_series({"a": 5, "b": 4}, covariates=0).set_axis(list(names), axis=1)
+    rows = checked(frame, tmp_path).rows
+    assert rows["y"].tolist() == frame.iloc[:, 2].tolist()
+
+
+def test_a_feature_called_value_does_not_make_series_of_bars(tmp_path):
+    rows = checked(make_bars().assign(target=1.0), tmp_path).rows
+    assert "close" in rows
+
+
+def test_an_index_that_pandas_wrote_is_left_out(tmp_path):
+    frame = make_series({"a": 12}, covariates=1)
+    path = tmp_path / "f.csv"
+    frame.to_csv(path)
+    found = CsvSource(path).check()
+    assert found.rows.columns.tolist() == ["unique_id", "ds", "y", "x0"]
+    assert "its first column numbers the rows and was left out" in found.notices[0]
+    frame.reset_index().to_csv(path, index=False)
+    assert CsvSource(path).check().rows.columns.tolist() == ["unique_id", "ds", "y", "x0"]
+    # Rows that were sorted or filtered keep their numbers.
+    frame.iloc[[0, 3, 4, 9]].to_csv(path)
+    assert "x0" in CsvSource(path).check().rows
+
+
+def test_an_index_of_dates_without_a_name_holds_the_dates(tmp_path):
+    path = tmp_path / "f.csv"
+    pd.Series(np.arange(30.0) + 0.5, DAYS).to_csv(path)
+    found = CsvSource(path).check()
+    assert found.rows["ds"].tolist() == DAYS.tolist()
+
+
+def test_a_wide_table_is_a_series_for_each_column(tmp_path):
+    frame = pd.DataFrame({"Month": DAYS, "north": np.arange(30.0), "south": np.arange(30.0) + 100.5})
+    frame.loc[:4, "south"] = np.nan
+    rows = checked(frame, tmp_path, Columns(is_wide=True)).require("f")
+    assert rows.groupby("unique_id")["y"].size().to_dict() == {"north": 30, "south": 25}
+    assert rows[rows["unique_id"] == "south"]["ds"].min() == DAYS[5]
+
+
+def test_a_hole_in_a_wide_table_is_an_error(tmp_path):
+    frame = pd.DataFrame({"ds": DAYS, "north": np.arange(30.0)})
+    frame.loc[7, "north"] = np.nan
+    found = checked(frame, tmp_path, Columns(is_wide=True))
+    assert found.problems["ds"].tolist() == [DAYS[7]]
+
+
+@pytest.mark.parametrize("by_ticker", [False, True])
+def test_the_three_header_lines_of_yfinance_are_read(tmp_path, by_ticker):
+    bars = make_bars(("ABC", "XYZ"), rows=6)
+    wide = bars.rename(columns=str.title).set_index(["Ds", "Unique_Id"]).unstack()  # noqa: PD010
+    wide.columns.names = ["Price", "Ticker"]
+    wide.index.name = "Date"
+    wide.loc[wide.index[:2], (slice(None), "XYZ")] = np.nan  # listed later
+    if by_ticker:
+        wide = wide.swaplevel(axis=1).sort_index(axis=1)
+    path = tmp_path / "f.csv"
+    wide.to_csv(path)
+    rows = CsvSource(path).check().require("f")
+    expected = bars.drop(index=[6, 7]).reset_index(drop=True)
+    pd.testing.assert_frame_equal(rows[expected.columns], expected, check_dtype=False)
+
+
+@pytest.mark.parametrize("source", [CsvSource, ParquetSource])
+def test_folders_that_name_a_key_are_a_column(tmp_path, source):
+    frame = make_series({"a b": 5, "c/d": 4}, covariates=0)
+    if source is ParquetSource:
+        frame.to_parquet(tmp_path, partition_cols=["unique_id"])
+    else:
+        for name, folder in (("a b", "unique_id=a b"), ("c/d", "unique_id=c%2Fd")):
+            (tmp_path / folder).mkdir()
+            part = frame[frame["unique_id"] == name]
+            part.drop(columns="unique_id").to_csv(tmp_path / folder / "0.csv", index=False)
+    rows = source(tmp_path).read(ALL)
+    pd.testing.assert_frame_equal(rows[frame.columns], frame, check_dtype=False)
+
+
+def test_files_of_one_name_are_called_after_their_folders(tmp_path):
+    for folder, name in (("north", "sales"), ("south", "sales"), ("deep/east", "sales")):
+        path = tmp_path / folder / f"{name}.csv"
+        path.parent.mkdir(parents=True)
+        table().to_csv(path, index=False)
+    assert set(CsvSource(tmp_path).read(ALL)["unique_id"]) == {"north", "south", "deep-east"}
+    table().to_csv(tmp_path / "north" / "returns.csv", index=False)
+    names = set(CsvSource(tmp_path).read(ALL)["unique_id"])
+    assert names == {"north-sales", "north-returns", "south-sales", "deep-east-sales"}
+
+
+@pytest.mark.parametrize("name", ["A.CSV", "a.csv.gz", "a.tsv", "a.txt"])
+def test_files_of_other_endings_in_a_folder_are_read(tmp_path, name):
+    table().to_csv(tmp_path / name, index=False, sep="\t" if name.endswith(".tsv") else ",")
+    found = CsvSource(tmp_path).read(ALL)
+    assert set(found["unique_id"]) == {"A" if name == "A.CSV" else "a"}
+
+
+@pytest.mark.parametrize(
+    "before", ["sep=;\n", "# made by hand\n# twice\n\n", "Sales of 2020\nAll shops\n\n", "\n\n"], ids=repr
+)
+def test_what_comes_before_the_header_is_passed_over(tmp_path, before):
+    path = tmp_path / "f.csv"
+    path.write_text(before + table().to_csv(index=False, sep=";", lineterminator="\n"))
+    assert CsvSource(path).read(ALL)["y"].tolist() == table()["sales"].tolist()
+
+
+def test_a_file_whose_header_is_missing_is_not_taken_for_prose(tmp_path):
+    path = tmp_path / "f.csv"
+    path.write_text("sales\n" + "".join(f"2020-01-0{day},{day}\n" for day in range(1, 8)))
+    with pytest.raises(InputError):
+        CsvSource(path).read(ALL)
+
+
+def test_the_sample_has_columns_of_its_own():
+    with pytest.raises(InputError, match="sample's columns are known"):
+        open_source("sample", columns=Columns(target="sales"))
+
+
+def test_a_workbook_is_read(tmp_path):
+    frame = table(store=["a", "b"] * 15)
+    frame.to_excel(tmp_path / "f.xlsx", index=False)
+    found = CsvSource(tmp_path, columns=Columns(id="store")).check()
+    assert found.rows["ds"].tolist() == checked(frame, tmp_path, Columns(id="store")).rows["ds"].tolist()
+    (tmp_path / "g.xlsx").write_bytes(b"PK")
+    with pytest.raises(InputError, match=r"g\.xlsx is not an Excel workbook that can be read"):
+        CsvSource(tmp_path / "g.xlsx").check()

@@ -1,0 +1,83 @@
+"""The road that every kind of model takes; the flows' own tests walk it with each of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gatecast import Forecaster, load
+from gatecast.flows import retrain, tagging, text
+from gatecast.flows.engine.orchestration import digest
+from gatecast.flows.settings.runs import Workspace
+from gatecast.flows.training import Attempt, Job
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    return Job(Workspace(tmp_path), "load", "0123456789ab")
+
+
+@pytest.fixture(scope="module")
+def fitted() -> Forecaster:
+    ds = pd.date_range("2020-01-01", periods=60)
+    frame = pd.DataFrame({"unique_id": "a", "ds": ds, "y": np.sin(np.arange(60.0))})
+    return Forecaster(lookback=4, hidden_size=2, max_epochs=2, batch_size=8).fit(frame)
+
+
+def test_a_job_says_where_its_files_belong(job: Job, tmp_path: Path) -> None:
+    assert job.checkpoints == tmp_path / "models" / "load" / ".training" / "0123456789ab"
+    assert job.reports == tmp_path / "reports" / "load" / "0123456789ab"
+    assert job.registry.name == "load"
+
+
+def test_each_part_of_a_job_decides_the_cache_key(job: Job) -> None:
+    others = [Job(Workspace(Path("/else")), job.name, job.key), Job(job.workspace, "x", job.key)]
+    assert digest(job) == digest(Job(Workspace(job.workspace.root), job.name, job.key))
+    assert len({digest(job), *map(digest, others), digest(Job(job.workspace, job.name, "y"))}) == 4
+
+
+@pytest.mark.parametrize(
+    ("resume", "there", "expected"),
+    [(False, True, (False, False)), (True, True, (True, True)), (True, False, (True, False))],
+)
+def test_an_attempt_knows_whether_it_goes_on(job: Job, resume: bool, there: bool, expected: tuple[bool, bool]) -> None:
+    if there:
+        (job.checkpoints / "epoch-0001").mkdir(parents=True)
+    attempt = Attempt.of(job, resume)
+    assert (attempt.resume, attempt.found) == expected
+
+
+@pytest.mark.parametrize("leftover", ["nothing", "a folder", "a checkpoint"])
+def test_a_finished_training_leaves_its_model_and_tells_how_it_went(
+    job: Job, fitted: Forecaster, leftover: str
+) -> None:
+    path = job.checkpoints / "model"
+    if leftover == "a folder":
+        path.mkdir(parents=True)
+        (path / "part").touch()
+    if leftover == "a checkpoint":
+        fitted.save(path)
+    trained = Attempt(job.checkpoints, resume=True, found=False).finish(fitted)
+    assert trained["model"] == str(path)
+    assert load(path).history == fitted.history
+    assert set(trained["files"]) == {str(file) for file in path.iterdir()}
+    assert trained["milliseconds_per_step"] == pytest.approx(1000 * fitted.seconds_per_step, abs=1e-3)
+    steps = fitted.history[-1].step
+    assert trained["summary"] == f"found nothing to resume, {steps} steps, 2 epochs, the best was {fitted.best_epoch}"
+
+
+def test_a_model_without_times_says_none(job: Job, fitted: Forecaster, tmp_path: Path) -> None:
+    loaded = load(fitted.save(tmp_path / "saved"))
+    trained = Attempt(job.checkpoints, resume=False, found=False).finish(loaded)
+    assert trained["milliseconds_per_step"] is None
+    assert trained["summary"].startswith(f"{fitted.history[-1].step} steps, ")
+
+
+def test_every_kind_takes_the_same_road() -> None:
+    for module in (retrain, text, tagging):
+        assert module.checkpoint is retrain.checkpoint
+        assert (module.train.name, module.evaluate.name, module.promote.name) == ("train", "evaluate", "promote")
+        assert module.train.retries == 2
