@@ -30,8 +30,8 @@ def main(series: int, origins: int, steps: int) -> None:
     hours = pd.date_range("2024-01-01", periods=rows, freq="h")
     day = np.sin(np.arange(rows) / 24 * 2 * np.pi)
     y = 5 * day + generator.normal(size=(series, rows))
-    unique_id = pd.Categorical.from_codes(np.repeat(np.arange(series), rows), [f"s{k}" for k in range(series)])
-    frame = pd.DataFrame({"unique_id": unique_id.astype(object), "ds": np.tile(hours, series), "y": y.ravel()})
+    names = np.repeat([f"s{number:04d}" for number in range(series)], rows).astype(object)
+    frame = pd.DataFrame({"unique_id": names, "ds": np.tile(hours, series), "y": y.ravel()})
     settings = RetrainSettings(name="panel", model={"lookback": 48, "horizon": steps}).resolved("series")
     predictions = _keys(frame, hours, series, origins, steps, y)
 

@@ -210,18 +210,18 @@ def score_rows(scores: Scores) -> list[dict[str, Any]]:
         ``smape`` (in percent), ``mase``, ``rmsse``, and ``skill`` against the naive forecast. A score without a value,
         such as the R² of a constant series, is None.
     """
-    by_series: dict[str, list[dict[str, Any]]] = {}
-    for row in scores.by_series.sort_values("unique_id", kind="stable").to_dict("records"):
-        by_series.setdefault(str(row["unique_id"]), []).append(row)
-    total = [(ALL_SERIES, scores.overall.to_dict("records"))] if len(by_series) != 1 else []
+    tables = [scores.by_series.sort_values("unique_id", kind="stable")]
+    if tables[0]["unique_id"].nunique() != 1:
+        tables.append(scores.overall.assign(unique_id=ALL_SERIES))
     found = []
-    for unique_id, rows in (*by_series.items(), *total):
-        naive = next(row["rmse"] for row in rows if row["forecast"] == NAIVE)
-        for row in rows:
+    for table in tables:
+        naive = table[table["forecast"] == NAIVE].set_index("unique_id")["rmse"]
+        for row in table.assign(naive=table["unique_id"].map(naive)).to_dict("records"):
             figures = {name: row[name] for name in ("mae", "mse", "rmse", "r2", "smape", "mase", "rmsse")}
-            figures["skill"] = skill(row["rmse"], naive)
+            figures["skill"] = skill(row["rmse"], row["naive"])
             finite = {name: _finite(value) for name, value in figures.items()}
-            found.append({"unique_id": unique_id, "forecast": row["forecast"], "rows": int(row["rows"]), **finite})
+            keys = {"unique_id": str(row["unique_id"]), "forecast": row["forecast"], "rows": int(row["rows"])}
+            found.append({**keys, **finite})
     return found
 
 
