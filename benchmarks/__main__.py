@@ -17,6 +17,7 @@ from benchmarks import (
     char_lm,
     crf,
     dropout,
+    evaluation,
     fleet,
     growth,
     inference,
@@ -40,7 +41,7 @@ from benchmarks.results import Bounded, Comparison, Growth, Learning, Quality, R
 # Cases that can be stopped in the middle come last, so that the quick form ends in time.
 _MODULES = (
     training_step, training_loop, variants, layer_norm, attention, crf, char_lm, dropout, inference, odd, startup,
-    growth, sequences, fleet, orchestration, retrain, learning,
+    growth, sequences, evaluation, fleet, orchestration, retrain, learning,
 )  # fmt: skip
 _QUICK_SECONDS = 50.0
 _LAST_START_SECONDS = 6.0

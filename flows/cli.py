@@ -67,7 +67,7 @@ ENTRIES: Mapping[str, Entry] = MappingProxyType(
         "forecast": Entry("gatecast.flows.commands.forecast:forecast", "Forecast with a model's champion."),
         "backtest": Entry(
             "gatecast.flows.commands.backtest:backtest",
-            "Forecast from many past origins, each with what was known then, and score next to the naive forecasts.",
+            "Forecast from many past origins, each with what was known then, and rank models and baselines.",
         ),
         "monitor": Entry(
             "gatecast.flows.commands.monitor:monitor",

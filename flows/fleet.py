@@ -28,6 +28,7 @@ from gatecast.flows.engine.results import Result, StepRecord
 from gatecast.flows.engine.runners import require_runner, task_runner
 from gatecast.flows.engine.terminal import console, explain, figure
 from gatecast.flows.ingest import ingest
+from gatecast.flows.judging.yardsticks import require_baselines
 from gatecast.flows.member import STARTED, Member, MemberTrained, member_name, members_of, train_one
 from gatecast.flows.settings.runs import FleetSettings, GateSettings, RetrainSettings, Workspace
 from gatecast.lstm.forecasting.forecaster import Forecaster
@@ -50,7 +51,16 @@ class Outcome(TypedDict):
     champion: str | None
     rmse: float | None
     naive_rmse: float | None
+    measure: str | None
+    """Of the verdict, and what the model scored"""
+    score: float | None
+    best_label: str | None
+    """The best baseline, and what it scored"""
+    best_score: float | None
+    outcome: str | None
+    """Better, level or worse than the best baseline"""
     skill: float | None
+    """Share of the best baseline's error that the model takes away"""
     forecast: str | None
     """Path"""
     seconds: float | None
@@ -92,6 +102,7 @@ def fleet(settings: FleetSettings = DEFAULTS, force: bool = False) -> FleetTrain
         What became of each model, and paths of the report and of the list of failed models.
     """
     require_runner(settings.runner)
+    require_baselines(settings.retrain)
     workspace = Workspace.from_environment()
     with Steps() as step:
         # A source that is one file is read whole: a series that it lacks makes only its own model fail.
@@ -136,6 +147,11 @@ def outcome(name: str, symbols: Sequence[str], *, error: str | None = None, **fi
         "champion": figures.get("champion"),
         "rmse": figures.get("rmse"),
         "naive_rmse": figures.get("naive_rmse"),
+        "measure": figures.get("measure"),
+        "score": figures.get("score"),
+        "best_label": figures.get("best_label"),
+        "best_score": figures.get("best_score"),
+        "outcome": figures.get("outcome"),
         "skill": figures.get("skill"),
         "forecast": figures.get("forecast"),
         "seconds": figures.get("seconds"),
@@ -302,9 +318,12 @@ def summarise(name: str, outcomes: list[Outcome], directory: Path) -> Summarised
                     csv.QUOTE_ALL if any("#" in symbol for symbol in each["symbols"]) else csv.QUOTE_MINIMAL
                 )
                 csv.writer(file, quoting=quoting, lineterminator="\n").writerow(each["symbols"])
-    beat = sum(1 for each in outcomes if each["skill"] is not None and each["skill"] > 0)
+    judged = [each["outcome"] for each in outcomes if each["outcome"]]
     trained = len(outcomes) - len(failed)
-    sentence = f"{trained} of {len(outcomes)} models trained, {beat} of them better than the naive forecast"
+    sentence = (
+        f"{trained} of {len(outcomes)} models trained; held against the best baseline of each,"
+        f" {judged.count('better')} are better, {judged.count('level')} level and {judged.count('worse')} worse"
+    )
     create_table_artifact(outcome_table(outcomes)[:ROWS], key=artifact_key(name, "fleet"), description=sentence)
     return {"report": str(report), "failed": str(again) if failed else None, "summary": sentence}
 
@@ -317,7 +336,8 @@ def outcome_table(outcomes: Iterable[Outcome]) -> list[dict[str, str]]:
             "model": each["name"],
             "version": (each["version"] or "–").split("-")[0],
             "RMSE": figure(each["rmse"]),
-            "naive": figure(each["naive_rmse"]),
+            "score": f"{each['measure']} {figure(each['score'])}" if each["measure"] else "–",
+            "best baseline": each["best_label"] or "–",
             "skill": figure(each["skill"], "+.1%"),
             "seconds": figure(each["seconds"], ".1f"),
             "outcome": "failed"

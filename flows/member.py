@@ -22,12 +22,13 @@ from gatecast.flows.forecast import predict_next
 from gatecast.flows.judging import evaluation
 from gatecast.flows.judging.comparison import Comparison, meet_forecaster
 from gatecast.flows.judging.evaluation import MODEL, NAIVE
-from gatecast.flows.judging.targets import series_frame, target_of
+from gatecast.flows.judging.targets import series_frame
 from gatecast.flows.registry.kinds import FORECASTER
 from gatecast.flows.registry.registry import Registry
 from gatecast.flows.settings.runs import NAME_PATTERN, GateSettings, RetrainSettings, Workspace
 from gatecast.flows.training import registry_of, settle
 from gatecast.lstm.forecasting.forecaster import Forecaster
+from gatecast.lstm.forecasting.metrics import skill
 
 STARTED = ".started"
 """File next to the versions of a model that is being trained"""
@@ -56,7 +57,16 @@ class MemberTrained(Written):
     champion: str
     rmse: float | None
     naive_rmse: float | None
+    measure: str
+    """Of the verdict, and what the model scored"""
+    score: float | None
+    best_label: str
+    """The best baseline, and what it scored"""
+    best_score: float | None
+    outcome: str
+    """Better, level or worse than the best baseline"""
     skill: float | None
+    """Share of the best baseline's error that the model takes away"""
     forecast: str
     """Path"""
     seconds: float
@@ -123,13 +133,9 @@ def train_one(
         series = series_frame(frame, settings.target, settings.features)
         sequences = build_sequences(series, evaluation.sequence_settings(settings))
         model = Forecaster.from_settings(settings.model).fit_sequences(sequences, **settings.data.dates)
-        predictions = evaluation.predict_test(model, sequences, frame, settings)
-        scores = evaluation.score(predictions, settings)
-        total = evaluation.overall(scores)
-        sentence = evaluation.verdict(scores)
-        first, last = (f"{moment:%Y-%m-%d}" for moment in (predictions["ds"].min(), predictions["ds"].max()))
-        unit = target_of(settings).unit
-        evaluated = {"unit": unit, "first": first, "last": last, "verdict": sentence, "scores": scores}
+        predictions, evaluated, _ = evaluation.run_test(model, sequences, frame, settings)
+        total = evaluation.overall(evaluated["scores"])
+        judged = evaluated["judged"]
         with registry.locked():
             version = registry.add_model(model, settings, {"evaluation.json": as_json(evaluated)}, lineage)
 
@@ -146,11 +152,16 @@ def train_one(
         "champion": champion,
         "rmse": total[MODEL]["rmse"],
         "naive_rmse": total[NAIVE]["rmse"],
-        "skill": total[MODEL]["skill"],
+        "skill": skill(judged["score"], judged["best_score"]) if judged["best_score"] else None,
+        "measure": judged["measure"],
+        "score": judged["score"],
+        "best_label": judged["best_label"],
+        "best_score": judged["best_score"],
+        "outcome": judged["outcome"],
         "forecast": str(path),
         "seconds": round(time.perf_counter() - started, 3),
         "files": hashes(registry.path(version), path),
-        "summary": sentence,
+        "summary": evaluated["verdict"],
     }
 
 

@@ -20,15 +20,17 @@ from gatecast.flows.engine.orchestration import Output, Steps, artifact_key, emi
 from gatecast.flows.engine.terminal import figure
 from gatecast.flows.forecast import choose_model
 from gatecast.flows.ingest import ingest
-from gatecast.flows.judging import promotion
+from gatecast.flows.judging import evaluation, promotion
 from gatecast.flows.judging.checks import Check, check_all, check_skill, read_reference
 from gatecast.flows.judging.evaluation import MODEL
 from gatecast.flows.judging.live import hindcast, read_forecasts, score_forecasts
+from gatecast.flows.judging.yardsticks import Yardstick
 from gatecast.flows.registry.kinds import FORECASTER
 from gatecast.flows.registry.registry import Registry
 from gatecast.flows.reporting.prometheus import require_folder, write_metrics
 from gatecast.flows.settings.champion import MonitorSettings
 from gatecast.flows.settings.runs import BREACH, RetrainSettings, Workspace
+from gatecast.lstm.forecasting.forecaster import Forecaster
 from gatecast.lstm.forecasting.metrics import regression
 
 DEFAULTS = MonitorSettings()
@@ -90,9 +92,12 @@ def score_live(name: str, bars: str, directory: str) -> Output:
     """Compare the stored forecasts with the actual values; see `flows.judging.live`."""
     workspace = Workspace.from_environment()
     registry = Registry(workspace, name)
-    settings = registry.settings(str(registry.champion()), FORECASTER)
+    champion = str(registry.champion())
+    settings = registry.settings(champion, FORECASTER)
     forecasts = read_forecasts(workspace.forecasts / name, settings.target or "y")
-    live = score_forecasts(forecasts, read_ingested(Path(bars)), settings)
+    frame = read_ingested(Path(bars))
+    yardstick = _yardstick(registry.model(champion, FORECASTER), frame, settings)
+    live = score_forecasts(forecasts, frame, settings, yardstick)
     path = write_parquet(live, Path(directory) / "live.parquet")
     return {"live": str(path), "summary": f"{len(live):,} of {len(forecasts):,} forecasts on file have their actuals"}
 
@@ -105,7 +110,8 @@ def check(name: str, version: str, bars: str, live: str, settings: MonitorSettin
     -------
     dict
         ``report``, a JSON file with every check; ``breaches``, those that exceeded their limit; ``worse_than_naive``, a
-        sentence if the champion's own forecasts are worse, else None.
+        sentence if the champion's own forecasts are worse, else None; ``verdict``, what the live forecasts are worth
+        or, before there are any, those of the test rows.
     """
     registry = Registry(Workspace.from_environment(), name)
     frame = read_ingested(Path(bars))
@@ -116,6 +122,12 @@ def check(name: str, version: str, bars: str, live: str, settings: MonitorSettin
         "the champion's own skill", rows[rows["version"] == version], reference.settings.model.horizon, settings
     )
     breaches = [asdict(each) for each in checks if each.breached]
+    evaluated = None
+    verdict = registry.evaluation(version)["verdict"]
+    if len(rows):
+        yardstick = _yardstick(reference.model, frame, reference.settings)
+        evaluated = evaluation.evaluate(rows, yardstick, reference.settings)
+        verdict = evaluated["verdict"]
     report = write_json(
         Path(directory) / "monitor.json",
         {
@@ -123,13 +135,17 @@ def check(name: str, version: str, bars: str, live: str, settings: MonitorSettin
             "version": version,
             "last": f"{frame['ds'].max():%Y-%m-%d}",
             "rows": len(rows),
+            "verdict": verdict,
+            "evaluation": evaluated,
             "errors": errors_by_series(rows),
             "checks": [asdict(each) for each in (*checks, own)],
         },
     )
     sentence = "; ".join(f"{each['name']}: {each['note']}" for each in breaches) or "within all limits"
     create_table_artifact(
-        table=check_table([*checks, own]), key=artifact_key(name, "monitor"), description=f"{name}: {sentence}"
+        table=check_table([*checks, own]),
+        key=artifact_key(name, "monitor"),
+        description=f"{name}: {sentence}. {verdict}",
     )
     judged = sum(each.value is not None for each in checks)
     count = f"{len(breaches)} breach{'es' if len(breaches) != 1 else ''}"
@@ -138,8 +154,14 @@ def check(name: str, version: str, bars: str, live: str, settings: MonitorSettin
         "report": str(report),
         "breaches": breaches,
         "worse_than_naive": own.note if own.breached else None,
+        "verdict": verdict,
         "summary": summary,
     }
+
+
+def _yardstick(model: Forecaster, frame: pd.DataFrame, settings: RetrainSettings) -> Yardstick:
+    """Return the baselines, fitted on the rows that a champion was trained on."""
+    return Yardstick.of(frame, settings, pd.Timestamp(model.boundaries["train_end"]))
 
 
 @task("roll back {name}?", cached=False)

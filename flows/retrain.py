@@ -55,11 +55,13 @@ from gatecast.flows.forecast import forecast
 from gatecast.flows.ingest import ingest
 from gatecast.flows.judging import evaluation
 from gatecast.flows.judging.comparison import Comparison, meet_forecaster
-from gatecast.flows.judging.targets import DISPLAYS, series_frame, target_of
+from gatecast.flows.judging.targets import DISPLAYS, series_frame
+from gatecast.flows.judging.yardsticks import require_baselines
 from gatecast.flows.registry.kinds import FORECASTER
 from gatecast.flows.reporting import pictures as report
 from gatecast.flows.reporting import tracking
 from gatecast.flows.reporting.attention import plot_attention
+from gatecast.flows.reporting.errors import draw_errors
 from gatecast.flows.reporting.publication import publish
 from gatecast.flows.settings.runs import DatesGiven, GateSettings, RetrainSettings, Workspace
 from gatecast.flows.training import Attempt, Job, checkpoint, registry_of, settle, take_back
@@ -117,6 +119,7 @@ def retrain(
     """
     workspace = Workspace.from_environment()
     tracking.require()
+    require_baselines(settings)
     with Steps() as step:
         bars = step(ingest, settings.data, workspace)
         settings = settings.resolved(bars["kind"])
@@ -224,33 +227,26 @@ def evaluate(job: Job, model: str, sequences: str, bars: str, settings: RetrainS
     """Score the model and the baselines on the test rows, and draw the pictures for people."""
     forecaster = load(Path(model))
     folder = job.reports
-    predictions = evaluation.predict_test(
-        forecaster, read_sequences(Path(sequences)), read_ingested(Path(bars)), settings
-    )
-    scores = evaluation.score(predictions, settings)
-    sentence = evaluation.verdict(scores)
-    untested = sorted(set(forecaster.scalers) - set(predictions["unique_id"]))
-    if untested:
-        more = f" and {len(untested) - 5} more" if len(untested) > 5 else ""
-        sentence += f" No test rows: {', '.join(untested[:5])}{more}."
-    first, last = (f"{moment:%Y-%m-%d}" for moment in (predictions["ds"].min(), predictions["ds"].max()))
+    frame = read_ingested(Path(bars))
+    tested = evaluation.run_test(forecaster, read_sequences(Path(sequences)), frame, settings)
+    predictions = tested.predictions
+    first, last = (tested.evaluation[moment] for moment in ("first", "last"))
 
     display = DISPLAYS[settings.target or "y"]
     title = f"{settings.name}: {display.label} forecast one step ahead against actual, {first} to {last}"
-    evaluated = write_json(
-        folder / "evaluation.json",
-        {"unit": target_of(settings).unit, "first": first, "last": last, "verdict": sentence, "scores": scores},
-    )
+    evaluated = write_json(folder / "evaluation.json", tested.evaluation)
     compared = write_parquet(predictions, folder / "predictions.parquet")
     picture = report.plot_forecasts(predictions, display, title, folder / "forecast.png")
     losses = report.plot_losses(forecaster.history, forecaster.best_epoch, folder / "losses.png")
+    errors = draw_errors(predictions, tested.evaluation, tested.yardstick.series, display, folder)
     result: Evaluated = {
         "evaluation": str(evaluated),
         "predictions": str(compared),
         "picture": str(picture),
         "losses": str(losses),
-        "files": hashes(evaluated, compared, picture, losses),
-        "summary": sentence,
+        "errors": {kind: str(path) for kind, path in errors.items()},
+        "files": hashes(evaluated, compared, picture, losses, *errors.values()),
+        "summary": tested.evaluation["verdict"],
     }
     if forecaster.settings.attention != "none":
         windows, weights = forecaster.attention_of_windows(read_sequences(Path(sequences)), TEST)

@@ -17,6 +17,7 @@ from gatecast.data.errors import InputError
 
 __all__ = ["dates_after", "infer_schedule", "next_dates", "period_name", "schedule_of", "spacing", "with_holidays"]
 
+MONTH = pd.Timedelta(days=30.4375)
 _DAY = DAY.value
 _SPARE = 4
 """Slots more than asked for, for those that clocks skip"""

@@ -124,6 +124,8 @@ class Target:
     invert : callable
         ``invert(predictions, bars)``: predictions (``unique_id, cutoff, ds, step``, maybe ``y``, ``y_hat``) with ``y``
         and ``y_hat`` turned into `unit`; rows keep their order.
+    told : str or None
+        Column of the bars that holds what `invert` returns, None where that is y itself.
     """
 
     name: str
@@ -133,6 +135,7 @@ class Target:
     apply: Callable[[pd.DataFrame], pd.Series]
     sentence: Callable[..., str]
     invert: Callable[[pd.DataFrame, pd.DataFrame], pd.DataFrame] = lambda predictions, bars: predictions
+    told: str | None = None
 
 
 def log_variance(bars: pd.DataFrame) -> pd.Series:
@@ -219,6 +222,7 @@ TARGETS: Mapping[str, Target] = MappingProxyType(
                 log_return,
                 _close_sentence,
                 returns_to_closes,
+                "close",
             ),
         )
     }

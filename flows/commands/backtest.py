@@ -33,10 +33,11 @@ class BacktestOptions(RunOptions):
 
 @takes(BacktestOptions)
 def backtest(options: BacktestOptions) -> None:
-    """Forecast from many past origins, each with what was known then, and score next to the naive forecasts.
+    """Forecast from many past origins, each with what was known then, and rank models and baselines.
 
     Trains again as the origins move on, as the nightly schedule would have done. With --name alone, data and settings
-    are those of that model's champion; other options are as for retrain.
+    are those of that model's champion; with --models, several models or versions are held against each other on the
+    data of the first. Other options are as for retrain.
     """
     started = time.perf_counter()
     with explained(options.debug):
@@ -60,20 +61,24 @@ def show(result: Mapping[str, Any], seconds: float) -> None:
 
     evaluation = read_evaluation(dict(result))
     title = f"Rolling origins {evaluation['first']} to {evaluation['last']}, in {evaluation['unit']}"
-    print_scores(score_table(evaluation["scores"]), title)
+    labels = evaluation["labels"]
+    print_scores(score_table(evaluation), title, bold=labels[evaluation["judged"]["model"]])
     say(evaluation["verdict"])
+    for sentence in (evaluation["season"]["sentence"], *evaluation["notes"]):
+        say(sentence)
+    best = evaluation["judged"]["best_label"]
     periods = [
         {
             "from": period["first"],
             "to": period["last"],
             "origins": str(period["origins"]),
             "RMSE": figure(period["rmse"]),
-            "naive": figure(period["naive_rmse"]),
+            best: figure(period["best_rmse"]),
             "skill": figure(period["skill"], "+.1%"),
         }
         for period in evaluation["periods"]
     ]
-    print_table(periods, "Between one training and the next", right=("origins", "RMSE", "naive", "skill"))
+    print_table(periods, "Between one training and the next", right=("origins", "RMSE", best, "skill"))
     print_times(result["steps"], seconds, None)
     print_paths(
         {

@@ -97,7 +97,7 @@ def show(result: FleetTrained, seconds: float) -> None:
     outcomes = result["outcomes"]
     rows = outcome_table(outcomes)
     more = f" (the first {SHOWN} of {len(rows)})" if len(rows) > SHOWN else ""
-    print_table(rows[:SHOWN], f"Models{more}", right=("RMSE", "naive", "skill", "seconds"))
+    print_table(rows[:SHOWN], f"Models{more}", right=("RMSE", "score", "skill", "seconds"))
     failed = [each for each in outcomes if each["error"]]
     for each in failed[:SHOWN]:
         say(f"{each['name']} failed: {each['error']}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 NAME = typer.Argument(help="Name of the model; 'gatecast models list' shows them.", show_default=False)
 VERSION_HELP = "its name, its number or 'champion'"
 SHOWN_VERSIONS = 20
-NO_FACTS = dict.fromkeys(("version", "made", "data until", "parent", "score", "vs naive"), "–")
+NO_FACTS = dict.fromkeys(("version", "made", "data until", "parent", "score", "vs baseline"), "–")
 
 models = typer.Typer(
     name="models", help="See, compare, promote, roll back and prune the versions of models.", no_args_is_help=True
@@ -72,8 +73,11 @@ def list_models(options: CommonOptions) -> None:
             raise InputError(
                 f"{workspace.root} holds no trained model; run 'gatecast retrain' first or name another --workspace."
             )
-        rows, damages = zip(*(_of_model(Registry(workspace, name)) for name in names), strict=True)
-        print_table(rows, f"Models in {workspace.root}", right=("versions", "vs naive"))
+        rows, damages, verdicts = zip(*(_of_model(Registry(workspace, name)) for name in names), strict=True)
+        print_table(rows, f"Models in {workspace.root}", right=("versions", "vs baseline"))
+        for name, verdict in zip(names, verdicts, strict=True):
+            if verdict:
+                say(f"Verdict on {name}: {verdict}")
         if any(damages):
             for damage in filter(None, damages):
                 print_error(damage)
@@ -81,26 +85,34 @@ def list_models(options: CommonOptions) -> None:
         print_next(f"models show {names[0]}")
 
 
-def _of_model(registry: Registry) -> tuple[dict[str, str], str | None]:
-    """Return the row of a model in the list and, if its champion is not on record, a sentence that says so."""
+def _of_model(registry: Registry) -> tuple[dict[str, str], str | None, str | None]:
+    """Return the row of a model in the list; a sentence if its champion is not on record; its champion's verdict."""
     from gatecast.data.errors import InputError
 
+    verdict = None
     try:
-        facts = _facts(registry, registry.champion())
+        present = registry.champion()
+        facts = _facts(registry, present)
         damage = None
+        with suppress(InputError):  # the facts say it
+            verdict = registry.scores(present)[2] if present else None
     except InputError as error:
         facts = {**NO_FACTS, "version": "damaged"}
         damage = str(error)
     del facts["parent"]
     champion = facts.pop("version")
     versions = str(len(registry.versions()))
-    return {
-        "model": registry.name,
-        "kind": _called(registry),
-        "versions": versions,
-        "champion": champion,
-        **facts,
-    }, damage
+    return (
+        {
+            "model": registry.name,
+            "kind": _called(registry),
+            "versions": versions,
+            "champion": champion,
+            **facts,
+        },
+        damage,
+        verdict,
+    )
 
 
 def _called(registry: Registry) -> str:
@@ -129,6 +141,8 @@ def show(options: ShowOptions) -> None:
     """Show the versions of a model and the decisions about them, or one version with its lineage."""
     with explained(options.debug):
         options.prepare()
+        from gatecast.data.errors import InputError
+
         registry = options.registry()
         if options.version is not None:
             _show_version(registry, registry.find(options.version))
@@ -140,7 +154,10 @@ def show(options: ShowOptions) -> None:
             for version in versions[-SHOWN_VERSIONS:]
         ]
         more = f" (the last {SHOWN_VERSIONS} of {len(versions)})" if len(versions) > SHOWN_VERSIONS else ""
-        print_table(rows, f"Versions of {registry.name}, * the champion{more}", right=("vs naive",))
+        print_table(rows, f"Versions of {registry.name}, * the champion{more}", right=("vs baseline",))
+        with suppress(InputError):  # the row of the champion says what is wrong with it
+            if champion is not None:
+                say(registry.scores(champion)[2])
         decisions = registry.history()[-SHOWN_VERSIONS:]
         if decisions:
             console().print("\n[bold]Decisions[/bold]")
@@ -159,7 +176,9 @@ def _show_version(registry: Registry, version: str) -> None:
     test_data, rows, verdict = registry.scores(version)
     title = f"{registry.name} {version}: {test_data}"
     if "series" in rows[0]:
-        print_scores(rows, title)
+        from gatecast.flows.judging.evaluation import LABELS, MODEL
+
+        print_scores(rows, title, bold=LABELS[MODEL])
     else:
         print_comparison(rows, title)
     say(verdict)
@@ -224,6 +243,8 @@ def compare(options: CompareOptions) -> None:
         measure = result.measure
         difference = measure.difference(result.value, result.opponent)
         say(f"The {measure.name} of {second} is {difference} that of {first}{luck}.")
+        if result.verdict:
+            say(f"{second}: {result.verdict}")
         better = second if result.gain > 0 else first
         if better != registry.champion():
             print_next(f"models promote {registry.name} {better.split('-')[0]}")
@@ -334,5 +355,5 @@ def _facts(registry: Registry, version: str | None) -> dict[str, str]:
         "data until": lineage.get("last", "–"),
         "parent": (lineage.get("parent") or "–").split("-")[0],
         "score": str(figure),
-        "vs naive": figure.gain,
+        "vs baseline": figure.gain,
     }

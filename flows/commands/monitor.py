@@ -49,6 +49,7 @@ def show(result: dict[str, Any]) -> None:
     rows = check_table([Check(**each) for each in report["checks"]])
     title = f"{result['name']} {result['version']}, data until {report['last']}"
     print_table(rows, title, right=("value", "limit"))
+    say(result["check"]["verdict"])
     for done in ("roll_back", "raise_alarm"):
         if result[done]:
             say(result[done]["summary"])

@@ -44,9 +44,9 @@ class RetrainOptions(TrainingOptions):
 def retrain(options: RetrainOptions) -> None:
     """Train, evaluate, promote and forecast: the whole job.
 
-    Reads the data, trains an LSTM, compares it with naive forecasts on a test period it has never seen, makes it the
-    champion if it is not worse than the present one, and forecasts what comes next. Steps for which nothing has changed
-    are answered from cache.
+    Reads the data, trains an LSTM, holds it against the best of several baselines on a test period it has never seen,
+    makes it the champion if it is not worse than the present one, and forecasts what comes next. Steps for which
+    nothing has changed are answered from cache.
 
     With --symbols-file, does so for many models at once, and continues if some fail.
     """
@@ -64,6 +64,7 @@ def retrain(options: RetrainOptions) -> None:
 def show(result: Retrained, seconds: float) -> None:
     """Print the closing tables: scores next to baselines, seconds per step, what was written, what to type next."""
     from gatecast.data.store import read_json
+    from gatecast.flows.judging.evaluation import MODEL
     from gatecast.flows.judging.tables import score_table
 
     evaluated = result["evaluate"]
@@ -71,8 +72,10 @@ def show(result: Retrained, seconds: float) -> None:
     trained = result["train"]
     evaluation = read_json(Path(evaluated["evaluation"]))
     title = f"Test period {evaluation['first']} to {evaluation['last']}, in {evaluation['unit']}"
-    print_scores(score_table(evaluation["scores"]), title)
+    print_scores(score_table(evaluation), title, bold=evaluation["labels"][MODEL])
     say(evaluation["verdict"])
+    for sentence in (evaluation["season"]["sentence"], *evaluation["notes"]):
+        say(sentence)
     print_times(result["steps"], seconds, trained["milliseconds_per_step"])
     console().print("\n[bold]Forecast[/bold]")
     for sentence in forecasts["sentences"]:

@@ -72,7 +72,8 @@ class Setting:
         """Type of the value, or of each value of a list, as it is typed."""
         variants = _variants(self.field.annotation)
         found = variants[0] if len(variants) == 1 else str
-        found = _variants(get_args(found)[0])[0] if self.is_list else str if get_origin(found) is Literal else found
+        found = _variants(get_args(found)[0])[0] if self.is_list else found
+        found = str if get_origin(found) is Literal else found
         if found not in _KINDS:
             raise TypeError(f"{'.'.join(self.path)} is of a type that no option has: {self.field.annotation}")
         return found

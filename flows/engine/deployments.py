@@ -75,7 +75,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             "Scores the forecasts on file, looks for drift, and raises an alarm that starts a retrain.",
         ),
         "backtest": Kind(
-            "gatecast.flows.backtest:backtest", "Forecasts from many past origins and compares with naive."
+            "gatecast.flows.backtest:backtest", "Forecasts from many past origins and ranks models and baselines."
         ),
         "fleet": Kind("gatecast.flows.fleet:fleet", "Trains a model for each series or group, side by side."),
         "ingest": Kind("gatecast.flows.ingest:ingest_data", "Fetches the latest data and says what is wrong with it."),

@@ -80,6 +80,8 @@ class Evaluated(Written):
     predictions: str
     picture: str
     losses: str
+    errors: dict[str, str]
+    """Pictures of the errors, by their kind; see `flows.reporting.errors`"""
     attention: NotRequired[str]
 
 

@@ -237,8 +237,8 @@ def print_table(rows: Sequence[Mapping[str, str]], title: str, right: Sequence[s
     console().print(table)
 
 
-def print_scores(rows: Sequence[Mapping[str, str]], title: str) -> None:
-    """Print the scores of `flows.reporting.score_table`, the model's in bold; for many series only the total."""
+def print_scores(rows: Sequence[Mapping[str, str]], title: str, bold: str = "") -> None:
+    """Print what `flows.judging.tables.score_table` returns, one forecast in bold; for many series only the total."""
     series = list(dict.fromkeys(row["series"] for row in rows))
     shown = rows if len(series) <= SERIES_IN_TABLE else [row for row in rows if row["series"] == series[-1]]
     table = Table(title=plain(title), title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
@@ -251,7 +251,7 @@ def print_scores(rows: Sequence[Mapping[str, str]], title: str) -> None:
             table.add_section()
         former = row["series"]
         cells = [plain(row["series"]) if first else "", *map(plain, list(row.values())[1:])]
-        table.add_row(*cells, style="bold" if first else None)
+        table.add_row(*cells, style="bold" if row["forecast"] == bold else None)
     console().print()
     console().print(table)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,14 +15,15 @@ from gatecast.data.language.tagging import TaggedText, read_conll
 from gatecast.data.language.text import read_text, split_text
 from gatecast.data.store import require_file, sha256_file
 from gatecast.flows.engine.terminal import counted, figure
-from gatecast.flows.judging.evaluation import KEYS, MODEL, NAIVE, in_unit, predict_test_with
+from gatecast.flows.judging.evaluation import KEYS, MODEL, predict_test_with
 from gatecast.flows.judging.tables import language_model_table
-from gatecast.flows.judging.targets import series_frame, target_of
+from gatecast.flows.judging.targets import target_of
+from gatecast.flows.judging.yardsticks import Yardstick
 from gatecast.flows.registry.measures import ACCURACY, BITS_PER_CHARACTER, F1, RMSE, Measure
 from gatecast.flows.settings.runs import GateSettings, RetrainSettings
-from gatecast.lstm.forecasting import baselines
-from gatecast.lstm.forecasting.metrics import regression, skill
+from gatecast.lstm.forecasting.metrics import regression
 from gatecast.lstm.forecasting.significance import TESTS
+from gatecast.lstm.forecasting.verdict import judge
 
 if TYPE_CHECKING:
     from gatecast.lstm.forecasting.forecaster import Forecaster
@@ -71,6 +72,8 @@ class Comparison:
         The statistical test, and its p-value (small: the gain is hardly luck).
     rows : sequence of dict
         Scores as rows of text, for a table.
+    verdict : str
+        Whether the second is worth more than the best baseline, if there are any.
     """
 
     measure: Measure
@@ -80,6 +83,7 @@ class Comparison:
     test: str | None = None
     p_value: float | None = None
     rows: Sequence[dict[str, str]] = ()
+    verdict: str = ""
 
     @property
     def gain(self) -> float:
@@ -213,7 +217,7 @@ def _rows_of_both(
 
 
 def compare_forecasters(first: Contender, second: Contender, frame: pd.DataFrame) -> Comparison:
-    """Let two forecasters and the naive forecast predict the test rows that neither was trained on or stopped by.
+    """Let two forecasters and the baselines predict the test rows that neither was trained on or stopped by.
 
     Parameters
     ----------
@@ -242,42 +246,24 @@ def compare_forecasters(first: Contender, second: Contender, frame: pd.DataFrame
         raise IncomparableError(
             f"{first.name} and {second.name} have seen all of the test rows between them; give later data with --path."
         )
-    both[NAIVE] = naive_forecast(both, frame, second.settings)
-    y = both["y"].to_numpy()
-    measures = {name: regression(y, both[name].to_numpy()) for name in (first.name, second.name, NAIVE)}
+    yardstick = Yardstick.of(frame, second.settings, pd.Timestamp(second.model.boundaries["train_end"]))
+    both = both.join(yardstick.forecast(both).values)
+    names = {first.name: first.name, second.name: second.name, **yardstick.labels}
+    scores = yardstick.score(both, list(names))
     rows = [
         {
-            "forecast": name,
-            "RMSE": figure(values["rmse"]),
-            "MAE": figure(values["mae"]),
-            "skill": figure(skill(values["rmse"], measures[NAIVE]["rmse"]), "+.1%"),
+            "forecast": names[row["forecast"]],
+            **{name: figure(row[name.lower()]) for name in dict.fromkeys((scores.measure, "RMSE", "MAE"))},
         }
-        for name, values in measures.items()
+        for row in scores.overall.sort_values(scores.measure.lower(), kind="stable").to_dict("records")
     ]
     horizon = second.settings.model.horizon
     figures = compare(both["y"], both[second.name], both[first.name], both["cutoff"], horizon)
     period = f"{both['ds'].min():%Y-%m-%d} to {both['ds'].max():%Y-%m-%d}"
     unit = target_of(second.settings).unit
-    return _comparison(figures, f"{len(both):,} rows that neither has seen, {period}, {unit}", rows)
-
-
-def naive_forecast(keys: pd.DataFrame, frame: pd.DataFrame, settings: RetrainSettings) -> pd.Series:
-    """Return the naive forecast of rows, in the target's unit and indexed as `keys`.
-
-    Parameters
-    ----------
-    keys : DataFrame
-        ``unique_id, cutoff, ds, step``.
-    frame : DataFrame
-        Bars or series frame with every cutoff in it.
-    settings : RetrainSettings
-        Resolved.
-    """
-    target = target_of(settings)
-    series = series_frame(frame, settings.target, settings.features)
-    y_hat = baselines.predict(NAIVE, series, keys, pd.Timestamp(keys["cutoff"].min()), naive=target.naive)
-    inverted = in_unit(keys[list(KEYS)].assign(y_hat=y_hat), frame, target)["y_hat"]
-    return pd.Series(inverted.to_numpy(), index=keys.index)
+    verdict = judge(scores, second.name, yardstick.labels).sentence
+    compared = _comparison(figures, f"{len(both):,} rows that neither has seen, {period}, {unit}", rows)
+    return replace(compared, verdict=verdict)
 
 
 def _require_one_question(first: Contender, second: Contender) -> None:

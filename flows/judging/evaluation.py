@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -13,9 +13,12 @@ from gatecast.data.sequences.features import Target
 from gatecast.data.sequences.sequences import Sequences, SequenceSettings, build_sequences
 from gatecast.data.sequences.splits import TEST
 from gatecast.flows.judging.targets import series_frame, target_of
+from gatecast.flows.judging.yardsticks import Yardstick
 from gatecast.flows.settings.runs import RetrainSettings
-from gatecast.lstm.forecasting import baselines, metrics
 from gatecast.lstm.forecasting.forecaster import Forecaster
+from gatecast.lstm.forecasting.metrics import skill
+from gatecast.lstm.forecasting.scores import Scores
+from gatecast.lstm.forecasting.verdict import Verdict, judge
 
 KEYS = ("unique_id", "cutoff", "ds", "step")
 MODEL = "lstm"
@@ -25,6 +28,8 @@ ALL_SERIES = "all"
 LABELS: Mapping[str, str] = MappingProxyType(
     {MODEL: "LSTM", NAIVE: "naive", "har": "HAR(1,5,22)", "ewma": "exp. weighted mean"}
 )
+"""What people call the forecasts of versions whose evaluation does not say it, since they are of 0.1.0"""
+ONE_MODEL: Mapping[str, str] = MappingProxyType({MODEL: LABELS[MODEL]})
 
 
 def sequence_settings(settings: RetrainSettings) -> SequenceSettings:
@@ -34,14 +39,39 @@ def sequence_settings(settings: RetrainSettings) -> SequenceSettings:
     return SequenceSettings(lookback=model.lookback, horizon=model.horizon, scaling=model.scaling, split=settings.split)
 
 
-def baseline_names(settings: RetrainSettings) -> tuple[str, ...]:
-    """Return the forecasts that the model is compared with: the naive one, for a volatility also the usual ones."""
-    return (NAIVE, "har", "ewma") if settings.target == "range" else (NAIVE,)
+class Tested(NamedTuple):
+    """What a test of a model gave.
+
+    Attributes
+    ----------
+    predictions : DataFrame
+        See `predict_test`.
+    evaluation : dict
+        See `evaluate`.
+    yardstick : Yardstick
+        What the model was held against.
+    """
+
+    predictions: pd.DataFrame
+    evaluation: dict[str, Any]
+    yardstick: Yardstick
+
+
+def run_test(model: Forecaster, sequences: Sequences, frame: pd.DataFrame, settings: RetrainSettings) -> Tested:
+    """Forecast the test rows with the model and the baselines, and score the forecasts; see `predict_test`."""
+    yardstick = Yardstick.of(frame, settings, pd.Timestamp(sequences.boundaries["train_end"]))
+    predictions, notes = predict_test(model, sequences, frame, settings, yardstick)
+    evaluation = evaluate(predictions, yardstick, settings, notes)
+    untested = sorted(set(model.scalers) - set(predictions["unique_id"]))
+    if untested:
+        more = f" and {len(untested) - 5} more" if len(untested) > 5 else ""
+        evaluation["verdict"] += f" No test rows: {', '.join(untested[:5])}{more}."
+    return Tested(predictions, evaluation, yardstick)
 
 
 def predict_test(
-    model: Forecaster, sequences: Sequences, frame: pd.DataFrame, settings: RetrainSettings
-) -> pd.DataFrame:
+    model: Forecaster, sequences: Sequences, frame: pd.DataFrame, settings: RetrainSettings, yardstick: Yardstick
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Forecast every test row with the model and the baselines.
 
     Parameters
@@ -54,21 +84,20 @@ def predict_test(
         The bars or series frame behind them.
     settings : RetrainSettings
         Resolved.
+    yardstick : Yardstick
+        The baselines.
 
     Returns
     -------
-    DataFrame
-        ``unique_id, cutoff, ds, step, y`` and one column per forecast, `MODEL` first, in the target's unit.
+    predictions : DataFrame
+        ``unique_id, cutoff, ds, step, y`` and one column per forecast, `MODEL` first, in the unit that people read.
+    notes : tuple of str
+        Where a baseline lacked rows: one sentence each.
     """
-    target = target_of(settings)
     raw = model.predict_windows(sequences, TEST)
-    train_end = pd.Timestamp(sequences.boundaries["train_end"])
-    series = series_frame(frame, settings.target, settings.features)
-    predictions = in_unit(raw, frame, target).rename(columns={"y_hat": MODEL})
-    for name in baseline_names(settings):
-        y_hat = baselines.predict(name, series, raw[list(KEYS)], train_end, naive=target.naive)
-        predictions[name] = in_unit(raw.assign(y_hat=y_hat.to_numpy()), frame, target)["y_hat"].to_numpy()
-    return predictions
+    predictions = in_unit(raw, frame, target_of(settings)).rename(columns={"y_hat": MODEL})
+    forecasts = yardstick.forecast(predictions)
+    return predictions.join(forecasts.values), forecasts.notes
 
 
 def in_unit(predictions: pd.DataFrame, frame: pd.DataFrame, target: Target) -> pd.DataFrame:
@@ -103,54 +132,122 @@ def predict_test_with(
     return in_unit(model.predict_windows(sequences, TEST), known, target_of(own))
 
 
-def score(predictions: pd.DataFrame, settings: RetrainSettings) -> list[dict[str, Any]]:
-    """Score each forecast for each series and, if there are several, for all of them together.
+def evaluate(
+    predictions: pd.DataFrame,
+    yardstick: Yardstick,
+    settings: RetrainSettings,
+    notes: Iterable[str] = (),
+    step_size: int = 1,
+    models: Mapping[str, str] = ONE_MODEL,
+) -> dict[str, Any]:
+    """Score the forecasts of a model and of the baselines, and say whether the model is worth more than the best.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        As `predict_test` returns them.
+    yardstick : Yardstick
+        Made the baselines' forecasts.
+    settings : RetrainSettings
+        Resolved.
+    notes : iterable of str
+        What is to be told besides.
+    step_size : int
+        Rows from one origin to the next.
+    models : mapping of str to str
+        Columns of the models, and what people call them.
+
+    Returns
+    -------
+    dict
+        What ``evaluation.json`` holds: ``unit``; ``first`` and ``last`` day; the ``verdict`` in a sentence, and its
+        figures in ``judged``, of the best model where there are several; the ``season``; ``notes``; ``labels`` of the
+        forecasts; ``scores``, see `score_rows`; and ``steps``, the error at each step ahead.
+    """
+    scores = yardstick.score(predictions, [*models, *yardstick.labels])
+    verdicts = {name: judge(scores, name, yardstick.labels, step_size) for name in models}
+    best = min(models, key=lambda name: verdicts[name].score)
+    verdict = verdicts[best]
+    sentences = [verdicts[name].sentence.replace("The model", label, 1) for name, label in models.items()]
+    first, last = (f"{moment:%Y-%m-%d}" for moment in (predictions["ds"].min(), predictions["ds"].max()))
+    return {
+        "unit": target_of(settings).unit,
+        "first": first,
+        "last": last,
+        "verdict": " ".join(sentences) if len(models) > 1 else verdict.sentence,
+        "judged": {"model": best, **_judged(verdict, yardstick)},
+        "season": {"periods": list(yardstick.seasons.periods), "sentence": yardstick.seasons.sentence},
+        "notes": [*notes, *scores.notes],
+        "labels": {**models, **yardstick.labels},
+        "scores": score_rows(scores),
+        "steps": step_rows(scores, best, verdict),
+    }
+
+
+def _judged(verdict: Verdict, yardstick: Yardstick) -> dict[str, Any]:
+    """Return the figures of a verdict as JSON values."""
+    return {
+        "outcome": verdict.outcome,
+        "best": verdict.best,
+        "best_label": yardstick.labels[verdict.best],
+        "measure": verdict.measure,
+        "score": _finite(verdict.score),
+        "best_score": _finite(verdict.best_score),
+        "series": verdict.series,
+        "share_better": verdict.share_better,
+        "origins": verdict.origins,
+        "p_value": verdict.p_value,
+    }
+
+
+def score_rows(scores: Scores) -> list[dict[str, Any]]:
+    """Return the scores of each series and, if there are several, of all together.
 
     Returns
     -------
     list of dict
-        ``unique_id`` (`ALL_SERIES` for the total), ``forecast``, ``rows``, ``mse``, ``mae``, ``rmse``, ``r2``, for
-        prices ``mape`` (in percent), and ``skill`` against the naive forecast. A score without a value, such as the R²
-        of a constant series, is None.
+        ``unique_id`` (`ALL_SERIES` for the total), ``forecast``, ``rows``, ``mae``, ``mse``, ``rmse``, ``r2``,
+        ``smape`` (in percent), ``mase``, ``rmsse``, and ``skill`` against the naive forecast. A score without a value,
+        such as the R² of a constant series, is None.
     """
-    names = (MODEL, *baseline_names(settings))
-    groups = [(str(unique_id), rows) for unique_id, rows in predictions.groupby("unique_id", sort=True)]
-    if len(groups) != 1:
-        groups.append((ALL_SERIES, predictions))
-    scores = []
-    for unique_id, rows in groups:
-        y = rows["y"].to_numpy()
-        # A baseline has no forecast for a series with too few training rows.
-        of_group = {name: metrics.regression(y, rows[name].to_numpy()) for name in names if rows[name].notna().all()}
-        for name, values in of_group.items():
-            if settings.target == "close":
-                values["mape"] = metrics.mape(y, rows[name].to_numpy())
-            values["skill"] = metrics.skill(values["rmse"], of_group[NAIVE]["rmse"])
-            finite = {key: value if math.isfinite(value) else None for key, value in values.items()}
-            scores.append({"unique_id": unique_id, "forecast": name, "rows": len(rows), **finite})
-    return scores
+    tables = [scores.by_series.sort_values("unique_id", kind="stable")]
+    if len(tables[0]["unique_id"].unique()) != 1:
+        tables.append(scores.overall.assign(unique_id=ALL_SERIES))
+    found = []
+    for table in tables:
+        naive = table[table["forecast"] == NAIVE].set_index("unique_id")["rmse"]
+        for row in table.assign(naive=table["unique_id"].map(naive)).to_dict("records"):
+            figures = {name: row[name] for name in ("mae", "mse", "rmse", "r2", "smape", "mase", "rmsse")}
+            figures["skill"] = skill(row["rmse"], row["naive"])
+            finite = {name: _finite(value) for name, value in figures.items()}
+            keys = {"unique_id": str(row["unique_id"]), "forecast": row["forecast"], "rows": int(row["rows"])}
+            found.append({**keys, **finite})
+    return found
+
+
+def step_rows(scores: Scores, model: str, verdict: Verdict) -> list[dict[str, Any]]:
+    """Return the error at each step ahead: a dict of ``step``, ``forecast``, ``mae`` and ``score``, the measure.
+
+    Rows of the model have the ``p_value`` that it is no better than the best baseline.
+    """
+    p_values = verdict.by_step.set_index("step")["p_value"]
+    return [
+        {
+            "step": int(row["step"]),
+            "forecast": row["forecast"],
+            "mae": _finite(row["mae"]),
+            "score": _finite(row["score"]),
+            **({"p_value": _finite(p_values[row["step"]])} if row["forecast"] == model else {}),
+        }
+        for row in scores.by_step.to_dict("records")
+    ]
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
 
 
 def overall(scores: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
     """Return the scores over all series, by forecast."""
     last = scores[-1]["unique_id"]
     return {row["forecast"]: row for row in scores if row["unique_id"] == last}
-
-
-def verdict(scores: Sequence[Mapping[str, Any]]) -> str:
-    """Say in plain words whether the model beats the baselines, by root mean squared error over all series."""
-    total = overall(scores)
-    rmse = total[MODEL]["rmse"]
-    naive = total[NAIVE]["rmse"]
-    how = "beats" if rmse < naive else "does not beat"
-    skill = total[MODEL]["skill"]
-    sentence = f"The model {how} the naive forecast: RMSE {rmse:#.4g} against {naive:#.4g}"
-    sentence += "" if skill is None else f" (skill {skill:+.1%})"
-    others = [name for name in total if name not in (MODEL, NAIVE)]
-    for how, names in (
-        ("beats", [name for name in others if rmse < total[name]["rmse"]]),
-        ("does not beat", [name for name in others if rmse >= total[name]["rmse"]]),
-    ):
-        if names:
-            sentence += f"; it {how} " + " and ".join(f"{LABELS[name]} ({total[name]['rmse']:#.4g})" for name in names)
-    return sentence + "."

@@ -10,9 +10,9 @@ import pandas as pd
 
 from gatecast.data.errors import DamagedFileError
 from gatecast.data.store import read_parquet, set_aside
-from gatecast.flows.judging.comparison import naive_forecast
-from gatecast.flows.judging.evaluation import KEYS, MODEL, NAIVE, in_unit
+from gatecast.flows.judging.evaluation import KEYS, MODEL, in_unit
 from gatecast.flows.judging.targets import series_frame, target_of
+from gatecast.flows.judging.yardsticks import Yardstick
 from gatecast.flows.registry.kinds import FORECASTER
 from gatecast.flows.registry.registry import Registry
 from gatecast.flows.settings.runs import RetrainSettings
@@ -64,8 +64,10 @@ def read_forecasts(directory: Path, target: str) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def score_forecasts(forecasts: pd.DataFrame, frame: pd.DataFrame, settings: RetrainSettings) -> pd.DataFrame:
-    """Add the actual values and the naive forecast to the forecasts whose actuals have arrived.
+def score_forecasts(
+    forecasts: pd.DataFrame, frame: pd.DataFrame, settings: RetrainSettings, yardstick: Yardstick
+) -> pd.DataFrame:
+    """Add the actual values and the baselines' forecasts to the forecasts whose actuals have arrived.
 
     Parameters
     ----------
@@ -75,12 +77,15 @@ def score_forecasts(forecasts: pd.DataFrame, frame: pd.DataFrame, settings: Retr
         The present bars or series frame.
     settings : RetrainSettings
         Those of the model, resolved.
+    yardstick : Yardstick
+        The baselines.
 
     Returns
     -------
     DataFrame
-        ``unique_id, cutoff, ds, step, y, lstm, naive`` in the target's unit, ``version``, and for each interval of the
-        forecasts ``covered-90`` or the like: whether it contained the actual value.
+        ``unique_id, cutoff, ds, step, y, lstm`` and a column of each baseline, in the unit that people read;
+        ``version``, and for each interval of the forecasts ``covered-90`` or the like: whether it contained the actual
+        value.
     """
     series = series_frame(frame, settings.target, settings.features)
     by_series = dict(tuple(series.groupby("unique_id", sort=False)))
@@ -97,7 +102,7 @@ def score_forecasts(forecasts: pd.DataFrame, frame: pd.DataFrame, settings: Retr
         came = actual.iloc[position[arrived]]
         parts.append(rows[arrived].assign(ds=came["ds"].to_numpy(), y=came["y"].to_numpy()))
     if not parts or not sum(map(len, parts)):
-        return pd.DataFrame(columns=[*KEYS, "y", MODEL, NAIVE, "version"])
+        return pd.DataFrame(columns=[*KEYS, "y", MODEL, *yardstick.labels, "version"])
     scored = pd.concat(parts, ignore_index=True)
     scored["ds"] = scored["ds"].astype(series["ds"].dtype)
     covered = {
@@ -106,7 +111,7 @@ def score_forecasts(forecasts: pd.DataFrame, frame: pd.DataFrame, settings: Retr
     }
     result = in_unit(scored[[*KEYS, "y", "y_hat", "version"]], frame, target_of(settings))
     result = result.assign(**covered).rename(columns={"y_hat": MODEL})
-    result[NAIVE] = naive_forecast(result, frame, settings)
+    result = result.join(yardstick.forecast(result).values)
     return result.sort_values(["cutoff", "unique_id", "step"], ignore_index=True)
 
 

@@ -75,3 +75,21 @@ def series_frame(frame: pd.DataFrame, target: str | None, features: str | None) 
     if target is None or features is None:
         return frame
     return build_series_frame(frame, TARGETS[target], FEATURE_SETS[features])
+
+
+def told_frame(frame: pd.DataFrame, settings: RetrainSettings) -> pd.DataFrame:
+    """Return ``unique_id``, ``ds`` and ``y`` of the series in the unit that people read, at the rows that are learnt.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Bars, or a series frame.
+    settings : RetrainSettings
+        Resolved.
+    """
+    series = series_frame(frame, settings.target, settings.features)[["unique_id", "ds", "y"]]
+    column = target_of(settings).told
+    if column is None:
+        return series
+    bars = frame[["unique_id", "ds", column]].rename(columns={column: "y"})
+    return series.drop(columns="y").merge(bars, on=["unique_id", "ds"], validate="one_to_one")

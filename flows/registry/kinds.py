@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from gatecast.data.errors import FormatError
-from gatecast.flows.registry.measures import ACCURACY, BITS_PER_CHARACTER, F1, RMSE, Figure
+from gatecast.flows.registry.measures import ACCURACY, BITS_PER_CHARACTER, F1, MEASURES, RMSE, Figure
 
 if TYPE_CHECKING:
     from gatecast.flows.judging.comparison import Comparison, Contender
@@ -80,6 +80,10 @@ def _forecaster_settings(values: Mapping[str, Any]) -> Settings:
 def _forecaster_figure(evaluation: Evaluation) -> Figure:
     from gatecast.flows.judging.evaluation import MODEL, NAIVE, overall
 
+    judged = evaluation.get("judged")
+    if judged is not None:
+        return Figure(MEASURES[judged["measure"]], judged["score"], judged["best_score"] or None)
+    # A version of 0.1.0
     total = overall(evaluation["scores"])
     return Figure(RMSE, total[MODEL]["rmse"], total[NAIVE]["rmse"] or None)
 
@@ -87,7 +91,7 @@ def _forecaster_figure(evaluation: Evaluation) -> Figure:
 def _forecaster_scores(evaluation: Evaluation) -> Rows:
     from gatecast.flows.judging.tables import score_table
 
-    return score_table(evaluation["scores"])
+    return score_table(evaluation)
 
 
 def _compare_forecasters(first: Contender, second: Contender, path: Path | None) -> Comparison:

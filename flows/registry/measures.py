@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 # If the same model is fitted with other code or on another processor, the last digits differ.
 TOLERANCE = 1e-6
@@ -57,6 +59,10 @@ class Measure:
 
 
 RMSE = Measure("RMSE", ".5g")
+MEASURES: Mapping[str, Measure] = MappingProxyType(
+    {measure.name: measure for measure in (Measure("MASE", ".4f"), Measure("RMSSE", ".4f"), Measure("MAE", ".5g"))}
+)
+"""By which a forecaster is held against its baselines, see `lstm.forecasting.scores.Scales`"""
 BITS_PER_CHARACTER = Measure("bits/char", ".4f")
 F1 = Measure("F1", ".2%", lower_is_better=False)
 ACCURACY = Measure("accuracy", ".2%", lower_is_better=False)
@@ -64,24 +70,24 @@ ACCURACY = Measure("accuracy", ".2%", lower_is_better=False)
 
 @dataclass(frozen=True)
 class Figure:
-    """What a version scored on its test data, and what a naive method scores there.
+    """What a version scored on its test data, and what the best method without a network scores there.
 
     Attributes
     ----------
     measure : Measure
     value : float
-    naive : float or None
-        None if there is no naive method, or if it has no value.
+    baseline : float or None
+        None if there is no such method, or if it has no value.
     """
 
     measure: Measure
     value: float
-    naive: float | None
+    baseline: float | None
 
     def __str__(self) -> str:
         return f"{self.measure.name} {self.measure.text(self.value)}"
 
     @property
     def gain(self) -> str:
-        """How much better than the naive method; a dash if there is no naive method."""
-        return "–" if self.naive is None else self.measure.gain_text(self.value, self.naive)
+        """How much better than that method; a dash if there is none."""
+        return "–" if self.baseline is None else self.measure.gain_text(self.value, self.baseline)

@@ -279,11 +279,18 @@ class Registry(StoredVersions):
         return decision
 
     def record(self, decision: Decision) -> None:
-        """Store a decision, and let ``champion.json`` name its winner."""
-        self._decisions.add({"decided_at": _now(), **vars(decision)})
+        """Store a decision with the verdict on its version, and let ``champion.json`` name its winner."""
+        self._decisions.add({"decided_at": _now(), **vars(decision), "verdict": self._verdict(decision.version)})
+
+    def _verdict(self, version: str) -> str | None:
+        """Return what the evaluation of a version says it is worth, None if that cannot be read."""
+        try:
+            return self.evaluation(version)["verdict"]
+        except (InputError, LookupError, TypeError):
+            return None
 
     def history(self) -> list[dict[str, Any]]:
-        """Return every decision, oldest first: the fields of `Decision` and ``decided_at``.
+        """Return every decision, oldest first: the fields of `Decision`, ``decided_at`` and ``verdict``.
 
         Lines that are damaged are left out, with a warning.
         """

@@ -149,7 +149,9 @@ def save_picture(figure: Figure, path: Path) -> None:
     figure.savefig(buffer, format="png", facecolor="white")
     buffer.seek(0)
     with Image.open(buffer) as picture, atomic_file(path) as temporary:
-        small = picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+        # Colours that few pixels have must not be mixed into others.
+        method = Image.Quantize.MAXCOVERAGE
+        small = picture.convert("RGB").quantize(COLOURS, method, dither=Image.Dither.NONE)
         small.save(temporary, format="PNG", optimize=True)
 
 

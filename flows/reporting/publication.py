@@ -34,9 +34,10 @@ from gatecast.flows.engine.results import Evaluated, Forecasts, Ingested, Promot
 from gatecast.flows.engine.server import REPORTS
 from gatecast.flows.engine.terminal import counted
 from gatecast.flows.judging.evaluation import LABELS, MODEL
-from gatecast.flows.judging.tables import score_table
+from gatecast.flows.judging.tables import short_score_table
 from gatecast.flows.judging.targets import DISPLAYS
 from gatecast.flows.registry.registry import Registry
+from gatecast.flows.reporting.errors import TITLES
 from gatecast.flows.reporting.pictures import embedded_picture, inline
 from gatecast.flows.settings.runs import RetrainSettings, Workspace
 
@@ -69,12 +70,14 @@ def publish(
     workspace = Workspace.from_environment()
     registry = Registry(workspace, name)
     evaluation = read_json(Path(evaluated["evaluation"]))
-    scores = score_table(evaluation["scores"])
+    scores = short_score_table(evaluation)
     data = data_table(read_ingested(Path(bars["directory"])))
     versions = version_table(registry, version["version"], promoted["champion"])
     expected = forecast_table(read_parquet(Path(forecasts["path"]))[0], DISPLAYS[settings.target or "y"].label)
+    errors = evaluated["errors"]
     pictures = {
         "Forecast against actual over the test period": inline(Path(evaluated["picture"])),
+        **{title: inline(Path(errors[kind])) for kind, title in TITLES.items() if kind in errors},
         "Loss by epoch": inline(Path(evaluated["losses"])),
     }
     if "attention" in evaluated:
@@ -88,6 +91,7 @@ def publish(
                 made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
                 about=about(settings, evaluation),
                 verdict=evaluation["verdict"],
+                notes=[evaluation["season"]["sentence"], *evaluation["notes"]],
                 decision=promoted["summary"],
                 tables={
                     f"Scores on the test period, in {evaluation['unit']}": scores,
@@ -107,7 +111,7 @@ def publish(
 
     verdict = escaped(evaluation["verdict"])
     table(scores, "scores", Markdown(f"**{verdict}**\n\n{escaped(about(settings, evaluation))}"))
-    table(versions, "champion", promoted["summary"])
+    table(versions, "champion", Markdown(f"{escaped(promoted['summary'])}\n\n{verdict}"))
     table(expected, "forecasts", f"What {promoted['champion']}, the champion of {name}, expects next")
     table(data, "data", f"The data {name} was trained on and forecasts from: {bars['summary']}")
     markdown = "\n\n".join(f"![{title}]({source})" for title, source in pictures.items())
@@ -125,9 +129,10 @@ def publish(
     return {"report": str(report), "summary": f"{len(data)} series, {counted(len(expected), 'forecast')}"}
 
 
-def publish_scores(name: str, scores: list[dict[str, Any]], sentence: str, picture: Path) -> None:
+def publish_scores(name: str, evaluation: Mapping[str, Any], picture: Path) -> None:
     """Show scores and a picture of them on Prefect's dashboard; must be called within a task run."""
-    create_table_artifact(table=score_table(scores), key=artifact_key(name, "scores"), description=sentence)
+    sentence = evaluation["verdict"]
+    create_table_artifact(table=short_score_table(evaluation), key=artifact_key(name, "scores"), description=sentence)
     shown = embedded_picture(picture, "Forecast against actual")
     markdown = Markdown(f"{escaped(sentence)}\n\n{shown}\n")
     create_markdown_artifact(markdown, key=artifact_key(name, "pictures"), description=name)
@@ -180,7 +185,7 @@ def version_table(registry: Registry, challenger: str, champion: str) -> Table:
             scores = _scores_of(registry, version)
         except InputError as error:
             _LOGGER.warning("%s", error)
-            scores = dict.fromkeys(("RMSE", "naive RMSE", "tested on"), "–")
+            scores = dict.fromkeys(("score", "against baseline", "tested on"), "–")
         roles = [role for role, name in (("this run", challenger), ("champion", champion)) if name == version]
         rows.append(
             {
@@ -196,10 +201,9 @@ def version_table(registry: Registry, challenger: str, champion: str) -> Table:
 def _scores_of(registry: Registry, version: str) -> dict[str, str]:
     evaluation = registry.evaluation(version)
     figure = registry.figure(version)
-    measure = figure.measure
     return {
-        measure.name: measure.text(figure.value),
-        f"naive {measure.name}": "–" if figure.naive is None else measure.text(figure.naive),
+        "score": str(figure),
+        "against baseline": figure.gain,
         "tested on": f"{evaluation['first']} to {evaluation['last']}",
     }
 

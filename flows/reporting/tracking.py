@@ -99,7 +99,7 @@ def _figures(registry: Registry, version: str) -> list[tuple[str, float, int, in
         series = "".join(letter if letter.isalnum() or letter in "-_. " else "_" for letter in score["unique_id"])
         figures += [
             (f"{series}/{score['forecast']}/{name}", float(score[name]), 0, 0)
-            for name in ("rmse", "mae", "r2", "skill")
+            for name in ("rmse", "mae", "r2", "smape", "mase", "rmsse", "skill")
             if score[name] is not None
         ]
     for record in load(registry.path(version)).history:

@@ -16,9 +16,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict, TypeVar
 
 from pydantic import Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from gatecast.data.errors import InputError
 from gatecast.data.leftovers import sweep
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from gatecast.data.sources.columns import Columns
     from gatecast.data.sources.csv_format import CsvFormat
 
+T = TypeVar("T")
 BAR_TARGETS = ("range", "return", "close")
 """What a model can forecast of bars; the target of series is one of their columns"""
 BREACH = "gatecast.monitor.breach"
@@ -335,6 +337,18 @@ class RetrainSettings(Settings):
             }
         },
     )
+    seasonality: tuple[Annotated[int, Field(ge=2)], ...] | None = Field(
+        None,
+        description="Rows of a season, as 24, or of two, as 24,168, for the seasonal naive forecasts and the scaled"
+        " errors; found in the training rows by default",
+        json_schema_extra={"panel": "What it is held against", "metavar": "ROWS"},
+    )
+    baselines: tuple[Literal["AutoETS", "AutoTheta", "AutoARIMA"], ...] = Field(
+        (),
+        description="Statistical models to fit besides, which take seconds a series and which the extra"
+        " baselines installs: AutoETS, AutoTheta, AutoARIMA",
+        json_schema_extra={"metavar": "MODELS"},
+    )
     model: ForecasterSettings = Field(
         default_factory=ForecasterSettings,
         description="The LSTM and its training",
@@ -343,6 +357,13 @@ class RetrainSettings(Settings):
     gate: GateSettings = Field(
         default_factory=GateSettings, description="What a new version has to show to become the champion"
     )
+
+    @field_validator("seasonality", "baselines")
+    @classmethod
+    def _names_each_once(cls, names: tuple[T, ...] | None) -> tuple[T, ...] | None:
+        if names is not None and len(set(names)) < len(names):
+            raise PydanticCustomError("repeated", "a list without repetitions")
+        return names
 
     @model_validator(mode="before")
     @classmethod
@@ -424,6 +445,15 @@ class BacktestSettings(RetrainSettings):
         ge=0,
         description="Origins after which the model is trained again; 0 takes the champion as it is, on rows it has not"
         " seen",
+    )
+    models: tuple[str, ...] = Field(
+        (),
+        description="Models to hold against each other, as sales,sales@3,other: champions or versions, as they are"
+        " unless refit is given",
+        json_schema_extra={"metavar": "NAMES", "panel": "Which models"},
+    )
+    workers: int | None = Field(
+        None, gt=0, description="Trainings at the same time, each in a process; one for each core by default"
     )
 
 

@@ -69,6 +69,7 @@ def cross_validation(
     *,
     split: SplitSettings | None = None,
     on_window: Callable[[int], None] | None = None,
+    only: range | None = None,
 ) -> pd.DataFrame:
     """Forecast from each of the last origins of a long frame, as `Forecaster.cross_validation` describes.
 
@@ -81,6 +82,9 @@ def cross_validation(
         held back for a test, since the test is what follows the origin.
     on_window : callable, optional
         Called with the number of origins that are done, after each.
+    only : range, optional
+        Numbers of the origins to forecast from, 0 the oldest; all of them by default. It begins with a number at which
+        the model is fitted.
     """
     frame = validate_series(df, "The series frame")
     settings = model.settings
@@ -92,13 +96,14 @@ def cross_validation(
     else:
         windows.warn_of_ended()
     parts = []
-    for number in range(n_windows):
+    chosen = range(n_windows) if only is None else only
+    for done, number in enumerate(chosen, 1):
         if fitted is None or (every and number % every == 0):
             known, origin = windows.known(number)
             fitted = _fit(model, frame[known], origin, split)
         parts.append(_forecast_from(fitted, frame, windows, number))
         if on_window is not None:
-            on_window(number + 1)
+            on_window(done)
     return pd.concat(parts, ignore_index=True)
 
 

@@ -19,6 +19,8 @@ _HELD_BACK = 0.2
 """Share of each series' training rows, the last ones, by which the penalty is chosen"""
 _PENALTIES = np.logspace(-6, 1, 15)
 """In units of the inputs' mean variance"""
+_ROUNDING = 1e-10
+"""Share of the inputs' mean square below which a variance is rounding"""
 
 
 @dataclass(frozen=True)
@@ -139,9 +141,12 @@ class _Moments(NamedTuple):
         x, y = self.x / self.rows, self.y / self.rows
         variances, axes = np.linalg.eigh(self.xx / self.rows - np.outer(x, x))
         projected = axes.T @ (self.xy / self.rows - np.outer(x, y))
-        unit = max(float(variances.mean()), np.finfo(float).tiny)
+        # Along an axis on which the inputs of a straight line do not vary, all that is left is rounding.
+        varies = variances > _ROUNDING * np.trace(self.xx) / self.rows
+        unit = float(variances.mean())
         for penalty in penalties:
-            coefficients = axes @ (projected / (variances.clip(0) + penalty * unit)[:, None])
+            divisors = np.where(varies, variances + penalty * unit, np.inf)
+            coefficients = axes @ (projected / divisors[:, None])
             yield _Regression(coefficients, y - x @ coefficients)
 
     def squared_error(self, regression: _Regression) -> float:

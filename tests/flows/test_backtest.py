@@ -15,6 +15,7 @@ from gatecast.flows.backtest import backtest, by_period, of_champion, predict_ro
 from gatecast.flows.cli import app
 from gatecast.flows.commands.backtest import BacktestOptions
 from gatecast.flows.engine.ingested import read_ingested
+from gatecast.flows.retrain import retrain
 from gatecast.flows.settings.runs import BacktestSettings, Workspace
 from tests.flows.conftest import contents, small_settings
 from tests.flows.typed import parsed
@@ -39,14 +40,28 @@ def frame(trained: tuple[Workspace, dict[str, Any]]) -> pd.DataFrame:
 def test_the_flow_scores_model_and_baselines_from_each_origin(server: str, workspace: Workspace) -> None:
     result = backtest(settings())
     rows, _ = read_parquet(Path(result["roll"]["predictions"]))
-    assert rows.columns.tolist() == ["unique_id", "cutoff", "ds", "step", "y", "lstm", "naive", "har", "ewma"]
+    assert rows.columns.tolist() == [
+        "unique_id",
+        "cutoff",
+        "ds",
+        "step",
+        "y",
+        "lstm",
+        "naive",
+        "mean",
+        "drift",
+        "ridge",
+        "har",
+        "ewma",
+    ]
     assert rows["cutoff"].nunique() == len(rows) == 6
     assert result["roll"]["summary"] == "6 forecasts from 6 origins, 2 trainings"
     evaluation = read_json(Path(result["score"]["evaluation"]))
     expected = float(np.sqrt(np.mean((rows["lstm"] - rows["y"]) ** 2)))
     assert evaluation["scores"][0]["rmse"] == pytest.approx(expected)
-    assert "the naive forecast" in evaluation["verdict"]
-    assert "p = " in evaluation["verdict"]
+    assert evaluation["verdict"].startswith("The model ")
+    assert evaluation["judged"]["best_label"] in evaluation["verdict"]
+    assert set(evaluation["labels"]) == set(rows.columns[5:])
     assert [period["origins"] for period in evaluation["periods"]] == [3, 3]
     assert Path(result["score"]["picture"]).stat().st_size > 1000
     again = backtest(settings())
@@ -150,6 +165,52 @@ def test_a_name_alone_has_to_be_that_of_a_model(copied: Workspace) -> None:
         backtest(BacktestSettings(name="sample-rnage", n_windows=10))
     new = parsed(BacktestOptions, "--name", "new", "--path", "x.csv").rolling.settings()
     assert (of_champion(new, copied).name, new.data.source) == ("new", "csv")
+
+
+def test_several_models_and_versions_stand_in_one_table(copied: Workspace) -> None:
+    retrain(small_settings(model={"max_epochs": 1, "lookback": 12}))
+    retrain(small_settings(name="other", model={"max_epochs": 2}))
+    done = gatecast("--models", "sample-range@1,sample-range@2,other", "--windows", "40")
+    assert done.exit_code == 0, done.output
+    for expected in ("sample-range@v0001", "sample-range@v0002", "other@v0001", "HAR(1,5,22)", "last value"):
+        assert expected in done.output
+    folder = max(copied.reports.glob("sample-range/backtest-*"), key=lambda path: path.stat().st_mtime)
+    evaluation = read_json(folder / "evaluation.json")
+    rows, _ = read_parquet(folder / "predictions.parquet")
+    names = ["sample-range@v0001", "sample-range@v0002", "other@v0001"]
+    assert rows.columns.tolist()[5:8] == names
+    assert all(f"{name} " in evaluation["verdict"] for name in names)
+    total = {row["forecast"]: row["mase"] for row in evaluation["scores"]}
+    assert evaluation["judged"]["model"] == min(names, key=lambda name: total[name])
+    alone, _ = read_parquet(
+        Path(backtest(settings(name="other", refit=0, n_windows=40, step_size=1))["roll"]["predictions"])
+    )
+    assert np.allclose(alone["lstm"], rows["other@v0001"], atol=1e-6)
+
+
+def test_processes_forecast_what_one_process_forecasts(server: str, workspace: Workspace) -> None:
+    alone = backtest(settings(workers=1))
+    side_by_side = backtest(settings(workers=2), force=True)
+    one, two = (read_parquet(Path(result["roll"]["predictions"]))[0] for result in (alone, side_by_side))
+    pd.testing.assert_frame_equal(one, two, check_exact=True)
+
+
+@pytest.mark.parametrize(
+    ("models", "expected"),
+    [
+        ("none", "There is no model 'none'"),
+        ("sample-range@7", "sample-range has no version '7'"),
+        ("sample-range,sample-range@1", "names sample-range@v0001 a second time; give each version once."),
+        ("sample-range,ahead", "sample-range@v0001 has horizon 1 and ahead@v0001 has horizon 2"),
+    ],
+)
+def test_models_that_cannot_meet_are_one_sentence(copied: Workspace, models: str, expected: str) -> None:
+    if "ahead" in models:
+        retrain(small_settings(name="ahead", model={"horizon": 2, "max_epochs": 1}))
+    done = gatecast("--models", models, "--windows", "5")
+    assert done.exit_code == 2, done.output
+    assert expected in " ".join(done.output.split())
+    assert "Traceback" not in done.output
 
 
 @pytest.mark.parametrize(

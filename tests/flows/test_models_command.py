@@ -31,24 +31,38 @@ def registry(copied: Workspace) -> Registry:
 
 def test_list_and_show_name_champion_scores_and_lineage(registry: Registry) -> None:
     champion = str(registry.champion())
+    verdict = registry.evaluation(champion)["verdict"]
     listed = gatecast("list")
     assert listed.exit_code == 0
-    assert NAME in listed.output
-    assert champion in listed.output
+    for expected in (NAME, champion, verdict):
+        assert expected in listed.output
     shown = gatecast("show", NAME)
     assert all(version in shown.output for version in registry.versions())
     assert f"* {champion}" in " ".join(shown.output.split())
     assert "is the first version" in shown.output
+    assert verdict in shown.output
     one = gatecast("show", NAME, "champion").output
     lineage = registry.lineage(champion)
-    for expected in (lineage["data_hash"], lineage["code_version"], "HAR(1,5,22)", "model.lookback", "does not beat"):
+    for expected in (
+        lineage["data_hash"],
+        lineage["code_version"],
+        "HAR(1,5,22)",
+        "model.lookback",
+        verdict,
+    ):
         assert expected in one
 
 
-def test_compare_prints_both_beside_the_naive_forecast(registry: Registry, tmp_path: Path) -> None:
+def test_compare_prints_both_beside_the_baselines(registry: Registry, tmp_path: Path) -> None:
     done = gatecast("compare", NAME, "champion", "v0003")
     assert done.exit_code == 0, done.output
-    for expected in ("rows that neither has seen", "naive", "Diebold-Mariano", *registry.versions()[::2]):
+    for expected in (
+        "rows that neither has seen",
+        "last value",
+        "The model loses to",
+        "Diebold-Mariano",
+        *registry.versions()[::2],
+    ):
         assert expected in done.output
     read_ingested(next((registry.directory.parents[1] / "bars").iterdir())).to_csv(tmp_path / "bars.csv", index=False)
     again = gatecast("compare", NAME, "1", "3", "--path", str(tmp_path / "bars.csv"))

@@ -8,6 +8,7 @@ import pytest
 
 from gatecast.data.store import read_parquet, write_parquet
 from gatecast.flows.judging.live import hindcast, read_forecasts, score_forecasts
+from gatecast.flows.judging.yardsticks import Yardstick
 from gatecast.flows.settings.runs import Workspace
 from tests.damage import HARM_NAMES, HARMS, Harm
 from tests.flows.conftest import small_settings
@@ -21,12 +22,17 @@ def life(copied: Workspace, tmp_path: Path) -> Life:
     return live(copied, tmp_path)
 
 
+def scored_in(forecasts: pd.DataFrame, bars: pd.DataFrame) -> pd.DataFrame:
+    yardstick = Yardstick.of(bars, SETTINGS, pd.Timestamp("2013-12-31"))
+    return score_forecasts(forecasts, bars, SETTINGS, yardstick)
+
+
 def forecasts_of(life: Life) -> pd.DataFrame:
     return read_forecasts(life.workspace.forecasts / NAME, "range")
 
 
 def test_each_forecast_meets_what_came(life: Life) -> None:
-    scored = score_forecasts(forecasts_of(life), life.bars, SETTINGS)
+    scored = scored_in(forecasts_of(life), life.bars)
     came = life.bars.tail(DAYS)
     # The retrain itself forecast the first of these days, and the file was written again by the same version.
     assert scored["ds"].tolist() == came["ds"].tolist()
@@ -38,16 +44,16 @@ def test_each_forecast_meets_what_came(life: Life) -> None:
 
 
 def test_what_has_not_come_yet_is_not_scored(life: Life) -> None:
-    scored = score_forecasts(forecasts_of(life), life.bars.iloc[:-3], SETTINGS)
+    scored = scored_in(forecasts_of(life), life.bars.iloc[:-3])
     assert len(scored) == DAYS - 3
-    assert len(score_forecasts(forecasts_of(life), life.bars.iloc[: -DAYS - 5], SETTINGS)) == 0
-    assert len(score_forecasts(forecasts_of(life), life.bars.assign(unique_id="other"), SETTINGS)) == 0
+    assert len(scored_in(forecasts_of(life), life.bars.iloc[: -DAYS - 5])) == 0
+    assert len(scored_in(forecasts_of(life), life.bars.assign(unique_id="other"))) == 0
 
 
 def test_a_holiday_moves_the_actual_and_not_the_step(life: Life) -> None:
     holiday = life.bars["ds"].iloc[-5]
     bars = life.bars[life.bars["ds"] != holiday]
-    scored = score_forecasts(forecasts_of(life), bars, SETTINGS).set_index("cutoff")
+    scored = scored_in(forecasts_of(life), bars).set_index("cutoff")
     before = life.bars["ds"].iloc[-6]
     assert scored.loc[before, "ds"] == life.bars["ds"].iloc[-4]
     assert holiday not in scored.index
@@ -55,11 +61,11 @@ def test_a_holiday_moves_the_actual_and_not_the_step(life: Life) -> None:
 
 def test_intervals_are_held_against_what_came(life: Life) -> None:
     forecasts = forecasts_of(life)
-    y = score_forecasts(forecasts, life.bars, SETTINGS).set_index("cutoff")["y"]
+    y = scored_in(forecasts, life.bars).set_index("cutoff")["y"]
     middle = forecasts["cutoff"].map(y).fillna(0)
     side = np.where(np.arange(len(forecasts)) % 4 == 0, 1.0, -1.0)
     forecasts = forecasts.assign(**{"y_hat-lo-80": middle + side, "y_hat-hi-80": middle + 2})
-    scored = score_forecasts(forecasts, life.bars, SETTINGS)
+    scored = scored_in(forecasts, life.bars)
     assert scored["covered-80"].mean() == pytest.approx(0.75, abs=0.03)
 
 
@@ -96,7 +102,7 @@ def test_damaged_forecasts_are_set_aside(life: Life, caplog: pytest.LogCaptureFi
 
 
 def test_a_hindcast_is_what_was_forecast(life: Life) -> None:
-    scored = score_forecasts(forecasts_of(life), life.bars, SETTINGS)
+    scored = scored_in(forecasts_of(life), life.bars)
     version = str(life.registry.champion())
     assert np.allclose(hindcast(life.registry, version, life.bars, scored), scored["lstm"], atol=1e-5)
     unknown = scored.assign(unique_id="other")

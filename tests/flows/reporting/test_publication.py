@@ -32,7 +32,11 @@ def artifacts() -> list[Any]:
 def test_a_run_publishes_under_keys_that_stay(trained: tuple[Workspace, dict[str, Any]]) -> None:
     found = {artifact.key: artifact for artifact in artifacts() if str(artifact.key).startswith("sample-range-")}
     assert {key.removeprefix("sample-range-") for key in found} >= KINDS
-    assert "RMSE" in found["sample-range-scores"].description
+    verdict = trained[1]["evaluate"]["summary"]
+    assert verdict.startswith("The model loses to HAR(1,5,22) (MASE ")
+    for kind in ("scores", "champion"):
+        assert verdict.split(" (")[0] in found[f"sample-range-{kind}"].description
+    assert verdict.split(" (")[0] in found["sample-range-pictures"].data
     assert "LSTM" in found["sample-range-scores"].data
     assert len(found["sample-range-pictures"].data) < 200_000
 
@@ -40,16 +44,27 @@ def test_a_run_publishes_under_keys_that_stay(trained: tuple[Workspace, dict[str
 def test_the_report_is_one_page_that_needs_nothing_else(trained: tuple[Workspace, dict[str, Any]]) -> None:
     page = Path(trained[1]["publish"]["report"]).read_text()
     assert trained[1]["evaluate"]["summary"] in page
-    for text in ("HAR(1,5,22)", "naive", trained[1]["checkpoint"]["version"], "&#34;lookback&#34;: 8"):
+    for text in ("HAR(1,5,22)", "last value", "MASE", trained[1]["checkpoint"]["version"], "&#34;lookback&#34;: 8"):
         assert text in page
-    assert page.count('src="data:image/png;base64,') == 2
+    assert page.count('src="data:image/png;base64,') == 4
+    for title in ("Forecasts from single origins", "Residuals over time", "Loss by epoch"):
+        assert title in page
     assert not re.findall(r'(?:src|href)="(?!data:)', page)
 
 
 def test_a_name_is_no_markup(trained: tuple[Workspace, dict[str, Any]]) -> None:
     from gatecast.flows.reporting.publication import render
 
-    parts = {"name": "<b>", "about": "", "made": "", "verdict": "", "decision": "", "settings": "", "model": ""}
+    parts = {
+        "name": "<b>",
+        "about": "",
+        "made": "",
+        "verdict": "",
+        "decision": "",
+        "settings": "",
+        "model": "",
+        "notes": [],
+    }
     page = render(**parts, tables={"t": [{"series": "<script>"}]}, pictures={}, lineage={})
     assert "<script>" not in page
     assert "&lt;script&gt;" in page

@@ -93,3 +93,11 @@ def test_fewer_windows_are_taken_where_there_are_too_many(panel):
     all_of_them, some = (Ridge(WINDOW, most).forecast(panel, origins, HORIZON) for most in (1000, 40))
     assert np.abs(all_of_them / some - 1).max() < 0.2
     assert not np.array_equal(all_of_them, some)
+
+
+def test_a_straight_line_goes_on(rng):
+    """Its windows are all alike, so that there is nothing to regress on; noise of rounding must not be learnt."""
+    frame = pd.DataFrame({"unique_id": "a", "ds": pd.date_range("2020-01-01", periods=120), "y": np.arange(120.0)})
+    panel = Panel.of_frame(frame, frame["ds"].iloc[80])
+    y_hat = Ridge(8).forecast(panel, np.array([90, 110]), 2)
+    assert y_hat == pytest.approx(np.array([[91, 92], [111, 112]]), abs=1e-6)
