@@ -184,7 +184,12 @@ def _turned_in_words(typed: pd.DataFrame, turned: np.ndarray) -> dict[str, Any]:
 
 
 def sentence(problem: Mapping[str, Any] | pd.Series) -> str:
-    """Return what is wrong with a row, and where, as one sentence without its full stop."""
+    """Return what is wrong with a row, and where, as one sentence without its full stop.
+
+    A problem of no column is one of all the data, and a sentence already.
+    """
+    if not problem["column"]:
+        return str(problem["problem"])
     where = []
     if problem["rule"] != "name":
         dated = problem["column"] != "ds" and not pd.isna(problem["ds"])
