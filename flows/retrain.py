@@ -142,7 +142,7 @@ def retrain(
         dates = settings.data.dates
         key = digest(sequences["content_hash"], settings.model, dates, code_version())
         job = Job(workspace, registry.name, key)
-        trained = step(train, job, sequences["directory"], settings.model, dates, resume)
+        trained = step(train, job, sequences["directory"], settings.model, resume, dates)
         evaluated = step(evaluate, job, trained["model"], sequences["directory"], data, settings)
         lineage = {
             "data_hash": bars["content_hash"], "data": data, "last": bars["last"], "code_version": code_version(),
@@ -207,7 +207,9 @@ def build_sequences(
 
 
 @task("train {job.name}", cached=True, ignore=("resume",), retries=2)
-def train(job: Job, sequences: str, settings: ForecasterSettings, dates: DatesGiven, resume: bool) -> Trained:
+def train(
+    job: Job, sequences: str, settings: ForecasterSettings, resume: bool, dates: DatesGiven = DEFAULTS.data.dates
+) -> Trained:
     """Fit the LSTM; each epoch leaves a checkpoint, from which an interrupted training can continue."""
     attempt = Attempt.of(job, resume)
     model = Forecaster.from_settings(settings)

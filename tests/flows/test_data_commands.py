@@ -123,7 +123,7 @@ def test_what_would_be_lost_is_named_and_much_is_not_advised(tmp_path: Path) -> 
     )
     assert "quarantine" not in output
     output = told(gatecast("data", "check", str(written(tmp_path, series(weather="rain")))).output)
-    assert "No row has a number in weather; correct the column, or remove it from the data." in output
+    assert "No row has a number in weather; correct the column, or leave it out: --exclude weather." in output
     assert "quarantine" not in output
 
 
