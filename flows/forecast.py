@@ -126,7 +126,7 @@ def forecast(
         "path": str(path),
         "files": hashes(path),
         "sentences": shown(sentences),
-        "summary": f"{steps} of {len(sentences)} series by {version}",
+        "summary": f"{steps} of {len(sentences)} series by {version}; dates: {model.dates_in_words}",
     }
 
 

@@ -16,10 +16,12 @@ import pandas as pd
 
 from gatecast.data.bars.store import BarStore, add_to_quarantine, write_rows
 from gatecast.data.dates.calendar import require_calendar
+from gatecast.data.dates.panels import dates_in_words
+from gatecast.data.dates.rules import DateRules
 from gatecast.data.errors import DamagedFileError, InputError
 from gatecast.data.leftovers import remove_leftovers
 from gatecast.data.quality.overview import Record, overview, problems_in_words
-from gatecast.data.quality.validation import Checked, sentence
+from gatecast.data.quality.validation import ERROR, Checked, sentence
 from gatecast.data.sources.selection import Selection, frame_kind, select
 from gatecast.data.sources.source import open_source
 from gatecast.data.store import (
@@ -133,6 +135,7 @@ def read_data(settings: DataSettings, workspace: Workspace, fetch: Fetch | None 
         record["cause"] = found.causes.get(name)
         record["age"] = _age(record["last"])
     first, last = (f"{moment:%Y-%m-%d}" for moment in (frame["ds"].min(), frame["ds"].max()))
+    when = dates_in_words(frame, DateRules(**settings.dates))
     stale = f"; {len(found.causes)} from the store, since the source failed" if found.causes else ""
     return {
         "directory": str(directory),
@@ -142,7 +145,7 @@ def read_data(settings: DataSettings, workspace: Workspace, fetch: Fetch | None 
         "series": records,
         "notices": list(found.notices),
         "quarantine": found.quarantine,
-        "summary": f"{len(frame):,} rows of {len(records)} series, {first} to {last}{stale}",
+        "summary": f"{len(frame):,} rows of {len(records)} series, {first} to {last}{when and f', {when}'}{stale}",
     }
 
 
@@ -196,15 +199,14 @@ def _read(settings: DataSettings, workspace: Workspace, fetch: Fetch) -> _Found:
     if settings.bad_rows == "refuse":
         frame = select(checked.require(source.origin), selection, source.origin)
         calendars = dict.fromkeys(frame["unique_id"].unique(), calendar)
-        return _Found(frame, calendars, {}, {}, {}, checked.notices, None)
+        return _Found(frame, calendars, {}, {}, {}, _told(checked, settings), None)
     notices, quarantine = _set_aside(checked, settings, workspace)
     if checked.rows.empty:
         raise InputError(f"{settings.description} has no good row; see {quarantine}.")
     frame = select(checked.rows, selection, settings.description)
-    wrong = checked.problems.drop_duplicates("row").groupby("unique_id")
-    refused = {str(name): len(rows) for name, rows in wrong}
+    refused = {str(name): int(count) for name, count in checked.refused["unique_id"].value_counts().items()}
     calendars = dict.fromkeys(frame["unique_id"].unique(), calendar)
-    return _Found(frame, calendars, {}, refused, {}, [*checked.notices, *notices], quarantine)
+    return _Found(frame, calendars, {}, refused, {}, [*notices, *_told(checked, settings)], quarantine)
 
 
 def _set_aside(checked: Checked, settings: DataSettings, workspace: Workspace) -> tuple[list[str], str | None]:
@@ -214,9 +216,15 @@ def _set_aside(checked: Checked, settings: DataSettings, workspace: Workspace) -
     if not count:
         return [], None
     path = workspace.quarantine / settings.source / f"{settings.origin}.parquet"
-    first = sentence(checked.problems.iloc[0])
+    first = sentence(checked.problems[checked.problems["severity"] == ERROR].iloc[0])
     notice = f"{settings.description}: {count:,} of {whole:,} rows were put in quarantine; the first: {first}."
     return [notice], str(add_to_quarantine(checked.refused, path))
+
+
+def _told(checked: Checked, settings: DataSettings) -> list[str]:
+    """Return what to say about rows that are not refused."""
+    doubtful = checked.problems[checked.problems["severity"] != ERROR]
+    return [*checked.notices, *(f"{settings.description}: {sentence(row)}." for _, row in doubtful.iterrows())]
 
 
 def _read_yahoo(settings: DataSettings, selection: Selection, workspace: Workspace, fetch: Fetch) -> _Found:

@@ -132,7 +132,7 @@ def train_one(
         frame = pd.concat([read_rows(file).rows for file in files], ignore_index=True)
         series = series_frame(frame, settings.target, settings.features)
         sequences = build_sequences(series, evaluation.sequence_settings(settings))
-        model = Forecaster.from_settings(settings.model).fit_sequences(sequences)
+        model = Forecaster.from_settings(settings.model).fit_sequences(sequences, **settings.data.dates)
         predictions, evaluated, _ = evaluation.run_test(model, sequences, frame, settings)
         total = evaluation.overall(evaluated["scores"])
         judged = evaluated["judged"]

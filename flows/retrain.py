@@ -63,7 +63,7 @@ from gatecast.flows.reporting import tracking
 from gatecast.flows.reporting.attention import plot_attention
 from gatecast.flows.reporting.errors import draw_errors
 from gatecast.flows.reporting.publication import publish
-from gatecast.flows.settings.runs import GateSettings, RetrainSettings, Workspace
+from gatecast.flows.settings.runs import DatesGiven, GateSettings, RetrainSettings, Workspace
 from gatecast.flows.training import Attempt, Job, checkpoint, registry_of, settle, take_back
 from gatecast.lstm.config import ForecasterSettings
 from gatecast.lstm.forecasting.forecaster import Forecaster
@@ -139,9 +139,10 @@ def retrain(
         features = settings.features
         sequences = step(build_sequences, data, target, features, windows, directory, kept)
 
-        key = digest(sequences["content_hash"], settings.model, code_version())
+        dates = settings.data.dates
+        key = digest(sequences["content_hash"], settings.model, dates, code_version())
         job = Job(workspace, registry.name, key)
-        trained = step(train, job, sequences["directory"], settings.model, resume)
+        trained = step(train, job, sequences["directory"], settings.model, resume, dates)
         evaluated = step(evaluate, job, trained["model"], sequences["directory"], data, settings)
         lineage = {
             "data_hash": bars["content_hash"], "data": data, "last": bars["last"], "code_version": code_version(),
@@ -206,7 +207,9 @@ def build_sequences(
 
 
 @task("train {job.name}", cached=True, ignore=("resume",), retries=2)
-def train(job: Job, sequences: str, settings: ForecasterSettings, resume: bool) -> Trained:
+def train(
+    job: Job, sequences: str, settings: ForecasterSettings, resume: bool, dates: DatesGiven = DEFAULTS.data.dates
+) -> Trained:
     """Fit the LSTM; each epoch leaves a checkpoint, from which an interrupted training can continue."""
     attempt = Attempt.of(job, resume)
     model = Forecaster.from_settings(settings)
@@ -216,6 +219,7 @@ def train(job: Job, sequences: str, settings: ForecasterSettings, resume: bool) 
             checkpoints=attempt.checkpoints,
             resume=attempt.resume,
             on_epoch=progress,
+            **dates,
         )
     return attempt.finish(model)
 

@@ -12,7 +12,7 @@ from gatecast.data.dates.periods import schedule_of, with_holidays
 from gatecast.data.dates.rules import DateRules
 from gatecast.data.dates.schedules import DAY, Schedule
 
-__all__ = ["find_schedules", "follow"]
+__all__ = ["dates_in_words", "find_schedules", "follow", "in_words"]
 
 _KEPT = 0.75
 """A schedule known from before still holds if it foretells this share of the last rows"""
@@ -72,6 +72,37 @@ def find_schedules(
             by_dates[key] = found.setdefault(schedule, len(found))
         result[series] = by_dates[key]
     return tuple(found), result
+
+
+def dates_in_words(frame: pd.DataFrame, rules: DateRules) -> str:
+    """Say when the rows of a valid frame come, sorted by ``unique_id`` and ``ds``: see `in_words`."""
+    ds = pd.DatetimeIndex(frame["ds"])
+    codes, _ = pd.factorize(frame["unique_id"])
+    lengths = np.bincount(codes)
+    has_steps = lengths > 1
+    if not has_steps.any():
+        return ""
+    times = ds if ds.tz is None else ds.tz_convert(None)
+    kept = times.to_numpy("datetime64[ns]")[has_steps[codes]]
+    offsets = np.concatenate([[0], np.cumsum(lengths[has_steps])])
+    return in_words(*find_schedules(kept, offsets, None if ds.tz is None else str(ds.tz), rules))
+
+
+def in_words(schedules: Sequence[Schedule], numbers: np.ndarray) -> str:
+    """Say when the rows of several series come: ``business days``, or ``Monday to Saturday (2 series), every day (1)``.
+
+    Only the most frequent three are named.
+    """
+    counts: dict[str, int] = {}
+    for number, count in zip(*np.unique(numbers, return_counts=True), strict=True):
+        words = schedules[number].in_words()
+        counts[words] = counts.get(words, 0) + int(count)
+    if len(counts) == 1:
+        return next(iter(counts))
+    ordered = sorted(counts, key=lambda words: -counts[words])
+    named = [f"{words} ({counts[words]:,}{' series' * (place == 0)})" for place, words in enumerate(ordered[:3])]
+    others = sum(counts[words] for words in ordered[3:])
+    return ", ".join([*named, *([f"other dates ({others:,})"] if others else [])])
 
 
 def _schedule(utc: np.ndarray, local: np.ndarray, known: Schedule | None, rules: DateRules) -> Schedule:

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from gatecast.data.dates.calendar import require_calendar
 from gatecast.data.dates.inference import usual_value
 from gatecast.data.dates.schedules import DAY, LAST, WEEK, Monthly, Plain, Roll, Schedule, Weekly, month_of
 from gatecast.data.errors import InputError
@@ -54,6 +55,8 @@ class DateRules:
         if self.freq is not None:
             require_freq(self.freq)
         require_closed(self.closed)
+        if self.calendar is not None:
+            require_calendar(self.calendar)
 
     def schedule_of(self, local: np.ndarray) -> Schedule:
         """Return the schedule that `freq` says.

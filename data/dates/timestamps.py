@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta, tzinfo
+import re
+from contextlib import suppress
+from datetime import UTC, date, timedelta, timezone, tzinfo
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 
+from gatecast.data.errors import InputError
+
 DAY = pd.Timedelta(days=1)
+MONTH = pd.Timedelta(days=30.4375)
 OFFSET = r"(?:Z|[+-]\d\d:?\d\d)$"
 
 
@@ -24,16 +30,40 @@ def parse_dates(column: pd.Series) -> pd.Series:
 
     Returns
     -------
-    Series of datetime64[ns], with the time zone, if there is one
+    Series of datetime64[ns], with the time zone, if there is one; see `named_zone`
     """
     if pd.api.types.is_datetime64_any_dtype(column):
-        parsed = column
+        parsed = column if column.dt.tz is None else column.dt.tz_convert(named_zone(column.dt.tz))
     elif pd.api.types.is_numeric_dtype(column):
         parsed = pd.Series(pd.NaT, index=column.index, dtype="datetime64[ns]")
     else:
         parsed = _parse_text(column.astype(str))
     representable = parsed.dt.year.between(1678, 2261)
     return parsed.where(representable).dt.as_unit("ns")
+
+
+def named_zone(zone: tzinfo) -> tzinfo:
+    """Return the same time zone with a name that gives it back, since models and files keep the name.
+
+    Raises
+    ------
+    InputError
+        It has none, as a zone of the machine's own settings.
+    """
+    if isinstance(zone, ZoneInfo) or hasattr(zone, "zone"):  # of pytz
+        return zone
+    offset = zone.utcoffset(None)
+    if offset is not None and not offset % timedelta(minutes=1):
+        return UTC if not offset else timezone(offset)
+    # A file of dateutil is known by its path only.
+    match = re.search(r"^tzfile\('(?:.*zoneinfo/)?([^']+)'\)$", repr(zone))
+    with suppress(ValueError, LookupError, OSError):
+        if match is not None:
+            return ZoneInfo(match[1])
+    raise InputError(
+        f"The time zone {zone!r} of the dates has no name that a model could keep; convert them first, as with"
+        ' df["ds"].dt.tz_convert("Europe/Berlin").'
+    )
 
 
 def _parse_text(text: pd.Series) -> pd.Series:

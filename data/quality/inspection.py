@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from gatecast.data.dates.calendar import sessions
-from gatecast.data.dates.periods import MONTH, period_name, spacing
-from gatecast.data.dates.timestamps import DAY, format_date
+from gatecast.data.dates.periods import period_name, spacing
+from gatecast.data.dates.timestamps import DAY, MONTH, format_date
 from gatecast.data.quality.breaks import ScaleBreak, scale_breaks
 from gatecast.data.quality.validation import PRICE_COLUMNS, WARNING, as_problems
 

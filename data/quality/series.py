@@ -29,13 +29,16 @@ def validate_series(frame: pd.DataFrame, origin: str) -> pd.DataFrame:
     ------
     InputError
         A column is missing or occurs twice, or a row holds text, NaN or infinity where a number belongs, no date, a
-        date twice, or a date out of order. The row is counted from 1, without the header.
+        date twice, or a date out of order, unless all dates of a series are in descending order. The row is counted
+        from 1, without the header.
     """
     return check_series(frame, origin).require(origin)
 
 
-def check_series(frame: pd.DataFrame, origin: str, in_order: bool = True) -> Checked:
+def check_series(frame: pd.DataFrame, origin: str, in_order: bool = True, newest_first: bool = True) -> Checked:
     """Check a series frame as `validate_series` does, but sort its rows into good and refused ones.
+
+    `in_order` and `newest_first` are those of `data.quality.validation.check_rows`.
 
     Raises
     ------
@@ -44,4 +47,4 @@ def check_series(frame: pd.DataFrame, origin: str, in_order: bool = True) -> Che
     """
     frame = as_pandas(frame, origin).rename(columns=str)
     covariates = [column for column in frame.columns if column not in (*KEYS, "y")]
-    return check_rows(frame, ["y", *dict.fromkeys(covariates)], origin, "series", in_order)
+    return check_rows(frame, ["y", *dict.fromkeys(covariates)], origin, "series", in_order, newest_first)

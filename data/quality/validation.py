@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import reprlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ import pandas as pd
 from gatecast.data.dates.timestamps import format_date, parse_dates
 from gatecast.data.errors import InputError
 
+_LOGGER = logging.getLogger(__name__)
 KEYS = ("unique_id", "ds")
 PRICE_COLUMNS = ("open", "high", "low", "close")
 
@@ -32,6 +33,9 @@ RULES: Mapping[str, str] = MappingProxyType(
         "name": "but every row needs the name of its series; add it",
         "date": "which is not a date; write dates as 2020-01-31 or 2020-01-31 15:30, all with a UTC offset or none",
         "number": "which is not a finite number; correct or remove the row",
+        "values": "which is not a finite number, like every other value of the column; write the column as numbers",
+        "covariate": "which is not a finite number, like every other value of the column; write it as numbers or leave"
+        " it out",
         "price": "but a price is above 0; correct or remove the row",
         "volume": "but a volume is 0 or more; correct or remove the row",
         "high": "below another price of its bar; correct or remove the row",
@@ -65,7 +69,7 @@ class Checked:
     notices: tuple[str, ...] = ()
 
     def require(self, origin: str) -> pd.DataFrame:
-        """Return the rows, if none was refused.
+        """Return the rows, if none was refused; warnings are logged.
 
         Raises
         ------
@@ -75,6 +79,8 @@ class Checked:
         errors = self.problems[self.problems["severity"] == ERROR]
         if len(errors):
             raise InputError(f"{origin}: {sentence(errors.iloc[0])}.")
+        for _, problem in self.problems.iterrows():
+            _LOGGER.warning("%s: %s.", origin, sentence(problem))
         return self.rows
 
 
@@ -84,6 +90,7 @@ def check_rows(
     origin: str,
     kind: Literal["bars", "series"],
     in_order: bool = True,
+    newest_first: bool = True,
 ) -> Checked:
     """Check every row of a frame against the rules of its kind.
 
@@ -99,6 +106,8 @@ def check_rows(
         Bars have further rules: positive prices, volume of 0 or more, a high and a low that hold the other prices.
     in_order : bool
         Whether the dates of each series have to be ascending; otherwise they are sorted.
+    newest_first : bool
+        Whether a series may also begin with its newest row and go back in time; it is sorted, with a warning.
 
     Raises
     ------
@@ -112,15 +121,75 @@ def check_rows(
         order = parse_dates(original["ds"]).sort_values(kind="stable").index.to_numpy()
         original = original.take(order).reset_index(drop=True)
     typed = _typed(original, columns)
-    problems = _problems(_broken(typed, columns, kind), original, typed, order + 1)
+    newest = _latest_before(typed)
+    turned = _newest_first(typed, newest) if newest_first else order[:0]
+    warnings = as_problems([_turned_in_words(typed, turned)] if len(turned) else [])
+    if len(turned):
+        places = np.arange(len(original))
+        places[turned] = turned[::-1]
+        order = order[places]
+        original = original.take(places).reset_index(drop=True)
+        typed = typed.take(places).reset_index(drop=True)
+        newest = _latest_before(typed)
+    broken = list(_broken(typed, columns, kind, newest))
+    problems = _problems(broken, original, typed, order + 1)
     wrong = np.zeros(len(typed), dtype=bool)
-    wrong[problems["position"].to_numpy(np.int64)] = True
-    refused = original[wrong].assign(problem=problems.groupby("position")["text"].agg("; ".join).to_numpy())
-    return Checked(_sorted(typed[~wrong]), refused.reset_index(drop=True), problems[list(PROBLEM_COLUMNS)])
+    for _, _, rows in broken:
+        wrong |= rows
+    texts = problems.groupby("position")["text"].agg("; ".join).reindex(np.flatnonzero(wrong), fill_value="see row 1")
+    refused = original[wrong].assign(problem=texts.to_numpy())
+    found = [problems[list(PROBLEM_COLUMNS)], *([warnings] if len(warnings) else [])]
+    return Checked(_sorted(typed[~wrong]), refused.reset_index(drop=True), pd.concat(found, ignore_index=True))
+
+
+def _latest_before(typed: pd.DataFrame) -> pd.Series:
+    """Return the latest date in the rows before each row in its series."""
+    before = typed.groupby("unique_id", sort=False)["ds"].shift()
+    if typed["ds"].notna().all() and not (typed["ds"] < before).any():
+        return before  # the latest too
+    dated = typed[typed["ds"].notna()]
+    latest = dated.groupby("unique_id", sort=False)["ds"].cummax()
+    return latest.groupby(dated["unique_id"], sort=False).shift().reindex(typed.index)
+
+
+def _newest_first(typed: pd.DataFrame, latest: pd.Series) -> np.ndarray:
+    """Return the positions of the rows of all series whose dates only go back in time; two rows may be just swapped."""
+    falls = typed["ds"] < latest
+    if not falls.any():
+        return np.array([], dtype=np.int64)
+    rises = typed["ds"] > latest
+    names = set(typed["unique_id"][falls]) - set(typed["unique_id"][rises])
+    dated = typed[typed["ds"].notna() & typed["unique_id"].isin(names)]
+    dates = dated.groupby("unique_id", sort=False)["ds"]
+    names -= set(dated["unique_id"][dated["ds"] > dates.shift()])
+    names &= set(dated["unique_id"][dates.cumcount() >= 2])
+    return np.flatnonzero(typed["unique_id"].isin(names))
+
+
+def _turned_in_words(typed: pd.DataFrame, turned: np.ndarray) -> dict[str, Any]:
+    """Return the warning about series that begin with their newest row."""
+    first = typed.iloc[turned].dropna(subset=["ds"]).iloc[0]
+    others = typed["unique_id"].iloc[turned].nunique() - 1
+    as_well = f", as in {others:,} more series" if others else ""
+    return {
+        "severity": WARNING,
+        "rule": "newest first",
+        "unique_id": first["unique_id"],
+        "ds": first["ds"],
+        "row": 0,
+        "column": "ds",
+        "value": _shown(first["ds"]),
+        "problem": f"the newest date, in the first row{as_well}; the rows were sorted by date",
+    }
 
 
 def sentence(problem: Mapping[str, Any] | pd.Series) -> str:
-    """Return what is wrong with a row, and where, as one sentence without its full stop."""
+    """Return what is wrong with a row, and where, as one sentence without its full stop.
+
+    A problem of no column is one of all the data, and a sentence already.
+    """
+    if not problem["column"]:
+        return str(problem["problem"])
     where = []
     if problem["rule"] != "name":
         dated = problem["column"] != "ds" and not pd.isna(problem["ds"])
@@ -163,12 +232,25 @@ def _numbers(column: pd.Series) -> np.ndarray:
     return numeric.to_numpy(np.float64, na_value=np.nan)
 
 
-def _broken(typed: pd.DataFrame, columns: Sequence[str], kind: str) -> Iterator[tuple[str, str, pd.Series]]:
+def _broken(
+    typed: pd.DataFrame, columns: Sequence[str], kind: str, latest: pd.Series
+) -> Iterator[tuple[str, str, np.ndarray]]:
     """Give the rules of `RULES`, in their order, each with the column that it is about and whether a row breaks it."""
+    for rule, column, rows in _rules(typed, columns, kind, latest):
+        yield rule, column, rows.to_numpy(bool, na_value=False)
+
+
+def _rules(
+    typed: pd.DataFrame, columns: Sequence[str], kind: str, latest: pd.Series
+) -> Iterator[tuple[str, str, pd.Series]]:
     yield "name", "unique_id", typed["unique_id"].str.strip() == ""
     yield "date", "ds", typed["ds"].isna()
     for column in columns:
-        yield "number", column, ~np.isfinite(typed[column])
+        wrong = ~np.isfinite(typed[column])
+        if len(typed) > 1 and wrong.all():
+            yield ("values" if column in ("y", "volume", *PRICE_COLUMNS) else "covariate"), column, wrong
+        else:
+            yield "number", column, wrong
     if kind == "bars":
         for column in columns:
             if column in PRICE_COLUMNS:
@@ -180,41 +262,41 @@ def _broken(typed: pd.DataFrame, columns: Sequence[str], kind: str) -> Iterator[
         yield "high", "high", prices["high"] < prices.max(axis=1, skipna=False) * (1 - ROUNDING)
         yield "low", "low", prices["low"] > prices.min(axis=1, skipna=False) * (1 + ROUNDING)
     yield "twice", "ds", typed[list(KEYS)].duplicated() & typed["ds"].notna()
-    yield "order", "ds", typed["ds"] < typed.groupby("unique_id", sort=False)["ds"].shift()
+    yield "order", "ds", typed["ds"] < latest
 
 
 def _problems(
-    broken: Iterable[tuple[str, str, pd.Series]], original: pd.DataFrame, typed: pd.DataFrame, numbers: np.ndarray
+    broken: Iterable[tuple[str, str, np.ndarray]], original: pd.DataFrame, typed: pd.DataFrame, numbers: np.ndarray
 ) -> pd.DataFrame:
-    """Return a line for each rule that a row breaks, row by row.
+    """Return a line for each rule that a row breaks, row by row; one line for a column without any number.
 
     `numbers` are those that the rows had where they came from.
     """
-    found = [
-        (position, rule, column)
-        for rule, column, rows in broken
-        for position in np.flatnonzero(rows.to_numpy(bool, na_value=False))
-    ]
-    records = []
-    for position, rule, column in sorted(found, key=itemgetter(0)):
+    found = [pd.DataFrame(columns=[*PROBLEM_COLUMNS, "position", "text"])]
+    for rule, column, rows in broken:
+        positions = np.flatnonzero(rows)[: 1 if rule in ("values", "covariate") else None]
+        if not len(positions):
+            continue
         # Text that is not a number is shown as it was written.
         shown = typed if rule in ("price", "volume", "high", "low", "twice", "order") else original
-        value = _shown(shown[column].iloc[position])
-        records.append(
-            {
-                "severity": ERROR,
-                "rule": rule,
-                "unique_id": typed["unique_id"].iloc[position],
-                "ds": typed["ds"].iloc[position],
-                "row": int(numbers[position]),
-                "position": position,
-                "column": column,
-                "value": value,
-                "problem": RULES[rule],
-                "text": f"{column} is {value}, {RULES[rule].split(';')[0]}",
-            }
+        values = [_shown(value) for value in shown[column].iloc[positions]]
+        lines = typed[list(KEYS)].iloc[positions].astype(object)
+        text = RULES[rule].split(";")[0]
+        found.append(
+            lines.assign(
+                severity=ERROR,
+                rule=rule,
+                row=numbers[positions],
+                position=positions,
+                column=column,
+                value=values,
+                problem=RULES[rule],
+                text=[f"{column} is {value}, {text}" for value in values],
+            )
         )
-    return pd.DataFrame(records, columns=[*PROBLEM_COLUMNS, "position", "text"])
+    if len(found) == 1:
+        return found[0]
+    return pd.concat(found[1:], ignore_index=True).sort_values("position", kind="stable", ignore_index=True)
 
 
 def _shown(value: Any) -> str:

@@ -20,7 +20,7 @@ import pandas as pd
 
 from gatecast.data.bars.store import read_rows
 from gatecast.data.errors import InputError
-from gatecast.data.quality.series import validate_series
+from gatecast.data.quality.series import check_series
 from gatecast.data.sequences.files import Arrays
 from gatecast.data.sequences.scaling import Scaler
 from gatecast.data.sequences.sequences import Sequences, SequenceSettings, finished, scale, training_scaler, utc
@@ -108,7 +108,7 @@ def _write_learnt(frame: pd.DataFrame, cache: Path, digest: str) -> Path:
     numbers = frame.drop(columns=["unique_id", "ds"])
     finite = bool(np.isfinite(numbers.to_numpy(np.float64)).all())
     if not finite or not (frame["ds"].diff().iloc[1:] > pd.Timedelta(0)).all():
-        frame = validate_series(frame, "The series frame")  # says what is wrong
+        frame = check_series(frame, "The series frame", newest_first=False).require("The series frame")
     columns = {"ds": pa.array(frame["ds"]), **{name: pa.array(numbers[name].astype(float)) for name in numbers}}
     metadata = {"unique_id": str(frame["unique_id"].iloc[0])}
     batch = pa.RecordBatch.from_pydict(columns).replace_schema_metadata(metadata)

@@ -59,8 +59,8 @@ class Section:
 SECTIONS = (
     Section(
         "`gatecast retrain`, flow `retrain`",
-        "Those under `data` are also the options of `gatecast fetch` and `gatecast data check`, and the settings of the"
-        " flow `ingest`, there without the `data.`",
+        "All but the name and the promotion are also the options of `gatecast data check`, and those under `data` those"
+        " of `gatecast fetch` and the settings of the flow `ingest`, there without the `data.`",
         RetrainSettings,
     ),
     Section(

@@ -211,7 +211,7 @@ def score_rows(scores: Scores) -> list[dict[str, Any]]:
         such as the R² of a constant series, is None.
     """
     tables = [scores.by_series.sort_values("unique_id", kind="stable")]
-    if len(scores.comparable) > 1:
+    if len(tables[0]["unique_id"].unique()) != 1:
         tables.append(scores.overall.assign(unique_id=ALL_SERIES))
     found = []
     for table in tables:

@@ -135,9 +135,9 @@ def hindcast(registry: Registry, version: str, frame: pd.DataFrame, keys: pd.Dat
     own = registry.settings(version, FORECASTER)
     known = frame[frame["unique_id"].isin(model.scalers)]
     series = series_frame(known, own.target, own.features)
-    times = pd.DatetimeIndex(series["ds"]).unique().sort_values()
-    first = int(times.searchsorted(pd.Timestamp(keys["cutoff"].min())))
-    raw = cross_validation(model, series, max(1, len(times) - own.model.horizon - first), 1, False)
+    since = series[series["ds"] >= keys["cutoff"].min()]
+    rows = int(since.groupby("unique_id").size().max())
+    raw = cross_validation(model, series, max(1, rows - own.model.horizon), 1, False)
     raw["step"] = raw.groupby(["unique_id", "cutoff"]).cumcount() + 1
     theirs = in_unit(raw, known, target_of(own)).set_index(list(KEYS))["y_hat"]
     wanted = pd.MultiIndex.from_frame(keys[list(KEYS)])

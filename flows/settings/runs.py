@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -42,6 +42,14 @@ BAR_TARGETS = ("range", "return", "close")
 """What a model can forecast of bars; the target of series is one of their columns"""
 BREACH = "gatecast.monitor.breach"
 """The Prefect event that says that a model needs a retrain"""
+
+
+class DatesGiven(TypedDict):
+    """What a person says of the dates of the data; see `Forecaster.fit_sequences`."""
+
+    freq: str | None
+    closed: tuple[str, ...]
+    calendar: str | None
 
 
 @dataclass(frozen=True)
@@ -177,8 +185,18 @@ class DataSettings(Settings):
     )
     calendar: str | None = Field(
         None,
-        description="Exchange calendar to look for gaps with, as XNYS, XLON or 24/7; by default the one whose holidays"
-        " the data keeps",
+        description="Exchange on whose sessions alone rows come, as XNYS, XLON or 24/7, for gaps and the dates of"
+        " forecasts; by default the one whose holidays the data keeps",
+    )
+    freq: str | None = Field(
+        None,
+        description="Exactly when rows come, for the dates of the forecasts: D, B, W-FRI, MS, ME, QE, SME, h, 30min; by"
+        " default the open days and hours, or days of the month, that the data keeps",
+    )
+    closed: tuple[str, ...] = Field(
+        (),
+        description="Days of the week on which no row comes, as SUN or SAT,SUN",
+        json_schema_extra={"metavar": "DAY,DAY"},
     )
     delimiter: str | None = Field(None, description="Between the fields of a CSV file; found by default")
     decimal: str | None = Field(None, description="Decimal mark of a CSV file, . or ,; found by default")
@@ -202,6 +220,25 @@ class DataSettings(Settings):
         if isinstance(values, Mapping) and values.get("path") and "source" not in values:
             return {**values, "source": source_of(str(values["path"]))}
         return values
+
+    @field_validator("freq")
+    @classmethod
+    def _known_freq(cls, freq: str | None) -> str | None:
+        from gatecast.data.dates.rules import require_freq
+
+        return None if freq is None else require_freq(freq)
+
+    @field_validator("closed")
+    @classmethod
+    def _known_days(cls, closed: tuple[str, ...]) -> tuple[str, ...]:
+        from gatecast.data.dates.rules import require_closed
+
+        return require_closed(closed) if closed else closed
+
+    @property
+    def dates(self) -> DatesGiven:
+        """What is said of the dates: `freq`, `closed` and `calendar`, as `Forecaster.fit` takes them."""
+        return {"freq": self.freq, "closed": self.closed, "calendar": self.calendar}
 
     @property
     def origin(self) -> str:

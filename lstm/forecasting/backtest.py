@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import tzinfo
 from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
@@ -19,6 +21,8 @@ __all__ = ["RollingModel", "cross_validation"]
 _LOGGER = logging.getLogger(__name__)
 # Enough dates to tell business days and months from a plain spacing.
 _DATES = 64
+_LATE = 0.25
+"""Series that end within this last share of the time up to the first origin hold the trainings back to their own end"""
 
 
 class RollingModel(Protocol):
@@ -84,37 +88,111 @@ def cross_validation(
     """
     frame = validate_series(df, "The series frame")
     settings = model.settings
-    origins = _origins(frame, settings.lookback, settings.horizon, n_windows, step_size)
+    windows = _Windows.of(frame, settings.lookback, settings.horizon, n_windows, step_size)
     every = int(refit)
     fitted = model if model.columns and not every else None
     if fitted is not None:
-        _warn_of_seen_rows(fitted, origins[0])
+        _warn_of_seen_rows(fitted, windows.first)
+    else:
+        windows.warn_of_ended()
     parts = []
-    chosen = range(len(origins)) if only is None else only
+    chosen = range(n_windows) if only is None else only
     for done, number in enumerate(chosen, 1):
-        origin = origins[number]
         if fitted is None or (every and number % every == 0):
-            fitted = _fit(model, frame[frame["ds"] <= origin], origin, split)
-        parts.append(_forecast_from(fitted, frame, origin))
+            known, origin = windows.known(number)
+            fitted = _fit(model, frame[known], origin, split)
+        parts.append(_forecast_from(fitted, frame, windows, number))
         if on_window is not None:
             on_window(done)
     return pd.concat(parts, ignore_index=True)
 
 
-def _origins(frame: pd.DataFrame, lookback: int, horizon: int, n_windows: int, step_size: int) -> list[pd.Timestamp]:
-    """Return the timestamps that forecasts are made from, the last `horizon` before the end, oldest first."""
-    for name, value in (("n_windows", n_windows), ("step_size", step_size)):
-        if value < 1:
-            raise InputError(f"{name} is {value}, but has to be at least 1; choose another.")
-    times = pd.DatetimeIndex(frame["ds"]).unique().sort_values()
-    first = len(times) - horizon - 1 - (n_windows - 1) * step_size
-    if first + 1 < lookback:
+@dataclass(frozen=True, eq=False)
+class _Windows:
+    """The last windows of each series, counted in its own rows, whatever the clocks of the others are.
+
+    Attributes
+    ----------
+    unique_ids : array of object, (n_series,)
+    times : datetime64[ns], (rows,)
+        Of the frame, in UTC if there is a time zone.
+    offsets : int64, (n_series + 1,)
+        Rows of series k are ``offsets[k]:offsets[k + 1]``.
+    ends : int64, (n_windows, n_series)
+        The row after the last one that is known in a window; not after `offsets` if the series has no such row.
+    goes_on : bool, (n_series,)
+        Series that have not ended long before the first origin of others; the trainings wait for these.
+    timezone : tzinfo or None
+    """
+
+    unique_ids: np.ndarray
+    times: np.ndarray
+    offsets: np.ndarray
+    ends: np.ndarray
+    goes_on: np.ndarray
+    timezone: tzinfo | None
+
+    @classmethod
+    def of(cls, frame: pd.DataFrame, lookback: int, horizon: int, n_windows: int, step_size: int) -> _Windows:
+        """Find them in a valid series frame."""
+        for name, value in (("n_windows", n_windows), ("step_size", step_size)):
+            if value < 1:
+                raise InputError(f"{name} is {value}, but has to be at least 1; choose another.")
+        codes, unique_ids = pd.factorize(frame["unique_id"])
+        lengths = np.bincount(codes)
         needed = lookback + horizon + (n_windows - 1) * step_size
-        raise InputError(
-            f"The {len(times)} timestamps are too few for {n_windows} windows {step_size} apart with lookback"
-            f" {lookback} and horizon {horizon}, which take {needed}; give more rows or choose fewer windows."
-        )
-    return list(times[first : len(times) - horizon : step_size])
+        if lengths.max() < needed:
+            raise InputError(
+                f"The {lengths.max()} timestamps are too few for {n_windows} windows {step_size} apart with lookback"
+                f" {lookback} and horizon {horizon}, which take {needed}; give more rows or choose fewer windows."
+            )
+        ds = pd.DatetimeIndex(frame["ds"])
+        times = ds.as_unit("ns").tz_localize(None) if ds.tz is None else ds.as_unit("ns").tz_convert(None)
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        ends = offsets[1:] - horizon - step_size * np.arange(n_windows)[::-1, None]
+        whole = ends[0] > offsets[:-1]
+        latest = times.to_numpy()[ends[0, whole] - 1].max()
+        goes_on = times.to_numpy()[offsets[1:] - 1] > latest - _LATE * (latest - times.to_numpy().min())
+        return cls(np.asarray(unique_ids, dtype=object), times.to_numpy(), offsets, ends, goes_on, ds.tz)
+
+    @property
+    def first(self) -> pd.Timestamp:
+        """The earliest origin."""
+        return self._moment(self._origins(0).min())
+
+    def known(self, number: int) -> tuple[np.ndarray, pd.Timestamp]:
+        """Return which rows a training at a window may see, and until when they go.
+
+        All series stop at the earliest origin of the window, so that none tells what is ahead of another.
+        """
+        exists = (self.ends[number] > self.offsets[:-1]) & self.goes_on
+        last = self.times[self.ends[number, exists] - 1].min()
+        row = np.arange(len(self.times))
+        own_end = np.repeat(self.ends[number], np.diff(self.offsets))
+        return (self.times <= last) & (row < own_end), self._moment(last)
+
+    def _origins(self, number: int) -> np.ndarray:
+        exists = self.ends[number] > self.offsets[:-1]
+        return self.times[self.ends[number, exists] - 1]
+
+    def last(self, number: int) -> pd.Timestamp:
+        """Return the latest origin of a window."""
+        return self._moment(self._origins(number).max())
+
+    def warn_of_ended(self) -> None:
+        """Tell of series that no model can be trained for that knows nothing of what follows."""
+        if not self.goes_on.all():
+            _LOGGER.warning(
+                "%d of %d series, such as %s, end long before the windows of others begin, so the models that forecast"
+                " them have seen later rows of those others.",
+                np.sum(~self.goes_on),
+                len(self.goes_on),
+                self.unique_ids[int(np.argmin(self.goes_on))],
+            )
+
+    def _moment(self, time: np.datetime64) -> pd.Timestamp:
+        moment = pd.Timestamp(time)
+        return moment if self.timezone is None else moment.tz_localize("UTC").tz_convert(self.timezone)
 
 
 def _fit(model: Model, known: pd.DataFrame, origin: pd.Timestamp, split: SplitSettings | None) -> Model:
@@ -134,28 +212,29 @@ def _fit(model: Model, known: pd.DataFrame, origin: pd.Timestamp, split: SplitSe
     return type(model).from_settings(settings).fit(known[old_enough], split=shares)
 
 
-def _forecast_from(model: RollingModel, frame: pd.DataFrame, origin: pd.Timestamp) -> pd.DataFrame:
-    """Return the forecasts that `model` makes at an origin, next to the observed values."""
+def _forecast_from(model: RollingModel, frame: pd.DataFrame, windows: _Windows, number: int) -> pd.DataFrame:
+    """Return the forecasts that `model` makes at the origins of a window, next to the observed values."""
     lookback = model.settings.lookback
     horizon = model.settings.horizon
-    inputs = []
-    outcomes = []
-    for unique_id, rows in frame.groupby("unique_id", sort=False):
-        known = int(pd.DatetimeIndex(rows["ds"]).searchsorted(origin, side="right"))
-        if known < lookback or known + horizon > len(rows) or unique_id not in model.scalers:
-            continue
-        inputs.append(rows.iloc[max(0, known - max(model.context_rows, _DATES)) : known])
-        outcome = rows.iloc[known : known + horizon][["unique_id", "ds", "y"]]
-        outcomes.append(outcome.assign(cutoff=rows["ds"].iloc[known - 1], step=np.arange(horizon)))
-    if not inputs:
+    ends = windows.ends[number]
+    begins = windows.offsets[:-1]
+    is_known = np.array([unique_id in model.scalers for unique_id in windows.unique_ids])
+    chosen = np.flatnonzero((ends - begins >= lookback) & is_known)
+    if not len(chosen):
+        until = format_date(windows.last(number))
         raise InputError(
-            f"No series that the model knows has {lookback} rows up to {format_date(origin)} and {horizon} after it;"
-            " give more rows or fewer windows."
+            f"No series that the model knows has {lookback} rows up to {until} and {horizon} after it; give more rows"
+            " or fewer windows."
         )
-    predicted = model.predict(pd.concat(inputs, ignore_index=True))
+    rows = max(model.context_rows, _DATES)
+    inputs = [np.arange(max(begins[series], ends[series] - rows), ends[series]) for series in chosen]
+    predicted = model.predict(frame.iloc[np.concatenate(inputs)])
     # An expected date may be a holiday: the k-th step is the k-th observed row.
+    outcome = frame[["unique_id", "ds", "y"]].iloc[(ends[chosen][:, None] + np.arange(horizon)).ravel()]
+    cutoff = frame["ds"].iloc[np.repeat(ends[chosen] - 1, horizon)].array
+    outcome = outcome.assign(cutoff=cutoff, step=np.tile(np.arange(horizon), len(chosen)))
     steps = predicted.drop(columns="ds").assign(step=predicted.groupby("unique_id").cumcount())
-    both = pd.concat(outcomes).merge(steps, on=["unique_id", "step"], validate="one_to_one")
+    both = outcome.merge(steps, on=["unique_id", "step"], validate="one_to_one")
     return both[["unique_id", "ds", "cutoff", "y", *(name for name in steps if name not in ("unique_id", "step"))]]
 
 

@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
+from gatecast.data.dates.panels import in_words
 from gatecast.data.dates.rules import DateRules, require_closed
 from gatecast.data.errors import InputError
 from gatecast.data.sequences.scaling import Scaler
@@ -20,6 +21,7 @@ from gatecast.data.sequences.windows import Windows
 from gatecast.lstm.config import ForecasterSettings
 from gatecast.lstm.forecasting.batches import StreamBatches, WindowBatches
 from gatecast.lstm.forecasting.context import Context
+from gatecast.lstm.forecasting.names import SeriesNames
 from gatecast.lstm.forecasting.network import Network
 from gatecast.lstm.forecasting.prediction import attention_of_windows, attention_weights, predict_next, predict_windows
 from gatecast.lstm.forecasting.uncertainty import draw_samples, intervals
@@ -63,6 +65,7 @@ class Forecaster(TrainedModel[Network]):
         self.boundaries: dict[str, str] = {}
         """Last timestamps of training and validation"""
         self._context: Context | None = None
+        self._names: SeriesNames | None = None
 
     # ---------------------------------------------------------------- training
 
@@ -85,7 +88,9 @@ class Forecaster(TrainedModel[Network]):
             scaling=self.settings.scaling,
             split=split or SplitSettings(test_fraction=0),
         )
-        return self.fit_sequences(build_sequences(df, settings), **options)
+        sequences = build_sequences(df, settings)
+        self._names = SeriesNames.of_frame(df)
+        return self.fit_sequences(sequences, **options)
 
     def fit_sequences(
         self,
@@ -155,6 +160,8 @@ class Forecaster(TrainedModel[Network]):
         self.scalers = dict(zip(sequences.unique_ids, sequences.scalers, strict=True))
         self.data_hash = sequences.content_hash
         self._context = Context.of_sequences(sequences, self.context_rows, rules)
+        if self._names and set(self._names.names) != set(sequences.unique_ids):
+            self._names = None  # of a frame that it was fitted on before
         self._network = self._new_network()
         self._snapshot = None
         return self._network
@@ -214,9 +221,11 @@ class Forecaster(TrainedModel[Network]):
             return frame.assign(**intervals(samples, level))
         network = self.network
         context = self._context_of(df)
-        return context.next_rows(self.settings.horizon).assign(
+        forecast = context.next_rows(self.settings.horizon).assign(
             y_hat=self._unscaled(context, predict_next(network, self.settings, context))
         )
+        names = self._names_of(df)
+        return names.restored(forecast) if names else forecast
 
     def sample(
         self, df: pd.DataFrame | None = None, *, n_samples: int = 100, seed: int = 0
@@ -254,9 +263,10 @@ class Forecaster(TrainedModel[Network]):
             )
         noise = math.sqrt(min(record.validation_loss for record in self.history))
         samples = draw_samples(lambda step: predict_next(network, self.settings, context, step), noise, n_samples, seed)
-        return context.next_rows(self.settings.horizon), np.stack(
-            [self._unscaled(context, sample) for sample in samples]
-        )
+        rows = context.next_rows(self.settings.horizon)
+        values = np.stack([self._unscaled(context, sample) for sample in samples])
+        names = self._names_of(df)
+        return (names.restored(rows), values[:, names.order_of(rows)]) if names else (rows, values)
 
     def attention_weights(self, df: pd.DataFrame | None = None) -> pd.DataFrame:
         """Return how much the forecast of each series looks at each of its last rows.
@@ -273,7 +283,9 @@ class Forecaster(TrainedModel[Network]):
         """
         network = self._attending()
         context = self._context_of(df)
-        return attention_weights(network, self.settings, context)
+        weights = attention_weights(network, self.settings, context)
+        names = self._names_of(df)
+        return names.restored(weights) if names else weights
 
     def attention_of_windows(self, sequences: Sequences, split: int) -> tuple[pd.DataFrame, np.ndarray]:
         """Return how much the forecasts of `predict_windows` look at each row of their windows.
@@ -303,6 +315,10 @@ class Forecaster(TrainedModel[Network]):
         assert self._context is not None  # there is a network only if there is a context
         return self._context
 
+    def _names_of(self, df: pd.DataFrame | None) -> SeriesNames | None:
+        """Return how the series of `df`, by default of the data the model was fitted on, are named there."""
+        return self._names if df is None else SeriesNames.of_frame(df)
+
     def _unscaled(self, context: Context, scaled: np.ndarray) -> np.ndarray:
         """Return forecasts (n_series, horizon) in y's unit, one series after another."""
         scalers = [self.scalers[unique_id] for unique_id in context.unique_ids]
@@ -319,9 +335,9 @@ class Forecaster(TrainedModel[Network]):
         df : DataFrame
             As for `fit`.
         n_windows : int
-            How many origins. The last lies `horizon` timestamps before the end.
+            How many origins of each series. The last lies `horizon` of its rows before its end.
         step_size : int
-            Timestamps from one origin to the next.
+            Rows from one origin to the next.
         refit : bool or int
             True trains again, with these settings, at every origin; a number n at every n-th. False uses this model as
             it is, whatever it was fitted on; one that is not fitted is trained once, at the first origin.
@@ -330,8 +346,8 @@ class Forecaster(TrainedModel[Network]):
         -------
         DataFrame
             ``unique_id``, ``ds``, ``cutoff`` (last row known), ``y``, ``y_hat`` and what else `predict` returns, origin
-            by origin. An origin leaves out series that were not trained on, and those with fewer than `lookback` rows
-            up to it or `horizon` rows after it.
+            by origin. A series that was not trained on is left out, and origins with fewer than `lookback` rows up to
+            them. A training stops at the earliest origin of a window.
 
         Raises
         ------
@@ -340,7 +356,9 @@ class Forecaster(TrainedModel[Network]):
         """
         from gatecast.lstm.forecasting import backtest
 
-        return backtest.cross_validation(self, df, n_windows, step_size, refit)
+        forecasts = backtest.cross_validation(self, df, n_windows, step_size, refit)
+        names = SeriesNames.of_frame(df)
+        return names.renamed(forecasts) if names else forecasts
 
     def predict_windows(self, sequences: Sequences, split: int) -> pd.DataFrame:
         """Forecast every window of a split, for scoring.
@@ -391,6 +409,12 @@ class Forecaster(TrainedModel[Network]):
         return predict_windows(network, self.settings, *place)
 
     @property
+    def dates_in_words(self) -> str:
+        """When the rows of the training data come, as ``business days``, which decides the dates of the forecasts."""
+        context = self._context_of(None)
+        return in_words(context.schedules, context.schedule)
+
+    @property
     def context_rows(self) -> int:
         """How many rows back from its origin a forecast looks."""
         return self.settings.lookback * (_STATEFUL_CONTEXT if self.settings.stateful else 1)
@@ -405,6 +429,7 @@ class Forecaster(TrainedModel[Network]):
             "scalers": {unique_id: scaler.to_dict() for unique_id, scaler in self.scalers.items()},
             "boundaries": self.boundaries,
             "context": context.to_dict(),
+            "names": self._names.to_dict() if self._names else None,
         }
         return document, {"context": context.to_arrays()}
 
@@ -413,6 +438,8 @@ class Forecaster(TrainedModel[Network]):
         self.boundaries = document["boundaries"]
         self.scalers = {name: Scaler.from_dict(state) for name, state in document["scalers"].items()}
         self._context = Context.from_arrays(arrays["context"], **document["context"])
+        names = document.get("names")  # as good as None in models of 0.1.0
+        self._names = SeriesNames.from_dict(names) if names else None
         if not set(self._context.unique_ids) <= set(self.scalers):
             raise ValueError("a series has no scaler")
         if any(scaler.columns != self.columns for scaler in self.scalers.values()):

@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
+from gatecast.data.errors import InputError
+from gatecast.data.sequences.splits import SplitSettings
 from gatecast.data.store import read_parquet
+from gatecast.flows.commands.data import CheckOptions, settings_of
 from gatecast.flows.commands.fetch import FetchOptions
-from gatecast.flows.settings.runs import DataSettings, Workspace
+from gatecast.flows.commands.setting import settings_in
+from gatecast.flows.retrain import retrain
+from gatecast.flows.settings.runs import DataSettings, RetrainSettings, Workspace
 from tests.data.frames import make_bars
 from tests.data.yahoo.server import Reply, Yahoo, listing, serving
 from tests.flows.test_cli import gatecast, plain
@@ -29,7 +37,7 @@ def yahoo(monkeypatch: pytest.MonkeyPatch) -> Iterator[Yahoo]:
 @pytest.fixture
 def prices(tmp_path: Path) -> Path:
     path = tmp_path / "prices.csv"
-    make_bars(("A", "B"), rows=30).to_csv(path, index=False)
+    make_bars(("A", "B"), rows=240).to_csv(path, index=False)
     return path
 
 
@@ -57,7 +65,7 @@ def test_a_good_file_is_described(prices: Path, workspace: Workspace) -> None:
     done = gatecast("data", "check", str(prices))
     assert done.exit_code == 0, done.output
     for expected in (
-        "60 good rows, 0 wrong",
+        "480 good rows, 0 wrong",
         "2020-01-01",
         "Nothing is wrong",
         f"retrain --source csv --path {prices}",
@@ -77,6 +85,7 @@ def test_all_that_is_wrong_is_listed_and_can_be_written(prices: Path, tmp_path: 
         "row 5 (A, 2020-01-07): open is 'n/a'",
         "row 9 (A): ds is 2020-01-10",
         "2 errors",
+        "--bad-rows quarantine would leave out 2 of 480 rows: 2 of A.",
         "--bad-rows quar",
     ):
         assert expected in done.output
@@ -88,6 +97,125 @@ def test_gaps_are_looked_for_with_a_calendar(prices: Path) -> None:
     done = gatecast("data", "check", str(prices), "--calendar", "XNYS")
     assert done.exit_code == 0
     assert "a day on which XNYS does not trade" in done.output
+
+
+def series(**changes: Any) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    days = pd.date_range("2020-01-01", periods=200)
+    return pd.DataFrame({"unique_id": "a", "ds": days, "y": 100 + rng.normal(size=200)}).assign(**changes)
+
+
+def written(tmp_path: Path, frame: pd.DataFrame) -> Path:
+    frame.to_csv(tmp_path / "data.csv", index=False)
+    return tmp_path / "data.csv"
+
+
+def told(text: str) -> str:
+    return " ".join(plain(text).split())
+
+
+def test_what_would_be_lost_is_named_and_much_is_not_advised(tmp_path: Path) -> None:
+    frame = series()
+    frame.loc[60:, "y"] = None
+    output = told(gatecast("data", "check", str(written(tmp_path, frame))).output)
+    assert (
+        "140 of 200 rows are wrong: too many to leave out. Most often, in 140 rows, it is y, which is not a" in output
+    )
+    assert "quarantine" not in output
+    output = told(gatecast("data", "check", str(written(tmp_path, series(weather="rain")))).output)
+    assert "No row has a number in weather; correct the column, or leave it out: --exclude weather." in output
+    assert "quarantine" not in output
+
+
+def test_a_series_that_would_be_lost_is_named(tmp_path: Path) -> None:
+    small = series(unique_id="b", y=np.where(np.arange(200) < 5, np.nan, 1.0))[:10]
+    done = gatecast("data", "check", str(written(tmp_path, pd.concat([series(), small]))))
+    assert "5 of 210 rows are wrong, 50% of b among them: too many to leave out" in told(done.output)
+
+
+def test_the_newest_row_first_is_sorted(tmp_path: Path) -> None:
+    path = written(tmp_path, series()[::-1])
+    done = gatecast("data", "check", str(path), "--lookback", "20", "--bidirectional")
+    assert done.exit_code == 0
+    assert "200 good rows" in done.output
+    assert "the rows were sorted by date" in told(done.output)
+    assert f"retrain --source csv --path {path} --bidirectional --lookback 20" in told(done.output)
+
+
+def test_what_a_retrain_would_learn_from_is_told(tmp_path: Path) -> None:
+    output = told(gatecast("data", "check", str(written(tmp_path, series())), "--lookback", "20").output)
+    assert "A retrain would have 120 training, 19 validation, 39 test windows; training ends on 2020-05-19" in output
+
+
+def test_doubts_are_told(tmp_path: Path) -> None:
+    days = pd.date_range("2020-01-01", periods=200).delete(slice(80, 89))
+    parts = {"constant": 5.0, "line": np.arange(191.0), "large": 1e7 * series()["y"][:191]}
+    frame = pd.concat([series()[:191].assign(unique_id=name, ds=days, y=y) for name, y in parts.items()])
+    done = gatecast("data", "check", str(written(tmp_path, pd.concat([series(), series(unique_id="b"), frame]))))
+    assert done.exit_code == 0
+    for expected in (
+        "constant, 2020-01-01: y is 5, as in all 191 rows",
+        "line, 2020-01-01: y is 0, and all later values follow from the first ones",
+        "times larger than the others",
+        "the first of 9 days without a row",
+    ):
+        assert expected in told(done.output)
+
+
+def opened_late() -> pd.DataFrame:
+    return pd.concat([series(), series(unique_id="new")[190:]])
+
+
+CASES: dict[str, tuple[pd.DataFrame, tuple[str, ...]]] = {
+    "good": (series(), ("--lookback", "20")),
+    "newest first": (series()[::-1], ("--lookback", "20")),
+    "constant": (series(y=0.0025), ("--lookback", "20")),
+    "too short": (series()[:50], ()),
+    "lookback": (series(), ("--lookback", "190")),
+    "horizon": (series(), ("--lookback", "20", "--horizon", "60")),
+    "no test": (series(), ("--lookback", "20", "--train-end", "2020-06-01", "--validation-end", "2021-01-01")),
+    "no training": (series(), ("--lookback", "20", "--train-end", "2019-06-01", "--validation-end", "2020-02-01")),
+    "opened late": (opened_late(), ("--lookback", "5")),
+    "opened late, lookback": (opened_late(), ("--lookback", "20")),
+    "text": (series(weather="rain"), ("--lookback", "20")),
+    "no number": (series(y=lambda rows: rows["y"].where(rows.index != 7)), ("--lookback", "20")),
+    "no number, left out": (
+        series(y=lambda rows: rows["y"].where(rows.index != 7)),
+        ("--lookback", "20", "--bad-rows", "quarantine"),
+    ),
+    "none good": (series(y=None), ("--lookback", "20", "--bad-rows", "quarantine")),
+    "no order": (series().sample(frac=1, random_state=0), ("--lookback", "20")),
+    "too large": (series(y=lambda rows: 1e200 * rows["y"]), ("--lookback", "20")),
+    "target": (series(), ("--target", "range")),
+    "symbol": (series(), ("--lookback", "20", "--symbols", "b")),
+    "bars": (make_bars(rows=120), ("--lookback", "20")),
+    "bars, too few": (make_bars(rows=15), ("--lookback", "2")),
+    "bars without volume": (make_bars(rows=120).assign(volume=0), ("--lookback", "20")),
+}
+
+
+def test_a_check_takes_all_settings_of_a_retrain_that_decide_about_data() -> None:
+    others = {setting.path[0] for setting in settings_in(RetrainSettings)} - {"name", "data", "gate"}
+    assert {setting.path[0] for setting in CheckOptions.retrain.options} == others
+    typed = parsed(CheckOptions, "x.csv", "--horizon", "3", "--purge", "2", "--features", "none")
+    settings = settings_of(typed)
+    assert (settings.model.horizon, settings.split, settings.features) == (3, SplitSettings(purge=2), "none")
+    assert settings.data == DataSettings(path="x.csv")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_check_and_a_retrain_refuse_the_same(name: str, server: str, tmp_path: Path, workspace: Workspace) -> None:
+    frame, arguments = CASES[name]
+    typed = [str(written(tmp_path, frame)), *arguments, "--epochs", "1", "--hidden-size", "2"]
+    checked = gatecast("data", "check", *typed)
+    settings = settings_of(parsed(CheckOptions, *typed))
+    try:
+        retrain(settings)
+        refused = False
+    except InputError:
+        refused = True
+    assert checked.exit_code == (2 if refused else 0), checked.output
+    assert ("A retrain would have" in told(checked.output)) == (not refused or name == "no number")
 
 
 @pytest.mark.parametrize(

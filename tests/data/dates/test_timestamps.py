@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+from datetime import timedelta, timezone
+from zoneinfo import ZoneInfo
+
+import dateutil.tz
 import pandas as pd
 import pytest
 
 from gatecast.data.dates.timestamps import end_of_day, format_date, parse_dates, start_of_day
+from gatecast.data.errors import InputError
 
 
 @pytest.mark.parametrize(
@@ -61,3 +66,28 @@ def test_a_day_on_which_clocks_change_ends_at_the_next_midnight(day, hours):
     day = pd.Timestamp(day).date()
     length = end_of_day(day, "Europe/Berlin") - start_of_day(day, "Europe/Berlin")
     assert length == pd.Timedelta(hours=hours)
+
+
+@pytest.mark.parametrize(
+    ("zone", "name"),
+    [
+        (dateutil.tz.gettz("Europe/Berlin"), "Europe/Berlin"),
+        (dateutil.tz.tzutc(), "UTC"),
+        (dateutil.tz.tzoffset("IST", 19800), "UTC+05:30"),
+        (timezone(timedelta(hours=-5)), "UTC-05:00"),
+        (ZoneInfo("America/New_York"), "America/New_York"),
+        ("Asia/Tokyo", "Asia/Tokyo"),
+    ],
+)
+def test_a_zone_without_a_name_gets_one_that_gives_it_back(zone, name):
+    column = pd.Series(pd.date_range("2024-01-01", periods=200, tz=zone))
+    parsed = parse_dates(column)
+    assert str(parsed.dt.tz) == name
+    assert parsed.tolist() == column.tolist()
+    assert parsed.dt.tz_convert("UTC").dt.tz_convert(name).dt.hour.tolist() == column.dt.hour.tolist()
+
+
+@pytest.mark.parametrize("zone", [dateutil.tz.tzstr("EST5EDT"), dateutil.tz.tzoffset("odd", 19815)])
+def test_a_zone_that_no_name_gives_back_is_refused(zone):
+    with pytest.raises(InputError, match="has no name that a model could keep; convert them first"):
+        parse_dates(pd.Series(pd.date_range("2024-01-01", periods=2, tz="UTC").tz_convert(zone)))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatecast.data.bars.prices import check_bars
+from gatecast.data.errors import InputError
 from gatecast.data.quality.series import check_series
 from gatecast.data.quality.validation import PROBLEM_COLUMNS
 from tests.data.frames import REPRODUCIBLE, make_bars, make_series
@@ -51,6 +53,61 @@ def test_a_row_is_counted_where_it_came_from():
     bars = make_bars(rows=10)[::-1].reset_index(drop=True)
     bars.loc[2, "volume"] = -1
     assert check_bars(bars, "f", in_order=False).problems["row"].tolist() == [3]
+
+
+def test_a_series_that_begins_with_its_newest_row_is_sorted_with_a_word(caplog):
+    series = make_series({"a": 5, "b": 4})
+    newest_first = pd.concat([series[:5][::-1], series[5:][::-1]], ignore_index=True)
+    checked = check_series(newest_first, "f")
+    pd.testing.assert_frame_equal(checked.rows, check_series(series, "f").rows)
+    assert checked.problems[["severity", "rule", "row"]].to_numpy().tolist() == [["warning", "newest first", 0]]
+    pd.testing.assert_frame_equal(checked.require("f"), checked.rows)
+    assert caplog.messages == [
+        "f: a: ds is 2020-01-05, the newest date, in the first row, as in 1 more series; the rows were sorted by date."
+    ]
+
+
+def test_series_by_date_with_the_newest_first_are_sorted():
+    series = make_series({"a": 5, "b": 5})
+    checked = check_series(series.sort_values(["ds", "unique_id"], ascending=[False, True]), "f")
+    pd.testing.assert_frame_equal(checked.rows, check_series(series, "f").rows)
+
+
+def test_rows_in_no_order_stay_an_error_and_only_the_others_are_sorted():
+    series = make_series({"a": 5, "b": 5})
+    mixed = series.take([4, 3, 2, 1, 0, 9, 7, 8, 6, 5])
+    problems = check_series(mixed, "f").problems
+    assert set(problems["rule"]) == {"order", "newest first"}
+    assert set(problems[problems["rule"] == "order"]["unique_id"]) == {"b"}
+    assert check_series(series.take([1, 0]), "f").problems["rule"].tolist() == ["order"]  # two rows may be swapped
+
+
+def test_a_wrong_row_of_a_series_that_is_turned_keeps_its_number():
+    series = make_series({"a": 6})[::-1].reset_index(drop=True).astype({"ds": object})
+    series.loc[1, "y"] = np.nan
+    series.loc[3, "ds"] = "soon"
+    problems = check_series(series, "f").problems
+    assert problems[["row", "rule"]].to_numpy().tolist() == [[4, "date"], [2, "number"], [0, "newest first"]]
+
+
+def test_what_is_kept_is_in_order_whatever_is_refused(rng):
+    series = make_series({"a": 50, "b": 50})
+    series["ds"] = rng.permutation(series["ds"].to_numpy())
+    series.loc[[7, 60], "ds"] = pd.NaT
+    rows = check_series(series, "f").rows
+    assert all(dates.is_monotonic_increasing and dates.is_unique for _, dates in rows.groupby("unique_id")["ds"])
+
+
+def test_a_column_of_text_is_one_problem_that_names_the_column():
+    series = make_series({"a": 200}, covariates=2).assign(x0="rain")
+    checked = check_series(series, "f")
+    assert checked.problems[["rule", "column", "row"]].to_numpy().tolist() == [["covariate", "x0", 1]]
+    assert len(checked.refused) == 200
+    with pytest.raises(
+        InputError, match=r"x0 is 'rain', which is not a finite number, like every other value of the co"
+    ):
+        checked.require("f")
+    assert check_series(series.assign(x0=0.0, y=None), "f").problems["rule"].tolist() == ["values"]
 
 
 def test_times_with_a_zone_and_rows_without_one_are_sorted():

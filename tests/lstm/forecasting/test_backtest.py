@@ -83,8 +83,46 @@ def test_a_series_is_left_out_where_it_has_too_few_rows(frame: pd.DataFrame) -> 
     result = small_model().cross_validation(pd.concat([frame, late, ended]), n_windows=14, refit=True)
     cutoffs = {name: set(rows["cutoff"]) for name, rows in result.groupby("unique_id")}
     assert cutoffs["alpha"] == set(days[-15:-1])
-    assert cutoffs["ended"] == set(days[105:107])
+    assert cutoffs["ended"] == set(days[93:107])  # its own last windows
     assert "late" not in cutoffs  # its first row comes after every training's end
+
+
+def staggered(frame: pd.DataFrame) -> pd.DataFrame:
+    """Hours of alpha and half past of beta, which ends 20 hours later."""
+    hours = pd.Series(pd.date_range("2024-01-01", periods=120, freq="h"))
+    late = hours + pd.Timedelta(hours=20, minutes=30)
+    return frame.assign(ds=pd.concat([hours, late]).to_numpy())
+
+
+@pytest.mark.parametrize("refit", [False, True, 2])
+def test_each_series_has_its_own_last_windows(frame: pd.DataFrame, refit: bool | int) -> None:
+    df = staggered(frame)
+    result = small_model(horizon=3).cross_validation(df, n_windows=4, step_size=3, refit=refit)
+    assert len(result) == 4 * 2 * 3
+    for name, rows in df.groupby("unique_id"):
+        ours = result[result["unique_id"] == name]
+        assert ours["ds"].tolist() == rows["ds"].iloc[-12:].tolist()
+        assert ours["y"].tolist() == rows["y"].iloc[-12:].tolist()
+        assert ours["cutoff"].unique().tolist() == rows["ds"].iloc[[-13, -10, -7, -4]].tolist()
+
+
+def test_what_another_series_does_later_does_not_matter(frame: pd.DataFrame) -> None:
+    df = staggered(frame)
+    alone = df[df["unique_id"] == "alpha"]["ds"].iloc[-4]
+    later = df.assign(y=df["y"].where(df["ds"] <= alone, df["y"] + 100))
+    two = [small_model(horizon=3).cross_validation(each, n_windows=1, refit=True) for each in (df, later)]
+    alpha = [result[result["unique_id"] == "alpha"] for result in two]
+    assert alpha[0]["y_hat"].tolist() == alpha[1]["y_hat"].tolist()
+    assert (alpha[0]["y"] + 100).tolist() == pytest.approx(alpha[1]["y"].tolist())
+
+
+def test_series_that_ended_long_before_are_told(frame: pd.DataFrame, caplog: pytest.LogCaptureFixture) -> None:
+    days = frame["ds"].unique()
+    df = frame[(frame["unique_id"] == "alpha") | (frame["ds"] < days[60])]
+    with caplog.at_level(logging.WARNING):
+        result = small_model().cross_validation(df, n_windows=3)
+    assert len(result) == 6
+    assert "1 of 2 series, such as beta, end long before the windows of others begin" in caplog.messages[0]
 
 
 def test_each_window_is_told_and_the_share_that_stops_a_training_is_set(frame: pd.DataFrame) -> None:

@@ -146,7 +146,9 @@ def test_a_window_is_predicted_from_the_rows_up_to_its_cutoff_alone(frame, chang
 def test_the_order_of_columns_and_series_and_further_columns_do_not_matter(fitted, frame):
     other = pd.concat([frame[frame["unique_id"] == "beta"], frame[frame["unique_id"] == "alpha"]])
     other = other[["wave", "y", "ds", "unique_id"]].assign(note="text")
-    pd.testing.assert_frame_equal(fitted.predict(other), fitted.predict())
+    forecast = fitted.predict(other)
+    assert forecast["unique_id"].drop_duplicates().tolist() == ["beta", "alpha"]
+    pd.testing.assert_frame_equal(forecast.sort_values(["unique_id", "ds"], ignore_index=True), fitted.predict())
 
 
 def test_some_of_the_series_can_be_predicted_alone(fitted, frame):
