@@ -26,7 +26,8 @@ _SPARE = 4
 def spacing(ds: pd.DatetimeIndex) -> pd.Timedelta:
     """Return the most frequent step between neighbouring timestamps, the shortest where several are.
 
-    Steps of whole days are those of the local calendar, whatever the clocks did in between.
+    Steps of whole days are those of the local calendar, whatever the clocks did in between, and those of rows that come
+    once a day at any time.
 
     Raises
     ------
@@ -40,7 +41,15 @@ def _step(utc: np.ndarray, local: np.ndarray) -> int:
     if len(utc) < 2:
         raise InputError(f"{len(utc)} timestamp has no spacing; give at least 2 rows.")
     step = usual_step(local)
-    return step if step >= _DAY and not step % _DAY else usual_step(utc)
+    if step >= _DAY and not step % _DAY:
+        return step
+    # One row a day, whenever it comes: moments that hardly ever repeat a step have no other one.
+    days = local // _DAY
+    day_step = usual_step(days)
+    half = (len(days) - 1) / 2
+    if day_step and np.sum(np.diff(local) == step) < half <= np.sum(np.diff(days) == day_step) and np.diff(days).all():
+        return day_step * _DAY
+    return usual_step(utc)
 
 
 def infer_schedule(ds: pd.DatetimeIndex) -> Schedule:

@@ -100,6 +100,15 @@ def test_an_end_of_quarter_that_a_holiday_moves_is_that_quarter() -> None:
     assert next_dates(moved, 2).strftime("%Y-%m-%d").tolist() == ["2020-03-31", "2020-06-30"]
 
 
+def test_a_row_a_day_at_any_time_is_daily() -> None:
+    ds = on(every("D", 12), 0, 1, 2, 3, 4, 5)
+    moments = ds + pd.to_timedelta(np.random.default_rng(0).integers(0, 86_400, len(ds)), unit="s")
+    assert infer_schedule(moments).in_words() == "Monday to Saturday"
+    following = next_dates(moments, 7)
+    assert following.normalize().equals(pd.date_range("2023-03-27", periods=8).delete(6).as_unit("ns"))
+    assert following[0] - following[0].normalize() == moments[-1] - moments[-1].normalize()
+
+
 def test_a_special_opening_opens_no_day() -> None:
     ds = on(every("D", 30), 0, 1, 2, 3, 4, 5)
     with_sundays = ds.append(ds[:0].append(pd.DatetimeIndex(["2023-04-02", "2023-05-14"]).as_unit("ns"))).sort_values()
