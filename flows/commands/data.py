@@ -212,7 +212,9 @@ def _most_frequent(checked: Checked) -> str:
     whole = problems[problems["rule"].isin(["values", "covariate"])]
     if len(whole):
         columns = ",".join(whole["column"].unique())
-        return f"No row has a number in {columns}; correct the column, or leave it out: --exclude {columns}."
+        is_needed = (whole["rule"] == "values").any()
+        way_out = "" if is_needed else f", or leave it out: --exclude {columns}"
+        return f"No row has a number in {columns}; correct the column{way_out}."
     alike = problems.groupby(["column", "problem"], sort=False).size()
     most = alike.reset_index(name="rows").nlargest(1, "rows").iloc[0]
     what, _, remedy = most["problem"].partition(";")

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gatecast.data.dates.panels import find_schedules
+from gatecast.data.dates.rules import DateRules
 from gatecast.data.errors import InputError
 from gatecast.data.quality.validation import ERROR, WARNING, as_problems
 from gatecast.data.sequences.sequences import Sequences, SequenceSettings, build_sequences
@@ -39,7 +41,7 @@ class Rehearsal:
 
 
 def rehearse(rows: pd.DataFrame, settings: RetrainSettings) -> Rehearsal:
-    """Do what `flows.retrain.retrain` does with data before it trains: target, features, scaling and windows.
+    """Do what `flows.retrain.retrain` does with data before it trains: target, features, scaling, windows and dates.
 
     Parameters
     ----------
@@ -56,6 +58,7 @@ def rehearse(rows: pd.DataFrame, settings: RetrainSettings) -> Rehearsal:
         return _refused(str(error), [])
     try:
         sequences = build_sequences(series, windows)
+        find_schedules(sequences.ds, sequences.offsets, sequences.timezone, DateRules(**settings.data.dates))
     except InputError as error:
         return _refused(str(error), list(_too_short(series, windows, str(error))))
     counts = [f"{len(sequences.windows_of(split)):,} {name}" for split, name in enumerate(SPLIT_NAMES)]

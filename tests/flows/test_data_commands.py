@@ -127,6 +127,11 @@ def test_what_would_be_lost_is_named_and_much_is_not_advised(tmp_path: Path) -> 
     assert "quarantine" not in output
 
 
+def test_a_column_that_is_needed_is_not_left_out(tmp_path: Path) -> None:
+    output = told(gatecast("data", "check", str(written(tmp_path, series(y="many")))).output)
+    assert "No row has a number in y; correct the column." in output
+
+
 def test_a_series_that_would_be_lost_is_named(tmp_path: Path) -> None:
     small = series(unique_id="b", y=np.where(np.arange(200) < 5, np.nan, 1.0))[:10]
     done = gatecast("data", "check", str(written(tmp_path, pd.concat([series(), small]))))
@@ -188,6 +193,8 @@ CASES: dict[str, tuple[pd.DataFrame, tuple[str, ...]]] = {
     "too large": (series(y=lambda rows: 1e200 * rows["y"]), ("--lookback", "20")),
     "target": (series(), ("--target", "range")),
     "symbol": (series(), ("--lookback", "20", "--symbols", "b")),
+    "frequency": (series(), ("--lookback", "20", "--freq", "MS")),
+    "closed": (series()[::7], ("--lookback", "4", "--closed", "WED")),
     "bars": (make_bars(rows=120), ("--lookback", "20")),
     "bars, too few": (make_bars(rows=15), ("--lookback", "2")),
     "bars without volume": (make_bars(rows=120).assign(volume=0), ("--lookback", "20")),
