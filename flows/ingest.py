@@ -22,6 +22,7 @@ from gatecast.data.errors import DamagedFileError, InputError
 from gatecast.data.leftovers import remove_leftovers
 from gatecast.data.quality.overview import Record, overview, problems_in_words
 from gatecast.data.quality.validation import ERROR, Checked, sentence
+from gatecast.data.sources.columns import Columns
 from gatecast.data.sources.selection import Selection, frame_kind, select
 from gatecast.data.sources.source import open_source
 from gatecast.data.store import (
@@ -185,6 +186,8 @@ def _read(settings: DataSettings, workspace: Workspace, fetch: Fetch) -> _Found:
     if settings.calendar is not None:
         require_calendar(settings.calendar)
     if settings.source == "yahoo":
+        if settings.columns != Columns():
+            raise InputError("Yahoo's columns are known; leave out what names or excludes columns.")
         return _read_yahoo(settings, selection, workspace, fetch)
     source = open_source(
         settings.source,

@@ -373,7 +373,16 @@ class RetrainSettings(Settings):
             return values
         data = values.get("data") or {}
         given = data.model_dump(exclude_unset=True) if isinstance(data, DataSettings) else data
+        if not given.get("path") and given.get("source", "sample") in ("sample", "yahoo"):
+            return values  # bars, which have no other targets
         return {**values, "target": None, "data": {**given, "target_column": values["target"]}}
+
+    @field_validator("target")
+    @classmethod
+    def _target_of_bars(cls, target: str | None) -> str | None:
+        if target not in (None, *BAR_TARGETS):
+            raise ValueError("'range', 'return' or 'close'")
+        return target
 
     @property
     def subject(self) -> str:

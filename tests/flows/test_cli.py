@@ -165,7 +165,13 @@ def test_a_damaged_champion_is_named(copied: Workspace, server: str) -> None:
 def test_retrain_ends_with_scores_paths_and_the_next_command(in_trained: tuple[Workspace, dict[str, Any]]) -> None:
     done = gatecast("retrain", *SMALL)
     assert done.exit_code == 0, done.output
-    for expected in ("HAR(1,5,22)", "the naive forecast", "Seconds", str(in_trained[0].root), "unchanged, from cache"):
+    for expected in (
+        "HAR(1,5,22)",
+        "The model loses to HAR(1,5,22)",
+        "Seconds",
+        str(in_trained[0].root),
+        "unchanged, from cache",
+    ):
         assert expected in done.output
     assert done.output.rstrip().splitlines()[-1] == "Next: gatecast forecast --name sample-range"
     for path in re.findall(rf"{in_trained[0].root}\S+", done.output):
@@ -176,7 +182,7 @@ def test_forecast_prints_what_it_wrote(trained: tuple[Workspace, dict[str, Any]]
     done = gatecast("forecast", "--workspace", str(trained[0].root))
     assert done.exit_code == 0, done.output
     assert "sp500: expected daily volatility" in done.output
-    assert "On its test rows, 2014-01-03 to 2015-06-30: The model does not beat the naive forecast" in done.output
+    assert "On its test rows, 2014-01-03 to 2015-06-30: The model loses to HAR(1,5,22)" in done.output
     assert trained[1]["forecast"]["path"] in done.output
 
 

@@ -20,7 +20,7 @@ from gatecast.data.store import content_hash, read_json
 from gatecast.flows.cli import app
 from gatecast.flows.fleet import fleet
 from gatecast.flows.registry.registry import Registry
-from gatecast.flows.settings.runs import DataSettings, FleetSettings, RetrainSettings
+from gatecast.flows.settings.runs import DataSettings, FleetSettings, RetrainSettings, Workspace
 from gatecast.flows.tagging import train_tagger
 from gatecast.flows.text import train_text
 from gatecast.lstm.config import ForecasterSettings
@@ -87,7 +87,7 @@ class Trained:
 
     @property
     def registry(self) -> Registry:
-        return Registry(self.root / "models" / self.kind.name)
+        return Registry(Workspace(self.root), self.kind.name)
 
     def train(self) -> Any:
         return self.kind.train(self.folder, 2)
@@ -115,7 +115,7 @@ def trained_twice(server: str, tmp_path_factory: pytest.TempPathFactory, request
         kind.train(folder, 1)
         first = frozenset(contents(folder / "workspace"))
         kind.train(folder, 2)
-        registry = Registry(folder / "workspace" / "models" / kind.name)
+        registry = Registry(Workspace(folder / "workspace"), kind.name)
         if registry.champion() == registry.versions()[0]:
             assert gatecast("models", "promote", kind.name, "2").exit_code == 0
         return Trained(kind, folder, first, contents(folder / "workspace"))

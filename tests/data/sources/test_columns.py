@@ -198,7 +198,7 @@ def test_a_file_whose_header_is_missing_is_not_taken_for_prose(tmp_path):
 
 def test_the_sample_has_columns_of_its_own():
     with pytest.raises(InputError, match="sample's columns are known"):
-        open_source("sample", columns=Columns(target="sales"))
+        open_source("sample", columns=Columns(id="sales"))
 
 
 def test_a_workbook_is_read(tmp_path):
