@@ -94,7 +94,7 @@ def forecast(
     n_samples: int = 0,
     seed: int = 0,
 ) -> Forecasts:
-    """Forecast the next steps of each series and write them to ``forecasts/NAME/LAST.parquet`` of the workspace.
+    """Forecast the next steps of each series and write them to ``forecasts/NAME/CUTOFF.parquet`` of the workspace.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def forecast(
     bars : str
         Folder of the data.
     last : str
-        Date of the last row, which names the file.
+        Date of the last row.
     n_samples, seed : int
         Of Monte-Carlo dropout; see `predict_next`.
 
@@ -118,9 +118,10 @@ def forecast(
         Their path, and sentences for people, see `shown`.
     """
     model = Registry(workspace, name).model(version, FORECASTER)
-    forecasts, sentences = predict_next(model, read_ingested(Path(bars)), settings, n_samples, seed)
+    frame = read_ingested(Path(bars))
+    forecasts, sentences = predict_next(model, frame, settings, n_samples, seed)
     metadata = {"model": name, "version": version, "target": settings.target or "y"}
-    path = write_parquet(forecasts, workspace.forecasts / name / f"{last}.parquet", metadata)
+    path = write_parquet(forecasts, workspace.forecasts / name / f"{file_stem(frame['ds'].max())}.parquet", metadata)
     steps = f"{settings.model.horizon} steps" if settings.model.horizon > 1 else "the next step"
     return {
         "path": str(path),
@@ -134,6 +135,16 @@ def shown(sentences: list[str]) -> list[str]:
     """Return the first sentences, and how many series are not among them."""
     others = len(sentences) - SENTENCES
     return [*sentences[:SENTENCES], f"and {others:,} more series, which are in the file"] if others > 0 else sentences
+
+
+def file_stem(cutoff: pd.Timestamp) -> str:
+    """Return what a file of forecasts is called: the date of the last row, and its time unless that is midnight.
+
+    A time that has a zone is written in UTC, so that an hour which clocks repeat is two names.
+    """
+    if cutoff == cutoff.normalize():
+        return f"{cutoff:%Y-%m-%d}"
+    return f"{cutoff:%Y-%m-%dT%H-%M-%S}" if cutoff.tz is None else f"{cutoff.tz_convert('UTC'):%Y-%m-%dT%H-%M-%SZ}"
 
 
 def predict_next(

@@ -18,7 +18,7 @@ from gatecast.data.store import as_json, read_parquet, sha256_file, symbol_filen
 from gatecast.flows.engine.orchestration import digest, hashes
 from gatecast.flows.engine.results import Written
 from gatecast.flows.engine.runs import one_at_a_time
-from gatecast.flows.forecast import predict_next
+from gatecast.flows.forecast import file_stem, predict_next
 from gatecast.flows.judging import evaluation
 from gatecast.flows.judging.comparison import Comparison, meet_forecaster
 from gatecast.flows.judging.evaluation import MODEL, NAIVE
@@ -182,5 +182,5 @@ def _forecast(
 ) -> Path:
     forecasts, _ = predict_next(model, frame, settings)
     metadata = {"model": str(settings.name), "version": version, "target": settings.target or "y"}
-    name = f"{frame['ds'].max():%Y-%m-%d}.parquet"
+    name = f"{file_stem(frame['ds'].max())}.parquet"
     return write_parquet(forecasts, workspace.forecasts / str(settings.name) / name, metadata)

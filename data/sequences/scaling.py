@@ -27,12 +27,15 @@ class Scaler:
         Names of the columns.
     center, scale : float64, (n_columns,)
         A constant column has scale 1.
+    is_constant : bool
+        Whether the first column was constant, so that a forecast of it can only be that constant.
     """
 
     kind: ScalerKind
     columns: tuple[str, ...]
     center: np.ndarray
     scale: np.ndarray
+    is_constant: bool = False
 
     @classmethod
     def fit(
@@ -52,7 +55,8 @@ class Scaler:
         values = np.asarray(values, dtype=np.float64)
         require_magnitudes(values, columns, series)
         center, scale = _center_and_scale(values, kind)
-        return cls(kind, tuple(columns), center, scale)
+        is_constant = kind != "none" and bool((values[:, 0] == values[0, 0]).all())
+        return cls(kind, tuple(columns), center, scale, is_constant)
 
     def transform(self, values: np.ndarray) -> np.ndarray:
         """Scale `values`, shape (..., n_columns), to float64 of the same shape."""
@@ -64,12 +68,14 @@ class Scaler:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON can hold; `from_dict` gives back the same bits."""
-        return {
+        state = {
             "kind": self.kind,
             "columns": list(self.columns),
             "center": self.center.tolist(),
             "scale": self.scale.tolist(),
         }
+        # Only where it is true, so that the hashes of other series are those of 0.1.0.
+        return {**state, "is_constant": True} if self.is_constant else state
 
     @classmethod
     def from_dict(cls, state: dict[str, Any]) -> Self:
@@ -77,7 +83,7 @@ class Scaler:
         center, scale = (np.array(state[name], dtype=np.float64) for name in ("center", "scale"))
         if not center.shape == scale.shape == (len(state["columns"]),) or not np.isfinite([center, scale]).all():
             raise ValueError("a scaler needs a finite center and scale of each column")
-        return cls(state["kind"], tuple(state["columns"]), center, scale)
+        return cls(state["kind"], tuple(state["columns"]), center, scale, bool(state.get("is_constant", False)))
 
 
 def scale(series: str, values: np.ndarray, scaler: Scaler) -> np.ndarray:

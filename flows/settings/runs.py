@@ -284,8 +284,9 @@ class DataSettings(Settings):
         return os.environ.get("GATECAST_YAHOO_URL") or None
 
     def from_file(self, path: Path) -> DataSettings:
-        """Return the settings that read the same symbols at the same interval from the whole of another file."""
-        return DataSettings(source=source_of(str(path)), path=path, symbols=self.symbols, interval=self.interval)
+        """Return the settings that read the whole of another file as this data is read."""
+        place = {"source": source_of(str(path)), "path": path, "url": None, "query": None}
+        return self.model_copy(update={**place, "start": None, "end": None})
 
 
 class GateSettings(Settings):

@@ -323,7 +323,7 @@ class Forecaster(TrainedModel[Network]):
         """Return forecasts (n_series, horizon) in y's unit, one series after another."""
         scalers = [self.scalers[unique_id] for unique_id in context.unique_ids]
         scale, center = (np.array([getattr(s, name)[0] for s in scalers])[:, None] for name in ("scale", "center"))
-        return (scaled.astype(np.float64) * scale + center).ravel()
+        return (scaled.astype(np.float64) * _varies(scalers)[:, None] * scale + center).ravel()
 
     def cross_validation(
         self, df: pd.DataFrame, n_windows: int = 1, step_size: int = 1, refit: bool | int = False
@@ -390,7 +390,8 @@ class Forecaster(TrainedModel[Network]):
         steps = np.tile(np.arange(1, horizon + 1), len(windows))
         series = np.repeat(windows.series, horizon)
         end = np.repeat(windows.end, horizon)
-        y_hat = sequences.unscale_y(self._predict_scaled(network, sequences, windows), windows.series)
+        scaled = self._predict_scaled(network, sequences, windows) * _varies(sequences.scalers)[windows.series, None]
+        y_hat = sequences.unscale_y(scaled, windows.series)
         y = sequences.unscale_y(_targets(sequences, windows, horizon), windows.series)
         return pd.DataFrame(
             {
@@ -446,6 +447,11 @@ class Forecaster(TrainedModel[Network]):
             raise ValueError("a scaler is of other columns")
         if self._context.values.shape[1] != len(self.columns):
             raise ValueError("its last rows have other columns")
+
+
+def _varies(scalers: Sequence[Scaler]) -> np.ndarray:
+    """Return 1 for each series, 0 where y was constant in training: its forecast is that constant, without noise."""
+    return np.array([0.0 if scaler.is_constant else 1.0 for scaler in scalers])
 
 
 def _targets(sequences: Sequences, windows: Windows, horizon: int) -> np.ndarray:

@@ -12,10 +12,10 @@ from gatecast import Forecaster, load
 from gatecast.data.errors import InputError
 from gatecast.data.store import read_parquet
 from gatecast.flows.engine.ingested import read_ingested
-from gatecast.flows.forecast import choose_model, forecast_latest, predict_next, shown
+from gatecast.flows.forecast import choose_model, file_stem, forecast_latest, predict_next, shown
 from gatecast.flows.registry.kinds import ModelKind
 from gatecast.flows.registry.registry import Registry
-from gatecast.flows.settings.runs import RetrainSettings, Workspace
+from gatecast.flows.settings.runs import DataSettings, RetrainSettings, Workspace
 from tests.flows.conftest import small_settings
 
 
@@ -35,6 +35,25 @@ def test_newer_data_give_a_further_forecast(copied: Workspace, tmp_path: Path) -
     frame.tail(40).head(30).to_csv(tmp_path / "bars.csv", index=False)
     result = forecast_latest("sample-range", tmp_path / "bars.csv")
     assert Path(result["forecast"]["path"]).name == f"{frame['ds'].iloc[-11]:%Y-%m-%d}.parquet"
+
+
+@pytest.mark.parametrize(
+    ("cutoff", "stem"),
+    [
+        (pd.Timestamp("2020-01-31"), "2020-01-31"),
+        (pd.Timestamp("2020-01-31 15:30"), "2020-01-31T15-30-00"),
+        (pd.Timestamp("2020-01-31 15:30", tz="America/New_York"), "2020-01-31T20-30-00Z"),
+    ],
+)
+def test_forecasts_within_a_day_do_not_overwrite_each_other(cutoff: pd.Timestamp, stem: str) -> None:
+    assert file_stem(cutoff) == stem
+
+
+def test_newer_data_are_read_as_those_of_the_training(tmp_path: Path) -> None:
+    given = {"decimal": ",", "id_column": "store", "target_column": "sales", "exclude": ("note",), "freq": "D"}
+    data = DataSettings(path=tmp_path / "old.csv", start="2020-01-01", **given).from_file(tmp_path / "new.csv")
+    assert {name: getattr(data, name) for name in given} == given
+    assert (data.path, data.start) == (tmp_path / "new.csv", None)
 
 
 def test_closes_are_forecast_as_prices(trained: tuple[Workspace, dict[str, Any]]) -> None:
