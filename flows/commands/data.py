@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gatecast.flows.commands.options import CommonOptions, Typed, takes
+from gatecast.flows.commands.setting import join_list
 from gatecast.flows.engine.terminal import INPUT_IS_WRONG, console, counted, explained, print_next, print_paths, say
 from gatecast.flows.settings.runs import DataSettings, RetrainSettings
 
@@ -201,7 +202,7 @@ def _words(typed: Typed[Any]) -> Iterator[str]:
             yield setting.spellings[0 if value else -1]
             continue
         yield setting.spellings[0]
-        yield ",".join(value) if isinstance(value, tuple) else str(value)
+        yield join_list(value) if isinstance(value, tuple) else str(value)
 
 
 def _most_frequent(checked: Checked) -> str:

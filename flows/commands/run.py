@@ -17,6 +17,7 @@ from uuid import uuid4
 import typer
 
 from gatecast.flows.commands.options import CommonOptions, takes
+from gatecast.flows.commands.setting import split_list
 from gatecast.flows.engine.terminal import RUN_FAILED, console, explained, print_error, print_next, say
 
 if TYPE_CHECKING:
@@ -205,7 +206,7 @@ def _value(text: str, described: Mapping[str, Any], schema: Mapping[str, Any]) -
     except (ValueError, RecursionError):
         value = text.strip()
     if "array" in kinds and not isinstance(value, list):
-        return [part.strip() for part in text.split(",") if part.strip()]
+        return [name for name in split_list(text) if name]
     return text if "string" in kinds and not isinstance(value, str) and value is not None else value
 
 

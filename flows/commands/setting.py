@@ -11,9 +11,11 @@ allowed.
 
 from __future__ import annotations
 
+import csv
 import inspect
+import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -136,8 +138,23 @@ class Setting:
             return typed.date()
         if self.is_list and isinstance(typed, str):
             # An empty list stays empty; it is refused when the data is read.
-            return tuple(name.strip() for name in typed.split(",")) if typed.strip() else ()
+            return split_list(typed)
         return typed
+
+
+def split_list(typed: str) -> tuple[str, ...]:
+    """Return the names in ``A,B``; one that holds a comma or begins with a blank is quoted, as in a CSV file."""
+    if not typed.strip():
+        return ()
+    (names,) = csv.reader([typed], skipinitialspace=True)
+    return tuple(names) if '"' in typed else tuple(name.strip() for name in names)
+
+
+def join_list(names: Iterable[str]) -> str:
+    """Undo `split_list`."""
+    written = io.StringIO()
+    csv.writer(written, lineterminator="").writerow(names)
+    return written.getvalue()
 
 
 def settings_in(

@@ -160,7 +160,8 @@ class DataSettings(Settings):
     query: Query | None = Field(None, description="What to select there; columns as in a file")
     symbols: tuple[str, ...] | None = Field(
         None,
-        description="Series to keep, all by default; for yahoo, what to fetch, as AAPL and ^GSPC",
+        description="Series to keep, all by default; for yahoo, what to fetch, as AAPL and ^GSPC; a name that holds a"
+        " comma is quoted",
         json_schema_extra={"metavar": "A,B"},
     )
     start: date | None = Field(None, description="First day to keep")

@@ -25,7 +25,7 @@ from gatecast.flows.commands.forecast import ForecastOptions
 from gatecast.flows.commands.monitor import MonitorOptions
 from gatecast.flows.commands.options import CommonOptions, Typed
 from gatecast.flows.commands.retrain import RetrainOptions
-from gatecast.flows.commands.setting import Setting, settings_in
+from gatecast.flows.commands.setting import Setting, join_list, settings_in, split_list
 from gatecast.flows.commands.tag import EvaluateOptions, PredictOptions
 from gatecast.flows.commands.tag import TrainOptions as TagOptions
 from gatecast.flows.commands.text import TrainOptions as TextOptions
@@ -303,3 +303,19 @@ def test_an_error_names_the_option_as_it_was_typed(monkeypatch: pytest.MonkeyPat
 def test_common_options_are_those_of_every_command() -> None:
     assert all(issubclass(command.options, CommonOptions) for command in COMMANDS.values())
     assert parsed(FetchOptions, "--workspace", "w").workspace == Path("w")
+
+
+@pytest.mark.parametrize(
+    ("typed", "names"),
+    [
+        ("AAPL, ^GSPC", ("AAPL", "^GSPC")),
+        ('"Smith, John",b c', ("Smith, John", "b c")),
+        ('"say ""hi""",x', ('say "hi"', "x")),
+        ('5" pipe', ('5" pipe',)),
+        (" ", ()),
+    ],
+)
+def test_names_of_a_list_may_hold_commas_and_blanks(typed: str, names: tuple[str, ...]) -> None:
+    assert split_list(typed) == names
+    if names:
+        assert split_list(join_list(names)) == names
