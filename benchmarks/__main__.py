@@ -26,6 +26,7 @@ from benchmarks import (
     odd,
     orchestration,
     prediction,
+    reading,
     retrain,
     sequences,
     startup,
@@ -42,7 +43,7 @@ from benchmarks.results import Bounded, Comparison, Growth, Learning, Quality, R
 # Cases that can be stopped in the middle come last, so that the quick form ends in time.
 _MODULES = (
     training_step, training_loop, variants, layer_norm, attention, crf, char_lm, dropout, inference, odd, startup,
-    growth, prediction, sequences, evaluation, fleet, orchestration, retrain, learning,
+    growth, prediction, reading, sequences, evaluation, fleet, orchestration, retrain, learning,
 )  # fmt: skip
 _QUICK_SECONDS = 50.0
 _LAST_START_SECONDS = 6.0

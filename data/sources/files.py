@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import tarfile
 import warnings
 from collections.abc import Iterator, Sequence
@@ -33,6 +34,8 @@ _EXTRAS = {"s3fs": "s3", "gcsfs": "gcs", "aiohttp": "http", "openpyxl": "excel"}
 _COMPRESSIONS = (".gz", ".bz2", ".zip", ".xz", ".zst")
 _HEAD_CHARACTERS = 65536
 _HEAD_ROWS = 50
+_LEVELS = re.compile(r"\('([^']*)', '([^']*)'\)")
+"""A column of two levels, as it is called in a Parquet file"""
 
 
 def list_files(location: str | Path, suffixes: tuple[str, ...]) -> list[str | Path]:
@@ -123,8 +126,32 @@ def read_parquet_at(location: str | Path) -> pd.DataFrame:
         frame, _ = parquet_to_frame(contents, str(location))
     else:
         frame, _ = read_parquet(Path(location))
+    if frame.columns.nlevels == 2 or any(_LEVELS.fullmatch(str(column)) for column in frame.columns):
+        return _long_of_yahoo(frame)
     nameless_index = [column for column in frame.columns if column.startswith("__index_level_")]
     return frame.drop(columns=nameless_index)
+
+
+def _long_of_yahoo(frame: pd.DataFrame) -> pd.DataFrame:
+    """Turn the frame of yfinance's ``download``, whose columns have a field and a ticker, into a long one."""
+    pairs = [_levels(column) for column in frame.columns]
+    is_field_first = any(spelling(pair[0]) in BARS for pair in pairs if pair)
+    dates = next(frame[column] for column, pair in zip(frame.columns, pairs, strict=True) if pair is None)
+    parts = []
+    for ticker in dict.fromkeys(pair[is_field_first] for pair in pairs if pair):
+        place = [number for number, pair in enumerate(pairs) if pair and pair[is_field_first] == ticker]
+        fields = [pairs[number][not is_field_first] for number in place]  # type: ignore[index]
+        part = frame.iloc[:, place].set_axis(fields, axis=1)
+        parts.append(part.assign(Date=dates, Ticker=ticker)[part.notna().any(axis=1)])
+    return pd.concat(parts, ignore_index=True)
+
+
+def _levels(column: object) -> tuple[str, str] | None:
+    """Return field and ticker of a column, None for that of the dates."""
+    if isinstance(column, tuple):
+        return (str(column[0]), str(column[1])) if all(column) else None
+    found = _LEVELS.fullmatch(str(column))
+    return (found[1], found[2]) if found and found[2] else None
 
 
 def read_excel(location: str | Path) -> pd.DataFrame:

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gatecast.flows.commands.options import RunOptions, Typed, takes
+from gatecast.flows.commands.options import RunOptions, Typed, starting_prefect, takes
 from gatecast.flows.engine.terminal import (
-    console,
     explained,
     figure,
     print_next,
@@ -43,14 +42,12 @@ def backtest(options: BacktestOptions) -> None:
     with explained(options.debug):
         options.prepare()
         settings = options.rolling.settings()
-        with console(stderr=True).status("Starting Prefect"):
+        with starting_prefect(settings.data.path):
             from gatecast.flows.backtest import backtest as flow
             from gatecast.flows.backtest import of_champion
-            from gatecast.flows.engine.orchestration import start_embedded_server
             from gatecast.flows.settings.runs import Workspace
 
             settings = of_champion(settings, Workspace.from_environment())
-            start_embedded_server()
         show(flow(settings, force=options.force), time.perf_counter() - started)
 
 

@@ -28,7 +28,7 @@ def fetch(options: FetchOptions) -> None:
     with explained(options.debug, after_interrupt="what was fetched is kept; run it again to go on"):
         options.prepare()
         settings = options.data.settings()
-        with starting_prefect():
+        with starting_prefect(settings.path):
             from gatecast.flows.commands.series_table import print_series
             from gatecast.flows.ingest import ingest_data
         result = ingest_data(settings)

@@ -79,7 +79,7 @@ def retrain_fleet(options: Typed[FleetSettings], symbols_file: Path, force: bool
     if settings.retrain.data.symbols is not None:
         raise InputError("--symbols and --symbols-file both say which series to learn; give one of them.")
     settings = settings.model_copy(update={"groups": read_groups(symbols_file)})
-    with starting_prefect():
+    with starting_prefect(settings.retrain.data.path):
         from gatecast.flows.engine.runners import require_runner
         from gatecast.flows.fleet import fleet
 

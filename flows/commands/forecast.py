@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gatecast.flows.commands.options import CommonOptions, Typed, takes
+from gatecast.flows.commands.options import CommonOptions, Typed, starting_prefect, takes
 from gatecast.flows.engine.terminal import console, explained, literal, print_next, print_paths, say
 from gatecast.flows.settings.champion import ForecastSettings
 
@@ -25,13 +25,11 @@ def forecast(options: ForecastOptions) -> None:
     with explained(options.debug):
         options.prepare()
         settings = options.champion.settings()
-        with console(stderr=True).status("Starting Prefect"):
-            from gatecast.flows.engine.orchestration import start_embedded_server
+        with starting_prefect(settings.path):
             from gatecast.flows.forecast import choose_model, forecast_latest
             from gatecast.flows.settings.runs import Workspace
 
             name = choose_model(Workspace.from_environment(), settings.name)
-            start_embedded_server()
         result = forecast_latest(name, settings.path, settings.n_samples, settings.seed)
         console().print(f"\n[bold]Forecast by {literal(result['name'])} {result['version']}[/bold]")
         for sentence in result["forecast"]["sentences"]:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gatecast.flows.commands.options import CommonOptions, Typed, takes
-from gatecast.flows.engine.terminal import console, explained, print_next, print_paths, print_table, say
+from gatecast.flows.commands.options import CommonOptions, Typed, starting_prefect, takes
+from gatecast.flows.engine.terminal import explained, print_next, print_paths, print_table, say
 from gatecast.flows.settings.champion import MonitorSettings
 
 
@@ -28,14 +28,12 @@ def monitor(options: MonitorOptions) -> None:
     with explained(options.debug):
         options.prepare()
         settings = options.limits.settings()
-        with console(stderr=True).status("Starting Prefect"):
-            from gatecast.flows.engine.orchestration import start_embedded_server
+        with starting_prefect(settings.path):
             from gatecast.flows.forecast import choose_model
             from gatecast.flows.monitor import monitor as flow
             from gatecast.flows.settings.runs import Workspace
 
             choose_model(Workspace.from_environment(), settings.name)
-            start_embedded_server()
         show(flow(settings))
 
 

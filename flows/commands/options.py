@@ -21,6 +21,7 @@ from gatecast.flows.commands.setting import Setting, options_by_name, settings_i
 from gatecast.flows.engine.command_line import CommandLine
 from gatecast.flows.engine.login import take_login_out_of_address
 from gatecast.flows.engine.terminal import console, explain_settings, explained
+from gatecast.flows.settings.locations import require_there
 
 Options = TypeVar("Options")
 Model = TypeVar("Model", bound=BaseModel)
@@ -149,8 +150,12 @@ class TrainingOptions(RunOptions):
 
 
 @contextmanager
-def starting_prefect() -> Iterator[None]:
-    """Say that Prefect starts while the block imports a flow, and then start its server."""
+def starting_prefect(*reads: str | Path | None) -> Iterator[None]:
+    """Say that Prefect starts while the block imports a flow, and then start its server.
+
+    What the command reads has to be there: a wrong path is told at once.
+    """
+    require_there(*reads)
     with console(stderr=True).status("Starting Prefect"):
         from gatecast.flows.engine.orchestration import start_embedded_server
 

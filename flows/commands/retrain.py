@@ -55,7 +55,7 @@ def retrain(options: RetrainOptions) -> None:
             retrain_fleet(options.fleet, options.symbols_file, options.force)
             return
         settings = options.fleet.settings().retrain
-        with starting_prefect():
+        with starting_prefect(settings.data.path):
             from gatecast.flows.retrain import retrain as flow
         result = flow(settings, resume=options.resume, force=options.force)
         show(result, time.perf_counter() - started)

@@ -59,7 +59,7 @@ def train(options: TrainOptions) -> None:
     """
     with options.training() as started:
         settings = options.tagging.settings()
-        with starting_prefect():
+        with starting_prefect(settings.train, settings.dev, settings.test, settings.vectors):
             from gatecast.flows.tagging import train_tagger
         result = train_tagger(settings, resume=options.resume, force=options.force)
         _show_training(result, time.perf_counter() - started)

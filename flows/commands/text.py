@@ -74,7 +74,7 @@ def train(options: TrainOptions) -> None:
     """
     with options.training() as started:
         settings = options.text.settings()
-        with starting_prefect():
+        with starting_prefect(*settings.paths):
             from gatecast.flows.text import train_text
         result = train_text(settings, resume=options.resume, force=options.force)
         show(result, time.perf_counter() - started)

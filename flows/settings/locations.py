@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from gatecast.data.errors import InputError
 from gatecast.data.secrets import PATTERN, PATTERN_IN_TEXT, REFUSAL, SECRET, holds_secret, text_holds_secret
 from gatecast.data.urls import is_url
 from gatecast.data.variables import is_variable
@@ -62,3 +63,11 @@ Query = Annotated[
     str, BeforeValidator(_refuse_in_text), WithJsonSchema({"type": "string", "not": {"pattern": PATTERN_IN_TEXT}})
 ]
 """A database query, which may contain URLs"""
+
+
+def require_there(*locations: str | Path | None) -> None:
+    """Raise InputError about the first path of this machine that does not exist; URLs and variables pass."""
+    for location in locations:
+        is_elsewhere = location is None or is_url(location) or is_variable(str(location))
+        if not is_elsewhere and not Path(str(location)).exists():
+            raise InputError(f"{location} does not exist; check the path.")

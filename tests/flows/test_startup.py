@@ -72,6 +72,24 @@ print(json.dumps([name for name in sys.modules if name.startswith(("gatecast.flo
     assert python(code, tmp_path) == []
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["retrain --path none.csv", "fetch --path none.csv", "backtest --path none.csv", "forecast --path none.csv",
+     "monitor --path none.csv", "text train none.txt", "tag train none.conll"],
+)  # fmt: skip
+def test_a_wrong_path_is_told_before_prefect_starts(tmp_path: Path, command: str) -> None:
+    code = f"""
+import json, sys
+from typer.testing import CliRunner
+from gatecast.flows.cli import app
+done = CliRunner().invoke(app, {command.split()!r})
+print(json.dumps([done.exit_code, done.output, "prefect" in sys.modules]))
+"""
+    status, output, has_started = python(code, tmp_path)
+    assert (status, has_started) == (2, False)
+    assert "does not exist; check the path." in output
+
+
 IMPORT_ALL = """
 import importlib, json, os, pkgutil
 before = dict(os.environ)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gatecast.data.errors import InputError
 from gatecast.data.sources.columns import Columns
 from gatecast.data.sources.selection import Selection
 from gatecast.data.sources.source import CsvSource, ParquetSource, open_source
-from tests.data.frames import make_bars, make_series
+from tests.data.frames import REPRODUCIBLE, make_bars, make_series
 
 ALL = Selection()
 DAYS = pd.date_range("2020-01-01", periods=30)
@@ -146,6 +149,56 @@ def test_the_three_header_lines_of_yfinance_are_read(tmp_path, by_ticker):
     rows = CsvSource(path).check().require("f")
     expected = bars.drop(index=[6, 7]).reset_index(drop=True)
     pd.testing.assert_frame_equal(rows[expected.columns], expected, check_dtype=False)
+
+
+@pytest.mark.parametrize("by_ticker", [False, True])
+def test_a_frame_of_yfinance_in_a_parquet_file_is_read(tmp_path, by_ticker):
+    bars = make_bars(("ABC", "X.Y"), rows=6)
+    wide = bars.rename(columns=str.title).set_index(["Ds", "Unique_Id"]).unstack().rename_axis(index="Date")  # noqa: PD010
+    if by_ticker:
+        wide = wide.swaplevel(axis=1).sort_index(axis=1)
+    wide.to_parquet(tmp_path / "f.parquet")
+    rows = ParquetSource(tmp_path / "f.parquet").read(ALL)
+    pd.testing.assert_frame_equal(rows[bars.columns], bars, check_dtype=False)
+
+
+DIALECTS = st.fixed_dictionaries(
+    {
+        "form": st.sampled_from(["csv", "parquet", "folders of csv", "folders of parquet"]),
+        "style": st.sampled_from([(",", "."), (";", ","), (";", "."), ("\t", "."), ("|", ",")]),
+        "dates": st.sampled_from(["%Y-%m-%d", "%d.%m.%Y", "%Y%m%d", "%d %b %Y", "%m/%d/%Y"]),
+        "suffix": st.sampled_from([".csv", ".csv.gz", ".CSV"]),
+    }
+)
+
+
+@REPRODUCIBLE
+@given(
+    lengths=st.dictionaries(st.text("abc d,;='é", min_size=1, max_size=5).map(str.strip).filter(bool),
+                            st.integers(40, 60), min_size=1, max_size=3),
+    cents=st.integers(-(10**6), 10**6),
+    dialect=DIALECTS,
+)  # fmt: skip
+def test_a_frame_comes_back_in_whatever_form_it_is_written(tmp_path_factory, lengths, cents, dialect):
+    frame = make_series(lengths, covariates=1).assign(y=lambda rows: (cents + 7 * np.arange(len(rows))) / 100)
+    frame = frame.sort_values(["unique_id", "ds"], kind="stable", ignore_index=True)
+    folder = tmp_path_factory.mktemp("written")
+    delimiter, decimal = dialect["style"]
+    options = {"index": False, "sep": delimiter, "decimal": decimal, "date_format": dialect["dates"]}
+    if dialect["form"] == "csv":
+        frame.to_csv(folder / f"table{dialect['suffix']}", **options)
+    elif dialect["form"] == "folders of csv":
+        for name, rows in frame.groupby("unique_id"):
+            part = folder / f"unique_id={quote(str(name), safe='')}"
+            part.mkdir()
+            rows.drop(columns="unique_id").to_csv(part / f"0{dialect['suffix']}", **options)
+    elif dialect["form"] == "parquet":
+        frame.to_parquet(folder / "table.parquet", index=False)
+    else:
+        frame.to_parquet(folder, partition_cols=["unique_id"], index=False)
+    source = CsvSource if "csv" in dialect["form"] else ParquetSource
+    read = source(folder).check().require("the folder")
+    pd.testing.assert_frame_equal(read, frame, check_dtype=False, check_exact=True)
 
 
 @pytest.mark.parametrize("source", [CsvSource, ParquetSource])
