@@ -51,6 +51,10 @@ autosummary_generate = False
 autodoc_default_options = {"members": True, "show-inheritance": True, "member-order": "bysource"}
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
+# By their names: what they are annotated with is for pydantic, and their patterns would be read as links.
+autodoc_type_aliases = {
+    name: f"gatecast.flows.settings.locations.{name}" for name in ("Address", "LocalPath", "Location", "Query")
+}
 add_module_names = False
 python_use_unqualified_type_names = True
 napoleon_google_docstring = False

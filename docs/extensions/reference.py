@@ -10,7 +10,7 @@ import importlib
 import inspect
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, get_origin
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -89,7 +89,9 @@ def _summary(package: str) -> str:
 
 
 def is_foreign(_app: Sphinx, _what: str, _name: str, found: Any, skip: bool, _options: Any) -> bool | None:
-    """Leave out classes and functions of other packages, which ours offer under their own roof."""
+    """Leave out classes and functions of other packages, and types whose annotations are only for pydantic."""
+    if get_origin(found) is Annotated:
+        return True
     if inspect.isclass(found) or inspect.isroutine(found):
         return skip or not str(found.__module__).startswith("gatecast.")
     return None
