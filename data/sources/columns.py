@@ -26,7 +26,8 @@ class Columns:
     Attributes
     ----------
     id, time, target : str, optional
-        The column that names the series, that of the timestamps, and the one that is forecast.
+        The column that names the series, that of the timestamps, and the one that is forecast. Several columns that
+        name the series together are written ``region,state``; the series is then called ``North/Ohio``.
     exclude : tuple of str
         Columns that are left out.
     is_wide : bool
@@ -41,7 +42,7 @@ class Columns:
 
     def is_text(self, name: str) -> bool:
         """Tell whether a column of a file has to be read as it is written: names and timestamps."""
-        named = [given for given in (self.id, self.time) if given is not None]
+        named = [given for given in (self.id, self.time, *(self.id or "").split(",")) if given]
         return _same(name, named) or spelling(name) in ("ds", "unique_id") or fallback(name) == "unique_id"
 
 
@@ -76,7 +77,7 @@ def arranged(frame: pd.DataFrame, columns: Columns, origin: str) -> tuple[pd.Dat
             " --target, or leave some of their columns out with --exclude."
         )
     frame = _named(frame, "y", columns.target, "--target", origin)
-    frame = _named(frame, "unique_id", columns.id, "--id-column", origin)
+    frame = _with_names(frame, columns.id, origin)
     frame = _named(frame, "ds", columns.time, "--time-column", origin)
     frame = _usual_names(frame)
     _require_different(frame, origin)
@@ -124,6 +125,17 @@ def _named(frame: pd.DataFrame, role: str, given: str | None, option: str, origi
     if rival is not None:
         raise InputError(f"{origin} has a column {rival!r} next to {found!r}; leave it out with --exclude {rival}.")
     return frame.rename(columns={found: role})
+
+
+def _with_names(frame: pd.DataFrame, given: str | None, origin: str) -> pd.DataFrame:
+    """Name the series by the column that a person named, or by several of them."""
+    if given is None or "," not in given or any(_same(name, [given]) for name in frame.columns):
+        return _named(frame, "unique_id", given, "--id-column", origin)
+    parts = [_found(frame, name, "--id-column", origin) for name in given.split(",")]
+    names = frame[parts[0]].astype(str)
+    for part in parts[1:]:
+        names = names + "/" + frame[part].astype(str)
+    return frame.drop(columns=parts).assign(unique_id=names)
 
 
 def _found(frame: pd.DataFrame, given: str, option: str, origin: str) -> str:
@@ -198,12 +210,13 @@ def _require_one_series(frame: pd.DataFrame, origin: str) -> None:
     """Refuse several series in one table if a column of text, which tells them apart, was not named."""
     if frame["ds"].is_unique:
         return
-    for name in frame.columns:
-        is_text = not pd.api.types.is_numeric_dtype(frame[name]) and name != "ds"
-        if is_text and not frame.duplicated([name, "ds"]).any():
+    texts = [name for name in frame.columns if name != "ds" and not pd.api.types.is_numeric_dtype(frame[name])]
+    for names in [*([name] for name in texts), texts]:
+        if names and not frame.duplicated([*names, "ds"]).any():
+            written = ",".join(names)
             raise InputError(
-                f"{origin} has several rows for each date, one for each {name!r}; if that is the name of the series,"
-                f" say so: --id-column {name}."
+                f"{origin} has several rows for each date, one for each {written}; if that is the name of the series,"
+                f" say so: --id-column {written}."
             )
 
 

@@ -206,7 +206,10 @@ class DataSettings(Settings):
         description="Form of the dates, as %d/%m/%Y, or steps for numbered rows, which are then days from 2000-01-01;"
         " found by default",
     )
-    id_column: str | None = Field(None, description="Column with the names of the series; found by default")
+    id_column: str | None = Field(
+        None,
+        description="Column with the names of the series, found by default; several that name them together as A,B",
+    )
     time_column: str | None = Field(None, description="Column with the timestamps; found by default")
     target_column: str | None = Field(
         None, description="Column that is forecast, of series; found by default, if there is only one of numbers"

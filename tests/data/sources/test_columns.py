@@ -68,13 +68,23 @@ def test_columns_are_taken_as_named(tmp_path):
         (
             pd.concat([table(store="a"), table(store="b")]),
             Columns(),
-            "several rows for each date, one for each 'store'; .* --id-column store",
+            "several rows for each date, one for each store; .* --id-column store",
         ),
     ],
 )
 def test_what_cannot_be_told_apart_is_asked_about(tmp_path, frame, columns, message):
     with pytest.raises(InputError, match=message):
         checked(frame, tmp_path, columns)
+
+
+def test_several_columns_can_name_the_series_together(tmp_path):
+    parts = [table(region=region, product=product) for region in ("n", "s") for product in ("p", "q")]
+    frame = pd.concat(parts)
+    with pytest.raises(InputError, match=r"one for each region,product; .* --id-column region,product"):
+        checked(frame, tmp_path)
+    rows = checked(frame, tmp_path, Columns(id="region,product")).require("f")
+    assert rows.columns.tolist() == ["unique_id", "ds", "y"]
+    assert rows["unique_id"].unique().tolist() == ["n/p", "n/q", "s/p", "s/q"]
 
 
 def test_columns_that_are_left_out_do_not_have_to_be_numbers(tmp_path):
