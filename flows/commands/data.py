@@ -119,10 +119,7 @@ def settings_of(options: CheckOptions) -> RetrainSettings:
         data = options.data.of(path=options.file).settings()
     if data.source == "yahoo":
         raise InputError("Yahoo's bars are checked as they are fetched; use gatecast fetch, and see the quarantine.")
-    retrain = options.retrain.settings()
-    if retrain.data.target_column is not None:  # a target that is a column
-        data = data.model_copy(update={"target_column": retrain.data.target_column})
-    return retrain.model_copy(update={"data": data})
+    return options.retrain.of(data=data).settings()
 
 
 def check_data(settings: RetrainSettings) -> Found:

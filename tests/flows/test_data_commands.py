@@ -268,3 +268,13 @@ def test_an_unknown_symbol_is_wrong_input(server: str, workspace: Workspace, yah
     done = gatecast("fetch", *FAST, "--symbols", "NOSUCH")
     assert done.exit_code == 2
     assert "Yahoo gave no bars of NOSUCH: it does not know the symbol" in " ".join(done.output.split())
+
+
+def test_the_target_of_a_check_is_a_column_as_in_a_retrain(tmp_path: Path) -> None:
+    rows = pd.DataFrame({"day": pd.date_range("2020-01-01", periods=200), "sales": np.arange(200.0), "price": 2.5})
+    rows.to_csv(tmp_path / "f.csv", index=False)
+    unclear = gatecast("data", "check", str(tmp_path / "f.csv"))
+    assert "say which is forecast: --target sales" in plain(unclear.output)
+    done = gatecast("data", "check", str(tmp_path / "f.csv"), "--target", "sales")
+    assert done.exit_code == 0, done.output
+    assert plain(done.output).rstrip().splitlines()[-1].endswith("--target sales")
