@@ -289,6 +289,7 @@ def _progress(windows: int) -> Iterator[Callable[[int], None]]:
         row = bar.add_task("  origins", total=windows)
 
         def on_windows(further: int) -> None:
+            """Show that further origins are done, on the dashboard after each twentieth of all."""
             nonlocal done
             before = done
             done += further

@@ -44,6 +44,7 @@ class _Line(NamedTuple):
 
     @classmethod
     def of_rows(cls, rows: Sequence[Row]) -> _Line:
+        """Join the rows of one system on one task, one for each seed."""
         measured = [row for row in rows if not row.not_run]
         if not measured:
             return cls(rows[0].title, notes=(f"{_NOT_RUN}: {rows[0].not_run}",))

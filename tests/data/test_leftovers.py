@@ -79,6 +79,7 @@ def test_a_link_is_removed_without_what_it_points_to(root: Path, tmp_path: Path)
 
 def test_what_is_missing_is_swept_as_well(tmp_path: Path) -> None:
     sweep(tmp_path / "none")
+    assert not (tmp_path / "none").exists()
 
 
 def test_the_next_writer_of_a_directory_removes_what_the_killed_one_left(tmp_path: Path) -> None:
