@@ -16,7 +16,7 @@ from gatecast.data.display import one_line
 from gatecast.flows.judging.evaluation import MODEL
 from gatecast.flows.judging.tables import worst_series
 from gatecast.flows.judging.targets import Display
-from gatecast.flows.reporting.pictures import ACTUAL, FORECAST, MARK, PANELS, STYLE, save_picture
+from gatecast.flows.reporting.pictures import ACTUAL, FORECAST, MARK, PANELS, STYLE, finish_panels, save_picture
 from gatecast.lstm.forecasting.uncertainty import interval_names
 
 if TYPE_CHECKING:
@@ -123,12 +123,7 @@ def plot_series(predictions: pd.DataFrame, series: Sequence[str], display: Displ
             axis.plot(of["ds"], display.apply(of[MODEL].to_numpy()), color=FORECAST, linewidth=1.0, label="forecast")
             _date_axis(axis)
             axis.set_title(one_line(unique_id), loc="left", fontsize=9)
-        for axis in axes[len(series) :]:
-            axis.remove()
-        handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper right", ncols=2)
-        figure.suptitle(title, x=0.01, ha="left", fontsize=10)
-        save_picture(figure, path)
+        finish_panels(figure, axes, len(series), title, path)
     return path
 
 

@@ -68,13 +68,18 @@ def plot_forecasts(predictions: pd.DataFrame, display: Display, title: str, path
         axes = figure.subplots(rows, columns, sharex=True, squeeze=False).ravel()
         for axis, unique_id in zip(axes, drawn, strict=False):
             _draw_series(axis, first_step[first_step["unique_id"] == unique_id], display)
-        for axis in axes[len(drawn) :]:
-            axis.remove()
-        handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper right", ncols=2)
-        figure.suptitle(title, x=0.01, ha="left", fontsize=10)
-        save_picture(figure, path)
+        finish_panels(figure, axes, len(drawn), title, path)
     return path
+
+
+def finish_panels(figure: Figure, axes: np.ndarray, used: int, title: str, path: Path) -> None:
+    """Take the unused panels out of a figure, give the others one legend and a title, and save it."""
+    for axis in axes[used:]:
+        axis.remove()
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper right", ncols=2)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=10)
+    save_picture(figure, path)
 
 
 def _draw_series(axis: Axes, rows: pd.DataFrame, display: Display) -> None:
