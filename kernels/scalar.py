@@ -304,3 +304,52 @@ def log_add_exp(a, b):
     if b == _LOG_ZERO:
         return a
     return max(a, b) + math.log1p(math.exp(-abs(a - b)))
+
+
+@register_jitable
+def squared_loss(error):
+    """The square of ``y_hat - y``."""
+    return error * error
+
+
+@register_jitable
+def squared_loss_gradient(error):
+    """Its derivative."""
+    return error + error
+
+
+@register_jitable
+def absolute_loss_gradient(error):
+    """The derivative of the absolute value: its sign, 0 at 0."""
+    return (_ONE if error > _ZERO else _ZERO) - (_ONE if error < _ZERO else _ZERO)
+
+
+@register_jitable
+def huber_loss(error):
+    """Half the square up to 1, the absolute value less a half beyond (Huber 1964)."""
+    size = abs(error)
+    return _HALF * error * error if size <= _ONE else size - _HALF
+
+
+@register_jitable
+def huber_loss_gradient(error):
+    """Its derivative."""
+    return min(max(error, -_ONE), _ONE)
+
+
+@register_jitable
+def symmetric_loss(y_hat, y):
+    """``2 |y_hat - y| / (|y_hat| + |y|)``, the sMAPE of one forecast as a share; 0 where both are 0."""
+    size = abs(y_hat) + abs(y)
+    return (abs(y_hat - y) + abs(y_hat - y)) / size if size > _ZERO else size
+
+
+@register_jitable
+def symmetric_loss_gradient(y_hat, y):
+    """Its derivative with respect to y_hat, which is 0 where the signs differ: there the loss is 2 throughout."""
+    size = abs(y_hat) + abs(y)
+    if size <= _ZERO:
+        return size
+    error = y_hat - y
+    slope = absolute_loss_gradient(error) - abs(error) * absolute_loss_gradient(y_hat) / size
+    return (slope + slope) / size

@@ -12,7 +12,7 @@ from gatecast.kernels.cpu.attention import attention_workspace, dot_attention_ba
 from gatecast.kernels.cpu.crf import CRFWeights, crf_log_partition, crf_loss, crf_marginals, crf_viterbi, crf_workspace
 from gatecast.kernels.cpu.dropout import dropout
 from gatecast.kernels.cpu.embedding import embedding_backward, embedding_forward
-from gatecast.kernels.cpu.gather import gather_windows
+from gatecast.kernels.cpu.gather import gather_windows, scale_windows
 from gatecast.kernels.cpu.generation import generate_tokens, generation_workspace
 from gatecast.kernels.cpu.layer_norm import (
     LayerNormWeights,
@@ -21,7 +21,7 @@ from gatecast.kernels.cpu.layer_norm import (
     layer_norm_workspace,
 )
 from gatecast.kernels.cpu.linear import LinearWeights, linear_backward, linear_forward, linear_workspace
-from gatecast.kernels.cpu.loss import cross_entropy_loss, mse_loss
+from gatecast.kernels.cpu.loss import cross_entropy_loss, forecast_loss, mse_loss
 from gatecast.kernels.cpu.lstm import lstm_backward, lstm_forward
 from gatecast.kernels.cpu.optim import adam_step, clip_gradient_norm
 from gatecast.kernels.cpu.softmax import softmax_cross_entropy, softmax_workspace
@@ -55,6 +55,7 @@ __all__ = [
     "embedding_backward",
     "embedding_forward",
     "empty",
+    "forecast_loss",
     "gather_windows",
     "generate_tokens",
     "generation_workspace",
@@ -72,6 +73,7 @@ __all__ = [
     "mse_loss",
     "name",
     "ones",
+    "scale_windows",
     "softmax_cross_entropy",
     "softmax_workspace",
     "tanh_backward",

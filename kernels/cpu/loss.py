@@ -5,9 +5,26 @@ from __future__ import annotations
 import numpy as np
 
 from gatecast.kernels.cpu.compilation import inner_kernel, kernel
-from gatecast.kernels.scalar import exponential
+from gatecast.kernels.losses import HUBER, MAE, MSE
+from gatecast.kernels.scalar import (
+    absolute_loss_gradient,
+    exponential,
+    huber_loss,
+    huber_loss_gradient,
+    squared_loss,
+    squared_loss_gradient,
+    symmetric_loss,
+    symmetric_loss_gradient,
+)
 
-__all__ = ["cross_entropy_loss", "cross_entropy_row", "mse_loss", "squared_error"]
+__all__ = [
+    "cross_entropy_loss",
+    "cross_entropy_row",
+    "forecast_loss",
+    "loss_of_forecasts",
+    "mse_loss",
+    "squared_error",
+]
 
 
 def mse_loss(y_hat: np.ndarray, y: np.ndarray, weights: np.ndarray, gradient: np.ndarray) -> float:
@@ -22,6 +39,33 @@ def mse_loss(y_hat: np.ndarray, y: np.ndarray, weights: np.ndarray, gradient: np
         ``=`` gradient with respect to `y_hat`.
     """
     return squared_error(y_hat, y, weights, gradient)
+
+
+def forecast_loss(
+    kind: int,
+    y_hat: np.ndarray,
+    y: np.ndarray,
+    weights: np.ndarray,
+    base: np.ndarray,
+    spread: np.ndarray,
+    gradient: np.ndarray,
+) -> float:
+    """Return the weighted mean loss of forecasts, ``sum(w loss(y_hat, y)) / sum(w)`` over the targets that are known.
+
+    Parameters
+    ----------
+    kind : int
+        One of `kernels.losses.LOSSES`.
+    y_hat, y : (rows, steps) arrays
+        In the unit of `scale_windows`; a target that is not known is NaN.
+    weights : (rows, steps) array
+        Weight of each target; where all that are known weigh nothing, loss and gradient are 0.
+    base, spread : (rows, steps) and (rows,) arrays
+        Of `scale_windows`: the smape is that of ``base + spread * y_hat``, the others are in the windows' unit.
+    gradient : (rows, steps) array
+        ``=`` gradient with respect to `y_hat`.
+    """
+    return loss_of_forecasts(kind, y_hat, y, weights, base, spread, gradient)
 
 
 def cross_entropy_loss(logits: np.ndarray, targets: np.ndarray, weights: np.ndarray, gradient: np.ndarray) -> float:
@@ -61,6 +105,42 @@ def squared_error(y_hat, y, weights, gradient):
                 gradient[row, column] = 2.0 * scale * weights[row] * error
                 error_sum += weights[row] * error * error
     return error_sum * scale
+
+
+@kernel
+def loss_of_forecasts(kind, y_hat, y, weights, base, spread, gradient):
+    """`forecast_loss`, compiled."""
+    rows, steps = y.shape
+    weight_sum = 0.0
+    loss_sum = 0.0
+    for row in range(rows):
+        for k in range(steps):
+            if y[row, k] == y[row, k]:
+                weight_sum += weights[row, k]
+    share = y_hat.dtype.type(1.0 / weight_sum if weight_sum > 0 else 0.0)
+    for row in range(rows):
+        for k in range(steps):
+            if y[row, k] != y[row, k] or weights[row, k] == 0:
+                gradient[row, k] = 0
+                continue
+            error = y_hat[row, k] - y[row, k]
+            if kind == MSE:
+                loss = squared_loss(error)
+                slope = squared_loss_gradient(error)
+            elif kind == MAE:
+                loss = abs(error)
+                slope = y_hat.dtype.type(absolute_loss_gradient(error))
+            elif kind == HUBER:
+                loss = huber_loss(error)
+                slope = y_hat.dtype.type(huber_loss_gradient(error))
+            else:
+                forecast = base[row, k] + spread[row] * y_hat[row, k]
+                actual = base[row, k] + spread[row] * y[row, k]
+                loss = symmetric_loss(forecast, actual)
+                slope = spread[row] * symmetric_loss_gradient(forecast, actual)
+            loss_sum += weights[row, k] * loss
+            gradient[row, k] = weights[row, k] * share * slope
+    return loss_sum / weight_sum if weight_sum > 0 else 0.0
 
 
 @kernel

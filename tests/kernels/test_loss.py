@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from gatecast.kernels.losses import LOSSES
 from tests.conftest import on_device
 from tests.gradcheck import central_difference
 from tests.reference import cross_entropy
@@ -100,3 +101,56 @@ def test_gradient_may_take_the_place_of_the_logits(ops, rng):
     loss = ops.cross_entropy_loss(shared, on_device(ops, targets), on_device(ops, np.ones(4)), shared)
     assert float(loss) == expected[0]
     np.testing.assert_array_equal(ops.to_host(shared), expected[1])
+
+
+def forecast_loss_of(ops, kind, y_hat, y, weights, base, spread):
+    gradient = ops.zeros(y.shape, y.dtype.name)
+    arrays = (on_device(ops, array) for array in (y_hat, y, weights, base, spread))
+    loss = ops.forecast_loss(LOSSES[kind], *arrays, gradient)
+    return float(loss), ops.to_host(gradient)
+
+
+FORMULAS = {
+    "mse": lambda f, a, base, spread: (f - a) ** 2,
+    "mae": lambda f, a, base, spread: np.abs(f - a),
+    "huber": lambda f, a, base, spread: np.where(np.abs(f - a) <= 1, (f - a) ** 2 / 2, np.abs(f - a) - 0.5),
+    "smape": lambda f, a, base, spread: (
+        2 * np.abs(spread * (f - a)) / (np.abs(base + spread * f) + np.abs(base + spread * a))
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", LOSSES)
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 2e-6), ("float64", 1e-12)])
+def test_losses_of_forecasts_are_as_defined(ops, rng, kind, dtype, tolerance):
+    y_hat, y, base = rng.normal(size=(3, 5, 3)) * 2
+    spread = rng.uniform(0.5, 2, 5)
+    weights = rng.uniform(0, 2, (5, 3))
+    weights[1] = 0
+    y[0, 1] = y[1, 0] = y[3, 2] = np.nan
+    loss, gradient = forecast_loss_of(ops, kind, *(array.astype(dtype) for array in (y_hat, y, weights, base, spread)))
+    counted = np.where(np.isnan(y), 0, weights)
+    each = np.nan_to_num(FORMULAS[kind](y_hat, y, base, spread[:, None]))
+    assert loss == pytest.approx((counted * each).sum() / counted.sum(), rel=10 * tolerance)
+    assert (gradient[counted == 0] == 0).all()
+
+
+@pytest.mark.parametrize("kind", LOSSES)
+def test_gradients_of_losses_agree_with_central_differences(ops, rng, kind):
+    y_hat, y, base = rng.normal(size=(3, 4, 2)) * 2
+    spread = rng.uniform(0.5, 2, 4)
+    weights = rng.uniform(0.5, 2, (4, 2))
+    y[2, 1] = np.nan
+    _, gradient = forecast_loss_of(ops, kind, y_hat, y, weights, base, spread)
+    expected = central_difference(lambda: forecast_loss_of(ops, kind, y_hat, y, weights, base, spread)[0], y_hat)
+    np.testing.assert_allclose(gradient, expected, atol=1e-8)
+
+
+@pytest.mark.parametrize("kind", LOSSES)
+def test_where_no_target_is_known_there_is_neither_loss_nor_gradient(ops, kind):
+    nothing = np.full((2, 2), np.nan)
+    loss, gradient = forecast_loss_of(
+        ops, kind, np.ones((2, 2)), nothing, np.ones((2, 2)), np.zeros((2, 2)), np.ones(2)
+    )
+    assert loss == 0
+    assert (gradient == 0).all()
