@@ -7,13 +7,23 @@ the spelling is not just the name, and ``panel``, the part of the help that begi
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
 from gatecast.data.settings import Settings
 
 __all__ = ["CharLMSettings", "ForecasterSettings", "NetworkSettings", "TaggerSettings"]
+
+
+_PLAIN: Mapping[str, str] = MappingProxyType(
+    {"window_scaling": "none", "season": "none", "residual": "none", "linear_skip": "none", "loss": "mse"}
+)
+"""The method of 0.1.0, which knew these settings by no name"""
+_STORED_BY_EARLIER_VERSIONS = 20
+"""Settings that 0.1.0 stored of a forecaster, at least: all it had, where a user gives a few"""
 
 
 def _default_epochs(settings: dict[str, Any]) -> int:
@@ -36,7 +46,7 @@ class NetworkSettings(Settings):
         json_schema_extra={"options": ["--num-layers", "--layers"]},
     )
     bidirectional: bool = Field(default=False, description="Read each window from both ends; not with stateful")
-    residual: bool = Field(
+    residual_layers: bool = Field(
         default=False, description="Add to each layer's output what it read, from the second layer on"
     )
     layer_norm: bool = Field(default=False, description="Normalise what each layer reads, from the second layer on")
@@ -86,8 +96,8 @@ class NetworkSettings(Settings):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if (self.residual or self.layer_norm) and self.num_layers < 2:
-            raise ValueError("residual and layer_norm go between layers; choose num_layers of at least 2")
+        if (self.residual_layers or self.layer_norm) and self.num_layers < 2:
+            raise ValueError("residual_layers and layer_norm go between layers; choose num_layers of at least 2")
         if self.attention == "none" and self.attention_heads > 1:
             raise ValueError("attention_heads needs an attention; choose dot, general or additive")
         width = self.directions * self.hidden_size
@@ -101,8 +111,29 @@ class NetworkSettings(Settings):
 class ForecasterSettings(NetworkSettings):
     """What a `Forecaster` is made from."""
 
-    lookback: int = Field(
-        default=60, gt=0, description="Past rows that the model sees", json_schema_extra={"panel": "Model"}
+    lookback: Annotated[int, Field(gt=0)] | Literal["auto"] = Field(
+        default="auto",
+        description="Past rows that the model sees; auto spans the season and what the rows are enough for",
+        json_schema_extra={"panel": "Model"},
+    )
+    window_scaling: Literal["auto", "none", "last", "mean", "standard"] = Field(
+        default="auto",
+        description="What each window is scaled by: its last value is taken away (last), it is divided by its mean size"
+        " (mean), or both its mean and deviation are taken out (standard)",
+    )
+    season: Literal["auto", "none"] | tuple[Annotated[int, Field(ge=2)], ...] = Field(
+        default="auto", description="Rows of a season, or of two; auto looks for them in the training rows"
+    )
+    residual: Literal["auto", "none", "last", "seasonal"] = Field(
+        default="auto",
+        description="What the network corrects: the last value, the value of a season before, or nothing",
+    )
+    linear_skip: Literal["auto", "none", "window"] = Field(
+        default="auto",
+        description="A linear path from the window past the LSTM to the forecast, begun as ridge regression",
+    )
+    loss: Literal["auto", "mse", "mae", "huber", "smape"] = Field(
+        default="auto", description="What training makes small, in the unit of the scaled windows"
     )
     horizon: int = Field(
         default=1,
@@ -137,6 +168,26 @@ class ForecasterSettings(NetworkSettings):
         description="Carry the state along each series from batch to batch and learn from every step: many times"
         " faster an epoch",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_earlier_versions(cls, settings: Any) -> Any:
+        """Read what 0.1.0 wrote, where `residual` was what `residual_layers` is, and windows were not scaled."""
+        if not isinstance(settings, Mapping):
+            return settings
+        settings = dict(settings)
+        is_stored = not settings.keys() & _PLAIN.keys() - {"residual"} and len(settings) >= _STORED_BY_EARLIER_VERSIONS
+        if isinstance(settings.get("residual"), bool):
+            settings["residual_layers"] = settings.pop("residual")
+        return {**_PLAIN, **settings} if is_stored else settings
+
+    @model_validator(mode="after")
+    def _has_a_plain_stateful_form(self) -> Self:
+        if self.stateful:
+            for name, plain in _PLAIN.items():
+                if getattr(self, name) not in ("auto", plain):
+                    raise ValueError(f"stateful reads whole series, not windows; leave {name} out")
+        return self
 
     @model_validator(mode="after")
     def _sees_no_future(self) -> Self:

@@ -106,7 +106,7 @@ def _describe_state_dict(model: Forecaster) -> list[str]:
     settings = model.settings
     sizes = f"input_size={len(model.columns)}, hidden_size={settings.hidden_size}"
     both = ", bidirectional=True" if settings.bidirectional else ""
-    if settings.residual or settings.layer_norm:
+    if settings.residual_layers or settings.layer_norm:
         norms = ", lstm.norms.* a torch.nn.LayerNorm each" if settings.layer_norm else ""
         layers = f"lstm.layers.* is a torch.nn.LSTM of one layer each ({sizes}{both}, batch_first=True){norms}"
     else:

@@ -66,7 +66,9 @@ def scale_windows(
         First row of each window's series: rows of the window before it, even before row 0, count as missing.
     scaling : WindowScaling
     windows : (n, T, columns) array
-        ``=`` scaled, 0 where a value is missing; one more column if the scaling has an indicator.
+        ``=`` scaled. A missing value lies on the straight line between its neighbours; in a gap of more than half a
+        season it is that of a season before; before the first that is known it is 0. One more column if the scaling has
+        an indicator.
     past : (n, T) array
         ``=`` column 0 of `windows`.
     targets : (n, horizon) array
@@ -96,8 +98,8 @@ def scale_each_window(values, starts, firsts, kind, season, floor, indicator, wi
         for j in range(columns):
             center, scale = _center_and_scale(values, first, end, j, kind, floor)
             for row in range(first, end):
-                scaled = (values[row, j] - center) / scale
-                window[row - begin, j] = scaled if scaled == scaled else values.dtype.type(0)
+                window[row - begin, j] = (values[row, j] - center) / scale
+            _fill_gaps(window, j, first - begin, season)
             if j == 0:
                 _target(values, first, end, center, scale, season, targets[n], base[n])
                 spread[n] = scale
@@ -134,6 +136,36 @@ def _center_and_scale(values, first, end, column, kind, floor):
         if value == value:
             squares += (value - mean) * (value - mean)
     return number(mean), number(max(np.sqrt(squares / known), floor))
+
+
+@inner_kernel
+def _fill_gaps(window, column, first, season):
+    """Give the missing rows of a column, from row `first` on, a value: what is likely for all that the window tells.
+
+    That is the value a season before in gaps of more than half a season, the straight line between the neighbours in
+    shorter ones, the last value at the end and 0, the centre, before the first that is known.
+    """
+    number = window.dtype.type
+    steps = window.shape[0]
+    t = first
+    while t < steps:
+        if window[t, column] == window[t, column]:
+            t += 1
+            continue
+        stop = t
+        while stop < steps and window[stop, column] != window[stop, column]:
+            stop += 1
+        left = window[t - 1, column] if t > first else number(0)
+        right = left if stop == steps else window[stop, column]
+        is_long = season > RESIDUAL_TO_LAST and stop - t > season // 2
+        for k in range(t, stop):
+            if t == first:
+                window[k, column] = 0
+            elif is_long and k - season >= first:
+                window[k, column] = window[k - season, column]
+            else:
+                window[k, column] = left + (right - left) * number(k - t + 1) / number(stop - t + 1)
+        t = stop
 
 
 @inner_kernel

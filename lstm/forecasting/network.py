@@ -152,7 +152,7 @@ class Network:
         """Return the positions, among all layers' and directions' states, of those that make the last output."""
         directions = self.settings.directions
         places = directions * self.settings.num_layers
-        return range(0 if self.settings.residual else places - directions, places)
+        return range(0 if self.settings.residual_layers else places - directions, places)
 
 
 def _make_layers(input_size: int, settings: NetworkSettings, generator: np.random.Generator) -> LSTM | Stack:
@@ -167,6 +167,6 @@ def _make_layers(input_size: int, settings: NetworkSettings, generator: np.rando
         "backend": settings.backend,
         "seed": generator,
     }
-    if settings.residual or settings.layer_norm:
-        return Stack(*sizes, residual=settings.residual, layer_norm=settings.layer_norm, **options)
+    if settings.residual_layers or settings.layer_norm:
+        return Stack(*sizes, residual=settings.residual_layers, layer_norm=settings.layer_norm, **options)
     return LSTM(*sizes, **options)

@@ -211,7 +211,8 @@ class LSTMRegressor(RegressorMixin, BaseEstimator):
     def _make_settings(self, lookback: int, horizon: int) -> ForecasterSettings:
         names = set(ForecasterSettings.model_fields) & set(self.get_params(deep=False))
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        chosen = {name: getattr(self, name) for name in names}
+        chosen = {name: getattr(self, name) for name in names - {"residual"}}
+        chosen["residual_layers"] = self.residual
         return ForecasterSettings(**chosen, lookback=lookback, horizon=horizon, seed=seed)
 
     def _scaled_inputs(self, X: np.ndarray) -> np.ndarray:

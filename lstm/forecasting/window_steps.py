@@ -31,7 +31,7 @@ def make_steps(network: Network, batches: Batches, optimizer: Adam) -> Steps:
 def _is_plain(settings: NetworkSettings) -> bool:
     """Whether the network is nothing but LSTM layers of one direction and the head."""
     rates = settings.dropout, settings.input_dropout, settings.recurrent_dropout, settings.weight_dropout
-    options = settings.bidirectional, settings.residual, settings.layer_norm, settings.attention != "none"
+    options = settings.bidirectional, settings.residual_layers, settings.layer_norm, settings.attention != "none"
     return not any(rates) and not any(options)
 
 

@@ -124,7 +124,7 @@ class _Builder:
                 suffix = "_l0"
                 inputs = self._normalised(number, y)
             output, final = self._lstm(number, prefix, suffix, inputs)
-            is_added = number > 0 and self._network.settings.residual
+            is_added = number > 0 and self._network.settings.residual_layers
             y = self.add("Add", y, output) if is_added else output
             last = self.add("Add", last, final) if is_added else final
         return y, last

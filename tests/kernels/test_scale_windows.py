@@ -29,6 +29,19 @@ def scaled_windows(ops, values, starts, firsts, scaling, horizon, steps=None):
     return {name: ops.to_host(array) for name, array in arrays.items()}
 
 
+def fill_gaps(column, first, season):
+    """Fill what is missing, in place, as the documentation has it."""
+    known = np.flatnonzero(~np.isnan(column))
+    missing = np.flatnonzero(np.isnan(column))
+    filled = np.interp(missing, known, column[known]) if len(known) else np.zeros(len(missing))
+    filled[missing < (known[0] if len(known) else len(column))] = 0
+    for row, value in zip(missing, filled, strict=True):
+        before, after = known[known < row], known[known > row]
+        gap = (after[0] if len(after) else len(column)) - (before[-1] if len(before) else -1) - 1
+        is_long = season > 1 and len(before) and gap > season // 2
+        column[row] = column[row - season] if is_long and row - season >= first else value
+
+
 def expected_windows(values, starts, firsts, scaling, horizon):
     """The same, window by window in float64, as the definitions have it."""
     found = []
@@ -54,7 +67,9 @@ def expected_windows(values, starts, firsts, scaling, horizon):
             known = candidates[~np.isnan(candidates)]
             base[k] = known[0] if len(known) else center[0]
         end = start + LOOKBACK
-        scaled = np.nan_to_num((window - center) / scale)
+        scaled = (window - center) / scale
+        for column in scaled.T:
+            fill_gaps(column, max(0, first - start), scaling.season)
         missing = np.isnan(window[:, :1]).astype(float)
         found.append(
             {
