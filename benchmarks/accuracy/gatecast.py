@@ -10,9 +10,10 @@ import pandas as pd
 
 from benchmarks.accuracy.task import Budget, Forecasts, Task
 from gatecast.data.errors import InputError
-from gatecast.data.sequences.sequences import Sequences, SequenceSettings, build_sequences
+from gatecast.data.sequences.sequences import Sequences, build_sequences
 from gatecast.data.sequences.splits import TEST, VALIDATION, SplitSettings
 from gatecast.lstm.forecasting.forecaster import Forecaster
+from gatecast.lstm.forecasting.recipe import sequence_settings
 
 __all__ = ["candidates", "forecast_best", "forecast_default"]
 
@@ -80,8 +81,7 @@ def _train(task: Task, settings: Mapping[str, Any], budget: Budget, seed: int) -
     model = Forecaster(horizon=task.horizon, seed=seed, **settings, **limit)
     # Every row after a boundary is a target: that is how others score these tasks.
     split = SplitSettings(train_end=task.train_end.date(), validation_end=task.validation_end.date(), purge=0)
-    chosen = SequenceSettings(lookback=model.settings.lookback, horizon=task.horizon, split=split)
-    sequences = build_sequences(task.frame, chosen)
+    sequences = build_sequences(task.frame, sequence_settings(model.settings, task.frame, split))
     return model.fit_sequences(sequences), sequences
 
 

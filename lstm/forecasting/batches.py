@@ -12,6 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gatecast.kernels.window_scaling import WindowScaling
+from gatecast.lstm.forecasting.scaled_windows import scaled_windows
+
 __all__ = ["Batch", "StreamBatches", "WindowBatches"]
 
 
@@ -23,9 +26,15 @@ class Batch(NamedTuple):
     y: Any
     """(rows, horizon); rows are windows, or steps of windows if the model learns from every step"""
     weights: Any
-    """(rows,): 0 for a row that does not count"""
+    """(rows,): 0 for a row that does not count; (rows, horizon) where windows are scaled"""
     every_step: bool
     """Whether rows are steps, and the state is carried from batch to batch"""
+    past: Any = None
+    """(rows, seq): column 0 of `x`, for the linear skip; None where windows are not scaled, as the next two"""
+    base: Any = None
+    """(rows, horizon): what forecasts are added to"""
+    spread: Any = None
+    """(rows,): what they are multiplied by before"""
 
 
 class WindowBatches:
@@ -40,6 +49,10 @@ class WindowBatches:
     lookback, horizon, batch_size, seed : int
     ops : module
         The backend to gather on.
+    firsts : (n,) int64 array, optional
+        First row of each window's series; with `scaling`.
+    scaling : WindowScaling, optional
+        Each window is scaled by its own rows; by default it is taken as it is.
     """
 
     def __init__(
@@ -51,7 +64,11 @@ class WindowBatches:
         batch_size: int,
         seed: int,
         ops: ModuleType,
+        firsts: np.ndarray | None = None,
+        scaling: WindowScaling | None = None,
     ):
+        self.scaling = scaling
+        self._firsts = firsts
         self.dtype = values.dtype.name
         self.values = ops.as_array(values, self.dtype)
         self._ends = ends
@@ -64,27 +81,41 @@ class WindowBatches:
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """Give the windows of an epoch in its own order."""
-        ends = self.ends(number)
+        order = self.order(number)
         # The positions of the windows go to the backend once an epoch; a batch then copies nothing.
-        starts, ends = self._places(ends)
+        starts, ends, firsts = self._places(order)
         for first in range(0, ends.shape[0], self.batch_size):
             rows = slice(first, min(first + self.batch_size, ends.shape[0]))
-            yield self._gather(starts[rows], ends[rows])
+            yield self._gather(starts[rows], ends[rows], firsts[rows])
+
+    def order(self, number: int) -> np.ndarray:
+        """Return the windows of an epoch in its order, int64 (n,)."""
+        return np.random.default_rng((self._seed, number)).permutation(len(self._ends))
 
     def ends(self, number: int) -> np.ndarray:
         """Return the row after each window's last input row, int64 (n,), in the order of an epoch."""
-        return self._ends[np.random.default_rng((self._seed, number)).permutation(len(self._ends))]
+        return self._ends[self.order(number)]
 
-    def gather(self, ends: np.ndarray) -> Batch:
-        """Gather the windows that end before the rows `ends`."""
-        return self._gather(*self._places(ends))
+    def firsts(self, number: int) -> np.ndarray:
+        """Return the first row of each window's series, int64 (n,), in the order of an epoch."""
+        order = self.order(number)
+        return np.zeros(len(order), np.int64) if self._firsts is None else self._firsts[order]
 
-    def _places(self, ends: np.ndarray) -> tuple[Any, Any]:
-        return self._ops.as_array(ends - self.lookback, "int64"), self._ops.as_array(ends, "int64")
+    def _places(self, order: np.ndarray) -> tuple[Any, Any, Any]:
+        ends = self._ends[order]
+        firsts = ends if self._firsts is None else self._firsts[order]
+        return tuple(self._ops.as_array(rows, "int64") for rows in (ends - self.lookback, ends, firsts))
 
-    def _gather(self, starts: Any, ends: Any) -> Batch:
+    def _gather(self, starts: Any, ends: Any, firsts: Any) -> Batch:
         ops = self._ops
         count = ends.shape[0]
+        if self.scaling is not None:
+            sizes = self.lookback, self.horizon
+            windows = scaled_windows(ops, self.values, self.dtype, starts, firsts, self.scaling, sizes)
+            weights = ops.ones((count, self.horizon), self.dtype)
+            return Batch(
+                windows.x, windows.targets, weights, False, past=windows.past, base=windows.base, spread=windows.spread
+            )
         x = ops.zeros((count, self.lookback, self.values.shape[1]), self.dtype)
         y = ops.zeros((count, self.horizon, 1), self.dtype)
         ops.gather_windows(self.values, starts, x)

@@ -15,15 +15,25 @@ from gatecast.data.dates.panels import in_words
 from gatecast.data.dates.rules import DateRules, require_closed
 from gatecast.data.errors import InputError
 from gatecast.data.sequences.scaling import Scaler
-from gatecast.data.sequences.sequences import Sequences, SequenceSettings, build_sequences
+from gatecast.data.sequences.sequences import Sequences, build_sequences
 from gatecast.data.sequences.splits import TRAIN, VALIDATION, SplitSettings
 from gatecast.data.sequences.windows import Windows
+from gatecast.kernels.window_scaling import WindowScaling
 from gatecast.lstm.config import ForecasterSettings
 from gatecast.lstm.forecasting.batches import StreamBatches, WindowBatches
 from gatecast.lstm.forecasting.context import Context
+from gatecast.lstm.forecasting.linear_start import start_linear
 from gatecast.lstm.forecasting.names import SeriesNames
 from gatecast.lstm.forecasting.network import Network
-from gatecast.lstm.forecasting.prediction import attention_of_windows, attention_weights, predict_next, predict_windows
+from gatecast.lstm.forecasting.prediction import (
+    attention_of_windows,
+    attention_weights,
+    predict_next,
+    predict_windows,
+    window_loss,
+)
+from gatecast.lstm.forecasting.recipe import Recipe, choose, panel_of, sequence_settings
+from gatecast.lstm.forecasting.scaled_windows import scaling_of
 from gatecast.lstm.forecasting.uncertainty import draw_samples, intervals
 from gatecast.lstm.forecasting.window_steps import make_steps
 from gatecast.lstm.nn.initialisation import count_weights
@@ -58,6 +68,9 @@ class Forecaster(TrainedModel[Network]):
         """Make a Forecaster that is not fitted yet."""
         super().__init__()
         self.settings = ForecasterSettings(**settings)
+        self._recipe: Recipe | None = None
+        self.sees_missing = False
+        """Whether the network reads which rows are missing"""
         self.columns: tuple[str, ...] = ()
         """Columns of the training data, ``y`` first; empty before `fit`"""
         self.scalers: dict[str, Scaler] = {}
@@ -82,13 +95,8 @@ class Forecaster(TrainedModel[Network]):
         **options
             As for `fit_sequences`.
         """
-        settings = SequenceSettings(
-            lookback=self.settings.lookback,
-            horizon=self.settings.horizon,
-            scaling=self.settings.scaling,
-            split=split or SplitSettings(test_fraction=0),
-        )
-        sequences = build_sequences(df, settings)
+        split = split or SplitSettings(test_fraction=0)
+        sequences = build_sequences(df, sequence_settings(self.settings, df, split))
         self._names = SeriesNames.of_frame(df)
         return self.fit_sequences(sequences, **options)
 
@@ -139,11 +147,18 @@ class Forecaster(TrainedModel[Network]):
         rules = DateRules(freq, require_closed(closed), calendar)
         network = self._adopt(sequences, rules)
         stopped = self._stopped(checkpoints, resume, self.data_hash)
+        if network.skip is not None and stopped is None:
+            training = sequences.windows_of(TRAIN)
+            start_linear(network, self.chosen, sequences.values, *_places(sequences, training), self.scaling)
         batches = self._batches(sequences, network.ops)
         validation = sequences.windows_of(VALIDATION)
         targets = _targets(sequences, validation, self.settings.horizon)
 
+        scaling = self.scaling
+
         def validate() -> float:
+            if scaling is not None:
+                return window_loss(network, self.chosen, sequences.values, *_places(sequences, validation), scaling)
             return float(np.mean((self._predict_scaled(network, sequences, validation) - targets) ** 2))
 
         self._train(
@@ -154,6 +169,7 @@ class Forecaster(TrainedModel[Network]):
         return self
 
     def _adopt(self, sequences: Sequences, rules: DateRules) -> Network:
+        self._recipe = choose(self.settings, panel_of(sequences))
         self._require_sizes(sequences)
         self.columns = sequences.columns
         self.boundaries = sequences.boundaries
@@ -169,12 +185,14 @@ class Forecaster(TrainedModel[Network]):
     def _require_sizes(self, sequences: Sequences) -> None:
         for name in ("lookback", "horizon"):
             theirs = getattr(sequences.settings, name)
-            ours = getattr(self.settings, name)
+            ours = getattr(self.chosen, name)
             if theirs != ours:
                 raise InputError(f"The sequences have {name} {theirs}, but the model has {ours}; build them again.")
 
     def _make_network(self) -> Network:
-        return Network(len(self.columns), self.settings.horizon, self.settings)
+        settings = self.chosen
+        skip_size = settings.lookback if settings.linear_skip == "window" else 0
+        return Network(len(self.columns) + self.sees_missing, settings.horizon, settings, skip_size, settings.loss)
 
     def _least_weights(self) -> int:
         settings = self.settings
@@ -182,14 +200,16 @@ class Forecaster(TrainedModel[Network]):
         return count_weights(len(self.columns), *sizes) + settings.horizon * settings.directions * settings.hidden_size
 
     def _batches(self, sequences: Sequences, ops: ModuleType) -> Batches:
-        settings = self.settings
+        settings = self.chosen
         training = sequences.windows_of(TRAIN)
         values = sequences.values.astype(settings.dtype, copy=False)
         sizes = (settings.lookback, settings.horizon)
         if settings.stateful:
             streams = training.series, training.end
             return StreamBatches(values, *streams, *sizes, settings.batch_size, settings.seed, ops)
-        return WindowBatches(values, training.end, *sizes, settings.batch_size, settings.seed, ops)
+        firsts, _ = _places(sequences, training)
+        where = values, training.end, *sizes, settings.batch_size, settings.seed, ops
+        return WindowBatches(*where, firsts=firsts, scaling=self.scaling)
 
     # ---------------------------------------------------------------- results
 
@@ -222,7 +242,7 @@ class Forecaster(TrainedModel[Network]):
         network = self.network
         context = self._context_of(df)
         forecast = context.next_rows(self.settings.horizon).assign(
-            y_hat=self._unscaled(context, predict_next(network, self.settings, context))
+            y_hat=self._unscaled(context, predict_next(network, self.chosen, context, scaling=self.scaling))
         )
         names = self._names_of(df)
         return names.restored(forecast) if names else forecast
@@ -262,7 +282,9 @@ class Forecaster(TrainedModel[Network]):
                 "recurrent_dropout."
             )
         noise = math.sqrt(min(record.validation_loss for record in self.history))
-        samples = draw_samples(lambda step: predict_next(network, self.settings, context, step), noise, n_samples, seed)
+        samples = draw_samples(
+            lambda step: predict_next(network, self.chosen, context, step, self.scaling), noise, n_samples, seed
+        )
         rows = context.next_rows(self.settings.horizon)
         values = np.stack([self._unscaled(context, sample) for sample in samples])
         names = self._names_of(df)
@@ -283,7 +305,7 @@ class Forecaster(TrainedModel[Network]):
         """
         network = self._attending()
         context = self._context_of(df)
-        weights = attention_weights(network, self.settings, context)
+        weights = attention_weights(network, self.chosen, context, self.scaling)
         names = self._names_of(df)
         return names.restored(weights) if names else weights
 
@@ -300,7 +322,9 @@ class Forecaster(TrainedModel[Network]):
         windows = sequences.windows_of(split)
         unique_ids = np.array(sequences.unique_ids, dtype=object)[windows.series]
         frame = pd.DataFrame({"unique_id": unique_ids, "cutoff": sequences.dates(windows.end - 1)})
-        return frame, attention_of_windows(network, self.settings, sequences.values, windows.end)
+        return frame, attention_of_windows(
+            network, self.chosen, sequences.values, sequences.offsets, windows.series, windows.end, self.scaling
+        )
 
     def _attending(self) -> Network:
         if self.network.attention is None:
@@ -310,7 +334,7 @@ class Forecaster(TrainedModel[Network]):
     def _context_of(self, df: pd.DataFrame | None) -> Context:
         """Return the end of each series of `df`, by default of the data the model was fitted on."""
         if df is not None:
-            least = self.settings.lookback
+            least = self.chosen.lookback
             return Context.of_frame(df, self.columns, self.scalers, least, self.context_rows, self._context)
         assert self._context is not None  # there is a network only if there is a context
         return self._context
@@ -407,7 +431,22 @@ class Forecaster(TrainedModel[Network]):
     def _predict_scaled(self, network: Network, sequences: Sequences, windows: Windows) -> np.ndarray:
         """Return scaled forecasts (n, horizon) of windows, float32 or float64."""
         place = sequences.values, sequences.offsets, windows.series, windows.end
-        return predict_windows(network, self.settings, *place)
+        return predict_windows(network, self.chosen, *place, self.scaling)
+
+    @property
+    def recipe(self) -> Recipe:
+        """The settings without any ``auto``, and why they are so; chosen by `fit`."""
+        return self._recipe or Recipe(self.settings, "")
+
+    @property
+    def chosen(self) -> ForecasterSettings:
+        """The settings without any ``auto``; after `fit`."""
+        return self.recipe.settings
+
+    @property
+    def scaling(self) -> WindowScaling | None:
+        """What each window is scaled by; None where it is taken as it is."""
+        return scaling_of(self.chosen, self.sees_missing)
 
     @property
     def dates_in_words(self) -> str:
@@ -418,7 +457,7 @@ class Forecaster(TrainedModel[Network]):
     @property
     def context_rows(self) -> int:
         """How many rows back from its origin a forecast looks."""
-        return self.settings.lookback * (_STATEFUL_CONTEXT if self.settings.stateful else 1)
+        return self.chosen.lookback * (_STATEFUL_CONTEXT if self.settings.stateful else 1)
 
     # ---------------------------------------------------------------- checkpoints
 
@@ -431,6 +470,8 @@ class Forecaster(TrainedModel[Network]):
             "boundaries": self.boundaries,
             "context": context.to_dict(),
             "names": self._names.to_dict() if self._names else None,
+            "recipe": {"settings": self.chosen.model_dump(mode="json"), "sentence": self.recipe.sentence},
+            "sees_missing": self.sees_missing,
         }
         return document, {"context": context.to_arrays()}
 
@@ -441,6 +482,10 @@ class Forecaster(TrainedModel[Network]):
         self._context = Context.from_arrays(arrays["context"], **document["context"])
         names = document.get("names")  # as good as None in models of 0.1.0
         self._names = SeriesNames.from_dict(names) if names else None
+        recipe = document.get("recipe")
+        if recipe:
+            self._recipe = Recipe(ForecasterSettings(**recipe["settings"]), recipe["sentence"])
+        self.sees_missing = bool(document.get("sees_missing", False))
         if not set(self._context.unique_ids) <= set(self.scalers):
             raise ValueError("a series has no scaler")
         if any(scaler.columns != self.columns for scaler in self.scalers.values()):
@@ -452,6 +497,11 @@ class Forecaster(TrainedModel[Network]):
 def _varies(scalers: Sequence[Scaler]) -> np.ndarray:
     """Return 1 for each series, 0 where y was constant in training: its forecast is that constant, without noise."""
     return np.array([0.0 if scaler.is_constant else 1.0 for scaler in scalers])
+
+
+def _places(sequences: Sequences, windows: Windows) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first row of each window's series, and the row after its last input row."""
+    return sequences.offsets[windows.series], windows.end
 
 
 def _targets(sequences: Sequences, windows: Windows, horizon: int) -> np.ndarray:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from gatecast.kernels import get_backend
+from gatecast.kernels.losses import LOSSES
 from gatecast.lstm.config import NetworkSettings
 from gatecast.lstm.forecasting.batches import Batch
 from gatecast.lstm.nn.attention import Attention
@@ -20,19 +21,27 @@ __all__ = ["Network"]
 
 
 class Network:
-    """Predicts what follows each window of a batch; or, step by step, what follows each step.
+    r"""Predicts what follows each window of a batch; or, step by step, what follows each step.
 
     ::
 
         windows -> LSTM layers -> last output [-> attention over all outputs] [-> dropout] -> linear head
+                \------------------------- [linear skip] ------------------------------------> +
 
     Parameters
     ----------
     input_size, output_size : int
     settings : NetworkSettings
+    skip_size : int
+        Rows of the target that the linear skip reads; 0 leaves it out. With it, the head begins at zero, so that a
+        network begins as its skip.
+    loss : str
+        One of `kernels.losses.LOSSES`.
     """
 
-    def __init__(self, input_size: int, output_size: int, settings: NetworkSettings):
+    def __init__(
+        self, input_size: int, output_size: int, settings: NetworkSettings, skip_size: int = 0, loss: str = "mse"
+    ):
         self.settings = settings
         self.dtype = settings.dtype
         self.ops = get_backend(settings.backend)
@@ -47,7 +56,15 @@ class Network:
             parts["attention"] = self.attention.parameters
         self.dropout = Dropout(settings.dropout, settings.dropout_kind, **where, seed=settings.seed)
         self.head = Linear(width, output_size, **where, seed=generator)
-        self.parameters = Parameters.join({**parts, "head": self.head.parameters}, self.ops)
+        parts["head"] = self.head.parameters
+        self.skip: Linear | None = None
+        if skip_size:
+            self.skip = Linear(skip_size, output_size, **where, seed=generator)
+            self.skip.parameters.set_flat(np.zeros(len(self.skip.parameters), self.dtype))
+            self.head.parameters.set_flat(np.zeros(len(self.head.parameters), self.dtype))
+            parts["skip"] = self.skip.parameters
+        self.loss = loss
+        self.parameters = Parameters.join(parts, self.ops)
         self._every_step: tuple[int, int] | None = None
 
     def forward(
@@ -58,6 +75,7 @@ class Network:
         training: bool = False,
         step: int | None = None,
         every_step: bool = False,
+        past: Any = None,
     ) -> tuple[Any, State]:
         """Predict from the last output of each window, or from that of every step.
 
@@ -71,6 +89,8 @@ class Network:
             Number of the training step, which decides the dropout masks; by default the training passes are counted.
         every_step : bool
             Cannot be used with attention, which looks back from the last step.
+        past : (batch, skip_size) array, optional
+            What the linear skip reads; required where there is one.
 
         Returns
         -------
@@ -89,13 +109,18 @@ class Network:
                 last = self.attention.forward(y, last)
             y = last.reshape(last.shape[0], 1, last.shape[1])
         y = self.dropout.forward(y, training, step)
-        return self.head.forward(y.reshape(-1, y.shape[2])), (h_n, c_n)
+        y_hat = self.head.forward(y.reshape(-1, y.shape[2]))
+        if self.skip is not None:
+            copy_columns(self.ops, self.skip.forward(past), y_hat, accumulate=True)
+        return y_hat, (h_n, c_n)
 
     def backward(self, dy_hat: Any) -> None:
         """Write the gradients of all parameters, ``=``, from that of the predictions of the last training pass.
 
         The incoming state is a constant: no gradient flows into the batch before (truncated back-propagation).
         """
+        if self.skip is not None:
+            self.skip.backward(dy_hat)
         d_head = self.head.backward(dy_hat)
         batch_size, steps = self._every_step or (d_head.shape[0], 1)
         d_outputs = self.dropout.backward(d_head.reshape(batch_size, steps, d_head.shape[1]))
@@ -112,10 +137,15 @@ class Network:
         """Write the gradients of one batch, ``=``; return its loss and the state after it, as `Trainable` has it."""
         every_step = batch.every_step
         y_hat, state = self.forward(
-            batch.x, state if every_step else None, training=True, step=step, every_step=every_step
+            batch.x, state if every_step else None, training=True, step=step, every_step=every_step, past=batch.past
         )
         gradient = self.ops.zeros(y_hat.shape, self.dtype)
-        loss = self.ops.mse_loss(y_hat, batch.y, batch.weights, gradient)
+        if batch.base is None:
+            loss = self.ops.mse_loss(y_hat, batch.y, batch.weights, gradient)
+        else:
+            loss = self.ops.forecast_loss(
+                LOSSES[self.loss], y_hat, batch.y, batch.weights, batch.base, batch.spread, gradient
+            )
         self.backward(gradient)
         return loss, state
 

@@ -11,13 +11,13 @@ import numpy as np
 from gatecast.lstm.forecasting.baselines import Baseline
 from gatecast.lstm.forecasting.panel import Panel
 
-__all__ = ["Ridge"]
+__all__ = ["PENALTIES", "Moments", "Regression", "Ridge"]
 
 # Windows that are gathered at once: enough for speed, few enough that the copies stay small.
 _BATCH = 4096
 _HELD_BACK = 0.2
 """Share of each series' training rows, the last ones, by which the penalty is chosen"""
-_PENALTIES = np.logspace(-6, 1, 15)
+PENALTIES = np.logspace(-6, 1, 15)
 """In units of the inputs' mean variance"""
 _ROUNDING = 1e-10
 """Share of the inputs' mean square below which a variance is rounding"""
@@ -45,7 +45,7 @@ class Ridge(Baseline):
     label = "ridge regression"
 
     def _forecast(
-        self, fitted: tuple[_Regression | None, np.ndarray], panel: Panel, origins: np.ndarray, horizon: int
+        self, fitted: tuple[Regression | None, np.ndarray], panel: Panel, origins: np.ndarray, horizon: int
     ) -> np.ndarray:
         regression, scale = fitted
         if regression is None:
@@ -54,7 +54,7 @@ class Ridge(Baseline):
             panel.filled[origins, None] + regression.predict(self._inputs(panel, origins, scale)) * scale[origins, None]
         )
 
-    def _fit(self, panel: Panel, horizon: int) -> tuple[_Regression | None, np.ndarray]:
+    def _fit(self, panel: Panel, horizon: int) -> tuple[Regression | None, np.ndarray]:
         """Return the regression, and what differences of each row are divided by.
 
         There is no regression where no series has rows enough to choose the penalty by.
@@ -62,16 +62,16 @@ class Ridge(Baseline):
         scale = _deviations(panel)[panel.series]
         early, between, late = (
             sum(
-                (_Moments.of(x, y) for x, y in self._batches(panel, rows, scale, horizon)),
-                start=_Moments.zero(self.window - 1, horizon),
+                (Moments.of(x, y) for x, y in self._batches(panel, rows, scale, horizon)),
+                start=Moments.zero(self.window - 1, horizon),
             )
             for rows in self._origins(panel, horizon)
         )
         if not early.rows:
             return None, scale
-        candidates = list(early.regressions(_PENALTIES))
+        candidates = list(early.regressions(PENALTIES))
         best = int(np.argmin([late.squared_error(candidate) for candidate in candidates]))
-        return next((early + between + late).regressions(_PENALTIES[best : best + 1])), scale
+        return next((early + between + late).regressions(PENALTIES[best : best + 1])), scale
 
     def _origins(self, panel: Panel, horizon: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the origins of training windows: before the rows held back, across their beginning, and within."""
@@ -105,7 +105,9 @@ def _deviations(panel: Panel) -> np.ndarray:
     return np.where(deviations > 0, deviations, 1.0)
 
 
-class _Regression(NamedTuple):
+class Regression(NamedTuple):
+    """Linear forecasts of q targets from p inputs."""
+
     coefficients: np.ndarray
     """(p, q)"""
     intercept: np.ndarray
@@ -115,7 +117,7 @@ class _Regression(NamedTuple):
         return x @ self.coefficients + self.intercept
 
 
-class _Moments(NamedTuple):
+class Moments(NamedTuple):
     """Sums over rows of inputs x (n, p) and targets y (n, q): all that a regression needs to know of them."""
 
     rows: int
@@ -126,17 +128,17 @@ class _Moments(NamedTuple):
     yy: np.ndarray
 
     @classmethod
-    def zero(cls, p: int, q: int) -> _Moments:
+    def zero(cls, p: int, q: int) -> Moments:
         return cls(0, np.zeros(p), np.zeros(q), np.zeros((p, p)), np.zeros((p, q)), np.zeros(q))
 
     @classmethod
-    def of(cls, x: np.ndarray, y: np.ndarray) -> _Moments:
+    def of(cls, x: np.ndarray, y: np.ndarray) -> Moments:
         return cls(len(x), x.sum(axis=0), y.sum(axis=0), x.T @ x, x.T @ y, (y**2).sum(axis=0))
 
-    def __add__(self, other: tuple) -> _Moments:
-        return _Moments(*(ours + theirs for ours, theirs in zip(self, other, strict=True)))
+    def __add__(self, other: tuple) -> Moments:
+        return Moments(*(ours + theirs for ours, theirs in zip(self, other, strict=True)))
 
-    def regressions(self, penalties: np.ndarray) -> Iterator[_Regression]:
+    def regressions(self, penalties: np.ndarray) -> Iterator[Regression]:
         """Give the ridge regression of each penalty; the intercept is not penalised."""
         x, y = self.x / self.rows, self.y / self.rows
         variances, axes = np.linalg.eigh(self.xx / self.rows - np.outer(x, x))
@@ -147,9 +149,9 @@ class _Moments(NamedTuple):
         for penalty in penalties:
             divisors = np.where(varies, variances + penalty * unit, np.inf)
             coefficients = axes @ (projected / divisors[:, None])
-            yield _Regression(coefficients, y - x @ coefficients)
+            yield Regression(coefficients, y - x @ coefficients)
 
-    def squared_error(self, regression: _Regression) -> float:
+    def squared_error(self, regression: Regression) -> float:
         """Return the sum of squared errors of a regression over these rows and all targets."""
         b, a = regression
         crossed = b * self.xy + self.x[:, None] * b * -a

@@ -23,7 +23,7 @@ _CALL_WORK = 1 << 30
 
 def make_steps(network: Network, batches: Batches, optimizer: Adam) -> Steps:
     """Return what takes the steps: in compiled code if the network is plain and reads windows."""
-    if isinstance(batches, WindowBatches) and _is_plain(network.settings):
+    if isinstance(batches, WindowBatches) and batches.scaling is None and _is_plain(network.settings):
         return WindowSteps(network, batches, optimizer)
     return SingleSteps(network, batches, optimizer)
 

@@ -1,0 +1,131 @@
+"""What ``auto`` means: the settings of a forecaster that its training rows decide."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from gatecast.data.quality.series import validate_series
+from gatecast.data.sequences.sequences import Sequences, SequenceSettings
+from gatecast.data.sequences.splits import SplitSettings, split_boundaries
+from gatecast.lstm.config import ForecasterSettings
+from gatecast.lstm.forecasting.panel import Panel
+from gatecast.lstm.forecasting.seasons import Seasons, find_seasons, given_seasons
+
+__all__ = ["Recipe", "choose", "panel_of", "sequence_settings"]
+
+_LEAST_LOOKBACK = 8
+_USUAL_LOOKBACK = 60
+"""Rows that are read where there is no season"""
+_SEASONS = 4
+"""Seasons that are read at least, where the rows are enough"""
+_MOST_LOOKBACK = 336
+_SHARE = 0.5
+"""Of the training rows of a usual series, what a window takes at most"""
+
+
+class Recipe(NamedTuple):
+    """Settings without any ``auto``, and why they are so.
+
+    Attributes
+    ----------
+    settings : ForecasterSettings
+    sentence : str
+        For the summary of a run.
+    """
+
+    settings: ForecasterSettings
+    sentence: str
+
+
+def choose(settings: ForecasterSettings, panel: Panel) -> Recipe:
+    """Choose what settings leave open, by the training rows of the data alone.
+
+    Parameters
+    ----------
+    settings : ForecasterSettings
+    panel : Panel
+        The series and how many rows of each train.
+    """
+    if settings.stateful:
+        plain = {"window_scaling": "none", "season": (), "residual": "none", "linear_skip": "none", "loss": "mse"}
+        return Recipe(_filled(settings, lookback=_USUAL_LOOKBACK, **plain), "")
+    seasons = _seasons_of(settings, panel)
+    lookback = _lookback(settings.horizon, seasons, panel) if settings.lookback == "auto" else settings.lookback
+    spanned = tuple(period for period in seasons.periods if period <= lookback)
+    chosen = _filled(
+        settings,
+        lookback=lookback,
+        window_scaling="standard",
+        residual="seasonal" if spanned else "last",
+        linear_skip="window",
+        loss="mae",
+    ).model_copy(update={"season": spanned})
+    return Recipe(chosen, _sentence(chosen, seasons))
+
+
+def sequence_settings(settings: ForecasterSettings, frame: pd.DataFrame, split: SplitSettings) -> SequenceSettings:
+    """Return how the sequences of a series frame are built for a forecaster of these settings."""
+    if settings.lookback == "auto":
+        frame = validate_series(frame, "The series frame")
+        train_end, _ = split_boundaries(pd.DatetimeIndex(frame["ds"]), split)
+        settings = choose(settings, Panel.of_frame(frame, train_end)).settings
+    return SequenceSettings(lookback=settings.lookback, horizon=settings.horizon, scaling=settings.scaling, split=split)
+
+
+def panel_of(sequences: Sequences) -> Panel:
+    """Return the series of sequences, scaled, and how many rows of each train."""
+    train_end = pd.Timestamp(sequences.boundaries["train_end"])
+    ds = sequences.dates(np.arange(len(sequences.ds)))
+    in_training = np.asarray(ds <= train_end)
+    return Panel(
+        pd.Index(sequences.unique_ids),
+        ds,
+        sequences.values[:, 0].astype(np.float64),
+        sequences.offsets,
+        np.add.reduceat(in_training, sequences.offsets[:-1]).astype(np.int64),
+    )
+
+
+def _filled(settings: ForecasterSettings, **choices: Any) -> ForecasterSettings:
+    """Return the settings with these choices wherever they say ``auto``."""
+    given = settings.model_dump()
+    open_ones = {name: choice for name, choice in choices.items() if given[name] == "auto"}
+    return settings.model_copy(update=open_ones)
+
+
+def _seasons_of(settings: ForecasterSettings, panel: Panel) -> Seasons:
+    if settings.season == "auto":
+        return find_seasons(panel)
+    return given_seasons(() if settings.season == "none" else settings.season, panel)
+
+
+def _lookback(horizon: int, seasons: Seasons, panel: Panel) -> int:
+    """Return how many rows a window has: whole seasons, as many as the series are long enough for."""
+    trained = panel.trained[panel.trained > 0]
+    enough = int(_SHARE * (np.median(trained) if len(trained) else 0)) if len(trained) else _LEAST_LOOKBACK
+    wanted = max(_USUAL_LOOKBACK, 2 * horizon)
+    if seasons.periods:
+        main = seasons.main
+        wanted = max(_SEASONS * main, 2 * max(seasons.periods), 2 * horizon)
+        wanted = -(-wanted // main) * main
+        if enough < wanted:
+            wanted = max(enough // main, 1) * main
+    return int(max(min(wanted, max(enough, _LEAST_LOOKBACK)), min(seasons.main + 1, _MOST_LOOKBACK)))
+
+
+def _sentence(settings: ForecasterSettings, seasons: Seasons) -> str:
+    scaled = {
+        "none": "as they are", "last": "less their last value", "mean": "by their mean", "standard": "by their own rows",
+    }[settings.window_scaling]  # fmt: skip
+    added = {
+        "none": "",
+        "last": " added to the last value",
+        "seasonal": f" added to the season of {seasons.main} before",
+    }
+    return (
+        f"{seasons.sentence} Windows of {settings.lookback} rows, scaled {scaled}; forecasts"
+        f"{added[settings.residual] or ' of the values themselves'}, trained by {settings.loss}."
+    )

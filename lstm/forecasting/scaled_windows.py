@@ -1,0 +1,91 @@
+"""Windows scaled by their own rows, as the network reads them, and its outputs put back."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gatecast.kernels.window_scaling import RESIDUAL_TO_LAST, SCALINGS, WindowScaling
+from gatecast.lstm.config import ForecasterSettings
+
+__all__ = ["ScaledWindows", "scaled_windows", "scaling_of"]
+
+_FLOOR = 0.1
+"""Least deviation of a window, in deviations of its series: one that hardly varies does not explode"""
+
+
+class ScaledWindows(NamedTuple):
+    """What a network reads of windows, and what its outputs are put back with; see `ops.scale_windows`."""
+
+    x: Any
+    """(n, lookback, columns)"""
+    past: Any
+    """(n, lookback)"""
+    targets: Any
+    """(n, horizon), or (n, 0) where they are not known yet"""
+    base: Any
+    """(n, horizon)"""
+    spread: Any
+    """(n,)"""
+
+    def restored(self, y_hat: np.ndarray, ops: ModuleType) -> np.ndarray:
+        """Return forecasts (n, horizon) of the network in the unit of the values."""
+        return ops.to_host(self.base) + ops.to_host(self.spread)[:, None] * y_hat
+
+
+def scaling_of(settings: ForecasterSettings, indicator: bool = False) -> WindowScaling | None:
+    """Return how chosen settings scale windows; None where they take them as they are.
+
+    Parameters
+    ----------
+    settings : ForecasterSettings
+        Without any ``auto``.
+    indicator : bool
+        Whether the network reads which rows are missing.
+    """
+    kind = SCALINGS[settings.window_scaling]
+    season = 0
+    if settings.residual == "last":
+        season = RESIDUAL_TO_LAST
+    elif settings.residual == "seasonal":
+        season = settings.season[0]
+    is_plain = not kind and not season and not indicator and settings.loss == "mse" and settings.linear_skip == "none"
+    return None if is_plain else WindowScaling(kind, season, _FLOOR, indicator)
+
+
+def scaled_windows(
+    ops: ModuleType,
+    values: Any,
+    dtype: str,
+    starts: Any,
+    firsts: Any,
+    scaling: WindowScaling,
+    sizes: tuple[int, int],
+    known: bool = True,
+) -> ScaledWindows:
+    """Gather windows and scale each.
+
+    Parameters
+    ----------
+    ops : module
+    values, starts, firsts, scaling
+        As for `ops.scale_windows`.
+    dtype : str
+    sizes : (lookback, horizon)
+    known : bool
+        Whether the rows after the windows exist.
+    """
+    lookback, horizon = sizes
+    count = starts.shape[0]
+    shapes = (
+        (count, lookback, values.shape[1] + scaling.indicator),
+        (count, lookback),
+        (count, horizon if known else 0),
+        (count, horizon),
+        (count,),
+    )
+    windows = ScaledWindows(*(ops.empty(shape, dtype) for shape in shapes))
+    ops.scale_windows(values, starts, firsts, scaling, *windows)
+    return windows
