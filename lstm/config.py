@@ -15,7 +15,10 @@ from pydantic import ConfigDict, Field, model_validator
 
 from gatecast.data.settings import Settings
 
-__all__ = ["CharLMSettings", "ForecasterSettings", "NetworkSettings", "TaggerSettings"]
+__all__ = ["CharLMSettings", "ForecasterSettings", "NetworkSettings", "Schedule", "TaggerSettings"]
+
+Schedule = Literal["constant", "cosine", "one_cycle", "warm_up", "plateau"]
+"""Courses of the learning rate; `lstm.training.optim.learning_rate_at` follows them"""
 
 
 _PLAIN: Mapping[str, str] = MappingProxyType(
@@ -147,15 +150,19 @@ class ForecasterSettings(NetworkSettings):
         description="Step size of Adam; where stateful, 0.01 suits better",
         json_schema_extra={"panel": "Training"},
     )
-    schedule: Literal["constant", "cosine"] = Field(
-        default="cosine", description="Course of the learning rate over training"
-    )
+    schedule: Schedule = Field(default="cosine", description="Course of the learning rate over training")
     weight_decay: float = Field(default=1e-2, ge=0, description="Decoupled weight decay of AdamW")
     batch_size: int = Field(default=64, gt=0, description="Windows of one step; streams, where stateful")
+    steps_per_epoch: int | None = Field(
+        default=None,
+        gt=0,
+        description="Batches of an epoch; the next epoch takes the windows that follow. By default, and at most, all"
+        " windows; not with stateful",
+    )
     max_epochs: int = Field(
         default=30,
         gt=0,
-        description="Passes over the training windows, at most",
+        description="Epochs, at most",
         json_schema_extra={"options": ["--epochs", "--max-epochs"]},
     )
     patience: int = Field(default=5, gt=0, description="Epochs without a better validation loss before training stops")
@@ -193,6 +200,8 @@ class ForecasterSettings(NetworkSettings):
     def _sees_no_future(self) -> Self:
         if self.stateful and self.bidirectional:
             raise ValueError("stateful learns from every step, where bidirectional would show what follows; choose one")
+        if self.stateful and self.steps_per_epoch is not None:
+            raise ValueError("stateful reads the series from end to end in an epoch; leave out steps_per_epoch")
         if self.stateful and self.attention != "none":
             raise ValueError("stateful learns from every step, attention looks back from the last one; choose one")
         return self
@@ -249,9 +258,7 @@ class CharLMSettings(Settings):
     )
     batch_size: int = Field(default=32, gt=0, description="Streams of the text that are read side by side")
     learning_rate: float = Field(default=4e-3, gt=0, description="Greatest step size of Adam")
-    schedule: Literal["one_cycle", "cosine", "plateau", "constant"] = Field(
-        default="one_cycle", description="Course of the learning rate over training"
-    )
+    schedule: Schedule = Field(default="one_cycle", description="Course of the learning rate over training")
     weight_decay: float = Field(default=0.0, ge=0, description="Decoupled weight decay of AdamW")
     gradient_clip: float = Field(default=1.0, gt=0, description="Greatest norm of a gradient")
     max_minutes: float | None = Field(
@@ -350,9 +357,7 @@ class TaggerSettings(Settings):
     learning_rate: float = Field(
         default=2e-3, gt=0, description="Step size of Adam", json_schema_extra={"panel": "Training"}
     )
-    schedule: Literal["constant", "cosine"] = Field(
-        default="cosine", description="Course of the learning rate over training"
-    )
+    schedule: Schedule = Field(default="cosine", description="Course of the learning rate over training")
     weight_decay: float = Field(default=0.0, ge=0, description="Decoupled weight decay of AdamW")
     batch_size: int = Field(default=32, gt=0, description="Sentences of one step")
     max_epochs: int = Field(

@@ -53,6 +53,9 @@ class WindowBatches:
         First row of each window's series; with `scaling`.
     scaling : WindowScaling, optional
         Each window is scaled by its own rows; by default it is taken as it is.
+    steps_per_epoch : int, optional
+        Batches of an epoch. The next epoch takes the windows that follow, so that all are seen before one comes twice.
+        By default, and at most, an epoch has all windows.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class WindowBatches:
         ops: ModuleType,
         firsts: np.ndarray | None = None,
         scaling: WindowScaling | None = None,
+        steps_per_epoch: int | None = None,
     ):
         self.scaling = scaling
         self._firsts = firsts
@@ -77,7 +81,10 @@ class WindowBatches:
         self.lookback = lookback
         self.horizon = horizon
         self.batch_size = batch_size
-        self.steps_per_epoch = -(-len(ends) // batch_size)
+        whole = -(-len(ends) // batch_size)
+        self.steps_per_epoch = min(whole, steps_per_epoch or whole)
+        self._windows_per_epoch = min(len(ends), self.steps_per_epoch * batch_size)
+        self._kept: tuple[int, np.ndarray] | None = None
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """Give the windows of an epoch in its own order."""
@@ -90,7 +97,18 @@ class WindowBatches:
 
     def order(self, number: int) -> np.ndarray:
         """Return the windows of an epoch in its order, int64 (n,)."""
-        return np.random.default_rng((self._seed, number)).permutation(len(self._ends))
+        # Epochs are the pieces of one long list: a pass over all windows in random order, and then the next pass.
+        first = (number - 1) * self._windows_per_epoch
+        last = first + self._windows_per_epoch
+        count = len(self._ends)
+        passes = range(first // count, -(-last // count))
+        return np.concatenate([self._pass(k)[max(0, first - k * count) : last - k * count] for k in passes])
+
+    def _pass(self, k: int) -> np.ndarray:
+        """Return the order of a pass, 0 for the first; it is kept, since it may serve many epochs."""
+        if self._kept is None or self._kept[0] != k:
+            self._kept = k, np.random.default_rng((self._seed, k + 1)).permutation(len(self._ends))
+        return self._kept[1]
 
     def ends(self, number: int) -> np.ndarray:
         """Return the row after each window's last input row, int64 (n,), in the order of an epoch."""

@@ -92,10 +92,11 @@ def learning_rate_at(step: int, total_steps: int, peak: float, schedule: str, wo
         0 for the first.
     total_steps : int
     peak : float
-    schedule : {"constant", "cosine", "one_cycle", "plateau"}
+    schedule : {"constant", "cosine", "one_cycle", "warm_up", "plateau"}
         `peak` throughout; falling from it to a twentieth by a half cosine; rising to it from a twentieth over the first
-        twentieth of the steps, then falling to a hundredth by a half cosine (Smith & Topin 2018, arXiv 1708.07120); or
-        `peak` halved after each epoch that was no better than the best before it.
+        twentieth of the steps, then falling to a hundredth by a half cosine (Smith & Topin 2018, arXiv 1708.07120);
+        rising in the same way, staying, and falling to a hundredth over the last fifth in a straight line (Hägele et
+        al. 2024, arXiv 2405.18392); or `peak` halved after each epoch that was no better than the best before it.
     worse_epochs : int
         How many such epochs there have been, for "plateau".
     """
@@ -105,9 +106,14 @@ def learning_rate_at(step: int, total_steps: int, peak: float, schedule: str, wo
         return peak * 0.5**worse_epochs
     if schedule == "cosine":
         return _half_cosine(step / max(1, total_steps - 1), peak, peak / 20)
+    if schedule not in ("one_cycle", "warm_up"):
+        raise ValueError(f"{schedule!r} is no schedule; choose constant, cosine, one_cycle, warm_up or plateau")
     warm_up = total_steps // 20
     if step < warm_up:
         return peak * (0.05 + 0.95 * step / warm_up)
+    if schedule == "warm_up":
+        cool_down = total_steps // 5
+        return peak * (1 - 0.99 * max(0, step - (total_steps - 1 - cool_down)) / max(1, cool_down))
     return _half_cosine((step - warm_up) / max(1, total_steps - warm_up - 1), peak, peak / 100)
 
 

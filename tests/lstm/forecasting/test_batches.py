@@ -18,11 +18,11 @@ def numbered(rows):
     return np.stack([number, -number], axis=1)
 
 
-def windows(count, lookback=3, horizon=2, batch_size=4, seed=0):
+def windows(count, lookback=3, horizon=2, batch_size=4, seed=0, steps_per_epoch=None):
     ends = np.arange(lookback, lookback + count)
     values = numbered(lookback + count + horizon)
     options = {"lookback": lookback, "horizon": horizon, "batch_size": batch_size, "seed": seed, "ops": OPS}
-    return WindowBatches(values, ends, **options), ends
+    return WindowBatches(values, ends, **options, steps_per_epoch=steps_per_epoch), ends
 
 
 def order(batches, epoch):
@@ -60,6 +60,33 @@ def test_the_order_is_a_function_of_seed_and_epoch():
     assert order(batches, 5) != order(batches, 6)
     assert order(batches, 5) != order(other, 5)
     assert order(batches, 5) != sorted(order(batches, 5))
+
+
+@PROPERTY
+@given(count=st.integers(1, 60), batch_size=st.integers(1, 20), steps=st.integers(1, 9), epochs=st.integers(1, 9))
+def test_capped_epochs_show_all_windows_before_one_comes_twice(count, batch_size, steps, epochs):
+    batches, ends = windows(count, batch_size=batch_size, steps_per_epoch=steps)
+    seen = [order(batches, epoch) for epoch in range(1, epochs + 1)]
+    size = min(count, steps * batch_size)
+    assert {len(epoch) for epoch in seen} == {size}
+    assert batches.steps_per_epoch == -(-size // batch_size)
+    shown = np.concatenate(seen)
+    for first in range(0, len(shown), count):
+        piece = shown[first : first + count]
+        assert len(set(piece.tolist())) == len(piece)
+    assert set(shown.tolist()) <= set(ends.tolist())
+
+
+def test_a_capped_epoch_is_a_function_of_seed_and_number():
+    (batches, _), (again, _), (other, _) = (windows(50, steps_per_epoch=4, seed=seed) for seed in (0, 0, 1))
+    backwards = [order(again, epoch) for epoch in range(7, 0, -1)][::-1]
+    assert [order(batches, epoch) for epoch in range(1, 8)] == backwards
+    assert order(batches, 2) != order(other, 2)
+
+
+def test_a_cap_that_is_no_cap_changes_nothing():
+    (batches, _), (capped, _) = windows(30), windows(30, steps_per_epoch=8)
+    assert [order(batches, epoch) for epoch in (1, 2)] == [order(capped, epoch) for epoch in (1, 2)]
 
 
 @st.composite

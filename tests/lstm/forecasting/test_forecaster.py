@@ -280,6 +280,8 @@ def test_settings_make_the_same_model(fitted):
         {"dtype": "float16"},
         {"lookbak": 3},
         {"stateful": True, "bidirectional": True},
+        {"steps_per_epoch": 0},
+        {"steps_per_epoch": 10, "stateful": True},
     ],
 )
 def test_a_setting_that_makes_no_sense_is_refused_by_name(setting):

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import math
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from gatecast.kernels import get_backend
+from gatecast.lstm.config import Schedule
 from gatecast.lstm.nn.parameters import Parameters
 from gatecast.lstm.training.optim import Adam, learning_rate_at
 from tests.reference import adam, relative_error
@@ -93,6 +95,28 @@ def test_one_cycle_rises_to_its_peak_and_falls_to_a_hundredth():
     assert (np.diff(rates[:6]) > 0).all()
     assert (np.diff(rates[5:]) < 0).all()
     assert learning_rate_at(0, 1, 0.2, "one_cycle") == 0.2
+
+
+def test_warm_up_rises_to_its_peak_stays_and_falls_to_a_hundredth():
+    rates = [learning_rate_at(step, 101, 0.2, "warm_up") for step in range(101)]
+    assert rates[0] == pytest.approx(0.01)
+    assert (np.diff(rates[:6]) > 0).all()
+    assert set(rates[5:81]) == {0.2}
+    np.testing.assert_allclose(np.diff(rates[80:]), -0.198 / 20, rtol=1e-9)
+    assert rates[-1] == pytest.approx(0.002)
+
+
+@pytest.mark.parametrize("schedule", get_args(Schedule))
+@pytest.mark.parametrize("total_steps", [1, 2, 4, 7])
+def test_every_schedule_serves_short_trainings(schedule, total_steps):
+    rates = [learning_rate_at(step, total_steps, 0.2, schedule) for step in range(total_steps)]
+    assert rates[0] == 0.2
+    assert all(0 < rate <= 0.2 for rate in rates)
+
+
+def test_a_schedule_without_a_name_is_refused():
+    with pytest.raises(ValueError, match="'sawtooth' is no schedule"):
+        learning_rate_at(0, 10, 0.2, "sawtooth")
 
 
 def test_plateau_halves_with_every_worse_epoch():
