@@ -163,7 +163,9 @@ def outcome(name: str, symbols: Sequence[str], *, error: str | None = None, **fi
 def prepare(settings: RetrainSettings) -> Result:
     """Train a tiny model and forecast with it, so that kernels are compiled once and workers find them on disk."""
     started = time.perf_counter()
-    tiny = settings.model.model_copy(update={"lookback": 2, "horizon": 1, "max_epochs": 1, "batch_size": 4})
+    tiny = settings.model.model_copy(
+        update={"lookback": 2, "horizon": 1, "max_epochs": 1, "max_minutes": None, "batch_size": 4}
+    )
     ds = pd.date_range("2000-01-01", periods=60)
     frame = pd.DataFrame({"unique_id": "a", "ds": ds, "y": range(60)})
     sequences = build_sequences(frame, SequenceSettings(lookback=2, scaling=tiny.scaling))

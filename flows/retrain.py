@@ -213,7 +213,7 @@ def train(
     """Fit the LSTM; each epoch leaves a checkpoint, from which an interrupted training can continue."""
     attempt = Attempt.of(job, resume)
     model = Forecaster.from_settings(settings)
-    with TrainingProgress(settings.max_epochs, job.name) as progress:
+    with TrainingProgress(model, job.name) as progress:
         model.fit_sequences(
             read_sequences(Path(sequences)),
             checkpoints=attempt.checkpoints,

@@ -168,7 +168,7 @@ def train(
     model = Tagger.from_settings(settings)
     dev = (texts["dev"].sentences, texts["dev"].tags) if "dev" in texts else None
     read = read_vectors(vectors, max_vectors) if vectors else None
-    with TrainingProgress(settings.max_epochs, job.name, _describe) as progress:
+    with TrainingProgress(model, job.name, _describe) as progress:
         model.fit(
             texts["train"].sentences,
             texts["train"].tags,

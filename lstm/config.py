@@ -7,7 +7,7 @@ the spelling is not just the name, and ``panel``, the part of the help that begi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 
@@ -29,8 +29,9 @@ _STORED_BY_EARLIER_VERSIONS = 20
 """Settings that 0.1.0 stored of a forecaster, at least: all it had, where a user gives a few"""
 
 
-def _default_epochs(settings: dict[str, Any]) -> int:
-    return 20 if settings.get("max_minutes") is None else 1000
+def _epochs(default: int) -> Callable[[dict[str, Any]], int]:
+    """Return the default of `max_epochs`: a time budget is there to be used, so that it is no limit then."""
+    return lambda settings: default if settings.get("max_minutes") is None else 1000
 
 
 class NetworkSettings(Settings):
@@ -159,10 +160,16 @@ class ForecasterSettings(NetworkSettings):
         description="Batches of an epoch; the next epoch takes the windows that follow. By default, and at most, all"
         " windows; not with stateful",
     )
-    max_epochs: int = Field(
-        default=30,
+    max_minutes: float | None = Field(
+        default=None,
         gt=0,
-        description="Epochs, at most",
+        description="Time for training; it is turned into a number of steps, which is kept",
+        json_schema_extra={"options": ["--minutes", "--max-minutes"]},
+    )
+    max_epochs: int = Field(
+        default_factory=_epochs(30),
+        gt=0,
+        description="Epochs, at most; with max_minutes as many as it allows, else 30",
         json_schema_extra={"options": ["--epochs", "--max-epochs"]},
     )
     patience: int = Field(default=5, gt=0, description="Epochs without a better validation loss before training stops")
@@ -267,9 +274,8 @@ class CharLMSettings(Settings):
         description="Time for training; it is turned into a number of steps, which is kept",
         json_schema_extra={"options": ["--minutes", "--max-minutes"]},
     )
-    # A time budget is there to be used: epochs end such a training early only if they are asked for.
     max_epochs: int = Field(
-        default_factory=_default_epochs,
+        default_factory=_epochs(20),
         gt=0,
         description="Passes over the training text, at most; with max_minutes as many as it allows, else 20",
         json_schema_extra={"options": ["--epochs", "--max-epochs"]},
@@ -360,10 +366,16 @@ class TaggerSettings(Settings):
     schedule: Schedule = Field(default="cosine", description="Course of the learning rate over training")
     weight_decay: float = Field(default=0.0, ge=0, description="Decoupled weight decay of AdamW")
     batch_size: int = Field(default=32, gt=0, description="Sentences of one step")
-    max_epochs: int = Field(
-        default=30,
+    max_minutes: float | None = Field(
+        default=None,
         gt=0,
-        description="Passes over the training sentences, at most",
+        description="Time for training; it is turned into a number of steps, which is kept",
+        json_schema_extra={"options": ["--minutes", "--max-minutes"]},
+    )
+    max_epochs: int = Field(
+        default_factory=_epochs(30),
+        gt=0,
+        description="Passes over the training sentences, at most; with max_minutes as many as it allows, else 30",
         json_schema_extra={"options": ["--epochs", "--max-epochs"]},
     )
     patience: int = Field(

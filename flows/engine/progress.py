@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -14,6 +14,7 @@ from gatecast.flows.engine.artifacts import create_progress_artifact, update_pro
 from gatecast.flows.engine.orchestration import artifact_key
 from gatecast.flows.engine.terminal import console
 from gatecast.lstm.training.loop import EpochRecord
+from gatecast.lstm.training.model import TrainedModel
 
 UPDATE_SECONDS = 2.0
 
@@ -99,22 +100,27 @@ class TrainingProgress(_Progress):
 
     Parameters
     ----------
-    max_epochs : int
-        Epochs at most; early stopping may end sooner.
+    model : TrainedModel
+        What is trained: for so many epochs at most as its settings and, once it knows them, its steps allow.
     name : str
-        What is trained; the artifact's key starts with it.
+        Of the model; the artifact's key starts with it.
     describe : callable
         Turns a record into a few words.
     """
 
-    def __init__(self, max_epochs: int, name: str, describe: Callable[[EpochRecord], str] = describe_losses) -> None:
+    def __init__(
+        self, model: TrainedModel[Any], name: str, describe: Callable[[EpochRecord], str] = describe_losses
+    ) -> None:
         super().__init__("epoch", UPDATE_SECONDS, artifact_key(name, "training"))
-        self.total = max_epochs
+        self._model = model
+        self.total = model.settings.max_epochs
         self._describe = describe
-        self._bar.update(self._row, total=max_epochs)
+        self._bar.update(self._row, total=self.total)
 
     def __call__(self, record: EpochRecord) -> None:
         """Show an epoch."""
+        if record.step:
+            self.total = min(self.total, -(-self._model.total_steps * record.epoch // record.step))
         self.show(record.epoch, self.total, self._describe(record), counts=math.isfinite(record.seconds))
 
 

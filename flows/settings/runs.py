@@ -357,7 +357,12 @@ class RetrainSettings(Settings):
     model: ForecasterSettings = Field(
         default_factory=ForecasterSettings,
         description="The LSTM and its training",
-        json_schema_extra={"defaults": {"scaling": "standard; minmax for the features slides"}},
+        json_schema_extra={
+            "defaults": {
+                "scaling": "standard; minmax for the features slides",
+                "max_epochs": "30; no limit with max_minutes",
+            }
+        },
     )
     gate: GateSettings = Field(
         default_factory=GateSettings, description="What a new version has to show to become the champion"

@@ -49,7 +49,9 @@ class TaggingSettings(ColumnSettings):
     model: TaggerSettings = Field(
         default_factory=TaggerSettings,
         description="The tagger and its training",
-        json_schema_extra={"defaults": {"word_size": "100, or that of the vectors"}},
+        json_schema_extra={
+            "defaults": {"word_size": "100, or that of the vectors", "max_epochs": "30; no limit with max_minutes"}
+        },
     )
 
     @property

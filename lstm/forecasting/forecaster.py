@@ -163,7 +163,7 @@ class Forecaster(TrainedModel[Network]):
 
         self._train(
             network, batches, validate,
-            start=stopped._snapshot if stopped else None, checkpoints=checkpoints, keep=keep, on_epoch=on_epoch,
+            stopped=stopped, checkpoints=checkpoints, keep=keep, on_epoch=on_epoch,
             make_steps=make_steps,
         )  # fmt: skip
         return self

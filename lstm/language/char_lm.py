@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-import statistics
-import time
 from collections.abc import Callable, Iterator, Mapping
-from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +18,6 @@ from gatecast.lstm.language.writer import Writer
 from gatecast.lstm.nn.initialisation import count_weights
 from gatecast.lstm.training.loop import EpochRecord
 from gatecast.lstm.training.model import Arrays, TrainedModel, require_checkpoint_options
-from gatecast.lstm.training.optim import Adam
 from gatecast.lstm.training.signature import takes_settings
 
 __all__ = ["CharLM"]
@@ -30,9 +26,6 @@ __all__ = ["CharLM"]
 _WARM_UP = 256
 # Tokens in a row that are scored at once.
 _SCORED_STEPS = 1024
-# A time budget is turned into steps after this many trial steps, which are timed and not kept.
-_TIMED_STEPS = 8
-_TIMED_SECONDS = 1.0
 
 
 class CharLM(TrainedModel[TextNetwork]):
@@ -61,8 +54,6 @@ class CharLM(TrainedModel[TextNetwork]):
         self.settings = CharLMSettings(**settings)
         self.vocabulary: Vocabulary | None = None
         """What the model can read and write; None before `fit`"""
-        self.total_steps = 0
-        """Optimiser steps of the whole training; early stopping may leave out the last ones"""
         self._writer: tuple[object, Writer] | None = None
 
     # ---------------------------------------------------------------- training
@@ -124,11 +115,10 @@ class CharLM(TrainedModel[TextNetwork]):
         def validate() -> float:
             return self._score(network, vocabulary, validation_tokens, settings.batch_size)["cross_entropy"]
 
-        self.total_steps = stopped.total_steps if stopped else self._plan(network, streams, validate)
         self._train(
             network, streams, validate,
-            start=stopped._snapshot if stopped else None, checkpoints=checkpoints, keep=keep, on_epoch=on_epoch,
-            total_steps=self.total_steps, on_step=on_step,
+            stopped=stopped, checkpoints=checkpoints, keep=keep, on_epoch=on_epoch,
+            on_step=on_step,
         )  # fmt: skip
         return self
 
@@ -148,34 +138,6 @@ class CharLM(TrainedModel[TextNetwork]):
         outputs = 0 if settings.tie_weights else settings.hidden_size
         lstm = count_weights(settings.embedding, settings.hidden_size, settings.num_layers)
         return lstm + len(self.vocabulary) * (settings.embedding + outputs)
-
-    def _plan(self, network: TextNetwork, streams: TextStreams, validate: Callable[[], float]) -> int:
-        """Return the number of steps to train for: all epochs, or what the time budget has room for."""
-        most = self.settings.max_epochs * streams.steps_per_epoch
-        if self.settings.max_minutes is None:
-            return most
-        pieces = chain.from_iterable(map(streams.epoch, repeat(1)))
-        optimizer = Adam(network.parameters, network.ops, gradient_clip=self.settings.gradient_clip)
-
-        def step() -> None:
-            network.backpropagate(next(pieces), None, 0)
-            optimizer.step(0.0)  # which leaves the parameters as they are
-
-        for _ in range(2):  # the first steps allocate, and may compile
-            step()
-        validate()
-        seconds: list[float] = []
-        while len(seconds) < _TIMED_STEPS or sum(seconds) < _TIMED_SECONDS:
-            begun = time.perf_counter()
-            step()
-            seconds.append(time.perf_counter() - begun)
-        # Median: a brief stall must not shorten the training, as it would with the mean.
-        seconds_per_step = statistics.median(seconds)
-        begun = time.perf_counter()
-        validate()
-        # Every epoch ends with a validation.
-        seconds_per_step += (time.perf_counter() - begun) / streams.steps_per_epoch
-        return max(1, min(most, int(60 * self.settings.max_minutes / seconds_per_step)))
 
     # ---------------------------------------------------------------- results
 
@@ -326,12 +288,11 @@ class CharLM(TrainedModel[TextNetwork]):
             "tokens": list(vocabulary.tokens),
             "trained_unknown": vocabulary.trained_unknown,
         }
-        return {"vocabulary": stored, "total_steps": self.total_steps}, {}
+        return {"vocabulary": stored}, {}
 
     def _restore(self, document: Mapping[str, Any], arrays: Mapping[str, Mapping[str, np.ndarray]]) -> None:
         stored = document["vocabulary"]
         self.vocabulary = Vocabulary(stored["level"], tuple(stored["tokens"]), stored["trained_unknown"])
-        self.total_steps = document["total_steps"]
 
 
 def _hash(text: str) -> str:

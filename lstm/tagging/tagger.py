@@ -133,7 +133,7 @@ class Tagger(TrainedModel[TaggerNetwork]):
 
         self._train(
             network, batches, validate,
-            start=stopped._snapshot if stopped else None, checkpoints=checkpoints, keep=keep, on_epoch=on_epoch,
+            stopped=stopped, checkpoints=checkpoints, keep=keep, on_epoch=on_epoch,
         )  # fmt: skip
         return self
 

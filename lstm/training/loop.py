@@ -21,6 +21,7 @@ from gatecast.lstm.training.optim import Adam, learning_rate_at
 __all__ = [
     "Batches",
     "EpochRecord",
+    "MakeSteps",
     "SingleSteps",
     "Snapshot",
     "StepRecord",
@@ -67,6 +68,10 @@ class Steps(Protocol):
         `learning_rate` returns the rate of a step, which is 0 for the first of the training.
         """
         ...
+
+
+MakeSteps = Callable[[Any, Any, Adam], Steps]
+"""Returns what takes the steps with a network, its batches and an optimiser"""
 
 
 class StepRecord(NamedTuple):
@@ -175,7 +180,7 @@ def fit(
     start: Snapshot | None = None,
     on_epoch: Callable[[EpochRecord, Snapshot], None] | None = None,
     on_step: Callable[[int, float], None] | None = None,
-    make_steps: Callable[[Any, Any, Adam], Steps] | None = None,
+    make_steps: MakeSteps | None = None,
 ) -> Snapshot:
     """Train until the validation loss stops falling; the network ends with its best weights.
 
@@ -196,8 +201,8 @@ def fit(
         Called after each epoch.
     on_step : callable, optional
         Called after each optimiser step with their number and the batch's loss, which `float` brings from the GPU.
-    make_steps : callable, optional
-        Returns what takes the steps with a network, its batches and an optimiser; by default `SingleSteps`.
+    make_steps : MakeSteps, optional
+        By default `SingleSteps`.
 
     Raises
     ------

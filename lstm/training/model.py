@@ -14,7 +14,8 @@ import numpy as np
 from gatecast.data.errors import FormatError, InputError, KindError
 from gatecast.lstm.nn.biases import with_both_biases, with_one_bias
 from gatecast.lstm.training import checkpoint, epochs
-from gatecast.lstm.training.loop import Batches, EpochRecord, Snapshot, Trainable, fit
+from gatecast.lstm.training.budget import steps_within
+from gatecast.lstm.training.loop import Batches, EpochRecord, MakeSteps, SingleSteps, Snapshot, Trainable, fit
 from gatecast.lstm.training.signature import changed_settings
 
 __all__ = ["Arrays", "TrainedModel", "require_checkpoint_options"]
@@ -40,6 +41,8 @@ class TrainedModel(ABC, Generic[NetworkT]):
     def __init__(self) -> None:
         self.data_hash = ""
         """Content hash of the data it was fitted on"""
+        self.total_steps = 0
+        """Optimiser steps of the whole training; early stopping may leave out the last ones"""
         self._network: NetworkT | None = None
         self._snapshot: Snapshot | None = None
 
@@ -119,6 +122,7 @@ class TrainedModel(ABC, Generic[NetworkT]):
         document = {
             "settings": self.settings.model_dump(mode="json"),
             "data_hash": self.data_hash,
+            "total_steps": self.total_steps,
             "training": {**snapshot.to_document(), "batches": batches},
             **document,
         }
@@ -150,6 +154,7 @@ class TrainedModel(ABC, Generic[NetworkT]):
             settings = document["settings"]
             model = cls(**(settings if backend is None else {**settings, "backend": backend}))
             model.data_hash = document["data_hash"]
+            model.total_steps = document.get("total_steps", 0)  # which earlier versions kept of a CharLM alone
             model._restore(document, arrays)
             stored = with_one_bias(arrays["model"])
             _require_weights(model._least_weights(), sum(array.size for array in stored.values()))
@@ -197,23 +202,32 @@ class TrainedModel(ABC, Generic[NetworkT]):
     def _restore(self, document: Mapping[str, Any], arrays: Mapping[str, Mapping[str, np.ndarray]]) -> None:
         """Take over what `_to_checkpoint` gave; the network is made afterwards."""
 
+    def _plan(self, network: NetworkT, batches: Batches, validate: Callable[[], float], make_steps: MakeSteps) -> int:
+        """Return the number of steps to train for: all epochs, or what the time budget has room for."""
+        most: int = self.settings.max_epochs * batches.steps_per_epoch
+        minutes: float | None = self.settings.max_minutes
+        return most if minutes is None else min(most, steps_within(minutes, network, batches, validate, make_steps))
+
     def _train(
         self,
         network: NetworkT,
         batches: Batches,
         validate: Callable[[], float],
         *,
-        start: Snapshot | None,
+        stopped: Self | None,
         checkpoints: Path | None,
         keep: int,
         on_epoch: Callable[[EpochRecord], None] | None,
+        make_steps: MakeSteps = SingleSteps,
         **options: Any,
     ) -> None:
         """Run `lstm.training.loop.fit` and leave a checkpoint in the folder `checkpoints` after each epoch.
 
-        `on_epoch` is called with the epochs before `start` too; `options` go to `fit`.
+        `stopped` is the model to go on from, and `on_epoch` is called with its epochs too; `options` go to `fit`.
         """
-        self._snapshot = start
+        start = self._snapshot = stopped._snapshot if stopped else None
+        known = stopped.total_steps if stopped else 0
+        self.total_steps = known or self._plan(network, batches, validate, make_steps)
         if start is not None and on_epoch is not None:
             network.parameters.set_flat(start.values)
             for record in start.history:
@@ -227,7 +241,10 @@ class TrainedModel(ABC, Generic[NetworkT]):
             if on_epoch is not None:
                 on_epoch(record)
 
-        self._snapshot = fit(network, batches, validate, self.settings, start=start, on_epoch=after_epoch, **options)
+        self._snapshot = fit(
+            network, batches, validate, self.settings,
+            total_steps=self.total_steps, start=start, on_epoch=after_epoch, make_steps=make_steps, **options,
+        )  # fmt: skip
 
     def _stopped(self, checkpoints: Path | None, resume: bool, data_hash: str) -> Self | None:
         """Return the model that an interrupted training left, or None; without `resume`, clear the folder."""

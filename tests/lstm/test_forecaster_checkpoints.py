@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from gatecast.data.errors import InputError
+from gatecast.lstm.forecasting.forecaster import Forecaster
 from gatecast.lstm.models import load
 from gatecast.lstm.training import checkpoint
 from gatecast.lstm.training.checkpoint import CheckpointError
@@ -202,3 +203,37 @@ def test_epochs_are_reported_as_they_end(frame):
     model = small_model().fit(frame, SPLIT, on_epoch=seen.append)
     assert tuple(seen) == model.history
     assert all(first.step < second.step for first, second in pairwise(seen))
+
+
+def test_a_time_budget_becomes_a_number_of_steps_that_a_resumption_keeps(frame, tmp_path, monkeypatch):
+    changes = {"max_minutes": 5.0, "max_epochs": 50, "patience": 50}
+    monkeypatch.setattr(Forecaster, "_plan", lambda *_: 37)
+    sequences = sequences_for(small_model(), frame)
+    straight = small_model(**changes).fit_sequences(sequences)
+    assert straight.total_steps == straight.history[-1].step == 37
+    assert straight.history[-1].step - straight.history[-2].step < straight.history[0].step
+    assert straight.history[-1].learning_rate == pytest.approx(straight.settings.learning_rate / 20)
+
+    interrupted(small_model(**changes), sequences, tmp_path / "c", 2)
+    monkeypatch.setattr(Forecaster, "_plan", lambda *_: pytest.fail("a resumed training must not measure again"))
+    resumed = small_model(**changes).fit_sequences(sequences, checkpoints=tmp_path / "c", resume=True)
+    assert files(resumed.save(tmp_path / "resumed")) == files(straight.save(tmp_path / "straight"))
+
+
+def test_a_time_budget_is_measured_and_limits_the_steps(frame):
+    model = small_model(max_minutes=1e-9, max_epochs=50).fit(frame, SPLIT)
+    assert model.total_steps == model.history[-1].step == 1
+    assert Forecaster(max_minutes=3).settings.max_epochs > 30 == Forecaster().settings.max_epochs
+
+
+def test_a_training_that_older_code_left_goes_on(frame, tmp_path):
+    """It did not keep how many steps the whole training has, since all epochs were the only limit."""
+    sequences = sequences_for(small_model(), frame)
+    straight = small_model().fit_sequences(sequences)
+    interrupted(small_model(), sequences, tmp_path / "c", 1)
+    path = tmp_path / "c" / "epoch-0001"
+    contents = checkpoint.read(path)
+    del contents.document["total_steps"]
+    checkpoint.write(contents, path, overwrite=True)
+    resumed = small_model().fit_sequences(sequences, checkpoints=tmp_path / "c", resume=True)
+    assert files(resumed.save(tmp_path / "resumed")) == files(straight.save(tmp_path / "straight"))
