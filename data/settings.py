@@ -37,7 +37,7 @@ else:
             try:
                 return super().__call__(*arguments, **settings)
             except ValidationError as error:
-                problem = error.errors(include_url=False)[0]
+                problem = _joined(error.errors(include_url=False), cls)
                 if problem["type"] == SECRET:
                     problem["input"] = HIDDEN
                 raise SettingsError(_sentence(cls, problem), problem) from None
@@ -58,6 +58,25 @@ class Settings(_Model):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
+
+
+def _joined(problems: Sequence[Any], settings: type[BaseModel]) -> dict[str, Any]:
+    """Return the first problem; where a setting has several forms, with what every form expects.
+
+    Pydantic reports each form that a value does not have, and puts the form's name behind the setting's.
+    """
+    problem = dict(problems[0])
+    names: list[str] = []
+    for part in problem["loc"]:
+        if part in fields_of(settings, names):
+            names.append(part)
+        else:
+            break
+    forms = [other for other in problems if list(other["loc"][: len(names)]) == names]
+    if len(forms) > 1 and len(names) < len(problem["loc"]):
+        texts = dict.fromkeys(expected(form).partition(",")[0] for form in forms)
+        problem |= {"loc": tuple(names), "msg": ", or ".join(texts), "ctx": {}}
+    return problem
 
 
 def _sentence(settings: type[BaseModel], problem: Mapping[str, Any]) -> str:

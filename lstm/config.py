@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from gatecast.data.settings import Settings
 
@@ -194,6 +194,24 @@ class ForecasterSettings(NetworkSettings):
         if isinstance(settings.get("residual"), bool):
             settings["residual_layers"] = settings.pop("residual")
         return {**_PLAIN, **settings} if is_stored else settings
+
+    @field_validator("season", mode="before")
+    @classmethod
+    def _one_season(cls, season: Any) -> Any:
+        return (season,) if isinstance(season, int) else season
+
+    @field_validator("season")
+    @classmethod
+    def _seasons_each_once(cls, season: Any) -> Any:
+        if not isinstance(season, str) and len(set(season)) < len(season):
+            raise ValueError("season names a length twice; give each once")
+        return season
+
+    @property
+    def plain(self) -> Self:
+        """These settings with the method of 0.1.0 wherever they say ``auto``: what suits the targets of bars."""
+        choices = {"lookback": 60, **_PLAIN}
+        return self.model_copy(update={name: choices[name] for name in choices if getattr(self, name) == "auto"})
 
     @model_validator(mode="after")
     def _has_a_plain_stateful_form(self) -> Self:

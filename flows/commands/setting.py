@@ -74,7 +74,7 @@ class Setting:
         """Type of the value, or of each value of a list, as it is typed."""
         variants = _variants(self.field.annotation)
         found = variants[0] if len(variants) == 1 else str
-        found = _variants(get_args(found)[0])[0] if self.is_list else found
+        found = _variants(get_args(found)[0])[0] if self.is_list and found is not str else found
         found = str if get_origin(found) is Literal else found
         if found not in _KINDS:
             raise TypeError(f"{'.'.join(self.path)} is of a type that no option has: {self.field.annotation}")
@@ -136,7 +136,7 @@ class Setting:
         """Return what was typed, as the field takes it."""
         if isinstance(typed, datetime):
             return typed.date()
-        if self.is_list and isinstance(typed, str):
+        if self.is_list and isinstance(typed, str) and typed not in self.choices:
             # An empty list stays empty; it is refused when the data is read.
             return split_list(typed)
         return typed

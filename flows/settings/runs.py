@@ -426,7 +426,7 @@ class RetrainSettings(Settings):
             return self.model_copy(update={"name": self.name or f"{self.data.origin}{ahead}", "split": split})
         target = self.target or "range"
         features = self.features or "returns"
-        model = self.model
+        model = self.model.plain
         if "scaling" not in model.model_fields_set:
             model = model.model_copy(update={"scaling": FEATURE_SETS[features].scaling})
         return self.model_copy(

@@ -50,8 +50,7 @@ def choose(settings: ForecasterSettings, panel: Panel) -> Recipe:
         The series and how many rows of each train.
     """
     if settings.stateful:
-        plain = {"window_scaling": "none", "season": (), "residual": "none", "linear_skip": "none", "loss": "mse"}
-        return Recipe(_filled(settings, lookback=_USUAL_LOOKBACK, **plain), "")
+        return Recipe(settings.plain, "")
     seasons = _seasons_of(settings, panel)
     lookback = _lookback(settings.horizon, seasons, panel) if settings.lookback == "auto" else settings.lookback
     spanned = tuple(period for period in seasons.periods if period <= lookback)

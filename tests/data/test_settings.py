@@ -26,7 +26,7 @@ SENTENCES = {
         lambda: Forecaster(horizon="five"),
         "horizon 'five' is not allowed: it should be a valid integer, unable to parse string as an integer.",
     ),
-    "too small": (lambda: Forecaster(lookback=0), "lookback 0 is not allowed: it should be greater than 0."),
+    "too small": (lambda: Forecaster(lookback=0), "lookback 0 is not allowed: it should be greater than 0, or 'auto'."),
     "too large": (lambda: Tagger(dropout=1.5), "dropout 1.5 is not allowed: it should be less than 1."),
     "no choice": (
         lambda: Forecaster(attention="cosine"),
@@ -55,7 +55,7 @@ SENTENCES = {
     ),
     "nested value": (
         lambda: RetrainSettings(model={"lookback": -1}),
-        "model.lookback -1 is not allowed: it should be greater than 0.",
+        "model.lookback -1 is not allowed: it should be greater than 0, or 'auto'.",
     ),
     "pattern": (
         lambda: DataSettings(max_stale="5 days"),
@@ -64,7 +64,7 @@ SENTENCES = {
     "missing": (lambda: TaggingSettings(), "Tagging needs a setting that was not given: train."),
     "estimator": (
         lambda: LSTMRegressor(hidden_size=0).fit([[1.0, 2.0]] * 3, [1.0, 2.0, 3.0]),
-        "hidden_size 0 is not allowed: it should be greater than 0.",
+        "hidden_size 0 is not allowed: it should be greater than 0, or 'auto'.",
     ),
 }
 
