@@ -130,6 +130,7 @@ def train_one(
     registry = registry_of(workspace, str(settings.name), FORECASTER)
     with _under_way(workspace, registry):
         frame = pd.concat([read_rows(file).rows for file in files], ignore_index=True)
+        settings, _ = evaluation.choose_recipe(settings, frame)
         series = series_frame(frame, settings.target, settings.features)
         sequences = build_sequences(series, evaluation.sequence_settings(settings))
         model = Forecaster.from_settings(settings.model).fit_sequences(sequences, **settings.data.dates)

@@ -11,8 +11,8 @@ in `flows.training`. To follow it down to a single gate of the LSTM, read in thi
 5. ``kernels/scalar.py``, the mathematics of one unit.
 
 A step whose inputs, code and files are unchanged is answered from cache (`flows.engine.orchestration.Unchanged`).
-`ingest` and `promote` always run, since they depend on the outside world: the data and the present champion. So does
-`publish`, so that the page of every run shows its result.
+`ingest` and `promote` always run, since they depend on the outside world: the data and the present champion. So do
+`choose`, which takes a moment, and `publish`, so that the page of every run shows its result.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ from gatecast.flows.engine.results import (
     Ingested,
     Promoted,
     Published,
+    Result,
     StepRecord,
     Tracked,
     Trained,
@@ -77,6 +78,13 @@ class Sequences(Written):
 
     directory: str
     content_hash: str
+
+
+class Chosen(Result):
+    """What the data have chosen."""
+
+    model: dict[str, Any]
+    """Settings of the model without any ``auto``"""
 
 
 class Retrained(TypedDict):
@@ -130,6 +138,9 @@ def retrain(
         if not step.alone(workspace, registry.name, when_busy):
             return cancelled(f"Another retrain of {registry.name} is under way.")
 
+        if settings.model.is_open:
+            chosen = step(choose, bars["directory"], settings)
+            settings = settings.model_copy(update={"model": ForecasterSettings.model_validate(chosen["model"])})
         windows = evaluation.sequence_settings(settings)
         key = digest(bars["content_hash"], windows, settings.target, settings.features, code_version())
         directory = workspace.sequences / f"{registry.name}-{key}"
@@ -172,6 +183,13 @@ def retrain(
         "track": tracked,
         "publish": published,
     }
+
+
+@task("choose settings", cached=False)
+def choose(bars: str, settings: RetrainSettings) -> Chosen:
+    """Choose what the settings of the model leave to the data, by its training rows."""
+    chosen, sentence = evaluation.choose_recipe(settings, read_ingested(Path(bars)))
+    return {"model": chosen.model.model_dump(mode="json"), "summary": sentence}
 
 
 @task("build sequences", cached=True)

@@ -208,6 +208,17 @@ class ForecasterSettings(NetworkSettings):
         return season
 
     @property
+    def window(self) -> int:
+        """Rows of a window: the lookback, once it is chosen."""
+        assert self.lookback != "auto", "the lookback is chosen by the data; see `lstm.forecasting.recipe`"
+        return self.lookback
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the data decide some of these settings: one says ``auto``."""
+        return any(getattr(self, name) == "auto" for name in ("lookback", *_PLAIN))
+
+    @property
     def plain(self) -> Self:
         """These settings with the method of 0.1.0 wherever they say ``auto``: what suits the targets of bars."""
         choices = {"lookback": 60, **_PLAIN}

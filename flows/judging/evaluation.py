@@ -17,6 +17,7 @@ from gatecast.flows.judging.yardsticks import Yardstick
 from gatecast.flows.settings.runs import RetrainSettings
 from gatecast.lstm.forecasting.forecaster import Forecaster
 from gatecast.lstm.forecasting.metrics import skill
+from gatecast.lstm.forecasting.recipe import recipe_of
 from gatecast.lstm.forecasting.scores import Scores
 from gatecast.lstm.forecasting.verdict import Verdict, judge
 
@@ -32,10 +33,28 @@ LABELS: Mapping[str, str] = MappingProxyType(
 ONE_MODEL: Mapping[str, str] = MappingProxyType({MODEL: LABELS[MODEL]})
 
 
+def choose_recipe(settings: RetrainSettings, frame: pd.DataFrame) -> tuple[RetrainSettings, str]:
+    """Return resolved settings with nothing left to the data, and what was chosen in a sentence.
+
+    Parameters
+    ----------
+    settings : RetrainSettings
+        Resolved.
+    frame : DataFrame
+        Bars or series frame; its training rows decide.
+    """
+    if not settings.model.is_open:
+        return settings, ""
+    assert settings.split is not None, "resolved settings have a split"
+    recipe = recipe_of(settings.model, series_frame(frame, settings.target, settings.features), settings.split)
+    return settings.model_copy(update={"model": recipe.settings}), recipe.sentence
+
+
 def sequence_settings(settings: RetrainSettings) -> SequenceSettings:
-    """Return how resolved settings make sequences."""
+    """Return how resolved settings make sequences; the data have chosen what is left to them."""
     assert settings.split is not None, "resolved settings have a split"
     model = settings.model
+    assert model.lookback != "auto", "choose_recipe has filled in the lookback"
     return SequenceSettings(lookback=model.lookback, horizon=model.horizon, scaling=model.scaling, split=settings.split)
 
 

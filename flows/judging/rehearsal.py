@@ -16,7 +16,7 @@ from gatecast.data.quality.validation import ERROR, WARNING, as_problems
 from gatecast.data.sequences.sequences import Sequences, SequenceSettings, build_sequences
 from gatecast.data.sequences.splits import SPLIT_NAMES, TEST, TRAIN
 from gatecast.data.sources.selection import frame_kind
-from gatecast.flows.judging.evaluation import sequence_settings
+from gatecast.flows.judging.evaluation import choose_recipe, sequence_settings
 from gatecast.flows.judging.targets import series_frame
 from gatecast.flows.settings.runs import RetrainSettings
 
@@ -53,6 +53,7 @@ def rehearse(rows: pd.DataFrame, settings: RetrainSettings) -> Rehearsal:
     try:
         settings = settings.resolved(frame_kind(rows))
         series = series_frame(rows, settings.target, settings.features)
+        settings, recipe = choose_recipe(settings, rows)
         windows = sequence_settings(settings)
     except InputError as error:
         return _refused(str(error), [])
@@ -66,6 +67,8 @@ def rehearse(rows: pd.DataFrame, settings: RetrainSettings) -> Rehearsal:
         f"A retrain would have {', '.join(counts)} windows; training ends on {sequences.boundaries['train_end']},"
         f" validation on {sequences.boundaries['validation_end']}."
     )
+    if recipe:
+        summary += f" {recipe}"
     if len(series) < len(rows):
         summary += f" {len(rows) - len(series):,} rows, which lack the past that the features need, are left out."
     return Rehearsal(None, as_problems(list(_left_out(series, sequences, windows))), summary)

@@ -12,6 +12,7 @@ from gatecast.flows.judging.targets import target_of, told_frame
 from gatecast.flows.settings.runs import RetrainSettings
 from gatecast.lstm.forecasting.baselines import Baseline, BaselineForecasts, forecast
 from gatecast.lstm.forecasting.panel import Panel
+from gatecast.lstm.forecasting.recipe import choose
 from gatecast.lstm.forecasting.scores import Scales, Scores, score
 from gatecast.lstm.forecasting.seasons import Seasons, find_seasons, given_seasons
 from gatecast.lstm.forecasting.statistical import statsforecast_is_installed
@@ -66,7 +67,7 @@ class Yardstick:
         target = target_of(settings)
         chosen = usual_baselines(
             seasons,
-            settings.model.lookback,
+            choose(settings.model, panel).settings.window,
             # What is told as a level, such as a price, stays where it is if nothing changes.
             naive="last" if target.told else target.naive,
             is_volatility=settings.target == "range",

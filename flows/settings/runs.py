@@ -423,7 +423,11 @@ class RetrainSettings(Settings):
                     f"{self.data.path} holds series, which have neither the targets nor the features of bars; leave"
                     " --target and --features out, or name a column that is called so with --target-column."
                 )
-            return self.model_copy(update={"name": self.name or f"{self.data.origin}{ahead}", "split": split})
+            model = self.model
+            if self.seasonality is not None and model.season == "auto":
+                model = model.model_copy(update={"season": self.seasonality})
+            name = self.name or f"{self.data.origin}{ahead}"
+            return self.model_copy(update={"name": name, "split": split, "model": model})
         target = self.target or "range"
         features = self.features or "returns"
         model = self.model.plain

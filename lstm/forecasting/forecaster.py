@@ -147,14 +147,13 @@ class Forecaster(TrainedModel[Network]):
         rules = DateRules(freq, require_closed(closed), calendar)
         network = self._adopt(sequences, rules)
         stopped = self._stopped(checkpoints, resume, self.data_hash)
-        if network.skip is not None and stopped is None:
+        scaling = self.scaling
+        if scaling is not None and network.skip is not None and stopped is None:
             training = sequences.windows_of(TRAIN)
-            start_linear(network, self.chosen, sequences.values, *_places(sequences, training), self.scaling)
+            start_linear(network, self.chosen, sequences.values, *_places(sequences, training), scaling)
         batches = self._batches(sequences, network.ops)
         validation = sequences.windows_of(VALIDATION)
         targets = _targets(sequences, validation, self.settings.horizon)
-
-        scaling = self.scaling
 
         def validate() -> float:
             if scaling is not None:
@@ -191,7 +190,7 @@ class Forecaster(TrainedModel[Network]):
 
     def _make_network(self) -> Network:
         settings = self.chosen
-        skip_size = settings.lookback if settings.linear_skip == "window" else 0
+        skip_size = settings.window if settings.linear_skip == "window" else 0
         return Network(len(self.columns) + self.sees_missing, settings.horizon, settings, skip_size, settings.loss)
 
     def _least_weights(self) -> int:
@@ -203,7 +202,7 @@ class Forecaster(TrainedModel[Network]):
         settings = self.chosen
         training = sequences.windows_of(TRAIN)
         values = sequences.values.astype(settings.dtype, copy=False)
-        sizes = (settings.lookback, settings.horizon)
+        sizes = (settings.window, settings.horizon)
         if settings.stateful:
             streams = training.series, training.end
             return StreamBatches(values, *streams, *sizes, settings.batch_size, settings.seed, ops)
@@ -334,7 +333,7 @@ class Forecaster(TrainedModel[Network]):
     def _context_of(self, df: pd.DataFrame | None) -> Context:
         """Return the end of each series of `df`, by default of the data the model was fitted on."""
         if df is not None:
-            least = self.chosen.lookback
+            least = self.chosen.window
             return Context.of_frame(df, self.columns, self.scalers, least, self.context_rows, self._context)
         assert self._context is not None  # there is a network only if there is a context
         return self._context
@@ -457,7 +456,7 @@ class Forecaster(TrainedModel[Network]):
     @property
     def context_rows(self) -> int:
         """How many rows back from its origin a forecast looks."""
-        return self.chosen.lookback * (_STATEFUL_CONTEXT if self.settings.stateful else 1)
+        return self.chosen.window * (_STATEFUL_CONTEXT if self.settings.stateful else 1)
 
     # ---------------------------------------------------------------- checkpoints
 

@@ -79,7 +79,7 @@ def _moments(
     scaling: WindowScaling,
 ) -> Moments:
     batches = _batches(network, settings, values, firsts, end, scaling)
-    return sum((Moments.of(x, y) for x, y in batches), start=Moments.zero(settings.lookback, settings.horizon))
+    return sum((Moments.of(x, y) for x, y in batches), start=Moments.zero(settings.window, settings.horizon))
 
 
 def _batches(
@@ -92,12 +92,12 @@ def _batches(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Give the inputs and targets of windows whose targets are all known, in float64."""
     ops, dtype = network.ops, network.dtype
-    sizes = settings.lookback, settings.horizon
+    sizes = settings.window, settings.horizon
     values = ops.as_array(values, dtype)
     for first in range(0, len(end), _BATCH):
         rows = slice(first, first + _BATCH)
-        places = (ops.as_array(each, "int64") for each in (end[rows] - settings.lookback, firsts[rows]))
-        windows = scaled_windows(ops, values, dtype, *places, scaling, sizes)
+        starts = ops.as_array(end[rows] - settings.window, "int64")
+        windows = scaled_windows(ops, values, dtype, starts, ops.as_array(firsts[rows], "int64"), scaling, sizes)
         past, targets = (ops.to_host(array).astype(np.float64) for array in (windows.past, windows.targets))
         known = np.isfinite(targets).all(axis=1)
         yield past[known], targets[known]

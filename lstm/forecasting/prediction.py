@@ -92,9 +92,10 @@ def _scaled(
     scaling: WindowScaling,
     known: bool = False,
 ) -> ScaledWindows:
-    places = (network.ops.as_array(rows, "int64") for rows in (end - settings.lookback, firsts))
-    sizes = settings.lookback, settings.horizon
-    return scaled_windows(network.ops, values, network.dtype, *places, scaling, sizes, known)
+    starts = network.ops.as_array(end - settings.window, "int64")
+    firsts = network.ops.as_array(firsts, "int64")
+    sizes = settings.window, settings.horizon
+    return scaled_windows(network.ops, values, network.dtype, starts, firsts, scaling, sizes, known)
 
 
 def window_loss(
@@ -145,7 +146,7 @@ def attention_of_windows(
     """
     assert network.attention is not None, "only a network with attention has weights"
     values = network.ops.as_array(values, network.dtype)
-    weights = np.empty((len(end), settings.attention_heads, settings.lookback), network.dtype)
+    weights = np.empty((len(end), settings.attention_heads, settings.window), network.dtype)
     for first in range(0, len(end), _BATCH):
         rows = slice(first, first + _BATCH)
         _forecast(network, settings, values, offsets[series[rows]], end[rows], scaling)
@@ -207,7 +208,7 @@ def attention_weights(
         window that are before the first of its series are left out.
     """
     heads = settings.attention_heads
-    lookback = settings.lookback
+    lookback = settings.window
     count = len(context.unique_ids)
     place = context.values, context.offsets, np.arange(count), context.offsets[1:]
     weights = attention_of_windows(network, settings, *place, scaling)

@@ -14,7 +14,7 @@ from gatecast.lstm.config import ForecasterSettings
 from gatecast.lstm.forecasting.panel import Panel
 from gatecast.lstm.forecasting.seasons import Seasons, find_seasons, given_seasons
 
-__all__ = ["Recipe", "choose", "panel_of", "sequence_settings"]
+__all__ = ["Recipe", "choose", "panel_of", "recipe_of", "sequence_settings"]
 
 _LEAST_LOOKBACK = 8
 _USUAL_LOOKBACK = 60
@@ -52,7 +52,7 @@ def choose(settings: ForecasterSettings, panel: Panel) -> Recipe:
     if settings.stateful:
         return Recipe(settings.plain, "")
     seasons = _seasons_of(settings, panel)
-    lookback = _lookback(settings.horizon, seasons, panel) if settings.lookback == "auto" else settings.lookback
+    lookback = _lookback(settings.horizon, seasons, panel) if settings.lookback == "auto" else settings.window
     spanned = tuple(period for period in seasons.periods if period <= lookback)
     chosen = _filled(
         settings,
@@ -65,13 +65,19 @@ def choose(settings: ForecasterSettings, panel: Panel) -> Recipe:
     return Recipe(chosen, _sentence(chosen, seasons))
 
 
+def recipe_of(settings: ForecasterSettings, frame: pd.DataFrame, split: SplitSettings) -> Recipe:
+    """Choose what settings leave open for a series frame; see `choose`."""
+    if not settings.is_open:
+        return Recipe(settings, "")
+    frame = validate_series(frame, "The series frame")
+    train_end, _ = split_boundaries(pd.DatetimeIndex(frame["ds"]), split)
+    return choose(settings, Panel.of_frame(frame, train_end))
+
+
 def sequence_settings(settings: ForecasterSettings, frame: pd.DataFrame, split: SplitSettings) -> SequenceSettings:
     """Return how the sequences of a series frame are built for a forecaster of these settings."""
-    if settings.lookback == "auto":
-        frame = validate_series(frame, "The series frame")
-        train_end, _ = split_boundaries(pd.DatetimeIndex(frame["ds"]), split)
-        settings = choose(settings, Panel.of_frame(frame, train_end)).settings
-    return SequenceSettings(lookback=settings.lookback, horizon=settings.horizon, scaling=settings.scaling, split=split)
+    chosen = recipe_of(settings, frame, split).settings
+    return SequenceSettings(lookback=chosen.window, horizon=chosen.horizon, scaling=chosen.scaling, split=split)
 
 
 def panel_of(sequences: Sequences) -> Panel:
@@ -116,15 +122,18 @@ def _lookback(horizon: int, seasons: Seasons, panel: Panel) -> int:
 
 
 def _sentence(settings: ForecasterSettings, seasons: Seasons) -> str:
-    scaled = {
-        "none": "as they are", "last": "less their last value", "mean": "by their mean", "standard": "by their own rows",
-    }[settings.window_scaling]  # fmt: skip
+    how = {
+        "none": "as they are",
+        "last": "less their last value",
+        "mean": "divided by their mean size",
+        "standard": "scaled by their own rows",
+    }
     added = {
         "none": "",
         "last": " added to the last value",
         "seasonal": f" added to the season of {seasons.main} before",
     }
     return (
-        f"{seasons.sentence} Windows of {settings.lookback} rows, scaled {scaled}; forecasts"
+        f"{seasons.sentence} Windows of {settings.window} rows, {how[settings.window_scaling]}; forecasts"
         f"{added[settings.residual] or ' of the values themselves'}, trained by {settings.loss}."
     )

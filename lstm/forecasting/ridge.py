@@ -114,6 +114,7 @@ class Regression(NamedTuple):
     """(q,)"""
 
     def predict(self, x: np.ndarray) -> np.ndarray:
+        """Return (n, q) forecasts of x (n, p)."""
         return x @ self.coefficients + self.intercept
 
 
@@ -129,10 +130,12 @@ class Moments(NamedTuple):
 
     @classmethod
     def zero(cls, p: int, q: int) -> Moments:
+        """Return those of no rows."""
         return cls(0, np.zeros(p), np.zeros(q), np.zeros((p, p)), np.zeros((p, q)), np.zeros(q))
 
     @classmethod
     def of(cls, x: np.ndarray, y: np.ndarray) -> Moments:
+        """Return those of inputs (n, p) and targets (n, q)."""
         return cls(len(x), x.sum(axis=0), y.sum(axis=0), x.T @ x, x.T @ y, (y**2).sum(axis=0))
 
     def __add__(self, other: tuple) -> Moments:

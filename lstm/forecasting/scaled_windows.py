@@ -50,7 +50,7 @@ def scaling_of(settings: ForecasterSettings, indicator: bool = False) -> WindowS
     if settings.residual == "last":
         season = RESIDUAL_TO_LAST
     elif settings.residual == "seasonal":
-        season = settings.season[0]
+        season = int(settings.season[0])
     is_plain = not kind and not season and not indicator and settings.loss == "mse" and settings.linear_skip == "none"
     return None if is_plain else WindowScaling(kind, season, _FLOOR, indicator)
 

@@ -33,13 +33,13 @@ _DEFAULT_ACTIVATIONS = [b"Sigmoid", b"Tanh", b"Tanh"]
 def forecaster_graph(model: Forecaster) -> ModelProto:
     """Return a fitted forecaster as an ONNX model with its scalers and names as metadata; see `interop.save_onnx`."""
     settings = model.settings
-    length: int | str = "seq" if settings.stateful else settings.lookback
+    length: int | str = "seq" if settings.stateful else settings.window
     graph = network_graph(model.network, len(model.columns), length, settings.horizon)
     metadata = {
         "kind": model.kind,
         "columns": list(model.columns),
         "scalers": {unique_id: scaler.to_dict() for unique_id, scaler in model.scalers.items()},
-        "lookback": settings.lookback,
+        "lookback": settings.window,
         "horizon": settings.horizon,
         "settings": settings.model_dump(mode="json"),
         "data_hash": model.data_hash,

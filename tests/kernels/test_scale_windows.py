@@ -74,7 +74,7 @@ def expected_windows(values, starts, firsts, scaling, horizon):
         found.append(
             {
                 "windows": np.hstack([scaled, missing]) if scaling.indicator else scaled,
-                "past": scaled[:, 0],
+                "past": scaled[:, 0] / np.sqrt(LOOKBACK),
                 "targets": (values[end : end + horizon, 0] - base) / scale[0],
                 "base": base,
                 "spread": scale[0],
