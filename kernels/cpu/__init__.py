@@ -9,6 +9,7 @@ import numpy as np
 from gatecast.kernels.cpu.activation import tanh_backward, tanh_forward
 from gatecast.kernels.cpu.additive_attention import additive_attention_backward, additive_attention_forward
 from gatecast.kernels.cpu.attention import attention_workspace, dot_attention_backward, dot_attention_forward
+from gatecast.kernels.cpu.call import cleared
 from gatecast.kernels.cpu.crf import CRFWeights, crf_log_partition, crf_loss, crf_marginals, crf_viterbi, crf_workspace
 from gatecast.kernels.cpu.dropout import dropout
 from gatecast.kernels.cpu.embedding import embedding_backward, embedding_forward
@@ -89,7 +90,7 @@ name = "cpu"
 
 def zeros(shape: tuple[int, ...], dtype: str) -> np.ndarray:
     """Return an array of zeros where this backend computes."""
-    return np.zeros(shape, dtype)
+    return cleared(np.zeros(shape, dtype))
 
 
 def ones(shape: tuple[int, ...], dtype: str) -> np.ndarray:

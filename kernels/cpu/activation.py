@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from gatecast.kernels.cpu.call import run
 from gatecast.kernels.cpu.compilation import kernel
 from gatecast.kernels.scalar import tanh, tanh_derivative
 
@@ -12,12 +13,12 @@ __all__ = ["tanh_backward", "tanh_forward", "tanh_line"]
 
 def tanh_forward(x: np.ndarray) -> None:
     """``x = tanh(x)`` for a C-contiguous array."""
-    tanh_line(x.reshape(-1))
+    run(tanh_line, x.reshape(-1))
 
 
 def tanh_backward(y: np.ndarray, dy: np.ndarray, dx: np.ndarray) -> None:
     """``dx = dy * (1 - y^2)``, from the values `y` of tanh; C-contiguous arrays of one shape."""
-    tanh_line_backward(y.reshape(-1), dy.reshape(-1), dx.reshape(-1))
+    run(tanh_line_backward, y.reshape(-1), dy.reshape(-1), dx.reshape(-1))
 
 
 @kernel

@@ -19,6 +19,7 @@ from gatecast.kernels.cpu.attention import (
     spread_heads,
 )
 from gatecast.kernels.cpu.borrow import borrowed
+from gatecast.kernels.cpu.call import run
 from gatecast.kernels.cpu.compilation import kernel, parallel_kernel
 from gatecast.kernels.cpu.pack import copy, copy_line, pack, product, sum_shards
 from gatecast.kernels.scalar import tanh_derivative
@@ -50,10 +51,10 @@ def additive_attention_forward(
         ``=``: keeps the tanh, which the backward pass needs.
     """
     if workspace.steps.shape[0] > 1:
-        _additive_forward(query, key_weight, v, values, lengths, workspace, weights, context)
+        run(_additive_forward, query, key_weight, v, values, lengths, workspace, weights, context)
     else:
-        pack(key_weight.T, workspace.forward_panels, 0)
-        _additive_forward_shard(query, v, values, lengths, workspace, weights, context, 0)
+        run(pack, key_weight.T, workspace.forward_panels, 0, 0)
+        run(_additive_forward_shard, query, v, values, lengths, workspace, weights, context, 0)
 
 
 def additive_attention_backward(
@@ -88,8 +89,8 @@ def additive_attention_backward(
     d_values : (B, T, D) array
         ``=``, zero after the end of a sequence; `values` itself, which is overwritten then, or other memory.
     """
-    _additive_backward(key_weight, v, values, lengths, weights, d_context, workspace, d_query, d_values)
-    _sum_gradients(workspace, d_key_weight, d_v)
+    run(_additive_backward, key_weight, v, values, lengths, weights, d_context, workspace, d_query, d_values)
+    run(_sum_gradients, workspace, d_key_weight, d_v)
 
 
 @parallel_kernel

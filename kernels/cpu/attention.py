@@ -17,6 +17,7 @@ import numba
 import numpy as np
 
 from gatecast.kernels.cpu.borrow import borrowed
+from gatecast.kernels.cpu.call import run
 from gatecast.kernels.cpu.compilation import kernel, parallel_kernel
 from gatecast.kernels.cpu.dot import dot_rows
 from gatecast.kernels.cpu.pack import copy_line, padded, panels_shape, product
@@ -120,9 +121,9 @@ def dot_attention_forward(
         ``=`` sum of the values, weighted, in the first D columns.
     """
     if workspace.steps.shape[0] > 1:
-        _dot_forward(query, values, lengths, workspace, weights, context)
+        run(_dot_forward, query, values, lengths, workspace, weights, context)
     else:
-        _dot_forward_shard(query, values, lengths, workspace, weights, context, 0)
+        run(_dot_forward_shard, query, values, lengths, workspace, weights, context, 0)
 
 
 def dot_attention_backward(
@@ -150,9 +151,9 @@ def dot_attention_backward(
         ``=``, zero after the end of a sequence; `values` itself, which is overwritten then, or other memory.
     """
     if workspace.steps.shape[0] > 1:
-        _dot_backward(query, values, lengths, weights, d_context, workspace, d_query, d_values)
+        run(_dot_backward, query, values, lengths, weights, d_context, workspace, d_query, d_values)
     else:
-        _dot_backward_shard(query, values, lengths, weights, d_context, workspace, d_query, d_values, 0)
+        run(_dot_backward_shard, query, values, lengths, weights, d_context, workspace, d_query, d_values, 0)
 
 
 @parallel_kernel

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from gatecast.kernels.cpu.call import run
 from gatecast.kernels.cpu.compilation import inner_kernel, kernel
 from gatecast.kernels.masks import Mask
 from gatecast.kernels.scalar import dropout_factor
@@ -21,7 +22,7 @@ def dropout(source: np.ndarray, destination: np.ndarray, mask: Mask) -> None:
     mask : Mask
         One for all steps T of a row, or another for each.
     """
-    _dropout(source, destination, mask)
+    run(_dropout, source, destination, mask)
 
 
 @kernel

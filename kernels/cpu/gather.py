@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gatecast.kernels.cpu.borrow import borrowed
+from gatecast.kernels.cpu.call import run
 from gatecast.kernels.cpu.compilation import inner_kernel, kernel
 from gatecast.kernels.cpu.pack import copy
 from gatecast.kernels.window_scaling import LAST, MEAN, NONE, RESIDUAL_TO_LAST, WindowScaling
@@ -24,7 +25,7 @@ def gather_windows(values: np.ndarray, starts: np.ndarray, windows: np.ndarray) 
     windows : (n, T, columns) array
         ``=``
     """
-    copy_windows(values, starts, 0, windows)
+    run(copy_windows, values, starts, 0, windows)
 
 
 @kernel
@@ -80,7 +81,7 @@ def scale_windows(
     spread : (n,) array
         ``=`` what it is multiplied by before.
     """
-    scale_each_window(values, starts, firsts, *scaling, windows, past, targets, base, spread)
+    run(scale_each_window, values, starts, firsts, *scaling, windows, past, targets, base, spread)
 
 
 @kernel

@@ -14,6 +14,7 @@ import numpy as np
 
 from gatecast.kernels.cpu.alias import arrays_are_apart
 from gatecast.kernels.cpu.borrow import borrowed
+from gatecast.kernels.cpu.call import run
 from gatecast.kernels.cpu.compilation import inner_kernel, kernel, parallel_kernel
 from gatecast.kernels.cpu.dot import dot_rows
 from gatecast.kernels.cpu.pack import sum_shards
@@ -70,7 +71,7 @@ def layer_norm_forward(
         ``=``
     epsilon : float
     """
-    _forward(weights, x, workspace, y, x.dtype.type(epsilon))
+    run(_forward, weights, x, workspace, y, x.dtype.type(epsilon))
 
 
 def layer_norm_backward(
@@ -88,7 +89,7 @@ def layer_norm_backward(
     dx : (rows, features) array
         ``=``
     """
-    _backward(weights, dy, workspace, gradients, dx)
+    run(_backward, weights, dy, workspace, gradients, dx)
 
 
 @parallel_kernel

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
+from gatecast.kernels.cpu.call import run
 from gatecast.kernels.cpu.compilation import inner_kernel, kernel, parallel_kernel
 from gatecast.kernels.cpu.memory import aligned_zeros
 from gatecast.kernels.cpu.pack import copy, pack, padded, panels_shape, product, sum_shards
@@ -87,9 +88,9 @@ def linear_forward(weights: LinearWeights, x: np.ndarray, workspace: _Workspace,
         ``=``
     """
     if workspace.operand.shape[0] > 1:
-        _forward(weights, x, workspace, y)
+        run(_forward, weights, x, workspace, y)
     else:
-        forward_alone(weights, x, workspace, y)
+        run(forward_alone, weights, x, workspace, y)
 
 
 def linear_backward(
@@ -112,9 +113,9 @@ def linear_backward(
         ``=``
     """
     if workspace.operand.shape[0] > 1:
-        _backward(weights, dy, workspace, gradients, dx)
+        run(_backward, weights, dy, workspace, gradients, dx)
     else:
-        backward_alone(weights, dy, workspace, gradients, dx)
+        run(backward_alone, weights, dy, workspace, gradients, dx)
 
 
 @inner_kernel

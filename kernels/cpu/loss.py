@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from gatecast.kernels.cpu.call import run
 from gatecast.kernels.cpu.compilation import inner_kernel, kernel
 from gatecast.kernels.losses import HUBER, MAE, MSE
 from gatecast.kernels.scalar import (
@@ -38,7 +39,7 @@ def mse_loss(y_hat: np.ndarray, y: np.ndarray, weights: np.ndarray, gradient: np
     gradient : (rows, columns) array
         ``=`` gradient with respect to `y_hat`.
     """
-    return squared_error(y_hat, y, weights, gradient)
+    return run(squared_error, y_hat, y, weights, gradient)
 
 
 def forecast_loss(
@@ -65,7 +66,7 @@ def forecast_loss(
     gradient : (rows, steps) array
         ``=`` gradient with respect to `y_hat`.
     """
-    return loss_of_forecasts(kind, y_hat, y, weights, base, spread, gradient)
+    return run(loss_of_forecasts, kind, y_hat, y, weights, base, spread, gradient)
 
 
 def cross_entropy_loss(logits: np.ndarray, targets: np.ndarray, weights: np.ndarray, gradient: np.ndarray) -> float:
@@ -83,7 +84,7 @@ def cross_entropy_loss(logits: np.ndarray, targets: np.ndarray, weights: np.ndar
     gradient : (rows, classes) array
         ``=`` gradient with respect to `logits`, which may be the same array.
     """
-    return _cross_entropy_loss(logits, targets, weights, gradient)
+    return run(_cross_entropy_loss, logits, targets, weights, gradient)
 
 
 @kernel

@@ -19,6 +19,7 @@ import numba
 import numpy as np
 
 from gatecast.kernels.cpu.borrow import borrowed
+from gatecast.kernels.cpu.call import run
 from gatecast.kernels.cpu.compilation import inner_kernel, kernel, parallel_kernel
 from gatecast.kernels.cpu.dropout import draw_mask
 from gatecast.kernels.cpu.embedding import add_to_table, look_up
@@ -94,8 +95,8 @@ def lstm_forward(
     x, lookup = (np.empty((*x.indices.shape, 0), h_0.dtype), x) if isinstance(x, Lookup) else (x, None)
     # A single shard needs no second thread, and waking one would take longer than a short sequence.
     forward = forward_shards if workspace.shards.shape[0] > 1 else _forward_alone
-    forward(
-        weights, x, lookup, h_0, c_0, workspace, y, h_n, c_n, weights_changed, lengths, input_mask, recurrent_mask
+    run(
+        forward, weights, x, lookup, h_0, c_0, workspace, y, h_n, c_n, weights_changed, lengths, input_mask, recurrent_mask
     )  # fmt: skip
 
 
@@ -141,8 +142,8 @@ def lstm_backward(
     dx, d_lookup = (None, dx) if isinstance(dx, Lookup) else (dx, None)
     dx = _nothing(dh_n) if dx is None else dx
     backward = backward_shards if workspace.shards.shape[0] > 1 else _backward_alone
-    backward(
-        weights, dy, dh_n, dc_n, workspace, gradients, dx, d_lookup, dh_0, dc_0, lengths, input_mask, recurrent_mask
+    run(
+        backward, weights, dy, dh_n, dc_n, workspace, gradients, dx, d_lookup, dh_0, dc_0, lengths, input_mask, recurrent_mask
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from gatecast.kernels.cpu.call import run
 from gatecast.kernels.cpu.compilation import inner_kernel, kernel
 
 __all__ = ["adam_step", "clip", "clip_gradient_norm", "update"]
@@ -36,7 +37,7 @@ def adam_step(
     learning_rate, epsilon, weight_decay : float
     betas : (float, float)
     """
-    update(values, gradients, first_moment, second_moment, step, learning_rate, *betas, epsilon, weight_decay)
+    run(update, values, gradients, first_moment, second_moment, step, learning_rate, *betas, epsilon, weight_decay)
 
 
 def clip_gradient_norm(gradients: np.ndarray, max_norm: float) -> float:
@@ -49,7 +50,7 @@ def clip_gradient_norm(gradients: np.ndarray, max_norm: float) -> float:
     max_norm : float
         Infinity leaves the gradients as they are.
     """
-    return clip(gradients, max_norm)
+    return run(clip, gradients, max_norm)
 
 
 @kernel

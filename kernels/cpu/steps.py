@@ -6,6 +6,7 @@ import numba
 import numpy as np
 
 from gatecast.kernels.cpu.borrow import borrowed
+from gatecast.kernels.cpu.call import run
 from gatecast.kernels.cpu.compilation import kernel, parallel_kernel
 from gatecast.kernels.cpu.pack import add, copy_line
 
@@ -34,7 +35,7 @@ def copy_columns(
     source_column, destination_column, columns : int
     accumulate : bool
     """
-    _copy_columns(source, source_column, destination, destination_column, columns, accumulate)
+    run(_copy_columns, source, source_column, destination, destination_column, columns, accumulate)
 
 
 def copy_steps(
@@ -60,10 +61,20 @@ def copy_steps(
     reverse, accumulate : bool
     """
     if source.shape[0] * source.shape[1] * columns > _WORTH_THREADS:
-        _copy_in_parallel(source, source_column, destination, destination_column, columns, lengths, reverse, accumulate)
+        run(
+            _copy_in_parallel,
+            source,
+            source_column,
+            destination,
+            destination_column,
+            columns,
+            lengths,
+            reverse,
+            accumulate,
+        )
         return
-    _copy_sequences(
-        source, source_column, destination, destination_column, columns, lengths, reverse, accumulate,
+    run(
+        _copy_sequences, source, source_column, destination, destination_column, columns, lengths, reverse, accumulate,
         0, source.shape[0],
     )  # fmt: skip
 
