@@ -169,7 +169,6 @@ def timed(sides: dict[str, Side]) -> dict[str, float]:
 def compare_windows(sizes: Sizes) -> Row:
     """Compare a forecaster's step, which gathers its windows from the series, with torch's on a ready batch."""
     from benchmarks.trainers import GatecastWindowTrainer, TorchTrainer, draw_weights
-    from gatecast.kernels import get_backend
     from gatecast.lstm.forecasting.window_steps import steps_per_call
 
     generator = np.random.default_rng(0)
@@ -179,9 +178,9 @@ def compare_windows(sizes: Sizes) -> Row:
     steps = steps_per_call(parameters * sizes.batch_size * sizes.seq_len)
     starts = generator.integers(0, _WINDOW_ROWS - sizes.seq_len, (steps, sizes.batch_size))
     ours = GatecastWindowTrainer(sizes, weights, values, "cuda")
-    on_gpu = get_backend("cuda").as_array(starts, "int64")
-    losses = [ours.steps(on_gpu)[0]]
-    sides = {"gatecast": Side(lambda: ours.take(on_gpu), numba_clock)}
+    places = ours.places(starts)
+    losses = [ours.steps(places)[0]]
+    sides = {"gatecast": Side(lambda: ours.take(places), numba_clock)}
     note = "torch is not installed"
     if installed("torch"):
         import torch

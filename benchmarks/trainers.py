@@ -96,15 +96,22 @@ class GatecastWindowTrainer:
         batches = WindowBatches(
             values, np.empty(0, np.int64), sizes.seq_len, 1, sizes.batch_size, seed=0, ops=network.ops
         )
+        self._ops = network.ops
+        self._seq_len = sizes.seq_len
         self._steps = WindowSteps(network, batches, optimizer)
 
-    def steps(self, starts: np.ndarray) -> list[float]:
-        """Train on one batch of windows for each row of `starts`, int64 (steps, B); return their losses."""
-        return [float(record.loss) for record in self.take(starts)]
+    def places(self, starts: np.ndarray) -> Any:
+        """Return where windows that begin at rows `starts`, int64 (steps, B), are, as the other methods take it."""
+        places = np.stack([starts, starts + self._seq_len, np.zeros_like(starts)], axis=1)
+        return self._ops.as_array(places, "int64")
 
-    def take(self, starts: Any) -> list[Any]:
+    def steps(self, places: Any) -> list[float]:
+        """Train on a batch of windows for each of `places`; return their losses."""
+        return [float(record.loss) for record in self.take(places)]
+
+    def take(self, places: Any) -> list[Any]:
         """Do the same without waiting for the losses, if the backend allows it; return the steps' records."""
-        return list(self._steps.take(starts, lambda step: _LEARNING_RATE))
+        return list(self._steps.take(places, lambda step: _LEARNING_RATE))
 
 
 class TorchTrainer:

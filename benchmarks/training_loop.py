@@ -42,7 +42,7 @@ def _compare(plan: Plan) -> Comparison:
     network.ops = _timed(network.ops, compiled)
     whole = []
     inside = []
-    for epoch in range(_EPOCHS):
+    for epoch in range(1, _EPOCHS + 1):
         plan.remaining()
         compiled.clear()
         begun = time.perf_counter()

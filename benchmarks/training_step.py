@@ -61,8 +61,8 @@ def _compare(entry: _Entry, plan: Plan) -> list[Comparison]:
     values = rows.reshape(-1, sizes.input_size)
     ours = GatecastWindowTrainer(sizes, weights, values)
     times = min(_MOST_STEPS, steps_per_call(sum(array.size for array in weights.values()) * x.shape[0] * x.shape[1]))
-    starts = np.tile(np.arange(sizes.batch_size) * (sizes.seq_len + 1), (times, 1))
-    sides = {"gatecast": lambda: ours.steps(starts)}
+    places = ours.places(np.tile(np.arange(sizes.batch_size) * (sizes.seq_len + 1), (times, 1)))
+    sides = {"gatecast": lambda: ours.steps(places)}
     note = "torch is not installed"
     if installed("torch"):
         import torch

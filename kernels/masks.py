@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gatecast.kernels.varying import ReplayedSteps, VaryingInt
 
 __all__ = ["NO_MASK", "Mask", "mask"]
 
@@ -42,13 +47,33 @@ def mask(rate: float, per_step: bool, *numbers: int) -> Mask:
     """
     if rate == 0:
         return NO_MASK
-    key = 0
+    return Mask(_key(numbers), round(rate * (_WORD + 1)), 1 / (1 - rate), per_step)
+
+
+def _key(numbers: tuple[int, ...]) -> int:
+    """Return the key of some numbers; it varies from step to step if one of them does."""
+    key = _mixed_together(numbers)
+    if not any(isinstance(number, VaryingInt) for number in numbers):
+        return key
+
+    def find(steps: ReplayedSteps) -> np.ndarray:
+        """Find the keys of other steps."""
+        found = (
+            number.find(steps).astype(np.uint64) if isinstance(number, VaryingInt) else number for number in numbers
+        )
+        return _mixed_together(found).astype(np.int64)
+
+    return VaryingInt(key, find)
+
+
+def _mixed_together(numbers: Iterable[Any]) -> Any:
+    key: Any = 0
     for number in numbers:
         key = _mixed(key ^ number)
-    return Mask(key & _WORD, round(rate * (_WORD + 1)), 1 / (1 - rate), per_step)
+    return key & _WORD
 
 
-def _mixed(number: int) -> int:
+def _mixed(number: Any) -> Any:
     """SplitMix64 (Steele, Lea & Flood 2014): numbers that differ in one bit come out with half their bits changed."""
     number = (number + 0x9E3779B97F4A7C15) & _LONG_WORD
     number = ((number ^ (number >> 30)) * 0xBF58476D1CE4E5B9) & _LONG_WORD

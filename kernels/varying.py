@@ -19,13 +19,14 @@ class ReplayedSteps(NamedTuple):
 
     numbers: np.ndarray
     """(steps,) int64: how many steps the training had taken before each"""
+    places: np.ndarray
+    """(steps,) int64: of the steps among the batches of the call"""
     learning_rates: np.ndarray
     """(steps,) float64"""
 
-    @property
-    def places(self) -> np.ndarray:
-        """Of the steps within the call, 0 for the first."""
-        return np.arange(len(self.numbers))
+    def part(self, first: int, last: int) -> ReplayedSteps:
+        """Return some of them."""
+        return ReplayedSteps(*(of_steps[first:last] for of_steps in self))
 
 
 class VaryingInt(int):

@@ -1,14 +1,14 @@
 """How operations call their kernels: through `run`, so that a step's calls can be recorded and then repeated.
 
-A step of a small network takes a tenth of a millisecond, and the interpreter needs a fifth of that between kernels. The
-calls of a step are the same from step to step: the same kernels on the same arrays, with a few numbers that vary. So one
-step is taken as usual and its calls are written down, and `Replay` repeats them in compiled code. It calls the machine
-code that the interpreter has called, which makes the results the same to the bit and leaves nothing more to compile,
-whatever the network is made of. (A CUDA graph is the same idea; see `kernels.cuda.call`.)
+A step of a small network takes a tenth of a millisecond, and the interpreter needs a fifth of that between kernels.
+The calls of a step are the same from step to step: the same kernels on the same arrays, with a few numbers that vary.
+So one step is taken as usual and its calls are written down, and `Replay` repeats them in compiled code. It calls the
+machine code that the interpreter has called, which makes the results the same to the bit and leaves nothing more to
+compile, whatever the network is made of. (A CUDA graph is the same idea; see `kernels.cuda.call`.)
 
-What a call is given is written down as 64-bit words, flat, as Numba passes it: a named tuple is its fields, an array its
-owner, address, sizes and strides. A *thunk*, a function of a few instructions for each signature, takes such words to
-where the machine code expects its arguments.
+What a call is given is written down as 64-bit words, flat, as Numba passes it: a named tuple is its fields, an array
+its owner, address, sizes and strides. A *thunk*, a function of a few instructions for each signature, takes such words
+to where the machine code expects its arguments.
 """
 
 from __future__ import annotations

@@ -96,7 +96,8 @@ def lstm_forward(
     # A single shard needs no second thread, and waking one would take longer than a short sequence.
     forward = forward_shards if workspace.shards.shape[0] > 1 else _forward_alone
     run(
-        forward, weights, x, lookup, h_0, c_0, workspace, y, h_n, c_n, weights_changed, lengths, input_mask, recurrent_mask
+        forward, weights, x, lookup, h_0, c_0, workspace, y, h_n, c_n, weights_changed, lengths, input_mask,
+        recurrent_mask,
     )  # fmt: skip
 
 
@@ -143,7 +144,8 @@ def lstm_backward(
     dx = _nothing(dh_n) if dx is None else dx
     backward = backward_shards if workspace.shards.shape[0] > 1 else _backward_alone
     run(
-        backward, weights, dy, dh_n, dc_n, workspace, gradients, dx, d_lookup, dh_0, dc_0, lengths, input_mask, recurrent_mask
+        backward, weights, dy, dh_n, dc_n, workspace, gradients, dx, d_lookup, dh_0, dc_0, lengths, input_mask,
+        recurrent_mask,
     )  # fmt: skip
 
 

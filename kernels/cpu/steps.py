@@ -60,23 +60,11 @@ def copy_steps(
         True length of each sequence.
     reverse, accumulate : bool
     """
+    given = source, source_column, destination, destination_column, columns, lengths, reverse, accumulate
     if source.shape[0] * source.shape[1] * columns > _WORTH_THREADS:
-        run(
-            _copy_in_parallel,
-            source,
-            source_column,
-            destination,
-            destination_column,
-            columns,
-            lengths,
-            reverse,
-            accumulate,
-        )
-        return
-    run(
-        _copy_sequences, source, source_column, destination, destination_column, columns, lengths, reverse, accumulate,
-        0, source.shape[0],
-    )  # fmt: skip
+        run(_copy_in_parallel, *given)
+    else:
+        run(_copy_sequences, *given, 0, source.shape[0])
 
 
 @parallel_kernel

@@ -1,8 +1,7 @@
-"""Many training steps in one call, for a plain network of LSTM layers with a linear head on windows of a series.
+"""Many training steps in one call: the first is recorded as the layers take it, the others are replays of it.
 
-A step of a small network takes a tenth of a millisecond, and the interpreter needs a fifth of that between kernels.
-Here the steps follow each other in compiled code; they are the same kernels in the same order as in
-`lstm.forecasting.network`, so the bits are the same.
+See `kernels.cpu.call`: the steps are the same kernels in the same order, whatever the network is made of, so the bits
+are the same.
 """
 
 from __future__ import annotations
@@ -11,86 +10,98 @@ from collections.abc import Callable
 
 import numpy as np
 
-from gatecast.kernels.cpu.compilation import kernel, start_threads
-from gatecast.kernels.cpu.gather import copy_windows
-from gatecast.kernels.cpu.linear import backward_alone, forward_alone
-from gatecast.kernels.cpu.loss import squared_error
-from gatecast.kernels.cpu.lstm import NO_LENGTHS, backward_shards, forward_shards
+from gatecast.kernels.cpu.call import RecordedNumber, Replay, record, run
+from gatecast.kernels.cpu.compilation import kernel
 from gatecast.kernels.cpu.optim import clip, update
-from gatecast.kernels.masks import NO_MASK
-from gatecast.kernels.window_training import AdamArrays, AdamConstants, WindowPass
+from gatecast.kernels.varying import ReplayedSteps, VaryingFloat, VaryingInt
+from gatecast.kernels.window_training import AdamArrays, AdamConstants
 
 __all__ = ["window_training"]
 
 
 def window_training(
-    values: np.ndarray, arrays: WindowPass, optimizer: AdamArrays, constants: AdamConstants
+    backpropagate: Callable[[np.ndarray, int], float],
+    shape: tuple[int, int, int],
+    optimizer: AdamArrays,
+    constants: AdamConstants,
 ) -> Callable[[np.ndarray, int, np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """Prepare training on one batch of windows after another: gather, forward, backward, clip, Adam.
 
     Parameters
     ----------
-    values : (rows, columns) array
-        All series, one after another; the target is column 0.
-    arrays : WindowPass
-        A step writes, ``=``, all but the weights.
+    backpropagate : callable
+        Takes the places of a batch's windows, int64 (kinds, B), and the number of steps before this one; writes the
+        gradients and returns the loss. All it does must be operations of this backend on arrays that are there for
+        good, or are made by it. It is called for the first steps only, and repeated without being called.
+    shape : (steps, kinds, B)
+        Of the places of as many steps as one call may take.
     optimizer : AdamArrays
-        ``+=`` its values, which are those that the weights in `arrays` are views of; ``=`` the rest.
+        ``+=`` its values, ``=`` the rest.
     constants : AdamConstants
 
     Returns
     -------
     callable
-        Takes the first row of each window of each batch, (steps, B) int64; the number of the first step, 1 for the
-        first of a training; and the learning rates, (steps,) float64. It takes the steps, and returns (steps,) float64
-        losses and norms: mean squared error of each batch, and Euclidean norm of its gradients before clipping.
+        Takes places, int64 (steps, kinds, B); the number of the first step, 1 for the first of a training; and the
+        learning rates, (steps,) float64. It takes the steps, and returns (steps,) float64 losses and norms: the loss of
+        each batch, and the Euclidean norm of its gradients before clipping.
     """
-    start_threads()
+    return _WindowTraining(backpropagate, shape, optimizer, constants).take
 
-    def take(starts: np.ndarray, first_step: int, learning_rates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Take one step for each row of `starts`; see `window_trainer`."""
-        losses = np.empty(len(starts))
-        norms = np.empty(len(starts))
-        _train_windows(
-            values, starts, arrays, optimizer, constants, first_step, learning_rates, losses, norms,
-            NO_LENGTHS, NO_MASK, True,
+
+class _WindowTraining:
+    def __init__(
+        self,
+        backpropagate: Callable[[np.ndarray, int], float],
+        shape: tuple[int, int, int],
+        optimizer: AdamArrays,
+        constants: AdamConstants,
+    ):
+        self._backpropagate = backpropagate
+        self._optimizer = optimizer
+        self._constants = constants
+        self._places = np.empty(shape, np.int64)
+        self._places_now = np.empty(shape[1:], np.int64)
+        self._replay: Replay | None = None
+        self._columns: list[int] = []
+
+    def take(self, places: np.ndarray, first_step: int, learning_rates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Take a step for each of `places`; see `window_training`."""
+        count = len(places)
+        self._places[:count] = places
+        numbers = np.arange(first_step - 1, first_step - 1 + count)
+        steps = ReplayedSteps(numbers, np.arange(count), np.asarray(learning_rates, np.float64))
+        results = np.empty((count, 2))
+        recorded = 0
+        if self._replay is None:
+            numbers_of_step, self._replay = record(lambda: self._step(steps))
+            results[0] = numbers_of_step
+            self._columns = [number.column for number in numbers_of_step]
+            recorded = 1
+        if count > recorded:
+            results[recorded:] = self._replay(steps.part(recorded, count))[:, self._columns]
+        return results[:, 0], results[:, 1]
+
+    def _step(self, steps: ReplayedSteps) -> tuple[RecordedNumber, RecordedNumber]:
+        """Take the first of the steps."""
+        place = VaryingInt(0, lambda steps: steps.places)
+        number = VaryingInt(int(steps.numbers[0]), lambda steps: steps.numbers)
+        count = VaryingInt(number + 1, lambda steps: steps.numbers + 1)
+        learning_rate = VaryingFloat(steps.learning_rates[0], lambda steps: steps.learning_rates)
+        constants = self._constants
+        run(_take, self._places, place, self._places_now)
+        loss = self._backpropagate(self._places_now, number)
+        norm = run(clip, self._optimizer.gradients, constants.gradient_clip)
+        run(
+            update, *self._optimizer, count, learning_rate, constants.beta_1, constants.beta_2, constants.epsilon,
+            constants.weight_decay,
         )  # fmt: skip
-        return losses, norms
-
-    return take
+        return loss, norm
 
 
 @kernel
-def _train_windows(
-    values, starts, arrays, optimizer, constants, first_step, learning_rates, losses, norms, no_lengths, no_mask, packs
-):
-    # One function, since what it calls is optimised again at every level of calls that it is compiled into.
-    zeros = arrays.zero_state
-    unused = arrays.unused_state
-    last = len(arrays.layers) - 1
-    windows = arrays.layers[0].x
-    y = arrays.y.reshape(arrays.y_hat.shape)
-    for step in range(starts.shape[0]):
-        copy_windows(values, starts[step], 0, windows)
-        copy_windows(values, starts[step], windows.shape[1], arrays.y)
-        for n in range(last + 1):
-            layer = arrays.layers[n]
-            forward_shards(
-                layer.weights, layer.x, None, zeros, zeros, layer.workspace, layer.y, arrays.h_n, unused, packs,
-                no_lengths, no_mask, no_mask,
-            )  # fmt: skip
-        forward_alone(arrays.head_weights, arrays.h_n, arrays.head_workspace, arrays.y_hat)
-        losses[step] = squared_error(arrays.y_hat, y, arrays.row_weights, arrays.dy_hat)
-        backward_alone(arrays.head_weights, arrays.dy_hat, arrays.head_workspace, arrays.head_gradients, arrays.dh_n)
-        for n in range(last, -1, -1):
-            layer = arrays.layers[n]
-            dh_n = arrays.dh_n if n == last else zeros
-            backward_shards(
-                layer.weights, layer.dy, dh_n, zeros, layer.workspace, layer.gradients, layer.dx, None, unused,
-                unused, no_lengths, no_mask, no_mask,
-            )  # fmt: skip
-        norms[step] = clip(optimizer.gradients, constants.gradient_clip)
-        update(
-            optimizer.values, optimizer.gradients, optimizer.first_moment, optimizer.second_moment, first_step + step,
-            learning_rates[step], constants.beta_1, constants.beta_2, constants.epsilon, constants.weight_decay,
-        )  # fmt: skip
+def _take(places, step, places_now):
+    """Put the places of a step's windows where the other kernels look for them."""
+    for kind in range(places_now.shape[0]):
+        for n in range(places_now.shape[1]):
+            places_now[kind, n] = places[step, kind, n]

@@ -2,7 +2,8 @@
 
 A step of a small network has thirty launches and takes the GPU less time than it takes the host to launch them. A graph
 is recorded once and launched as one. It reads what changes from step to step from the GPU's memory: `_take` puts a
-batch's windows and the optimiser's rates where the recorded kernels look for them, `_keep` counts the step.
+batch's places and the optimiser's rates where the recorded kernels look for them, `_keep` counts the step. Dropout
+masks are numbers that a launch is given, so a network with dropout cannot be recorded.
 """
 
 from __future__ import annotations
@@ -15,64 +16,60 @@ from numba import cuda
 
 from gatecast.kernels.cuda.arrays import copy_array, fill
 from gatecast.kernels.cuda.call import as_device_array, kernel, new_array, record, run
-from gatecast.kernels.cuda.gather import copy_windows
 from gatecast.kernels.cuda.launch import launch
-from gatecast.kernels.cuda.linear import linear_backward, linear_forward
-from gatecast.kernels.cuda.loss import mse_loss
-from gatecast.kernels.cuda.lstm import lstm_backward, lstm_forward
 from gatecast.kernels.cuda.optim import adam_rates, adam_step_at, clip_gradient_norm
 from gatecast.kernels.cuda.reduction import DeviceNumber
-from gatecast.kernels.window_training import AdamArrays, AdamConstants, WindowPass
+from gatecast.kernels.window_training import AdamArrays, AdamConstants
 
 __all__ = ["window_training"]
 
 
 def window_training(
-    values: Any, arrays: WindowPass, optimizer: AdamArrays, constants: AdamConstants
+    backpropagate: Callable[[Any, int], Any],
+    shape: tuple[int, int, int],
+    optimizer: AdamArrays,
+    constants: AdamConstants,
 ) -> Callable[[Any, int, Sequence[float]], tuple[list[DeviceNumber], list[DeviceNumber]]]:
-    """Prepare training steps on windows; as `kernels.cpu.window_training.window_training`."""
-    return _WindowTraining(values, arrays, optimizer, constants).take
+    """Prepare training steps on windows; as `kernels.cpu.window_training.window_training`, but without dropout."""
+    return _WindowTraining(backpropagate, shape, optimizer, constants).take
 
 
 class _WindowTraining:
-    def __init__(self, values: Any, arrays: WindowPass, optimizer: AdamArrays, constants: AdamConstants):
-        self._values = values
-        self._arrays = arrays
+    def __init__(
+        self,
+        backpropagate: Callable[[Any, int], Any],
+        shape: tuple[int, int, int],
+        optimizer: AdamArrays,
+        constants: AdamConstants,
+    ):
+        most_steps, kinds, batch_size = shape
+        self._backpropagate = backpropagate
         self._optimizer = optimizer
         self._constants = constants
         self._position = new_array(1, "int64")
-        self._starts_now = new_array(arrays.y_hat.shape[0], "int64")
+        self._places = new_array((most_steps, kinds * batch_size), "int64")
+        self._places_now = new_array(kinds * batch_size, "int64")
+        self._of_kinds = self._places_now.reshape(kinds, batch_size)
+        self._rates = new_array((most_steps, 3), optimizer.values.dtype)
         self._rates_now = new_array(3, optimizer.values.dtype)
-        # Gradients of the first states: not used, but the passes work on them step by step.
-        first = new_array(arrays.zero_state.shape, arrays.zero_state.dtype)
-        self._d_first = first, new_array(first.shape, first.dtype)
-        self._capacity = 0
+        self._results = new_array((2, most_steps), "float64")
         self._replay: Callable[[], Any] | None = None
 
     def take(
-        self, starts: Any, first_step: int, learning_rates: Sequence[float]
+        self, places: Any, first_step: int, learning_rates: Sequence[float]
     ) -> tuple[list[DeviceNumber], list[DeviceNumber]]:
-        """Take a step for each of `starts`, (steps, B)."""
+        """Take a step for each of `places`, (steps, kinds, B)."""
         steps = len(learning_rates)
         rates = [adam_rates(first_step + n, rate, self._constants) for n, rate in enumerate(learning_rates)]
-        self._make_room(steps)
-        copy_array(starts, self._starts[:steps])
+        copy_array(places, self._places[:steps])
         copy_array(as_device_array(np.array(rates, self._rates.dtype)), self._rates[:steps])
         fill(self._position, 0)
         for _ in range(steps):
             self._take_one()
-        found = new_array((2, self._capacity), "float64")  # what is recorded writes to the same place every time
+        found = new_array((2, self._results.shape[1]), "float64")  # a graph writes to the same place every time
         copy_array(self._results, found)
         first, second = ([DeviceNumber(found, (row, step)) for step in range(steps)] for row in range(2))
         return first, second
-
-    def _make_room(self, steps: int) -> None:
-        if steps > self._capacity:
-            self._capacity = steps
-            self._replay = None
-            self._starts = new_array((steps, len(self._starts_now)), "int64")
-            self._rates = new_array((steps, 3), self._rates_now.dtype)
-            self._results = new_array((2, steps), "float64")
 
     def _take_one(self) -> None:
         if self._replay is not None:
@@ -82,42 +79,21 @@ class _WindowTraining:
         self._replay = record(self._step)
 
     def _step(self) -> None:
-        batch_size = len(self._starts_now)
-        launch(_take, max(batch_size, 3), self._position, self._starts, self._rates, self._starts_now, self._rates_now)
-        loss = _backpropagate(self._values, self._starts_now, self._arrays, self._d_first)
+        most = max(self._places_now.shape[0], 3)
+        launch(_take, most, self._position, self._places, self._rates, self._places_now, self._rates_now)
+        loss = self._backpropagate(self._of_kinds, 0)
         norm = clip_gradient_norm(self._optimizer.gradients, self._constants.gradient_clip)
         adam_step_at(self._rates_now, self._optimizer, self._constants)
         run(_keep, 1, 1, 0, loss.array, norm.array, self._position, self._results)
 
 
-def _backpropagate(values: Any, starts: Any, arrays: WindowPass, d_first: tuple[Any, Any]) -> DeviceNumber:
-    """Write the gradients of one batch and return its loss."""
-    zeros = arrays.zero_state
-    unused = arrays.unused_state
-    windows = arrays.layers[0].x
-    copy_windows(values, starts, 0, windows)
-    copy_windows(values, starts, windows.shape[1], arrays.y)
-    for layer in arrays.layers:
-        y = layer.y if layer.y.size else None
-        lstm_forward(layer.weights, layer.x, zeros, zeros, layer.workspace, y, arrays.h_n, unused)
-    linear_forward(arrays.head_weights, arrays.h_n, arrays.head_workspace, arrays.y_hat)
-    loss = mse_loss(arrays.y_hat, arrays.y.reshape(*arrays.y_hat.shape), arrays.row_weights, arrays.dy_hat)
-    linear_backward(arrays.head_weights, arrays.dy_hat, arrays.head_workspace, arrays.head_gradients, arrays.dh_n)
-    dh_n = arrays.dh_n
-    for layer in reversed(arrays.layers):
-        dy, dx = (array if array.size else None for array in (layer.dy, layer.dx))
-        lstm_backward(layer.weights, dy, dh_n, zeros, layer.workspace, layer.gradients, dx, *d_first)
-        dh_n = zeros
-    return loss
-
-
 @kernel
-def _take(position, starts, rates, starts_now, rates_now):
-    """Put the batch and the rates of the step that `position` counts where the others look for them."""
+def _take(position, places, rates, places_now, rates_now):
+    """Put the places and the rates of the step that `position` counts where the others look for them."""
     n = cuda.grid(1)
     step = position[0]
-    if n < starts_now.shape[0]:
-        starts_now[n] = starts[step, n]
+    if n < places_now.shape[0]:
+        places_now[n] = places[step, n]
     if n < rates_now.shape[0]:
         rates_now[n] = rates[step, n]
 

@@ -88,12 +88,12 @@ class WindowBatches:
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """Give the windows of an epoch in its own order."""
-        order = self.order(number)
-        # The positions of the windows go to the backend once an epoch; a batch then copies nothing.
-        starts, ends, firsts = self._places(order)
-        for first in range(0, ends.shape[0], self.batch_size):
-            rows = slice(first, min(first + self.batch_size, ends.shape[0]))
-            yield self._gather(starts[rows], ends[rows], firsts[rows])
+        # The places of the windows go to the backend once an epoch; a batch then copies nothing.
+        places = [self._ops.as_array(rows, "int64") for rows in self.places(number)]
+        count = self._windows_per_epoch
+        for first in range(0, count, self.batch_size):
+            batch = slice(first, min(first + self.batch_size, count))
+            yield self.gather(*(rows[batch] for rows in places))
 
     def order(self, number: int) -> np.ndarray:
         """Return the windows of an epoch in its order, int64 (n,)."""
@@ -110,21 +110,18 @@ class WindowBatches:
             self._kept = k, np.random.default_rng((self._seed, k + 1)).permutation(len(self._ends))
         return self._kept[1]
 
-    def ends(self, number: int) -> np.ndarray:
-        """Return the row after each window's last input row, int64 (n,), in the order of an epoch."""
-        return self._ends[self.order(number)]
+    def places(self, number: int) -> np.ndarray:
+        """Return where the windows of an epoch are, in its order, int64 (3, n).
 
-    def firsts(self, number: int) -> np.ndarray:
-        """Return the first row of each window's series, int64 (n,), in the order of an epoch."""
+        That is the first row of each window, the row after its last input row, and the first row of its series.
+        """
         order = self.order(number)
-        return np.zeros(len(order), np.int64) if self._firsts is None else self._firsts[order]
-
-    def _places(self, order: np.ndarray) -> tuple[Any, Any, Any]:
         ends = self._ends[order]
-        firsts = ends if self._firsts is None else self._firsts[order]
-        return tuple(self._ops.as_array(rows, "int64") for rows in (ends - self.lookback, ends, firsts))
+        firsts = np.zeros_like(ends) if self._firsts is None else self._firsts[order]
+        return np.stack([ends - self.lookback, ends, firsts]).astype(np.int64, copy=False)
 
-    def _gather(self, starts: Any, ends: Any, firsts: Any) -> Batch:
+    def gather(self, starts: Any, ends: Any, firsts: Any) -> Batch:
+        """Gather the windows at some `places`, each (batch,) int64 where the backend computes."""
         ops = self._ops
         count = ends.shape[0]
         if self.scaling is not None:

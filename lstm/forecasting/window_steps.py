@@ -1,4 +1,4 @@
-"""Training steps on windows in compiled code, for the networks that `kernels` can train without the interpreter."""
+"""Training steps on windows in compiled code, many in a call."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from gatecast.kernels.window_training import LayerPass, WindowPass
-from gatecast.lstm.config import NetworkSettings
 from gatecast.lstm.forecasting.batches import WindowBatches
 from gatecast.lstm.forecasting.network import Network
 from gatecast.lstm.training.loop import Batches, SingleSteps, StepRecord, Steps
@@ -19,20 +17,19 @@ __all__ = ["WindowSteps", "make_steps", "steps_per_call"]
 # Multiply-adds of one call, about 20 ms of them: long enough that the overhead of a call is negligible, short enough
 # that the program can be interrupted.
 _CALL_WORK = 1 << 30
+_MOST_STEPS = 1 << 12
 
 
 def make_steps(network: Network, batches: Batches, optimizer: Adam) -> Steps:
-    """Return what takes the steps: in compiled code if the network is plain and reads windows."""
-    if isinstance(batches, WindowBatches) and batches.scaling is None and _is_plain(network.settings):
+    """Return what takes the steps: many in each call if the network reads windows.
+
+    The rest are single steps: those of networks that read streams, since their state goes from batch to batch, and on a
+    GPU those with dropout, whose launches are given the masks of their step and cannot be repeated.
+    """
+    is_repeatable = network.ops.name == "cpu" or not network.settings.has_dropout
+    if isinstance(batches, WindowBatches) and is_repeatable:
         return WindowSteps(network, batches, optimizer)
     return SingleSteps(network, batches, optimizer)
-
-
-def _is_plain(settings: NetworkSettings) -> bool:
-    """Whether the network is nothing but LSTM layers of one direction and the head."""
-    rates = settings.dropout, settings.input_dropout, settings.recurrent_dropout, settings.weight_dropout
-    options = settings.bidirectional, settings.residual_layers, settings.layer_norm, settings.attention != "none"
-    return not any(rates) and not any(options)
 
 
 class WindowSteps:
@@ -41,7 +38,6 @@ class WindowSteps:
     Parameters
     ----------
     network : Network
-        A plain one; see `make_steps`.
     batches : WindowBatches
     optimizer : Adam
     """
@@ -54,103 +50,64 @@ class WindowSteps:
 
     def epoch(self, number: int, learning_rate: Callable[[int], float], total_steps: int) -> Iterator[StepRecord]:
         """Take the steps of an epoch: a `lstm.training.loop.Steps`."""
-        starts = self._network.ops.as_array(self._batches.ends(number) - self._batches.lookback, "int64")
+        places = self._batches.places(number)
         size = self._batches.batch_size
-        whole = len(starts) // size * size
-        if whole:
-            yield from self._take_all(starts[:whole].reshape(whole // size, size), learning_rate, total_steps)
-        if len(starts) > whole:
-            yield from self._take_all(starts[whole:].reshape(1, len(starts) - whole), learning_rate, total_steps)
+        whole = places.shape[1] // size * size
+        for part, rows in ((places[:, :whole], size), (places[:, whole:], places.shape[1] - whole)):
+            if part.size:
+                of_steps = np.ascontiguousarray(part.reshape(len(part), -1, rows).swapaxes(0, 1))
+                yield from self._take_all(self._network.ops.as_array(of_steps, "int64"), learning_rate, total_steps)
 
-    def _take_all(self, starts: Any, learning_rate: Callable[[int], float], total_steps: int) -> Iterator[StepRecord]:
-        """Take the steps of batches of one size, (steps, B)."""
-        count = steps_per_call(len(self._network.parameters) * starts.shape[1] * self._batches.lookback)
-        for first in range(0, len(starts), count):
-            last = min(first + count, len(starts), first + total_steps - self._optimizer.steps)
+    def _take_all(self, places: Any, learning_rate: Callable[[int], float], total_steps: int) -> Iterator[StepRecord]:
+        """Take the steps of batches of one size."""
+        count = self._steps_per_call(places.shape[2])
+        for first in range(0, len(places), count):
+            last = min(first + count, len(places), first + total_steps - self._optimizer.steps)
             if last > first:
-                yield from self.take(starts[first:last], learning_rate)
+                yield from self.take(places[first:last], learning_rate)
 
-    def take(self, starts: Any, learning_rate: Callable[[int], float]) -> Iterator[StepRecord]:
+    def take(self, places: Any, learning_rate: Callable[[int], float]) -> Iterator[StepRecord]:
         """Take a step for each batch of windows in one call.
 
         Parameters
         ----------
-        starts : (steps, B) int64 array
-            First row of each window.
+        places : (steps, 3, B) int64 array
+            Where the windows are: `WindowBatches.places` of each batch. Not more steps than `steps_per_call` has.
         learning_rate : callable
             As for `epoch`.
         """
         ops = self._network.ops
         optimizer = self._optimizer
-        rates = [learning_rate(optimizer.steps + n) for n in range(len(starts))]
-        take = self._training_of(starts.shape[1])
-        losses, norms = take(ops.as_array(starts, "int64"), optimizer.steps + 1, np.array(rates))
-        optimizer.took(len(starts))
+        rates = [learning_rate(optimizer.steps + n) for n in range(len(places))]
+        batch_size = places.shape[2]
+        is_first = batch_size not in self._trainings
+        if is_first:
+            self._trainings[batch_size] = self._make_training(batch_size)
+            self._network.lstm.release_memory()
+        take = self._trainings[batch_size]
+        losses, norms = take(ops.as_array(places, "int64"), optimizer.steps + 1, np.array(rates))
+        if is_first:  # the memory of the step belongs to its replays now
+            self._network.lstm.release_memory()
+        optimizer.took(len(places))
         yield from map(StepRecord, rates, losses, norms)
 
-    def _training_of(self, batch_size: int) -> Any:
+    def _make_training(self, batch_size: int) -> Any:
         """Return what takes the steps on batches of one size."""
-        if batch_size not in self._trainings:
-            arrays = _make_pass(self._network, self._batches, batch_size)
-            self._trainings[batch_size] = self._network.ops.window_training(
-                self._batches.values, arrays, self._optimizer.arrays, self._optimizer.constants
-            )
-        return self._trainings[batch_size]
+        network = self._network
+        batches = self._batches
+
+        def backpropagate(places: Any, step: int) -> Any:
+            """Write the gradients of the windows at these places, and return their loss."""
+            loss, _ = network.backpropagate(batches.gather(*(places[kind] for kind in range(3))), None, step)
+            return loss
+
+        shape = self._steps_per_call(batch_size), 3, batch_size
+        return network.ops.window_training(backpropagate, shape, self._optimizer.arrays, self._optimizer.constants)
+
+    def _steps_per_call(self, batch_size: int) -> int:
+        return steps_per_call(len(self._network.parameters) * batch_size * self._batches.lookback)
 
 
 def steps_per_call(work_of_a_step: int) -> int:
     """Return how many steps go into one call; the work is parameters times rows times time steps."""
-    return max(1, _CALL_WORK // (3 * work_of_a_step))
-
-
-def _make_pass(network: Network, batches: WindowBatches, batch_size: int) -> WindowPass:
-    """Lay out a step for batches of one size."""
-    ops = network.ops
-    dtype = network.dtype
-    horizon = batches.horizon
-    hidden_size = network.settings.hidden_size
-    layers = network.settings.num_layers
-
-    def zeros(*shape: int) -> Any:
-        return ops.zeros(shape, dtype)
-
-    def between(layer: int) -> Any:
-        """Return what goes from one layer to the next; nothing goes out of the last or back out of the first."""
-        inner = 0 < layer < layers
-        return zeros(batch_size, batches.lookback, hidden_size) if inner else zeros(0, 0, 0)
-
-    outputs, gradients = ([between(layer) for layer in range(layers + 1)] for _ in range(2))
-    inputs = [zeros(batch_size, batches.lookback, batches.values.shape[1]), *outputs[1:]]
-    weights = network.lstm.parameters
-    head = network.head.parameters
-    return WindowPass(
-        layers=tuple(
-            LayerPass(
-                weights=_lstm_weights(ops, weights.__getitem__, layer),
-                gradients=_lstm_weights(ops, weights.gradient, layer),
-                workspace=ops.lstm_workspace(
-                    batch_size, batches.lookback, inputs[layer].shape[2], hidden_size, dtype
-                ),
-                x=inputs[layer],
-                y=outputs[layer + 1],
-                dx=gradients[layer],
-                dy=gradients[layer + 1],
-            )
-            for layer in range(layers)
-        ),
-        head_weights=ops.LinearWeights(head["weight"], head["bias"]),
-        head_gradients=ops.LinearWeights(head.gradient("weight"), head.gradient("bias")),
-        head_workspace=ops.linear_workspace(batch_size, hidden_size, horizon, dtype),
-        y=zeros(batch_size, horizon, 1),
-        y_hat=zeros(batch_size, horizon),
-        dy_hat=zeros(batch_size, horizon),
-        row_weights=ops.ones((batch_size,), dtype),
-        zero_state=zeros(batch_size, hidden_size),
-        h_n=zeros(batch_size, hidden_size),
-        dh_n=zeros(batch_size, hidden_size),
-        unused_state=zeros(batch_size, hidden_size),
-    )  # fmt: skip
-
-
-def _lstm_weights(ops: Any, array: Callable[[str], Any], layer: int) -> Any:
-    return ops.LSTMWeights(*(array(f"{name}_l{layer}") for name in ("weight_ih", "weight_hh", "bias_ih")))
+    return max(1, min(_MOST_STEPS, _CALL_WORK // (3 * work_of_a_step)))

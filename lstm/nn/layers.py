@@ -222,7 +222,8 @@ class Dropout:
         if training and step is None:
             step = self._training_passes
             self._training_passes += 1
-        self._mask = mask(self.rate if training else 0, self.kind == "per_step", self._seed, step or 0)
+        rate = self.rate if training else 0
+        self._mask = mask(rate, self.kind == "per_step", self._seed, 0 if step is None else step)
         return self._dropped(x)
 
     def backward(self, dy: Any) -> Any:

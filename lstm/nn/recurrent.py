@@ -244,6 +244,12 @@ class LSTM:
             dy = self._ways.add(input_gradients, lengths)
         return dy, (dh_0, dc_0)
 
+    def release_memory(self) -> None:
+        """Make new memory for the passes to come: that of earlier ones belongs to whoever has recorded them."""
+        self._workspaces.clear()
+        self._versions.clear()
+        self._kept.clear()
+
     def last_gates(self, layer: int = 0) -> dict[str, np.ndarray]:
         """Return a layer's gates in the last ``forward(training=True)``, before its backward pass overwrites them.
 

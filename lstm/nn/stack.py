@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gatecast.kernels import get_backend
+from gatecast.lstm.nn.columns import copy_columns
 from gatecast.lstm.nn.layer_norm import LayerNorm
 from gatecast.lstm.nn.parameters import Parameters
 from gatecast.lstm.nn.recurrent import LSTM, State
@@ -81,6 +82,7 @@ class Stack:
             self._ops,
         )
         self._lengths: Any = None
+        self._whole_lengths: dict[tuple[int, int], Any] = {}
 
     def forward(
         self,
@@ -98,16 +100,17 @@ class Stack:
         the sum of them all, since every layer adds its own.
         """
         batch_size, seq_len = x.shape[:2]
-        self._lengths = self._ops.as_array(np.full(batch_size, seq_len) if lengths is None else lengths, "int64")
+        self._lengths = self._whole(batch_size, seq_len) if lengths is None else self._ops.as_array(lengths, "int64")
         h_n, c_n = (self._ops.zeros(self._state_shape(batch_size), self.dtype) for _ in range(2))
         y = x
         for number, layer in enumerate(self.layers):
             is_wanted = every_step or number < self.num_layers - 1
             place = self._places(number)
             first = None if state is None else (state[0][place], state[1][place])
-            output, (h_n[place], c_n[place]) = layer.forward(
+            output, last = layer.forward(
                 self._normalised(number, y), first, lengths, training, step, every_step=is_wanted
             )
+            self._copy_states(last, (h_n[place], c_n[place]))
             if self.residual and number and is_wanted:
                 self._add(y, output)
             y = output
@@ -120,13 +123,33 @@ class Stack:
         for number in reversed(range(self.num_layers)):
             place = self._places(number)
             last = None if dstate is None else (dstate[0][place], dstate[1][place])
-            dx, (dh_0[place], dc_0[place]) = self.layers[number].backward(dy, last, bool(number) or input_grad)
+            dx, d_first = self.layers[number].backward(dy, last, bool(number) or input_grad)
+            self._copy_states(d_first, (dh_0[place], dc_0[place]))
             if self.norms and number:
                 dx = self.norms[number - 1].backward(dx.reshape(-1, dx.shape[2])).reshape(dx.shape)
             if self.residual and number and dy is not None:
                 self._add(self._ops.as_array(dy, self.dtype), dx)
             dy = dx
         return dy, (dh_0, dc_0)
+
+    def release_memory(self) -> None:
+        """Make new memory for the passes to come; as `LSTM.release_memory`."""
+        for layer in self.layers:
+            layer.release_memory()
+
+    def _whole(self, batch_size: int, seq_len: int) -> Any:
+        """Return the lengths of sequences that are not padded."""
+        sizes = batch_size, seq_len
+        if sizes not in self._whole_lengths:
+            if len(self._whole_lengths) == 4:  # as many as LSTM has workspaces
+                self._whole_lengths.clear()
+            self._whole_lengths[sizes] = self._ops.as_array(np.full(batch_size, seq_len), "int64")
+        return self._whole_lengths[sizes]
+
+    def _copy_states(self, sources: State, destinations: State) -> None:
+        for source, destination in zip(sources, destinations, strict=True):
+            rows = source.shape[0] * source.shape[1], source.shape[2]
+            copy_columns(self._ops, source.reshape(*rows), destination.reshape(*rows))
 
     def _normalised(self, number: int, y: Any) -> Any:
         if not self.norms or not number:

@@ -30,7 +30,7 @@ def build(settings=SETTINGS, stateful=False, rows=80, seed=0):
     options |= {"seed": settings.seed, "ops": network.ops}
     windows = WindowBatches(values, ends, **options)
     batches = StreamBatches(values, np.zeros(len(ends), int), ends, **options) if stateful else windows
-    whole = windows.gather(ends)
+    whole = windows.gather(*(network.ops.as_array(rows, "int64") for rows in windows.places(1)))
 
     def validate():
         return float(np.mean((network.forward(whole.x)[0] - whole.y) ** 2))
