@@ -185,7 +185,7 @@ def test_same_bits_as_single_steps_where_a_layer_is_too_large_for_a_block(monkey
     for make in (SingleSteps, make_steps):
         network = _network(hidden_size=3, num_layers=2, backend="cuda")
         first = network.parameters.to_host()
-        outcomes.append(_trained(network, _batches(network, {"batch_size": 30}), make_steps=make))
+        outcomes.append(_trained(network, _batches(network, {"rows": 15, "batch_size": 6}), make_steps=make))
         trained = {name: np.abs(array - first[name]).max() for name, array in network.parameters.to_host().items()}
     assert min(trained.values()) > 1e-4, "every parameter is trained"
     np.testing.assert_array_equal(outcomes[0].values, outcomes[1].values)
