@@ -106,10 +106,9 @@ def _write_learnt(frame: pd.DataFrame, cache: Path, digest: str) -> Path:
     import pyarrow as pa
 
     numbers = frame.drop(columns=["unique_id", "ds"])
-    finite = bool(np.isfinite(numbers.to_numpy(np.float64)).all())
-    if not finite or not (frame["ds"].diff().iloc[1:] > pd.Timedelta(0)).all():
+    if np.isinf(numbers.to_numpy(np.float64)).any() or not (frame["ds"].diff().iloc[1:] > pd.Timedelta(0)).all():
         frame = check_series(frame, "The series frame", newest_first=False).require("The series frame")
-    columns = {"ds": pa.array(frame["ds"]), **{name: pa.array(numbers[name].astype(float)) for name in numbers}}
+    columns = {"ds": pa.array(frame["ds"]), **{name: pa.array(numbers[name].to_numpy(np.float64)) for name in numbers}}
     metadata = {"unique_id": str(frame["unique_id"].iloc[0])}
     batch = pa.RecordBatch.from_pydict(columns).replace_schema_metadata(metadata)
     content = pa.BufferOutputStream()
