@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -80,7 +81,7 @@ def recipe_of(settings: ForecasterSettings, frame: pd.DataFrame, split: SplitSet
     # How many rows train is the same for all lookbacks from the fewest rows that something can be forecast from.
     trained = [
         split_series(ds[first:stop], ~np.isnan(y[first:stop]), split, FEWEST_KNOWN, settings.horizon).train_rows
-        for first, stop in zip(offsets[:-1], offsets[1:], strict=True)
+        for first, stop in pairwise(offsets)
     ]
     return choose(settings, Panel(pd.Index(unique_ids), ds, y, offsets, np.array(trained, np.int64)))
 
