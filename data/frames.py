@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from gatecast.data.errors import InputError
 
-__all__ = ["as_pandas"]
+__all__ = ["as_pandas", "series_of", "utc"]
 
 
 def as_pandas(frame: Any, origin: str) -> pd.DataFrame:
@@ -38,3 +39,18 @@ def as_pandas(frame: Any, origin: str) -> pd.DataFrame:
         raise InputError(
             f"{origin} is a {type(frame).__name__}, which is no frame; give one of pandas, polars or pyarrow."
         ) from error
+
+
+def series_of(frame: pd.DataFrame) -> tuple[tuple[str, ...], np.ndarray]:
+    """Return the names of the series of a frame whose series lie one after another, and where each begins and ends.
+
+    Rows of series k are ``offsets[k]:offsets[k + 1]``; the offsets are int64, (n_series + 1,).
+    """
+    codes, names = pd.factorize(frame["unique_id"])
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(codes))]).astype(np.int64)
+    return tuple(str(name) for name in names), offsets
+
+
+def utc(ds: pd.DatetimeIndex) -> np.ndarray:
+    """Return timestamps as datetime64[ns], in UTC if there is a time zone."""
+    return (ds if ds.tz is None else ds.tz_convert(None)).to_numpy("datetime64[ns]")

@@ -192,7 +192,7 @@ def predict_next(
         bounds = intervals(np.stack(courses), (LEVEL,))
         names = zip(interval_names("value", LEVEL), interval_names("y_hat", LEVEL), strict=True)
         forecasts = forecasts.assign(**{name: bounds[of_y_hat] for name, of_y_hat in names})
-    last_values = _last_values(series, frame, target)
+    last_values = _last_values(series[series["unique_id"].isin(raw["unique_id"].unique())], frame, target)
     periods = {unique_id: _period(series, unique_id) for unique_id in last_values}
     by_series = forecasts.assign(in_unit=in_unit["y_hat"]).groupby("unique_id", sort=False)
     sentences = [
@@ -220,6 +220,7 @@ def _sentence(rows: pd.DataFrame, last_value: float, period: str, target: Target
 
 def _last_values(series: pd.DataFrame, frame: pd.DataFrame, target: Target) -> dict[str, float]:
     """Return the last value of each series in the target's unit, as if it had been forecast from the row before it."""
+    series = series[series["y"].notna()]
     cutoff = series.groupby("unique_id")["ds"].shift()
     last = series.assign(cutoff=cutoff, step=1, y_hat=series["y"]).groupby("unique_id").tail(1)
     return dict(zip(last["unique_id"], target.invert(last, frame)["y_hat"], strict=True))

@@ -22,6 +22,7 @@ from gatecast.data.errors import DamagedFileError, InputError
 from gatecast.data.leftovers import remove_leftovers
 from gatecast.data.quality.overview import Record, overview, problems_in_words
 from gatecast.data.quality.validation import ERROR, Checked, sentence
+from gatecast.data.sequences.regular import Regular, regular_frame
 from gatecast.data.sources.columns import Columns
 from gatecast.data.sources.selection import Selection, frame_kind, select
 from gatecast.data.sources.source import open_source
@@ -119,14 +120,17 @@ def read_data(settings: DataSettings, workspace: Workspace, fetch: Fetch | None 
     """
     bars = workspace.bars
     found = _read(settings, workspace, fetch or _fetch_in_turn)
-    frame = found.frame
-    content = content_hash(found.frame)
+    rules = DateRules(**settings.dates)
+    frame, inserted, series, _ = (
+        regular_frame(found.frame, rules) if frame_kind(found.frame) == "series" else Regular(found.frame)
+    )
+    content = content_hash(frame)
     directory = bars / f"{settings.origin}-{content[:12]}"
     with locked(bars / "ingest"):
         remove_leftovers(bars)
         former = _rows_before(bars, settings.origin)
         if not _holds(directory, content):
-            records, _ = overview(frame, found.calendars)
+            records, _ = overview(found.frame, found.calendars)
             _write(frame, records, directory, settings)
         records = read_json(directory / OVERVIEW_FILE, list[Record])
     for record in records:
@@ -136,7 +140,8 @@ def read_data(settings: DataSettings, workspace: Workspace, fetch: Fetch | None 
         record["cause"] = found.causes.get(name)
         record["age"] = _age(record["last"])
     first, last = (f"{moment:%Y-%m-%d}" for moment in (frame["ds"].min(), frame["ds"].max()))
-    when = dates_in_words(frame, DateRules(**settings.dates))
+    when = dates_in_words(frame, rules)
+    count = len(found.frame)
     stale = f"; {len(found.causes)} from the store, since the source failed" if found.causes else ""
     return {
         "directory": str(directory),
@@ -144,10 +149,14 @@ def read_data(settings: DataSettings, workspace: Workspace, fetch: Fetch | None 
         "kind": frame_kind(frame),
         "last": last,
         "series": records,
-        "notices": list(found.notices),
+        "notices": [*found.notices, *_inserted_in_words(inserted, series)],
         "quarantine": found.quarantine,
-        "summary": f"{len(frame):,} rows of {len(records)} series, {first} to {last}{when and f', {when}'}{stale}",
+        "summary": f"{count:,} rows of {len(records)} series, {first} to {last}{when and f', {when}'}{stale}",
     }
+
+
+def _inserted_in_words(rows: int, series: int) -> list[str]:
+    return [f"{rows:,} rows of {series:,} series were missing; they are masked."] if rows else []
 
 
 def table_of(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -161,7 +161,7 @@ def check(name: str, version: str, bars: str, live: str, settings: MonitorSettin
 
 def _yardstick(model: Forecaster, frame: pd.DataFrame, settings: RetrainSettings) -> Yardstick:
     """Return the baselines, fitted on the rows that a champion was trained on."""
-    return Yardstick.of(frame, settings, pd.Timestamp(model.boundaries["train_end"]))
+    return Yardstick.of(frame, settings, model.ends("train_end", frame["unique_id"].unique()))
 
 
 @task("roll back {name}?", cached=False)

@@ -220,7 +220,9 @@ def build_sequences(
         "directory": str(directory),
         "content_hash": sequences.content_hash,
         "files": hashes(directory),
-        "summary": f"windows: {', '.join(counts)}; columns {', '.join(sequences.columns)}",
+        "summary": " ".join(
+            [f"windows: {', '.join(counts)}; columns {', '.join(sequences.columns)}", *sequences.notes.sentences()]
+        ),
     }
 
 

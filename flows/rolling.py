@@ -175,21 +175,23 @@ def forecast_rolling(
         split=own.split,
         on_window=on_window,
         only=only,
+        gaps="keep",  # those of series are filled where they were read
     )
     raw["step"] = raw.groupby(["unique_id", "cutoff"]).cumcount() + 1
-    return evaluation.in_unit(raw, frame, target_of(own)).rename(columns={"y_hat": MODEL})[[*KEYS, "y", MODEL]]
+    rows = evaluation.in_unit(raw, frame, target_of(own)).rename(columns={"y_hat": MODEL})[[*KEYS, "y", MODEL]]
+    return evaluation.known_rows(rows)
 
 
 def unseen(rows: pd.DataFrame, entrant: Entrant) -> pd.DataFrame:
     """Return the rows that a version which is taken as it is was not trained on or stopped by."""
     if entrant.path is None:
         return rows
-    seen_until = pd.Timestamp(load(Path(entrant.path)).boundaries["validation_end"])
-    unseen = rows[rows["cutoff"] >= seen_until].reset_index(drop=True)
+    seen_until = load(Path(entrant.path)).ends("validation_end", rows["unique_id"].unique())
+    unseen = rows[rows["cutoff"] >= rows["unique_id"].map(seen_until)].reset_index(drop=True)
     if unseen.empty:
         raise InputError(
-            f"{Path(entrant.path).name} was trained on all of these rows, up to {seen_until:%Y-%m-%d}, so they are"
-            " no test of it; give later data, or refit."
+            f"{Path(entrant.path).name} was trained on all of these rows, up to {seen_until.max():%Y-%m-%d}, so they"
+            " are no test of it; give later data, or refit."
         )
     return unseen
 
@@ -213,8 +215,9 @@ def yardstick_of(
 ) -> Yardstick:
     """Return the baselines, fitted on what the models knew at first."""
     paths = [entrant.path for entrant in entrants if entrant.path is not None]
-    ends = [pd.Timestamp(load(Path(path)).boundaries["train_end"]) for path in paths]
-    return Yardstick.of(frame, settings, max(ends) if ends else rows["cutoff"].min())
+    names = frame["unique_id"].unique()
+    ends = [load(Path(path)).ends("train_end", names) for path in paths]
+    return Yardstick.of(frame, settings, pd.concat(ends, axis=1).max(axis=1) if ends else rows["cutoff"].min())
 
 
 def labels_of(entrants: Sequence[Entrant]) -> Mapping[str, str]:

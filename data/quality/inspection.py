@@ -80,6 +80,11 @@ def _look(rows: pd.DataFrame, calendar: str | None) -> Iterator[_Found]:
     else:
         yield from _holes(ds, usual)
     if "y" in rows.columns:
+        yield from _missing(rows)
+        rows = rows[rows["y"].notna()]
+        if rows.empty:
+            return
+        ds = pd.DatetimeIndex(rows["ds"])
         values = rows["y"].to_numpy()
         outliers = _outliers(values, 0.0)
         yield from _in_words(rows, "y", values, outliers, 0.0)
@@ -97,6 +102,14 @@ def _look(rows: pd.DataFrame, calendar: str | None) -> Iterator[_Found]:
     if empty.mean() < 0.5:
         for ds in rows.loc[empty, "ds"]:
             yield "no volume", ds, "volume", "0", "while other days have one; a model sees the last one before it"
+
+
+def _missing(rows: pd.DataFrame) -> Iterator[_Found]:
+    for column in rows.columns.drop(["unique_id", "ds"]):
+        lacking = rows[column].isna().to_numpy()
+        if lacking.any():
+            many = f"as in {lacking.sum():,} of {len(rows):,} rows" if lacking.sum() > 1 else "in this row alone"
+            yield "missing", rows["ds"].iloc[int(lacking.argmax())], column, "missing", f"{many}; it is masked"
 
 
 def missing_sessions(ds: pd.Series, calendar: str) -> pd.DatetimeIndex:

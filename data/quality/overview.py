@@ -87,7 +87,13 @@ def problems_in_words(record: Mapping[str, Any]) -> str:
 
 
 def sparkline(values: np.ndarray, width: int = SPARKLINE_WIDTH) -> str:
-    """Draw values as a line of blocks, each the mean of an equal part of them, from the lowest to the highest."""
+    """Draw values as a line of blocks, each the mean of an equal part of them, from the lowest to the highest.
+
+    Missing values are left out.
+    """
+    values = values[~np.isnan(values)]
+    if not len(values):
+        return ""
     parts = [part.mean() for part in np.array_split(values, min(width, len(values)))]
     low, high = min(parts), max(parts)
     scale = (len(_BLOCKS) - 1) / (high - low) if high > low else 0.0

@@ -41,6 +41,7 @@ def doubts(frame: pd.DataFrame) -> pd.DataFrame:
         Warnings, in the form of `data.quality.validation.Checked.problems`; ``row`` is 0.
     """
     column = "y" if "y" in frame.columns else "close"
+    frame = frame[frame[column].notna()]
     codes, names = pd.factorize(frame["unique_id"])
     rows = np.argsort(codes, kind="stable")
     begins = np.flatnonzero(np.diff(codes[rows], prepend=-1))

@@ -22,15 +22,15 @@ def validate_series(frame: pd.DataFrame, origin: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``unique_id`` (str), ``ds`` (datetime64[ns], naive or with a time zone), ``y`` and the covariates (float64),
-        sorted by ``unique_id``, then ``ds``.
+        ``unique_id`` (str), ``ds`` (datetime64[ns], naive or with a time zone), ``y`` and the covariates (float64, NaN
+        where a value is missing), sorted by ``unique_id``, then ``ds``.
 
     Raises
     ------
     InputError
-        A column is missing or occurs twice, or a row holds text, NaN or infinity where a number belongs, no date, a
-        date twice, or a date out of order, unless all dates of a series are in descending order. The row is counted
-        from 1, without the header.
+        A column is missing or occurs twice, or holds no number at all, or a row holds text or infinity where a number
+        belongs, no date, a date twice, or a date out of order, unless all dates of a series are in descending order.
+        The row is counted from 1, without the header.
     """
     return check_series(frame, origin).require(origin)
 

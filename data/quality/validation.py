@@ -24,6 +24,8 @@ ROUNDING = 1e-4
 
 ERROR = "error"
 WARNING = "warning"
+_MISSING = ("", "nan")
+"""Text, in small letters, that stands for a missing number"""
 PROBLEM_COLUMNS = ("severity", "rule", "unique_id", "ds", "row", "column", "value", "problem")
 
 
@@ -103,7 +105,8 @@ def check_rows(
     origin : str
         What the frame was read from; errors begin with it.
     kind : {"bars", "series"}
-        Bars have further rules: positive prices, volume of 0 or more, a high and a low that hold the other prices.
+        Bars have further rules: positive prices, volume of 0 or more, a high and a low that hold the other prices. Of a
+        series, a value may be missing, unless the whole column is.
     in_order : bool
         Whether the dates of each series have to be ascending; otherwise they are sorted.
     newest_first : bool
@@ -131,7 +134,7 @@ def check_rows(
         original = original.take(places).reset_index(drop=True)
         typed = typed.take(places).reset_index(drop=True)
         newest = _latest_before(typed)
-    broken = list(_broken(typed, columns, kind, newest))
+    broken = list(_broken(typed, original, columns, kind, newest))
     problems = _problems(broken, original, typed, order + 1)
     wrong = np.zeros(len(typed), dtype=bool)
     for _, _, rows in broken:
@@ -232,16 +235,23 @@ def _numbers(column: pd.Series) -> np.ndarray:
     return numeric.to_numpy(np.float64, na_value=np.nan)
 
 
+def _is_missing(column: pd.Series) -> pd.Series:
+    """Tell which values are none, as against text that cannot be read."""
+    if column.dtype.kind in "fiub":
+        return column.isna()
+    return column.isna() | column.astype(str).str.strip().str.lower().isin(_MISSING)
+
+
 def _broken(
-    typed: pd.DataFrame, columns: Sequence[str], kind: str, latest: pd.Series
+    typed: pd.DataFrame, original: pd.DataFrame, columns: Sequence[str], kind: str, latest: pd.Series
 ) -> Iterator[tuple[str, str, np.ndarray]]:
     """Give the rules of `RULES`, in their order, each with the column that it is about and whether a row breaks it."""
-    for rule, column, rows in _rules(typed, columns, kind, latest):
+    for rule, column, rows in _rules(typed, original, columns, kind, latest):
         yield rule, column, rows.to_numpy(bool, na_value=False)
 
 
 def _rules(
-    typed: pd.DataFrame, columns: Sequence[str], kind: str, latest: pd.Series
+    typed: pd.DataFrame, original: pd.DataFrame, columns: Sequence[str], kind: str, latest: pd.Series
 ) -> Iterator[tuple[str, str, pd.Series]]:
     yield "name", "unique_id", typed["unique_id"].str.strip() == ""
     yield "date", "ds", typed["ds"].isna()
@@ -249,6 +259,8 @@ def _rules(
         wrong = ~np.isfinite(typed[column])
         if len(typed) > 1 and wrong.all():
             yield ("values" if column in ("y", "volume", *PRICE_COLUMNS) else "covariate"), column, wrong
+        elif kind == "series" and wrong.any():
+            yield "number", column, wrong & ~_is_missing(original[column])
         else:
             yield "number", column, wrong
     if kind == "bars":

@@ -21,11 +21,8 @@ import pandas as pd
 from gatecast.data.bars.store import read_rows
 from gatecast.data.errors import InputError
 from gatecast.data.quality.series import check_series
-from gatecast.data.sequences.files import Arrays
-from gatecast.data.sequences.scaling import Scaler
-from gatecast.data.sequences.sequences import Sequences, SequenceSettings, finished, scale, training_scaler, utc
-from gatecast.data.sequences.splits import split_boundaries
-from gatecast.data.sequences.windows import Windows, assign_windows
+from gatecast.data.sequences.regular import regular_frame
+from gatecast.data.sequences.sequences import Parts, Sequences, SequenceSettings
 from gatecast.data.store import atomic_file, locked, read_parquet_metadata, sha256_file
 
 _LOGGER = logging.getLogger(__name__)
@@ -41,6 +38,8 @@ class _Learnt:
     columns: tuple[str, ...]
     values: list[np.ndarray]
     """float64, (rows,), of each column"""
+    is_sparse: bool
+    """Whether it is not on its calendar, since that has too many other rows"""
 
 
 def build_from_files(
@@ -76,10 +75,10 @@ def build_from_files(
         kept = {path.name.partition("-")[0]: path for path in cache.glob("*.arrow")}
         paths = []
         for file in files:
-            digest = _digest(file, key)
+            digest = _digest(file, f"{key} {settings.gaps}")
             path = kept.get(digest)
             if path is None or not _is_whole(path):
-                path = _write_learnt(series_frame_of(read_rows(file).rows), cache, digest)
+                path = _write_learnt(series_frame_of(read_rows(file).rows), settings, cache, digest)
             paths.append(path)
         ordered = sorted(paths, key=lambda path: _read_learnt(path).unique_id)
         sequences = _assemble(ordered, settings)
@@ -101,16 +100,20 @@ def _is_whole(path: Path) -> bool:
     return False
 
 
-def _write_learnt(frame: pd.DataFrame, cache: Path, digest: str) -> Path:
+def _write_learnt(frame: pd.DataFrame, settings: SequenceSettings, cache: Path, digest: str) -> Path:
     """Keep a series frame as ``DIGEST-HASH.arrow``, where the hash is that of the file's bytes."""
     import pyarrow as pa
 
     numbers = frame.drop(columns=["unique_id", "ds"])
-    finite = bool(np.isfinite(numbers.to_numpy(np.float64)).all())
-    if not finite or not (frame["ds"].diff().iloc[1:] > pd.Timedelta(0)).all():
+    if np.isinf(numbers.to_numpy(np.float64)).any() or not (frame["ds"].diff().iloc[1:] > pd.Timedelta(0)).all():
         frame = check_series(frame, "The series frame", newest_first=False).require("The series frame")
-    columns = {"ds": pa.array(frame["ds"]), **{name: pa.array(numbers[name].astype(float)) for name in numbers}}
-    metadata = {"unique_id": str(frame["unique_id"].iloc[0])}
+    is_sparse = False
+    if settings.gaps == "mask":
+        frame, _, _, sparse = regular_frame(frame)
+        is_sparse = bool(sparse)
+    numbers = frame.drop(columns=["unique_id", "ds"])
+    columns = {"ds": pa.array(frame["ds"]), **{name: pa.array(numbers[name].to_numpy(np.float64)) for name in numbers}}
+    metadata = {"unique_id": str(frame["unique_id"].iloc[0]), "is_sparse": str(int(is_sparse))}
     batch = pa.RecordBatch.from_pydict(columns).replace_schema_metadata(metadata)
     content = pa.BufferOutputStream()
     with pa.ipc.new_file(content, batch.schema) as writer:
@@ -130,42 +133,26 @@ def _read_learnt(path: Path) -> _Learnt:
     names = tuple(name for name in batch.schema.names if name != "ds")
     unique_id = batch.schema.metadata[b"unique_id"].decode()
     ds = pd.DatetimeIndex(batch.column("ds").to_pandas())
-    return _Learnt(unique_id, ds, names, [batch.column(name).to_numpy() for name in names])
+    is_sparse = batch.schema.metadata[b"is_sparse"] == b"1"
+    return _Learnt(unique_id, ds, names, [batch.column(name).to_numpy() for name in names], is_sparse)
 
 
 def _assemble(paths: Sequence[Path], settings: SequenceSettings) -> Sequences:
     # Series are mapped one at a time, twice, so that no more than one of them counts as memory.
-    times, rows = _times(paths)
-    columns = _read_learnt(paths[0]).columns
-    unique_ids = []
-    boundaries = split_boundaries(times, settings.split)
-    values = np.empty((rows, len(columns)), np.float32)
-    ds = np.empty(rows, "datetime64[ns]")
-    offsets: list[int] = [0]
-    scalers: list[Scaler] = []
-    windows: list[Windows] = []
-    for learnt in map(_read_learnt, paths):
-        here = slice(offsets[-1], offsets[-1] + len(learnt.ds))
-        numbers = np.stack(learnt.values).T
-        scaler = training_scaler(learnt.unique_id, numbers, np.asarray(learnt.ds <= boundaries[0]), columns, settings)
-        values[here] = scale(learnt.unique_id, numbers, scaler)
-        ds[here] = utc(learnt.ds)
-        windows.append(_windows(learnt.ds, len(scalers), here.start, settings, boundaries))
-        scalers.append(scaler)
-        unique_ids.append(learnt.unique_id)
-        offsets.append(here.stop)
-    joined = Windows(*(np.concatenate([getattr(part, name) for part in windows]) for name in _FIELDS))
-    arrays = Arrays(tuple(unique_ids), np.array(offsets, np.int64), ds, values, joined)
-    return finished(columns, times.tz, arrays, scalers, settings, boundaries)
-
-
-_FIELDS = ("series", "start", "end", "split")
-
-
-def _times(paths: Sequence[Path]) -> tuple[pd.DatetimeIndex, int]:
-    """Return all timestamps, each once, and the number of rows; see that the series fit together."""
+    rows = _rows(paths)
     first = _read_learnt(paths[0])
-    times = first.ds
+    parts = Parts(first.columns, settings, first.ds.tz, rows)
+    sparse = []
+    for learnt in map(_read_learnt, paths):
+        parts.add(learnt.unique_id, learnt.ds, np.stack(learnt.values).T)
+        if learnt.is_sparse:
+            sparse.append(learnt.unique_id)
+    return parts.finished(sparse)
+
+
+def _rows(paths: Sequence[Path]) -> int:
+    """Return the number of rows; see that the series fit together."""
+    first = _read_learnt(paths[0])
     rows = 0
     for learnt in map(_read_learnt, paths):
         if learnt.columns != first.columns or learnt.ds.tz != first.ds.tz:
@@ -174,20 +161,4 @@ def _times(paths: Sequence[Path]) -> tuple[pd.DatetimeIndex, int]:
                 f"{', '.join(first.columns)}, or another time zone; give all series the same."
             )
         rows += len(learnt.ds)
-        if not learnt.ds.equals(times):
-            times = times.union(learnt.ds)
-    return times, rows
-
-
-def _windows(
-    ds: pd.DatetimeIndex,
-    series: int,
-    first_row: int,
-    settings: SequenceSettings,
-    boundaries: tuple[pd.Timestamp, pd.Timestamp],
-) -> Windows:
-    """Index the windows of one series, whose rows begin at `first_row` of all."""
-    own = assign_windows(
-        ds, np.array([0, len(ds)]), settings.lookback, settings.horizon, boundaries, settings.split.purge
-    )
-    return Windows(own.series + np.int32(series), own.start + first_row, own.end + first_row, own.split)
+    return rows

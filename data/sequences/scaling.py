@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args
 
@@ -41,7 +41,9 @@ class Scaler:
     def fit(
         cls, values: np.ndarray, columns: Sequence[str], kind: ScalerKind = "standard", series: str = "The data"
     ) -> Self:
-        """Fit to `values`, shape (rows, n_columns); the caller passes training rows only.
+        """Fit to `values`, shape (rows, n_columns), but for those that are NaN; the caller passes training rows only.
+
+        A column without any value keeps center 0 and scale 1. One whose only value is known is not called constant.
 
         Raises
         ------
@@ -55,7 +57,8 @@ class Scaler:
         values = np.asarray(values, dtype=np.float64)
         require_magnitudes(values, columns, series)
         center, scale = _center_and_scale(values, kind)
-        is_constant = kind != "none" and bool((values[:, 0] == values[0, 0]).all())
+        y = values[~np.isnan(values[:, 0]), 0]
+        is_constant = kind != "none" and len(y) > 1 and bool((y == y[0]).all())
         return cls(kind, tuple(columns), center, scale, is_constant)
 
     def transform(self, values: np.ndarray) -> np.ndarray:
@@ -96,7 +99,7 @@ def scale(series: str, values: np.ndarray, scaler: Scaler) -> np.ndarray:
     """
     with np.errstate(over="ignore", invalid="ignore"):
         scaled = scaler.transform(values).astype(np.float32)
-    finite = np.isfinite(scaled).all(axis=0)
+    finite = (np.isfinite(scaled) | np.isnan(values)).all(axis=0)
     if not finite.all():
         column = scaler.columns[int(finite.argmin())]
         raise InputError(f"{series} has a value of {column} that is too large to scale to float32; correct it.")
@@ -126,16 +129,35 @@ def scale_all(
     spread = np.repeat([scaler.scale for scaler in scalers], lengths, axis=0)
     with np.errstate(over="ignore", invalid="ignore"):
         scaled = ((values - center) / spread).astype(np.float32)
-    finite = np.isfinite(scaled).all(axis=1)
+    finite = (np.isfinite(scaled) | np.isnan(values)).all(axis=1)
     if not finite.all():
         series = int(np.searchsorted(offsets, np.argmin(finite), side="right")) - 1
         scale(unique_ids[series], values[offsets[series] : offsets[series + 1]], scalers[series])  # says what is wrong
     return scaled
 
 
+def scaler_of(unique_id: str, columns: Sequence[str], scalers: Mapping[str, Scaler]) -> Scaler:
+    """Return the scaler of a series among those of a trained model.
+
+    Raises
+    ------
+    InputError
+        There is none, or it is of other columns.
+    """
+    if unique_id not in scalers:
+        raise InputError(f"The model was not trained on {unique_id!r}; leave it out or train again.")
+    scaler = scalers[unique_id]
+    if scaler.columns != tuple(columns):
+        raise InputError(
+            f"{unique_id} has the columns {', '.join(columns)}, but the model was trained on "
+            f"{', '.join(scaler.columns)}; give the same ones."
+        )
+    return scaler
+
+
 def require_magnitudes(values: np.ndarray, columns: Sequence[str], series: str) -> None:
     """Raise InputError if a column of `values` has numbers whose squares are beyond float64, or vanish in it."""
-    for column, largest in zip(columns, np.abs(values).max(axis=0), strict=True):
+    for column, largest in zip(columns, np.fmax.reduce(np.abs(values), axis=0), strict=True):
         if largest > LARGEST:
             raise InputError(
                 f"{series} has a value of {column} that is too large to scale, {largest:.3g}; correct it, or give"
@@ -152,6 +174,13 @@ def _center_and_scale(values: np.ndarray, kind: ScalerKind) -> tuple[np.ndarray,
     # The definitions of scikit-learn's scalers, which a test compares; importing it would double the start-up time.
     if kind == "none":
         return np.zeros(values.shape[1]), np.ones(values.shape[1])
+    is_missing = np.isnan(values)
+    if is_missing.any():
+        center = np.zeros(values.shape[1])
+        scale = np.ones(values.shape[1])
+        for column in np.flatnonzero(~is_missing.all(axis=0)):
+            (center[column],), (scale[column],) = _center_and_scale(values[~is_missing[:, column], column, None], kind)
+        return center, scale
     if kind == "standard":
         center = values.mean(axis=0)
         scale = values.std(axis=0)

@@ -9,24 +9,39 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from gatecast.data.dates.rules import DateRules
 from gatecast.data.dates.timestamps import format_date
 from gatecast.data.errors import DamagedFileError, InputError
-from gatecast.data.frames import as_pandas
+from gatecast.data.frames import series_of, utc
 from gatecast.data.quality.series import validate_series
 from gatecast.data.sequences.files import Arrays, decode_arrays, map_arrays, read_description, write_arrays
-from gatecast.data.sequences.scaling import Scaler, ScalerKind, scale, scale_all
-from gatecast.data.sequences.splits import SPLIT_NAMES, TEST, SplitSettings, split_boundaries
-from gatecast.data.sequences.windows import Windows, assign_windows
+from gatecast.data.sequences.notes import NAMED, PanelNotes, named
+from gatecast.data.sequences.regular import regular_frame
+from gatecast.data.sequences.scaling import Scaler, ScalerKind, scale, scaler_of
+from gatecast.data.sequences.splits import (
+    SPLIT_NAMES,
+    TEST,
+    TRAIN,
+    SeriesSplit,
+    SplitSettings,
+    boundaries_of,
+    ends_of,
+    own_boundaries,
+    split_series,
+)
+from gatecast.data.sequences.windows import FEWEST_KNOWN, Windows, assign_windows
 from gatecast.data.settings import Settings
 from gatecast.data.store import atomic_directory, content_hash, settled
 
 _LOGGER = logging.getLogger(__name__)
+Gaps = Literal["mask", "keep"]
+FOUND = DateRules()
 
 
 class SequenceSettings(Settings):
@@ -36,6 +51,9 @@ class SequenceSettings(Settings):
     horizon: int = Field(default=1, gt=0, description="Rows ahead that are predicted")
     scaling: ScalerKind = Field(default="standard", description="Scaler of each series, fitted on its training rows")
     split: SplitSettings = Field(default_factory=SplitSettings, description="Training, validation and test period")
+    gaps: Gaps = Field(
+        default="keep", description="mask: put in the rows that are missing on the calendar of a series; keep: do not"
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,17 +71,25 @@ class Sequences:
     timezone : str or None
         Time zone of the data.
     values : float32, (rows, n_columns)
-        Scaled values, C-contiguous.
+        Scaled values, C-contiguous; NaN where one is missing.
     offsets : int64, (n_series + 1,)
         Rows of series k are ``offsets[k]:offsets[k + 1]``.
     windows : Windows
-        Inputs are rows ``start:end``, targets column 0 of rows ``end:end + horizon``.
+        Inputs are rows ``start:end``, targets column 0 of rows ``end:end + horizon``; a start may lie before the first
+        row of its series.
     scalers : tuple of Scaler, (n_series,)
         One for each series.
     settings : SequenceSettings
         How they were made.
     boundaries : dict of str to str
-        ISO 8601 timestamps of the last training row and the last validation row: ``train_end``, ``validation_end``.
+        ISO 8601 timestamps of the last training row and the last validation row, the latest over all series:
+        ``train_end``, ``validation_end``.
+    own_boundaries : dict of str to dict
+        The same of each series that has other ones, by its name; see `ends`.
+    train_rows, validation_rows : int64, (n_series,)
+        The first rows of each series that train, and that train or validate.
+    notes : PanelNotes
+        What the panel lacks.
     """
 
     columns: tuple[str, ...]
@@ -76,6 +102,10 @@ class Sequences:
     scalers: tuple[Scaler, ...]
     settings: SequenceSettings
     boundaries: dict[str, str]
+    own_boundaries: dict[str, dict[str, str]]
+    train_rows: np.ndarray
+    validation_rows: np.ndarray
+    notes: PanelNotes
 
     @property
     def covariates(self) -> tuple[str, ...]:
@@ -94,6 +124,10 @@ class Sequences:
             "unique_ids": np.array(self.unique_ids),
         }
         return content_hash({"description": description, **arrays, **windows})
+
+    def ends(self, name: Literal["train_end", "validation_end"]) -> pd.Series:
+        """Return the last training or validation timestamp of each series, by ``unique_id``."""
+        return ends_of(name, self.unique_ids, self.boundaries, self.own_boundaries)
 
     def windows_of(self, split: int) -> Windows:
         """Return the windows of TRAIN, VALIDATION or TEST."""
@@ -132,179 +166,200 @@ class Sequences:
             "timezone": self.timezone,
             "settings": self.settings.model_dump(mode="json"),
             "boundaries": self.boundaries,
+            "own_boundaries": self.own_boundaries,
+            "train_rows": self.train_rows.tolist(),
+            "validation_rows": self.validation_rows.tolist(),
+            "notes": self.notes.to_dict(),
             "scalers": [scaler.to_dict() for scaler in self.scalers],
         }
 
 
 def build_sequences(
-    frame: pd.DataFrame, settings: SequenceSettings, scalers: Mapping[str, Scaler] | None = None
+    frame: pd.DataFrame,
+    settings: SequenceSettings,
+    scalers: Mapping[str, Scaler] | None = None,
+    rules: DateRules = FOUND,
 ) -> Sequences:
     """Scale each series and index its windows.
 
+    A series that is too short to train on stays, without training windows; one with less than two known values is left
+    out, with a warning.
+
     Parameters
     ----------
     frame : DataFrame
-        Series frame: ``unique_id``, ``ds``, ``y`` and covariates.
+        Series frame: ``unique_id``, ``ds``, ``y`` and covariates; values may be missing.
     settings : SequenceSettings
-        Lookback, horizon, scaling and split.
+        Lookback, horizon, scaling and split, and what happens to gaps.
     scalers : mapping of unique_id to Scaler, optional
         Those of a trained model, to scale the data as it does. Without them, a scaler is fitted on each series'
-        rows up to the last training timestamp, and on no other.
+        training rows or, where there are none, on those before its test, and on no other.
+    rules : DateRules
+        What is said of the dates, for the gaps.
 
     Raises
     ------
     InputError
-        A series is too short, has no training row, no scaler or a value beyond float32, or a split has no window.
+        A series has no scaler or a value beyond float32, a split has no window, or all series are left out.
     """
     frame = validate_series(frame, "The series frame")
     columns = tuple(column for column in frame.columns if column not in ("unique_id", "ds"))
-    unique_ids, offsets = _series_of(frame)
-    ds = pd.DatetimeIndex(frame["ds"])
-    train_end, validation_end = split_boundaries(ds, settings.split)
-    in_training = np.asarray(ds <= train_end)
-
+    sparse: tuple[str, ...] = ()
+    if settings.gaps == "mask":
+        frame, _, _, sparse = regular_frame(frame, rules)
+    parts = Parts(columns, settings, frame["ds"].dt.tz, len(frame), scalers)
     values = frame[list(columns)].to_numpy(np.float64)
-    scaled = np.empty(values.shape, dtype=np.float32)
-    used_scalers = []
-    for unique_id, first, stop in zip(unique_ids, offsets[:-1], offsets[1:], strict=True):
-        rows = slice(first, stop)
-        scaler = training_scaler(unique_id, values[rows], in_training[rows], columns, settings)
-        if scalers is not None:
-            scaler = _scaler_of(unique_id, columns, scalers)
-        scaled[rows] = scale(unique_id, values[rows], scaler)
-        used_scalers.append(scaler)
-
-    boundaries = (train_end, validation_end)
-    windows = assign_windows(ds, offsets, settings.lookback, settings.horizon, boundaries, settings.split.purge)
-    arrays = Arrays(unique_ids, offsets, utc(ds), scaled, windows)
-    return finished(columns, ds.tz, arrays, used_scalers, settings, boundaries)
-
-
-def training_scaler(
-    unique_id: str, values: np.ndarray, in_training: np.ndarray, columns: Sequence[str], settings: SequenceSettings
-) -> Scaler:
-    """Fit the scaler of one series to its training rows.
-
-    Parameters
-    ----------
-    unique_id : str
-    values : float64, (rows, n_columns)
-    in_training : bool, (rows,)
-    columns : sequence of str
-    settings : SequenceSettings
-
-    Raises
-    ------
-    InputError
-        The series is too short, has no training row, or values too large or too small to scale.
-    """
-    _require_rows(unique_id, len(values), int(in_training.sum()), settings)
-    return Scaler.fit(values[in_training], columns, settings.scaling, unique_id)
-
-
-def finished(
-    columns: Sequence[str],
-    timezone: tzinfo | None,
-    arrays: Arrays,
-    scalers: Sequence[Scaler],
-    settings: SequenceSettings,
-    boundaries: tuple[pd.Timestamp, pd.Timestamp],
-) -> Sequences:
-    """Put sequences together.
-
-    Raises
-    ------
-    InputError
-        A split has no window.
-    """
-    _require_windows(arrays.windows, settings, boundaries)
-    return Sequences(
-        columns=tuple(columns),
-        timezone=None if timezone is None else str(timezone),
-        scalers=tuple(scalers),
-        settings=settings,
-        boundaries=dict(zip(("train_end", "validation_end"), map(format_date, boundaries), strict=True)),
-        **arrays._asdict(),
-    )
-
-
-class ScaledFrame(NamedTuple):
-    """A series frame as a trained model sees it; the attributes are those of `Sequences`."""
-
-    unique_ids: tuple[str, ...]
-    offsets: np.ndarray
-    values: np.ndarray
-    ds: np.ndarray
-    timezone: str | None
-
-
-def scale_frame(frame: pd.DataFrame, columns: Sequence[str], scalers: Mapping[str, Scaler], least: int) -> ScaledFrame:
-    """Scale a series frame with the scalers of a trained model.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Series frame; columns that are not in `columns` are left out.
-    columns : sequence of str
-        ``y`` and the covariates, in the model's order.
-    scalers : mapping of unique_id to Scaler
-        Those the model was trained with.
-    least : int
-        Rows that each series must have.
-
-    Raises
-    ------
-    InputError
-        A column is missing, or a series is unknown to the model or too short.
-    """
-    frame = as_pandas(frame, "The series frame")
-    missing = [column for column in ("unique_id", "ds", *columns) if column not in frame.columns]
-    if missing:
-        raise InputError(f"The series frame has no column {missing[0]!r}, which the model was trained with; add it.")
-    frame = validate_series(frame[["unique_id", "ds", *columns]], "The series frame")
-    unique_ids, offsets = _series_of(frame)
-    numbers = frame[list(columns)].to_numpy(np.float64)
-    lengths = np.diff(offsets)
-    own = [_scaler_of(unique_id, columns, scalers) for unique_id in unique_ids]
-    if lengths.min() < least:
-        short = int(np.argmax(lengths < least))
-        raise InputError(f"{unique_ids[short]} has {lengths[short]} rows, fewer than lookback {least}; give more rows.")
-    values = scale_all(unique_ids, numbers, offsets, own)
     ds = pd.DatetimeIndex(frame["ds"])
-    return ScaledFrame(unique_ids, offsets, values, utc(ds), None if ds.tz is None else str(ds.tz))
+    for unique_id, first, stop in _each(frame):
+        parts.add(unique_id, ds[first:stop], values[first:stop])
+    return parts.finished(sparse)
 
 
-def _series_of(frame: pd.DataFrame) -> tuple[tuple[str, ...], np.ndarray]:
-    codes, names = pd.factorize(frame["unique_id"])
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(codes))]).astype(np.int64)
-    return tuple(str(name) for name in names), offsets
+def _each(frame: pd.DataFrame) -> list[tuple[str, int, int]]:
+    unique_ids, offsets = series_of(frame)
+    return list(zip(unique_ids, offsets[:-1].tolist(), offsets[1:].tolist(), strict=True))
 
 
-def utc(ds: pd.DatetimeIndex) -> np.ndarray:
-    """Return timestamps as datetime64[ns], in UTC if there is a time zone."""
-    return (ds if ds.tz is None else ds.tz_convert(None)).to_numpy("datetime64[ns]")
+class Parts:
+    """Sequences that are put together series by series.
 
+    Parameters
+    ----------
+    columns : tuple of str
+        ``y`` and the covariates.
+    settings : SequenceSettings
+    timezone : tzinfo or None
+    rows : int
+        Of all series that will be added.
+    scalers : mapping of unique_id to Scaler, optional
+        See `build_sequences`.
+    """
 
-def _scaler_of(unique_id: str, columns: Sequence[str], scalers: Mapping[str, Scaler]) -> Scaler:
-    if unique_id not in scalers:
-        raise InputError(f"The model was not trained on {unique_id!r}; leave it out or train again.")
-    scaler = scalers[unique_id]
-    if scaler.columns != tuple(columns):
-        raise InputError(
-            f"{unique_id} has the columns {', '.join(columns)}, but the model was trained on "
-            f"{', '.join(scaler.columns)}; give the same ones."
+    def __init__(
+        self,
+        columns: tuple[str, ...],
+        settings: SequenceSettings,
+        timezone: tzinfo | None,
+        rows: int,
+        scalers: Mapping[str, Scaler] | None = None,
+    ):
+        self.columns = columns
+        self.settings = settings
+        self.timezone = timezone
+        self.given = scalers
+        self.unique_ids: list[str] = []
+        self.offsets = [0]
+        self.splits: list[SeriesSplit] = []
+        self.scalers: list[Scaler] = []
+        self.left_out: list[str] = []
+        self.ds = np.empty(rows, "datetime64[ns]")
+        self.values = np.empty((rows, len(columns)), np.float32)
+        self.known = np.empty(rows, bool)
+
+    def add(self, unique_id: str, ds: pd.DatetimeIndex, values: np.ndarray) -> None:
+        """Scale and keep a series, whose values are float64, (rows, n_columns), or count it as left out.
+
+        Raises
+        ------
+        InputError
+            The series has no given scaler, or a value that is too large or too small to scale.
+        """
+        settings = self.settings
+        known = ~np.isnan(values[:, 0])
+        if known.sum() < FEWEST_KNOWN:
+            self.left_out.append(unique_id)
+            return
+        split = split_series(ds, known, settings.split, settings.lookback, settings.horizon)
+        fitted = _fitted_rows(known, split)
+        if self.given is None and fitted is None:
+            self.left_out.append(unique_id)
+            return
+        if self.given is None:
+            scaler = Scaler.fit(values[:fitted], self.columns, settings.scaling, unique_id)
+        else:
+            scaler = scaler_of(unique_id, self.columns, self.given)
+        here = slice(self.offsets[-1], self.offsets[-1] + len(ds))
+        self.values[here] = scale(unique_id, values, scaler)
+        self.ds[here] = utc(ds)
+        self.known[here] = known
+        self.offsets.append(here.stop)
+        self.unique_ids.append(unique_id)
+        self.splits.append(split)
+        self.scalers.append(scaler)
+
+    def finished(self, sparse: Sequence[str] = ()) -> Sequences:
+        """Index the windows and put all together; `sparse` are series that are not on their calendar.
+
+        Raises
+        ------
+        InputError
+            No series is left, or a split has no window.
+        """
+        if not self.splits:
+            raise InputError(
+                f"Fewer than {FEWEST_KNOWN} values of {named(self.left_out)} are known before the test, so no series is"
+                " left; give more rows."
+            )
+        settings = self.settings
+        offsets = np.array(self.offsets, np.int64)
+        rows = self.offsets[-1]
+        boundaries = boundaries_of(self.splits)
+        common = dict(zip(("train_end", "validation_end"), map(format_date, boundaries), strict=True))
+        train_rows, validation_rows = (
+            np.array([getattr(split, name) for split in self.splits], np.int64)
+            for name in ("train_rows", "validation_rows")
         )
-    return scaler
-
-
-def _require_rows(unique_id: str, rows: int, training_rows: int, settings: SequenceSettings) -> None:
-    if rows < settings.lookback + settings.horizon:
-        raise InputError(
-            f"{unique_id} has {rows} rows, fewer than lookback {settings.lookback} plus horizon {settings.horizon}; "
-            "give more rows or choose a shorter lookback."
+        windows = assign_windows(
+            offsets, settings.lookback, settings.horizon, train_rows, validation_rows, settings.split.purge,
+            self.known[:rows],
+        )  # fmt: skip
+        _require_windows(windows, settings, boundaries)
+        notes = self._notes(windows, sparse)
+        if self.left_out:
+            left_out = PanelNotes(left_out=notes.left_out, left_out_named=notes.left_out_named)
+            _LOGGER.warning("%s", *left_out.sentences())
+        return Sequences(
+            columns=self.columns,
+            unique_ids=tuple(self.unique_ids),
+            ds=self.ds[:rows],
+            timezone=None if self.timezone is None else str(self.timezone),
+            values=self.values[:rows],
+            offsets=offsets,
+            windows=windows,
+            scalers=tuple(self.scalers),
+            settings=settings,
+            boundaries=common,
+            own_boundaries=own_boundaries(self.unique_ids, self.splits, common, settings.split),
+            train_rows=train_rows,
+            validation_rows=validation_rows,
+            notes=notes,
         )
-    if training_rows == 0:
-        raise InputError(f"{unique_id} has no row in the training period; leave it out or let training end later.")
+
+    def _notes(self, windows: Windows, sparse: Sequence[str]) -> PanelNotes:
+        count = len(self.unique_ids)
+        missing = np.add.reduceat(~self.known[: self.offsets[-1]], self.offsets[:-1], dtype=np.int64)
+        trained = np.bincount(windows.series[windows.split == TRAIN], minlength=count)
+        untrained = [self.unique_ids[number] for number in np.flatnonzero(trained == 0)]
+        return PanelNotes(
+            rows=self.offsets[-1],
+            series=count,
+            missing_rows=int(missing.sum()),
+            missing_series=int((missing > 0).sum()),
+            untrained=len(untrained),
+            untrained_named=tuple(untrained[:NAMED]),
+            left_out=len(self.left_out),
+            left_out_named=tuple(self.left_out[:NAMED]),
+            sparse=len(sparse),
+            sparse_named=tuple(sparse[:NAMED]),
+        )
+
+
+def _fitted_rows(known: np.ndarray, split: SeriesSplit) -> int | None:
+    """Return how many rows a scaler is fitted on: those that train, or those before the test; None if too few."""
+    for rows in (split.train_rows, split.validation_rows):
+        if known[:rows].sum() >= FEWEST_KNOWN:
+            return rows
+    return None
 
 
 def _require_windows(
@@ -387,5 +442,9 @@ def _described(arrays: Arrays, description: Mapping[str, Any]) -> Sequences:
         scalers=tuple(Scaler.from_dict(state) for state in description["scalers"]),
         settings=SequenceSettings.model_validate(description["settings"]),
         boundaries=description["boundaries"],
+        own_boundaries=description["own_boundaries"],
+        train_rows=np.array(description["train_rows"], np.int64),
+        validation_rows=np.array(description["validation_rows"], np.int64),
+        notes=PanelNotes.from_dict(description["notes"]),
         **arrays._asdict(),
     )

@@ -9,7 +9,10 @@ import pandas as pd
 
 from gatecast.data.errors import InputError
 from gatecast.data.sequences.scaling import Scaler, scale
-from gatecast.data.sequences.splits import TRAIN
+from gatecast.data.sequences.splits import SPLIT_NAMES, TRAIN
+
+FEWEST_KNOWN = 2
+"""Known rows that something can be forecast from"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +24,8 @@ class Windows:
     series : int32
         Number of the series.
     start, end : int64
-        Global row numbers: the inputs are rows ``start:end``, the targets rows ``end:end + horizon``.
+        Global row numbers: the inputs are rows ``start:end``, the targets rows ``end:end + horizon``. A start may lie
+        before the first row of the series, even below 0; the rows before the first count as missing.
     split : int8
         TRAIN, VALIDATION or TEST.
     """
@@ -41,41 +45,55 @@ class Windows:
 
 
 def assign_windows(
-    ds: pd.DatetimeIndex,
     offsets: np.ndarray,
     lookback: int,
     horizon: int,
-    boundaries: tuple[pd.Timestamp, pd.Timestamp],
+    train_rows: np.ndarray,
+    validation_rows: np.ndarray,
     purge: int,
+    known: np.ndarray | None = None,
 ) -> Windows:
     """List every window whose target rows all lie in one split; the others are left out.
 
+    A window begins before the first row of its series only where the series is too short to have a whole window in that
+    split: the rows before the first count as missing. Windows with less than two known input rows, or without a known
+    target, are left out.
+
     Parameters
     ----------
-    ds : DatetimeIndex, (rows,)
-        Timestamps, ascending within each series, series after series.
     offsets : int64, (n_series + 1,)
         Rows of series k are ``offsets[k]:offsets[k + 1]``.
     lookback, horizon : int
         Input rows and target rows of a window.
-    boundaries : tuple of Timestamp
-        Last timestamps of training and of validation.
+    train_rows, validation_rows : int64, (n_series,)
+        The first rows of each series that train, and that train or validate.
     purge : int
         Rows after each boundary, series by series, that are targets of no split.
+    known : bool, (rows,), optional
+        Which rows have a value; all of them by default.
     """
-    rows = np.arange(len(ds))
+    rows = np.arange(offsets[-1])
     series = np.repeat(np.arange(len(offsets) - 1, dtype=np.int32), np.diff(offsets))
-    part = np.searchsorted(pd.DatetimeIndex(boundaries), ds, side="left").astype(np.int8)
+    own_row = rows - offsets[series]
+    part = ((own_row >= train_rows[series]).astype(np.int8) + (own_row >= validation_rows[series])).astype(np.int8)
 
-    begins_part = np.ones(len(ds), dtype=bool)
+    begins_part = np.ones(len(rows), dtype=bool)
     begins_part[1:] = (np.diff(part) != 0) | (np.diff(series) != 0)
     row_in_part = rows - np.maximum.accumulate(np.where(begins_part, rows, 0))
     purged = (part != TRAIN) & (row_in_part < purge)
 
-    fits = (rows - offsets[series] >= lookback) & (rows + horizon <= offsets[series + 1])
-    end = np.flatnonzero(fits & ~purged)
+    fewest = min(lookback, FEWEST_KNOWN)
+    end = np.flatnonzero((own_row >= fewest) & (rows + horizon <= offsets[series + 1]) & ~purged)
     # Purged rows come first in their part, so a window between two rows of one part crosses none.
     end = end[part[end] == part[end + horizon - 1]]
+    of_part = len(SPLIT_NAMES) * series[end].astype(np.int64) + part[end]
+    is_whole = own_row[end] >= lookback
+    has_whole = np.bincount(of_part[is_whole], minlength=len(SPLIT_NAMES) * len(offsets)) > 0
+    end = end[is_whole | ~has_whole[of_part]]
+    if known is not None and not known.all():
+        before = np.concatenate([[0], np.cumsum(known)])
+        inputs = before[end] - before[np.maximum(end - lookback, offsets[series[end]])]
+        end = end[(inputs >= fewest) & (before[end + horizon] > before[end])]
     return Windows(series[end], end - lookback, end, part[end])
 
 

@@ -199,7 +199,7 @@ def _long(frame: pd.DataFrame, origin: str) -> pd.DataFrame:
             " leave --wide out."
         )
     long = frame.melt(id_vars="ds", value_vars=series, var_name="unique_id", value_name="y")
-    # A series begins and ends where it has values; a hole within it is an error of the row.
+    # A series begins and ends where it has values; a hole within it is a missing value.
     filled = long["y"].notna().groupby(long["unique_id"])
     begun = filled.cummax()
     going_on = long["y"].notna()[::-1].groupby(long["unique_id"][::-1]).cummax()[::-1]

@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 
 from gatecast.data.errors import InputError
-from gatecast.data.sequences.sequences import Sequences, build_sequences, scale_frame
+from gatecast.data.sequences.latest import frame_of_columns, scale_frame
+from gatecast.data.sequences.sequences import Sequences, build_sequences
 from gatecast.data.sequences.splits import TEST
 from gatecast.flows.engine.ingested import read_ingested
 from gatecast.flows.judging.comparison import compare
-from gatecast.flows.judging.evaluation import MODEL, NAIVE, in_unit, sequence_settings
+from gatecast.flows.judging.evaluation import MODEL, NAIVE, in_unit, known_rows, sequence_settings
 from gatecast.flows.judging.targets import series_frame, target_of
 from gatecast.flows.registry.kinds import FORECASTER
 from gatecast.flows.registry.registry import Registry
@@ -94,7 +95,8 @@ def read_reference(registry: Registry, version: str) -> Reference:
         return Reference(model, settings, {}, pd.DataFrame(columns=["unique_id", "error"]), f"not judged: {error}")
     series = series_frame(frame, settings.target, settings.features)
     sequences = build_sequences(series, sequence_settings(settings), scalers=model.scalers)
-    tested = in_unit(model.predict_windows(sequences, TEST), frame, target_of(settings)).sort_values("cutoff")
+    tested = known_rows(in_unit(model.predict_windows(sequences, TEST), frame, target_of(settings)))
+    tested = tested.sort_values("cutoff")
     errors = pd.DataFrame({"unique_id": tested["unique_id"], "error": tested["y_hat"] - tested["y"]})
     return Reference(model, settings, _rows_by_series(sequences), errors)
 
@@ -102,9 +104,13 @@ def read_reference(registry: Registry, version: str) -> Reference:
 def _rows_by_series(sequences: Sequences) -> dict[str, list[np.ndarray]]:
     bounds = sequences.offsets[1:-1]
     return {
-        column: np.split(sequences.values[:, number].astype(np.float64), bounds)
+        column: [_known(rows) for rows in np.split(sequences.values[:, number].astype(np.float64), bounds)]
         for number, column in enumerate(sequences.columns)
     }
+
+
+def _known(values: np.ndarray) -> np.ndarray:
+    return values[~np.isnan(values)]
 
 
 def check_all(reference: Reference, frame: pd.DataFrame, live: pd.DataFrame, settings: MonitorSettings) -> list[Check]:
@@ -215,7 +221,8 @@ def check_features(reference: Reference, frame: pd.DataFrame, settings: MonitorS
         )
     series = series_frame(known, own.target, own.features)
     latest = series.groupby("unique_id").tail(settings.window)
-    values = scale_frame(latest, model.columns, model.scalers, 1).values.astype(np.float64)
+    latest = frame_of_columns(latest, model.columns)
+    values = scale_frame(latest, model.columns, model.scalers).values.astype(np.float64)
     for number, column in enumerate(model.columns):
         if reference.lost:
             yield Check(f"drift of {column}", None, None, False, reference.lost)
@@ -223,7 +230,7 @@ def check_features(reference: Reference, frame: pd.DataFrame, settings: MonitorS
         yield _drift(
             f"drift of {column}",
             reference.features[column],
-            values[:, number],
+            _known(values[:, number]),
             settings.window,
             settings,
             "rows of its training",
@@ -233,6 +240,8 @@ def check_features(reference: Reference, frame: pd.DataFrame, settings: MonitorS
 def _drift(
     name: str, reference: Sequence[np.ndarray], values: np.ndarray, length: int, settings: MonitorSettings, what: str
 ) -> Check:
+    if not len(values) or not sum(map(len, reference)):
+        return Check(name, None, None, False, "no value is known")
     value = STATISTICS[settings.drift_test](np.concatenate(reference), values)
     rows = sum(map(len, reference))
     test = settings.drift_test

@@ -198,7 +198,7 @@ def _rows_of_both(
         raise IncomparableError(
             f"its horizon is {own.model.horizon}, not {settings.model.horizon}; give the new model another --name."
         )
-    missing = sorted(set(model.scalers) - set(predictions["unique_id"]))
+    missing = sorted(set(model.scalers) - set(frame["unique_id"].unique()))
     if missing:
         raise IncomparableError(
             f"it forecasts {', '.join(missing[:5])}, for which the new model has no test rows; give the new model"
@@ -210,7 +210,7 @@ def _rows_of_both(
         raise IncomparableError(f"{str(error).rstrip('.')}; give the new model another --name.") from error
     both = predictions.merge(theirs[[*KEYS, "y_hat"]], on=list(KEYS))
     # Rows that the champion was trained on or stopped by are no test of it.
-    both = both[pd.DatetimeIndex(both["ds"]) > pd.Timestamp(model.boundaries["validation_end"])]
+    both = both[both["ds"] > both["unique_id"].map(model.ends("validation_end", both["unique_id"].unique()))]
     if both.empty:
         raise IncomparableError("it was trained on all of the present test rows; test on later ones.")
     return both
@@ -240,13 +240,16 @@ def compare_forecasters(first: Contender, second: Contender, frame: pd.DataFrame
     ]
     # Both are in the same unit, so the y of either can be used.
     both = parts[0].join(parts[1][[second.name]], how="inner").reset_index()
-    seen_until = max(pd.Timestamp(each.model.boundaries["validation_end"]) for each in (first, second))
-    both = both[pd.DatetimeIndex(both["ds"]) > seen_until].reset_index(drop=True)
+    names = both["unique_id"].unique()
+    for each in (first, second):
+        both = both[both["ds"] > both["unique_id"].map(each.model.ends("validation_end", names))]
+    both = both.reset_index(drop=True)
     if both.empty:
         raise IncomparableError(
             f"{first.name} and {second.name} have seen all of the test rows between them; give later data with --path."
         )
-    yardstick = Yardstick.of(frame, second.settings, pd.Timestamp(second.model.boundaries["train_end"]))
+    ends = second.model.ends("train_end", frame["unique_id"].unique())
+    yardstick = Yardstick.of(frame, second.settings, ends)
     both = both.join(yardstick.forecast(both).values)
     names = {first.name: first.name, second.name: second.name, **yardstick.labels}
     scores = yardstick.score(both, list(names))

@@ -55,7 +55,14 @@ def sequence_settings(settings: RetrainSettings) -> SequenceSettings:
     assert settings.split is not None, "resolved settings have a split"
     model = settings.model
     assert model.lookback != "auto", "choose_recipe has filled in the lookback"
-    return SequenceSettings(lookback=model.lookback, horizon=model.horizon, scaling=model.scaling, split=settings.split)
+    return SequenceSettings(
+        lookback=model.lookback,
+        horizon=model.horizon,
+        scaling=model.scaling,
+        split=settings.split,
+        # Bars come on the days on which they were traded.
+        gaps="mask" if settings.target is None else "keep",
+    )
 
 
 class Tested(NamedTuple):
@@ -78,9 +85,9 @@ class Tested(NamedTuple):
 
 def run_test(model: Forecaster, sequences: Sequences, frame: pd.DataFrame, settings: RetrainSettings) -> Tested:
     """Forecast the test rows with the model and the baselines, and score the forecasts; see `predict_test`."""
-    yardstick = Yardstick.of(frame, settings, pd.Timestamp(sequences.boundaries["train_end"]))
+    yardstick = Yardstick.of(frame, settings, sequences.ends("train_end"))
     predictions, notes = predict_test(model, sequences, frame, settings, yardstick)
-    evaluation = evaluate(predictions, yardstick, settings, notes)
+    evaluation = evaluate(predictions, yardstick, settings, [*sequences.notes.sentences(), *notes])
     untested = sorted(set(model.scalers) - set(predictions["unique_id"]))
     if untested:
         more = f" and {len(untested) - 5} more" if len(untested) > 5 else ""
@@ -91,7 +98,7 @@ def run_test(model: Forecaster, sequences: Sequences, frame: pd.DataFrame, setti
 def predict_test(
     model: Forecaster, sequences: Sequences, frame: pd.DataFrame, settings: RetrainSettings, yardstick: Yardstick
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Forecast every test row with the model and the baselines.
+    """Forecast every test row that has a value with the model and the baselines.
 
     Parameters
     ----------
@@ -111,12 +118,21 @@ def predict_test(
     predictions : DataFrame
         ``unique_id, cutoff, ds, step, y`` and one column per forecast, `MODEL` first, in the unit that people read.
     notes : tuple of str
-        Where a baseline lacked rows: one sentence each.
+        Where a baseline lacked rows, and how many rows have no value: one sentence each.
     """
     raw = model.predict_windows(sequences, TEST)
-    predictions = in_unit(raw, frame, target_of(settings)).rename(columns={"y_hat": MODEL})
+    whole = in_unit(raw, frame, target_of(settings)).rename(columns={"y_hat": MODEL})
+    predictions = known_rows(whole)
     forecasts = yardstick.forecast(predictions)
-    return predictions.join(forecasts.values), forecasts.notes
+    lacking = len(whole) - len(predictions)
+    notes = (f"{lacking:,} of {len(whole):,} test forecasts are not scored, since their rows have no value.",)
+    return predictions.join(forecasts.values), (*forecasts.notes, *(notes if lacking else ()))
+
+
+def known_rows(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows whose actual value is known."""
+    known = predictions["y"].notna()
+    return predictions if known.all() else predictions[known].reset_index(drop=True)
 
 
 def in_unit(predictions: pd.DataFrame, frame: pd.DataFrame, target: Target) -> pd.DataFrame:
@@ -148,7 +164,7 @@ def predict_test_with(
     known = frame[frame["unique_id"].isin(model.scalers)]
     own_sequences = sequence_settings(own.model_copy(update={"split": settings.split}))
     sequences = build_sequences(series_frame(known, own.target, own.features), own_sequences, scalers=model.scalers)
-    return in_unit(model.predict_windows(sequences, TEST), known, target_of(own))
+    return known_rows(in_unit(model.predict_windows(sequences, TEST), known, target_of(own)))
 
 
 def evaluate(

@@ -98,7 +98,8 @@ def score_forecasts(
         # The k-th step is the k-th row that arrived, whatever day the calendar had predicted.
         origin = pd.DatetimeIndex(actual["ds"]).get_indexer(cutoff)
         position = origin + rows["step"].to_numpy()
-        arrived = (origin >= 0) & (position < len(actual))
+        known = np.flatnonzero(actual["y"].notna())
+        arrived = (origin >= 0) & np.isin(position, known)
         came = actual.iloc[position[arrived]]
         parts.append(rows[arrived].assign(ds=came["ds"].to_numpy(), y=came["y"].to_numpy()))
     if not parts or not sum(map(len, parts)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,8 @@ from gatecast.data.dates.panels import find_schedules
 from gatecast.data.dates.rules import DateRules
 from gatecast.data.errors import InputError
 from gatecast.data.quality.validation import ERROR, WARNING, as_problems
-from gatecast.data.sequences.sequences import Sequences, SequenceSettings, build_sequences
+from gatecast.data.sequences.regular import regular_frame
+from gatecast.data.sequences.sequences import Sequences, build_sequences
 from gatecast.data.sequences.splits import SPLIT_NAMES, TEST, TRAIN
 from gatecast.data.sources.selection import frame_kind
 from gatecast.flows.judging.evaluation import choose_recipe, sequence_settings
@@ -52,16 +53,19 @@ def rehearse(rows: pd.DataFrame, settings: RetrainSettings) -> Rehearsal:
     """
     try:
         settings = settings.resolved(frame_kind(rows))
+        rules = DateRules(**settings.data.dates)
+        if settings.target is None:
+            rows = regular_frame(rows, rules).frame
         series = series_frame(rows, settings.target, settings.features)
         settings, recipe = choose_recipe(settings, rows)
         windows = sequence_settings(settings)
     except InputError as error:
-        return _refused(str(error), [])
+        return _refused(str(error))
     try:
-        sequences = build_sequences(series, windows)
-        find_schedules(sequences.ds, sequences.offsets, sequences.timezone, DateRules(**settings.data.dates))
+        sequences = build_sequences(series, windows, rules=rules)
+        find_schedules(sequences.ds, sequences.offsets, sequences.timezone, rules)
     except InputError as error:
-        return _refused(str(error), list(_too_short(series, windows, str(error))))
+        return _refused(str(error))
     counts = [f"{len(sequences.windows_of(split)):,} {name}" for split, name in enumerate(SPLIT_NAMES)]
     summary = (
         f"A retrain would have {', '.join(counts)} windows; training ends on {sequences.boundaries['train_end']},"
@@ -69,30 +73,22 @@ def rehearse(rows: pd.DataFrame, settings: RetrainSettings) -> Rehearsal:
     )
     if recipe:
         summary += f" {recipe}"
+    if sentences := sequences.notes.sentences():
+        summary += f" {' '.join(sentences)}"
     if len(series) < len(rows):
         summary += f" {len(rows) - len(series):,} rows, which lack the past that the features need, are left out."
-    return Rehearsal(None, as_problems(list(_left_out(series, sequences, windows))), summary)
+    return Rehearsal(None, as_problems(list(_left_out(series, sequences))), summary)
 
 
-def _refused(sentence: str, others: Sequence[dict[str, Any]]) -> Rehearsal:
+def _refused(sentence: str) -> Rehearsal:
     whole = {"severity": ERROR, "rule": "refused", "unique_id": "", "ds": pd.NaT, "row": 0, "column": "", "value": ""}
-    return Rehearsal(sentence, as_problems([{**whole, "problem": sentence.rstrip(".")}, *others]), None)
+    return Rehearsal(sentence, as_problems([{**whole, "problem": sentence.rstrip(".")}]), None)
 
 
-def _too_short(series: pd.DataFrame, windows: SequenceSettings, refusal: str) -> Iterator[dict[str, Any]]:
-    """Give the series that are too short, but for the one that the refusal names."""
-    least = windows.lookback + windows.horizon
-    counts = series["unique_id"].value_counts(sort=False)
-    for name, count in counts[counts < least].items():
-        if not refusal.startswith(f"{name} has {count} rows"):
-            problem = f"fewer than lookback {windows.lookback} plus horizon {windows.horizon}"
-            yield _record(ERROR, "short", str(name), str(count), problem)
-
-
-def _left_out(series: pd.DataFrame, sequences: Sequences, windows: SequenceSettings) -> Iterator[dict[str, Any]]:
+def _left_out(series: pd.DataFrame, sequences: Sequences) -> Iterator[dict[str, Any]]:
     counts = series["unique_id"].value_counts(sort=False)
     for name in counts.index.difference(list(sequences.unique_ids)):
-        problem = f"too few for lookback {windows.lookback} and horizon {windows.horizon}; the series is left out"
+        problem = "but fewer than two of its values are known before the test; the series is left out"
         yield _record(WARNING, "short", str(name), str(counts[name]), problem)
     split = sequences.windows
     for part, problem in (

@@ -35,20 +35,20 @@ class Yardstick:
     ----------
     series : DataFrame
         ``unique_id``, ``ds`` and ``y``, in the unit that people read.
-    train_end : Timestamp
-        Last training row.
+    train_end : Timestamp or Series of Timestamp by unique_id
+        Last training row, of all series or of each.
     seasons : Seasons
         Set by the user, or found in the training rows.
     baselines : tuple of Baseline
     """
 
     series: pd.DataFrame
-    train_end: pd.Timestamp
+    train_end: pd.Timestamp | pd.Series
     seasons: Seasons
     baselines: tuple[Baseline, ...]
 
     @classmethod
-    def of(cls, frame: pd.DataFrame, settings: RetrainSettings, train_end: pd.Timestamp) -> Yardstick:
+    def of(cls, frame: pd.DataFrame, settings: RetrainSettings, train_end: pd.Timestamp | pd.Series) -> Yardstick:
         """Choose the baselines of a target and the seasons of its series.
 
         Parameters
@@ -57,8 +57,8 @@ class Yardstick:
             Bars or series frame.
         settings : RetrainSettings
             Resolved.
-        train_end : Timestamp
-            Last training row.
+        train_end : Timestamp or Series of Timestamp by unique_id
+            Last training row, of all series or of each.
         """
         series = told_frame(frame, settings)
         panel = Panel.of_frame(series, train_end)
@@ -73,9 +73,9 @@ class Yardstick:
             is_volatility=settings.target == "range",
             models=settings.baselines,
         )
-        return cls(series, pd.Timestamp(train_end), seasons, chosen)
+        return cls(series, train_end, seasons, chosen)
 
-    def until(self, train_end: pd.Timestamp) -> Yardstick:
+    def until(self, train_end: pd.Timestamp | pd.Series) -> Yardstick:
         """Return the same baselines, to be fitted on the rows up to another one."""
         return replace(self, train_end=train_end)
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import tzinfo
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Literal, Protocol, Self, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,9 @@ import pandas as pd
 from gatecast.data.dates.timestamps import format_date
 from gatecast.data.errors import InputError
 from gatecast.data.quality.series import validate_series
-from gatecast.data.sequences.splits import SplitSettings, split_boundaries
+from gatecast.data.sequences.regular import regular_frame
+from gatecast.data.sequences.sequences import Gaps
+from gatecast.data.sequences.splits import SplitSettings
 
 __all__ = ["RollingModel", "cross_validation"]
 
@@ -34,7 +36,7 @@ class RollingModel(Protocol):
     def from_settings(cls, settings: Any) -> Self:
         """Make a model from its settings."""
 
-    def fit(self, df: pd.DataFrame, split: SplitSettings) -> Self:
+    def fit(self, df: pd.DataFrame, split: SplitSettings, *, gaps: Gaps) -> Self:
         """Train on a long frame."""
 
     def predict(self, df: pd.DataFrame) -> pd.DataFrame:
@@ -48,9 +50,8 @@ class RollingModel(Protocol):
     def columns(self) -> tuple[str, ...]:
         """Columns that it was fitted on; empty before."""
 
-    @property
-    def boundaries(self) -> Mapping[str, str]:
-        """Last timestamps of training and validation."""
+    def ends(self, name: Literal["train_end", "validation_end"], unique_ids: Iterable[str]) -> pd.Series:
+        """Return the last timestamp of training or validation for each of several series."""
 
     @property
     def scalers(self) -> Mapping[str, Any]:
@@ -70,6 +71,7 @@ def cross_validation(
     split: SplitSettings | None = None,
     on_window: Callable[[int], None] | None = None,
     only: range | None = None,
+    gaps: Gaps = "mask",
 ) -> pd.DataFrame:
     """Forecast from each of the last origins of a long frame, as `Forecaster.cross_validation` describes.
 
@@ -78,21 +80,25 @@ def cross_validation(
     model, df, n_windows, step_size, refit
         See there.
     split : SplitSettings, optional
-        Which share of the known rows decides when training stops; by default the last tenth of the time. Nothing is
+        Which share of the known rows of each series decides when training stops; by default the last tenth. Nothing is
         held back for a test, since the test is what follows the origin.
     on_window : callable, optional
         Called with the number of origins that are done, after each.
     only : range, optional
         Numbers of the origins to forecast from, 0 the oldest; all of them by default. It begins with a number at which
         the model is fitted.
+    gaps : {"mask", "keep"}
+        Put rows that are missing on the calendar of a series in, or take the rows around a gap for neighbours.
     """
     frame = validate_series(df, "The series frame")
+    if gaps == "mask":
+        frame = regular_frame(frame).frame
     settings = model.settings
     windows = _Windows.of(frame, settings.lookback, settings.horizon, n_windows, step_size)
     every = int(refit)
     fitted = model if model.columns and not every else None
     if fitted is not None:
-        _warn_of_seen_rows(fitted, windows.first)
+        _warn_of_seen_rows(fitted, windows)
     else:
         windows.warn_of_ended()
     parts = []
@@ -156,9 +162,13 @@ class _Windows:
         return cls(np.asarray(unique_ids, dtype=object), times.to_numpy(), offsets, ends, goes_on, ds.tz)
 
     @property
-    def first(self) -> pd.Timestamp:
-        """The earliest origin."""
-        return self._moment(self._origins(0).min())
+    def first(self) -> pd.Series:
+        """The earliest origin of each series that has one, by its name."""
+        exists = self.ends[0] > self.offsets[:-1]
+        origins = pd.DatetimeIndex(self.times[self.ends[0, exists] - 1])
+        if self.timezone is not None:
+            origins = origins.tz_localize("UTC").tz_convert(self.timezone)
+        return pd.Series(origins, index=self.unique_ids[exists])
 
     def known(self, number: int) -> tuple[np.ndarray, pd.Timestamp]:
         """Return which rows a training at a window may see, and until when they go.
@@ -200,16 +210,11 @@ def _fit(model: Model, known: pd.DataFrame, origin: pd.Timestamp, split: SplitSe
     settings = model.settings
     share = split.validation_fraction if split else SplitSettings().validation_fraction
     shares = SplitSettings(validation_fraction=share, test_fraction=0, purge=split.purge if split else 1)
-    train_end, _ = split_boundaries(pd.DatetimeIndex(known["ds"]), shares)
-    by_series = known.groupby("unique_id", sort=False)["ds"]
-    old_enough = (by_series.transform("size") >= settings.lookback + settings.horizon) & (
-        by_series.transform("min") <= train_end
-    )
-    if not old_enough.any():
+    if known["unique_id"].value_counts().max() < settings.lookback + settings.horizon:
         raise InputError(
             f"No series has enough rows up to {format_date(origin)} to train on; give more rows or fewer windows."
         )
-    return type(model).from_settings(settings).fit(known[old_enough], split=shares)
+    return type(model).from_settings(settings).fit(known, split=shares, gaps="keep")
 
 
 def _forecast_from(model: RollingModel, frame: pd.DataFrame, windows: _Windows, number: int) -> pd.DataFrame:
@@ -234,16 +239,19 @@ def _forecast_from(model: RollingModel, frame: pd.DataFrame, windows: _Windows, 
     cutoff = frame["ds"].iloc[np.repeat(ends[chosen] - 1, horizon)].array
     outcome = outcome.assign(cutoff=cutoff, step=np.tile(np.arange(horizon), len(chosen)))
     steps = predicted.drop(columns="ds").assign(step=predicted.groupby("unique_id").cumcount())
-    both = outcome.merge(steps, on=["unique_id", "step"], validate="one_to_one")
+    both = outcome[outcome["y"].notna()].merge(steps, on=["unique_id", "step"], validate="one_to_one")
     return both[["unique_id", "ds", "cutoff", "y", *(name for name in steps if name not in ("unique_id", "step"))]]
 
 
-def _warn_of_seen_rows(model: RollingModel, origin: pd.Timestamp) -> None:
-    seen_until = pd.Timestamp(model.boundaries["validation_end"])
-    if seen_until > origin:
+def _warn_of_seen_rows(model: RollingModel, windows: _Windows) -> None:
+    origins = windows.first
+    origins = origins[[unique_id in model.scalers for unique_id in origins.index]]
+    seen_until = model.ends("validation_end", origins.index)
+    seen = origins[(seen_until > origins).to_numpy()]
+    if len(seen):
         _LOGGER.warning(
             "The model was fitted on rows up to %s, so what it forecasts from %s on is no test of it; refit, or give"
             " fewer windows.",
-            format_date(seen_until),
-            format_date(origin),
+            format_date(seen_until[seen.index].max()),
+            format_date(seen.min()),
         )

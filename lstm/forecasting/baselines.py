@@ -242,8 +242,8 @@ def forecast(
         Series frame: ``unique_id``, ``ds``, ``y``.
     keys : DataFrame
         ``unique_id``, ``cutoff``, ``step`` of each forecast wanted, as `Forecaster.predict_windows` returns them.
-    train_end : Timestamp or int
-        Last training row.
+    train_end : Timestamp, int or Series of them by unique_id
+        Last training row, of all series or of each.
     """
     panel = Panel.of_frame(frame, train_end)
     rows = panel.origins_of(keys)

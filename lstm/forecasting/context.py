@@ -13,8 +13,10 @@ from gatecast.data.dates.panels import find_schedules
 from gatecast.data.dates.periods import dates_after
 from gatecast.data.dates.rules import DateRules
 from gatecast.data.dates.schedules import Schedule, from_dict
-from gatecast.data.sequences.scaling import Scaler
-from gatecast.data.sequences.sequences import Sequences, scale_frame
+from gatecast.data.sequences.latest import frame_of_columns, scale_frame
+from gatecast.data.sequences.regular import regular_frame
+from gatecast.data.sequences.scaling import Scaler, ScalerKind
+from gatecast.data.sequences.sequences import Gaps, Sequences
 
 __all__ = ["Context"]
 
@@ -33,7 +35,7 @@ class Context:
     offsets : int64, (n_series + 1,)
         Rows of series k are ``offsets[k]:offsets[k + 1]``.
     values : float32, (rows, n_columns)
-        Scaled; column 0 is the target.
+        Scaled; column 0 is the target. NaN where a value is missing.
     ds : datetime64[ns], (rows,)
         In UTC if there is a time zone.
     timezone : str or None
@@ -41,8 +43,11 @@ class Context:
         When rows come, found from all rows of the series.
     schedule : int64, (n_series,)
         Which of them each series follows.
+    scalers : tuple of Scaler, (n_series,)
     rules : DateRules
         What was said of the dates.
+    gaps : {"mask", "keep"}
+        Whether rows that are missing are put in where another frame is continued.
     """
 
     unique_ids: tuple[str, ...]
@@ -52,7 +57,9 @@ class Context:
     timezone: str | None
     schedules: tuple[Schedule, ...]
     schedule: np.ndarray
+    scalers: tuple[Scaler, ...]
     rules: DateRules = _FOUND
+    gaps: Gaps = "keep"
 
     @classmethod
     def of_sequences(cls, sequences: Sequences, rows: int, rules: DateRules = _FOUND) -> Context:
@@ -60,8 +67,9 @@ class Context:
         offsets = sequences.offsets
         schedules = find_schedules(sequences.ds, offsets, sequences.timezone, rules)
         whole = cls(
-            sequences.unique_ids, offsets, sequences.values, sequences.ds, sequences.timezone, *schedules, rules
-        )
+            sequences.unique_ids, offsets, sequences.values, sequences.ds, sequences.timezone, *schedules,
+            sequences.scalers, rules, sequences.settings.gaps,
+        )  # fmt: skip
         return whole._tail(max(rows, _DATES))
 
     @classmethod
@@ -70,28 +78,30 @@ class Context:
         frame: pd.DataFrame,
         columns: Sequence[str],
         scalers: Mapping[str, Scaler],
-        least: int,
         rows: int,
         former: Context | None = None,
+        kind: ScalerKind | None = None,
     ) -> Context:
         """Scale a series frame as a model was trained to see it, and keep the last `rows` rows of each series.
 
-        A series of `former` keeps its schedule if the rows still follow it: they may be too few to find it in.
+        A series of `former` keeps its schedule if the rows still follow it: they may be too few to find it in. One that
+        the model was not trained on is scaled by its own rows, with a scaler of `kind`. Series with less than two known
+        values are left out, with a warning.
 
         Raises
         ------
         InputError
-            When a column is missing, a series is unknown to the model, or has fewer than `least` rows.
+            A column is missing, a row is wrong, or no series is left.
         """
-        unique_ids, offsets, values, ds, timezone = scale_frame(frame, columns, scalers, least)
-        if former is None:
-            schedules = find_schedules(ds, offsets, timezone, _FOUND)
-        else:
-            places = dict(zip(former.unique_ids, former.schedule.tolist(), strict=True))
-            numbers = np.array([places.get(unique_id, -1) for unique_id in unique_ids])
-            schedules = find_schedules(ds, offsets, timezone, former.rules, former.schedules, numbers)
-        rules = _FOUND if former is None else former.rules
-        return cls(unique_ids, offsets, values, ds, timezone, *schedules, rules)._tail(max(rows, _DATES))
+        frame = frame_of_columns(frame, columns)
+        rules, gaps, known = (_FOUND, "keep", ()) if former is None else (former.rules, former.gaps, former.schedules)
+        places = {} if former is None else dict(zip(former.unique_ids, former.schedule.tolist(), strict=True))
+        if gaps == "mask":
+            frame = regular_frame(frame, rules, known, places).frame
+        unique_ids, offsets, values, ds, timezone, own = scale_frame(frame, columns, scalers, kind)
+        numbers = np.array([places.get(unique_id, -1) for unique_id in unique_ids]) if places else None
+        schedules = find_schedules(ds, offsets, timezone, rules, known, numbers)
+        return cls(unique_ids, offsets, values, ds, timezone, *schedules, own, rules, gaps)._tail(max(rows, _DATES))
 
     def rows_of(self, series: int) -> np.ndarray:
         """Return the scaled rows of one series, (rows, n_columns)."""
@@ -131,18 +141,24 @@ class Context:
             "timezone": self.timezone,
             "schedules": [schedule.to_dict() for schedule in self.schedules],
             "rules": asdict(self.rules),
+            "gaps": self.gaps,
         }
 
     @classmethod
     def from_arrays(
         cls,
         arrays: Mapping[str, np.ndarray],
+        scalers: Mapping[str, Scaler],
         unique_ids: Sequence[str],
         timezone: str | None,
         schedules: Sequence[Mapping[str, Any]] | None = None,
         rules: Mapping[str, Any] | None = None,
+        gaps: Gaps = "keep",
     ) -> Context:
         """Undo `to_arrays` and `to_dict`; the schedules of a model that was saved without are found in its rows."""
+        if not set(unique_ids) <= set(scalers):
+            raise ValueError("a series has no scaler")
+        own = tuple(scalers[unique_id] for unique_id in unique_ids)
         ds = arrays["ds"]
         offsets = arrays["offsets"]
         values = arrays["values"]
@@ -157,16 +173,15 @@ class Context:
         dates = ds.astype("datetime64[ns]")
         said = DateRules(**{**(rules or {}), "closed": tuple((rules or {}).get("closed", ()))})
         if schedules is None:
-            return cls(
-                tuple(unique_ids), offsets, values, dates, timezone, *find_schedules(dates, offsets, timezone, said)
-            )
+            found = find_schedules(dates, offsets, timezone, said)
+            return cls(tuple(unique_ids), offsets, values, dates, timezone, *found, own, said, gaps)
         known = tuple(map(from_dict, schedules))
         number = arrays["schedule"]
         if number.shape != (len(unique_ids),) or number.dtype != np.int64:
             raise ValueError("its schedules do not fit its series")
         if number.min() < 0 or number.max() >= len(known):
             raise ValueError("a series has no schedule")
-        return cls(tuple(unique_ids), offsets, values, dates, timezone, known, number, said)
+        return cls(tuple(unique_ids), offsets, values, dates, timezone, known, number, own, said, gaps)
 
     def _tail(self, rows: int) -> Context:
         """Keep the last `rows` rows of each series."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -14,9 +14,11 @@ import pandas as pd
 from gatecast.data.dates.panels import in_words
 from gatecast.data.dates.rules import DateRules, require_closed
 from gatecast.data.errors import InputError
+from gatecast.data.quality.series import validate_series
+from gatecast.data.sequences.regular import regular_frame
 from gatecast.data.sequences.scaling import Scaler
-from gatecast.data.sequences.sequences import Sequences, build_sequences
-from gatecast.data.sequences.splits import TRAIN, VALIDATION, SplitSettings
+from gatecast.data.sequences.sequences import Gaps, Sequences, build_sequences
+from gatecast.data.sequences.splits import TRAIN, VALIDATION, SplitSettings, ends_of
 from gatecast.data.sequences.windows import Windows
 from gatecast.kernels.window_scaling import WindowScaling
 from gatecast.lstm.config import ForecasterSettings
@@ -76,27 +78,36 @@ class Forecaster(TrainedModel[Network]):
         self.scalers: dict[str, Scaler] = {}
         """One for each ``unique_id``"""
         self.boundaries: dict[str, str] = {}
-        """Last timestamps of training and validation"""
+        """Last timestamps of training and validation, the latest over all series"""
+        self.own_boundaries: dict[str, dict[str, str]] = {}
+        """The same of each series that has other ones"""
         self._context: Context | None = None
         self._names: SeriesNames | None = None
 
     # ---------------------------------------------------------------- training
 
-    def fit(self, df: pd.DataFrame, split: SplitSettings | None = None, **options: Any) -> Self:
+    def fit(self, df: pd.DataFrame, split: SplitSettings | None = None, *, gaps: Gaps = "mask", **options: Any) -> Self:
         """Train on a long frame.
 
         Parameters
         ----------
         df : DataFrame
-            ``unique_id``, ``ds``, ``y``; further numeric columns are historical covariates.
+            ``unique_id``, ``ds``, ``y``; further numeric columns are historical covariates. Values may be missing.
         split : SplitSettings, optional
-            Where training and validation end; by default the last tenth of the time validates and nothing is held back
-            for a test.
+            Where training and validation end; by default the last tenth of each series validates and nothing is held
+            back for a test.
+        gaps : {"mask", "keep"}
+            Put rows that are missing on the calendar of a series in, as missing values, or take the rows around a gap
+            for neighbours.
         **options
             As for `fit_sequences`.
         """
-        split = split or SplitSettings(test_fraction=0)
-        sequences = build_sequences(df, sequence_settings(self.settings, df, split))
+        frame = validate_series(df, "The series frame")
+        rules = DateRules(options.get("freq"), require_closed(options.get("closed", ())), options.get("calendar"))
+        if gaps == "mask":
+            frame = regular_frame(frame, rules).frame
+        settings = sequence_settings(self.settings, frame, split or SplitSettings(test_fraction=0))
+        sequences = build_sequences(frame, settings.model_copy(update={"gaps": gaps}), rules=rules)
         self._names = SeriesNames.of_frame(df)
         return self.fit_sequences(sequences, **options)
 
@@ -172,6 +183,7 @@ class Forecaster(TrainedModel[Network]):
         self._require_sizes(sequences)
         self.columns = sequences.columns
         self.boundaries = sequences.boundaries
+        self.own_boundaries = sequences.own_boundaries
         self.scalers = dict(zip(sequences.unique_ids, sequences.scalers, strict=True))
         self.data_hash = sequences.content_hash
         self._context = Context.of_sequences(sequences, self.context_rows, rules)
@@ -220,8 +232,8 @@ class Forecaster(TrainedModel[Network]):
         Parameters
         ----------
         df : DataFrame, optional
-            Long frame with at least `lookback` rows of each series, columns as in training; by default the data the
-            model was fitted on is continued.
+            Long frame, columns as in training; by default the data the model was fitted on is continued. Its series
+            need not be those of the training; one with less than two known values is left out, with a warning.
         n_samples : int
             Number of samples of Monte-Carlo dropout to draw, as `sample` does; returns their mean and intervals.
         level : sequence of int
@@ -333,8 +345,8 @@ class Forecaster(TrainedModel[Network]):
     def _context_of(self, df: pd.DataFrame | None) -> Context:
         """Return the end of each series of `df`, by default of the data the model was fitted on."""
         if df is not None:
-            least = self.chosen.window
-            return Context.of_frame(df, self.columns, self.scalers, least, self.context_rows, self._context)
+            kind = self.settings.scaling
+            return Context.of_frame(df, self.columns, self.scalers, self.context_rows, self._context, kind)
         assert self._context is not None  # there is a network only if there is a context
         return self._context
 
@@ -344,9 +356,13 @@ class Forecaster(TrainedModel[Network]):
 
     def _unscaled(self, context: Context, scaled: np.ndarray) -> np.ndarray:
         """Return forecasts (n_series, horizon) in y's unit, one series after another."""
-        scalers = [self.scalers[unique_id] for unique_id in context.unique_ids]
+        scalers = context.scalers
         scale, center = (np.array([getattr(s, name)[0] for s in scalers])[:, None] for name in ("scale", "center"))
         return (scaled.astype(np.float64) * _varies(scalers)[:, None] * scale + center).ravel()
+
+    def ends(self, name: Literal["train_end", "validation_end"], unique_ids: Iterable[str]) -> pd.Series:
+        """Return the last timestamp of training or validation for each of several series, by ``unique_id``."""
+        return ends_of(name, unique_ids, self.boundaries, self.own_boundaries)
 
     def cross_validation(
         self, df: pd.DataFrame, n_windows: int = 1, step_size: int = 1, refit: bool | int = False
@@ -467,6 +483,7 @@ class Forecaster(TrainedModel[Network]):
             "columns": list(self.columns),
             "scalers": {unique_id: scaler.to_dict() for unique_id, scaler in self.scalers.items()},
             "boundaries": self.boundaries,
+            "own_boundaries": self.own_boundaries,
             "context": context.to_dict(),
             "names": self._names.to_dict() if self._names else None,
             "recipe": {"settings": self.chosen.model_dump(mode="json"), "sentence": self.recipe.sentence},
@@ -477,16 +494,15 @@ class Forecaster(TrainedModel[Network]):
     def _restore(self, document: Mapping[str, Any], arrays: Mapping[str, Mapping[str, np.ndarray]]) -> None:
         self.columns = tuple(document["columns"])
         self.boundaries = document["boundaries"]
+        self.own_boundaries = document.get("own_boundaries", {})  # none in models of before, whose series had the same
         self.scalers = {name: Scaler.from_dict(state) for name, state in document["scalers"].items()}
-        self._context = Context.from_arrays(arrays["context"], **document["context"])
+        self._context = Context.from_arrays(arrays["context"], self.scalers, **document["context"])
         names = document.get("names")  # as good as None in models of 0.1.0
         self._names = SeriesNames.from_dict(names) if names else None
         recipe = document.get("recipe")
         if recipe:
             self._recipe = Recipe(ForecasterSettings(**recipe["settings"]), recipe["sentence"])
         self.sees_missing = bool(document.get("sees_missing", False))
-        if not set(self._context.unique_ids) <= set(self.scalers):
-            raise ValueError("a series has no scaler")
         if any(scaler.columns != self.columns for scaler in self.scalers.values()):
             raise ValueError("a scaler is of other columns")
         if self._context.values.shape[1] != len(self.columns):

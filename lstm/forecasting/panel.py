@@ -45,14 +45,18 @@ class Panel:
         ----------
         frame : DataFrame
             Each series in the order of time.
-        train_end : Timestamp or int, optional
-            Last training row; by default every row is one.
+        train_end : Timestamp, int or Series of them by unique_id, optional
+            Last training row, of all series or of each; by default every row is one. A series that is not named has
+            the latest.
         """
         codes, unique_ids = pd.factorize(frame["unique_id"])
         order = np.argsort(codes, kind="stable")
         ds = pd.Index(frame["ds"].iloc[order])
         y = frame["y"].to_numpy(np.float64)[order]
         offsets = np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=len(unique_ids)))])
+        if isinstance(train_end, pd.Series):
+            ends = train_end.reindex(unique_ids).fillna(train_end.max())
+            train_end = pd.Index(ends)[codes[order]]
         in_training = np.ones(len(ds), bool) if train_end is None else np.asarray(ds <= train_end)
         trained = np.add.reduceat(in_training, offsets[:-1]) if len(ds) else np.zeros(0, np.int64)
         return cls(pd.Index(unique_ids), ds, y, offsets, trained.astype(np.int64))

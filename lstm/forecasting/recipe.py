@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from gatecast.data.frames import series_of
 from gatecast.data.quality.series import validate_series
 from gatecast.data.sequences.sequences import Sequences, SequenceSettings
-from gatecast.data.sequences.splits import SplitSettings, split_boundaries
+from gatecast.data.sequences.splits import SplitSettings, split_series
+from gatecast.data.sequences.windows import FEWEST_KNOWN
 from gatecast.lstm.config import ForecasterSettings
 from gatecast.lstm.forecasting.panel import Panel
 from gatecast.lstm.forecasting.seasons import Seasons, find_seasons, given_seasons
@@ -70,8 +73,17 @@ def recipe_of(settings: ForecasterSettings, frame: pd.DataFrame, split: SplitSet
     if not settings.is_open:
         return Recipe(settings, "")
     frame = validate_series(frame, "The series frame")
-    train_end, _ = split_boundaries(pd.DatetimeIndex(frame["ds"]), split)
-    return choose(settings, Panel.of_frame(frame, train_end))
+    is_known = frame["y"].notna()
+    enough = is_known.groupby(frame["unique_id"]).transform("sum") >= FEWEST_KNOWN
+    unique_ids, offsets = series_of(frame[enough])
+    ds = pd.DatetimeIndex(frame["ds"][enough])
+    y = frame["y"].to_numpy(np.float64)[enough]
+    # How many rows train is the same for all lookbacks from the fewest rows that something can be forecast from.
+    trained = [
+        split_series(ds[first:stop], ~np.isnan(y[first:stop]), split, FEWEST_KNOWN, settings.horizon).train_rows
+        for first, stop in pairwise(offsets)
+    ]
+    return choose(settings, Panel(pd.Index(unique_ids), ds, y, offsets, np.array(trained, np.int64)))
 
 
 def sequence_settings(settings: ForecasterSettings, frame: pd.DataFrame, split: SplitSettings) -> SequenceSettings:
@@ -82,15 +94,12 @@ def sequence_settings(settings: ForecasterSettings, frame: pd.DataFrame, split: 
 
 def panel_of(sequences: Sequences) -> Panel:
     """Return the series of sequences, scaled, and how many rows of each train."""
-    train_end = pd.Timestamp(sequences.boundaries["train_end"])
-    ds = sequences.dates(np.arange(len(sequences.ds)))
-    in_training = np.asarray(ds <= train_end)
     return Panel(
         pd.Index(sequences.unique_ids),
-        ds,
+        sequences.dates(np.arange(len(sequences.ds))),
         sequences.values[:, 0].astype(np.float64),
         sequences.offsets,
-        np.add.reduceat(in_training, sequences.offsets[:-1]).astype(np.int64),
+        sequences.train_rows,
     )
 
 

@@ -116,7 +116,8 @@ def told(text: str) -> str:
 
 def test_what_would_be_lost_is_named_and_much_is_not_advised(tmp_path: Path) -> None:
     frame = series()
-    frame.loc[60:, "y"] = None
+    frame["y"] = frame["y"].astype(object)
+    frame.loc[60:, "y"] = "?"
     output = told(gatecast("data", "check", str(written(tmp_path, frame))).output)
     assert (
         "140 of 200 rows are wrong: too many to leave out. Most often, in 140 rows, it is y, which is not a" in output
@@ -133,7 +134,7 @@ def test_a_column_that_is_needed_is_not_left_out(tmp_path: Path) -> None:
 
 
 def test_a_series_that_would_be_lost_is_named(tmp_path: Path) -> None:
-    small = series(unique_id="b", y=np.where(np.arange(200) < 5, np.nan, 1.0))[:10]
+    small = series(unique_id="b", y=["?"] * 5 + [1.0] * 195)[:10]
     done = gatecast("data", "check", str(written(tmp_path, pd.concat([series(), small]))))
     assert "5 of 210 rows are wrong, 50% of b among them: too many to leave out" in told(done.output)
 
@@ -183,9 +184,9 @@ CASES: dict[str, tuple[pd.DataFrame, tuple[str, ...]]] = {
     "opened late": (opened_late(), ("--lookback", "5")),
     "opened late, lookback": (opened_late(), ("--lookback", "20")),
     "text": (series(weather="rain"), ("--lookback", "20")),
-    "no number": (series(y=lambda rows: rows["y"].where(rows.index != 7)), ("--lookback", "20")),
+    "no number": (series(y=lambda rows: rows["y"].astype(object).where(rows.index != 7, "?")), ("--lookback", "20")),
     "no number, left out": (
-        series(y=lambda rows: rows["y"].where(rows.index != 7)),
+        series(y=lambda rows: rows["y"].astype(object).where(rows.index != 7, "?")),
         ("--lookback", "20", "--bad-rows", "quarantine"),
     ),
     "none good": (series(y=None), ("--lookback", "20", "--bad-rows", "quarantine")),

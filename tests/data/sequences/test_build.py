@@ -95,7 +95,7 @@ def test_what_fails_leaves_what_was_kept(tmp_path):
     files = write_files(make_series({"a": 60}), tmp_path / "in")
     build_from_files(files, same, "k", SETTINGS, tmp_path / "cache")
     (kept,) = (tmp_path / "cache").glob("*.arrow")
-    with pytest.raises(InputError, match="fewer than lookback"):
+    with pytest.raises(InputError, match="leave 3 for training"):
         build_from_files(
             write_files(make_series({"b": 3}), tmp_path / "short"), same, "k", SETTINGS, tmp_path / "cache"
         )

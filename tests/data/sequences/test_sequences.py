@@ -8,12 +8,12 @@ import pytest
 
 from gatecast.data.errors import InputError, SettingsError
 from gatecast.data.sequences.features import FEATURE_SETS, TARGETS, build_series_frame
+from gatecast.data.sequences.latest import frame_of_columns, scale_frame
 from gatecast.data.sequences.scaling import Scaler
 from gatecast.data.sequences.sequences import (
     SequenceSettings,
     build_sequences,
     read_sequences,
-    scale_frame,
     write_sequences,
 )
 from gatecast.data.sequences.splits import SAMPLE_SPLIT, TEST, TRAIN, VALIDATION, SplitSettings
@@ -134,14 +134,9 @@ def test_other_columns_than_the_given_scaler_s_are_refused():
 @pytest.mark.parametrize(
     ("frame", "settings", "message"),
     [
-        (make_series({"a": 40, "b": 6}), {}, "b has 6 rows, fewer than lookback 5 plus horizon 2"),
-        (
-            make_series({"a": 12}),
-            {"split": SplitSettings()},
-            "validation period has no window with lookback 5, horizon 2 and",
-        ),
+        (make_series({"a": 6}), {"split": SplitSettings()}, "6 rows .* leave 6 for training and 0 for validation"),
         (FRAME[FRAME["ds"] < "2020-01-30"], {}, "leave|test period has no window"),
-        (make_series({"a": 40}), {"lookback": 25}, "training period has no window with lookback 25"),
+        (FRAME, {"horizon": 20}, "training period has no window with lookback 5, horizon 20"),
     ],
 )
 def test_too_few_rows_are_told_with_numbers(frame, settings, message):
@@ -149,10 +144,16 @@ def test_too_few_rows_are_told_with_numbers(frame, settings, message):
         build_sequences(frame, SETTINGS.model_copy(update=settings))
 
 
-def test_a_series_that_starts_after_training_is_named():
+def test_a_series_that_starts_after_training_stays_with_a_scaler_of_its_validation_rows():
     late = make_series({"late": 20}, covariates=2, start="2020-01-25")
-    with pytest.raises(InputError, match="late has no row in the training period"):
-        build_sequences(pd.concat([FRAME, late]), SETTINGS)
+    sequences = build_sequences(pd.concat([FRAME, late]), SETTINGS)
+    assert sequences.unique_ids == ("a", "b", "late")
+    assert 2 not in sequences.windows_of(TRAIN).series
+    assert {1, 2} <= set(sequences.windows_of(TEST).series)
+    np.testing.assert_allclose(sequences.scalers[2].center[0], late["y"][:6].mean())
+    assert sequences.notes.sentences() == (
+        "1 of 3 series are too short to train on and are forecast all the same: late.",
+    )
 
 
 @pytest.mark.parametrize(
@@ -175,7 +176,7 @@ def test_a_value_that_cannot_be_scaled_is_named(row, column, value):
     usual = build_sequences(FRAME, SETTINGS)
     scalers = dict(zip(usual.unique_ids, usual.scalers, strict=True))
     with pytest.raises(InputError, match=message):
-        scale_frame(frame, usual.columns, scalers, least=5)
+        scale_frame(frame_of_columns(frame, usual.columns), usual.columns, scalers)
 
 
 @pytest.mark.parametrize("column", ["y", "x1"])

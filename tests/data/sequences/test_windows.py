@@ -13,36 +13,42 @@ from gatecast.data.sequences.splits import TEST, TRAIN, VALIDATION
 from gatecast.data.sequences.windows import assign_windows, make_sequences, prepare_time_series
 from tests.data.frames import REPRODUCIBLE
 
-DAYS = pd.date_range("2020-01-01", periods=40)
-
 
 @st.composite
 def layouts(draw):
-    """Some series on parts of the same 40 days, with gaps, and how to cut them."""
-    of_days = st.lists(st.integers(0, 39), min_size=1, max_size=40, unique=True).map(sorted)
-    series = draw(st.lists(of_days, min_size=1, max_size=4))
-    train_end, validation_end = sorted(draw(st.lists(st.integers(0, 39), min_size=2, max_size=2, unique=True)))
+    """Some series of up to 40 rows, with missing values, and how to cut them."""
+    lengths = draw(st.lists(st.integers(1, 40), min_size=1, max_size=4))
+    bounds = [sorted(draw(st.lists(st.integers(0, rows), min_size=2, max_size=2))) for rows in lengths]
+    missing = draw(st.sets(st.integers(0, sum(lengths) - 1)))
     return {
-        "ds": DAYS[np.concatenate(series)],
-        "offsets": np.cumsum([0, *map(len, series)]),
+        "offsets": np.cumsum([0, *lengths]),
         "lookback": draw(st.integers(1, 5)),
         "horizon": draw(st.integers(1, 4)),
-        "boundaries": (DAYS[train_end], DAYS[validation_end]),
+        "train_rows": np.array([train for train, _ in bounds]),
+        "validation_rows": np.array([until for _, until in bounds]),
         "purge": draw(st.integers(0, 3)),
+        "known": ~np.isin(np.arange(sum(lengths)), list(missing)),
     }
 
 
-def expected_windows(ds, offsets, lookback, horizon, boundaries, purge):
+def expected_windows(offsets, lookback, horizon, train_rows, validation_rows, purge, known):
     """Walk over every window of every series and every target row of it."""
     windows = []
     for series, (first, stop) in enumerate(pairwise(offsets)):
-        part = [sum(day > boundary for boundary in boundaries) for day in ds[first:stop]]
+        part = [int(row >= train_rows[series]) + int(row >= validation_rows[series]) for row in range(stop - first)]
         split_of = [code if code == TRAIN or part[:row].count(code) >= purge else None for row, code in enumerate(part)]
-        for end in range(lookback, stop - first - horizon + 1):
+        whole, short = [], []
+        for end in range(min(lookback, 2), stop - first - horizon + 1):
             splits = set(split_of[end : end + horizon])
             if len(splits) == 1 and splits != {None}:
-                windows.append((series, first + end - lookback, first + end, splits.pop()))
-    return windows
+                window = (series, first + end - lookback, first + end, int(splits.pop()))
+                (whole if end >= lookback else short).append(window)
+        windows += sorted([*whole, *(window for window in short if window[3] not in {each[3] for each in whole})])
+    return [
+        (series, start, end, split)
+        for series, start, end, split in windows
+        if known[max(start, offsets[series]) : end].sum() >= min(lookback, 2) and known[end : end + horizon].any()
+    ]
 
 
 @REPRODUCIBLE
@@ -57,33 +63,36 @@ def test_windows_are_those_a_plain_walk_finds(layout):
 @given(layouts())
 def test_no_target_of_a_split_lies_outside_it(layout):
     windows = assign_windows(**layout)
-    targets = layout["ds"].to_numpy()[windows.end[:, None] + np.arange(layout["horizon"])]
-    train_end, validation_end = (boundary.to_datetime64() for boundary in layout["boundaries"])
-    assert (targets[windows.split == TRAIN] <= train_end).all()
-    assert (targets[windows.split == VALIDATION] > train_end).all()
-    assert (targets[windows.split == VALIDATION] <= validation_end).all()
-    assert (targets[windows.split == TEST] > validation_end).all()
+    own_row = windows.end - layout["offsets"][windows.series]
+    train, until = (layout[name][windows.series] for name in ("train_rows", "validation_rows"))
+    last = own_row + layout["horizon"] - 1
+    assert (last[windows.split == TRAIN] < train[windows.split == TRAIN]).all()
+    assert (own_row[windows.split == VALIDATION] >= train[windows.split == VALIDATION]).all()
+    assert (last[windows.split == VALIDATION] < until[windows.split == VALIDATION]).all()
+    assert (own_row[windows.split == TEST] >= until[windows.split == TEST]).all()
 
 
 @REPRODUCIBLE
 @given(layouts())
-def test_no_window_leaves_its_series(layout):
-    windows = assign_windows(**layout)
+def test_windows_begin_before_their_series_only_in_splits_without_a_whole_one(layout):
+    windows = assign_windows(**{**layout, "known": None})
     offsets = layout["offsets"]
-    assert (windows.start >= offsets[windows.series]).all()
+    of_part = windows.series * 3 + windows.split
+    is_short = windows.start < offsets[windows.series]
+    assert not set(of_part[is_short]) & set(of_part[~is_short])
     assert (windows.end + layout["horizon"] <= offsets[windows.series + 1]).all()
     assert (windows.end - windows.start == layout["lookback"]).all()
 
 
 def test_purged_rows_are_no_targets_but_may_be_inputs():
-    windows = assign_windows(DAYS[:12], np.array([0, 12]), 3, 1, (DAYS[5], DAYS[8]), purge=2)
+    windows = assign_windows(np.array([0, 12]), 3, 1, np.array([6]), np.array([9]), purge=2)
     assert windows.end.tolist() == [3, 4, 5, 8, 11]
     assert windows.split.tolist() == [TRAIN, TRAIN, TRAIN, VALIDATION, TEST]
     assert windows.of(VALIDATION).start.tolist() == [5]
 
 
 def test_windows_have_the_types_of_the_contract():
-    windows = assign_windows(DAYS, np.array([0, 40]), 3, 2, (DAYS[20], DAYS[30]), purge=1)
+    windows = assign_windows(np.array([0, 40]), 3, 2, np.array([21]), np.array([31]), purge=1)
     types = (windows.series.dtype, windows.start.dtype, windows.end.dtype, windows.split.dtype)
     assert types == (np.int32, np.int64, np.int64, np.int8)
 

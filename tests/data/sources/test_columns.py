@@ -138,11 +138,12 @@ def test_a_wide_table_is_a_series_for_each_column(tmp_path):
     assert rows[rows["unique_id"] == "south"]["ds"].min() == DAYS[5]
 
 
-def test_a_hole_in_a_wide_table_is_an_error(tmp_path):
+def test_a_hole_in_a_wide_table_is_a_missing_value(tmp_path):
     frame = pd.DataFrame({"ds": DAYS, "north": np.arange(30.0)})
     frame.loc[7, "north"] = np.nan
     found = checked(frame, tmp_path, Columns(is_wide=True))
-    assert found.problems["ds"].tolist() == [DAYS[7]]
+    assert found.problems.empty
+    assert found.rows["ds"][found.rows["y"].isna()].tolist() == [DAYS[7]]
 
 
 @pytest.mark.parametrize("by_ticker", [False, True])

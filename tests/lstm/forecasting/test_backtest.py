@@ -149,7 +149,6 @@ def test_forecasting_rows_that_were_trained_on_is_told(frame: pd.DataFrame, capl
         ({"step_size": -1}, "step_size is -1"),
         ({"n_windows": 200}, "too few for 200 windows 1 apart"),
         ({"n_windows": 112}, "No series has enough rows"),
-        ({"n_windows": 110}, "has no window"),
     ],
 )
 def test_wrong_windows_are_named(frame: pd.DataFrame, options: dict[str, int], expected: str) -> None:

@@ -312,15 +312,11 @@ def test_predict_names_a_missing_column(fitted, frame, column):
         fitted.predict(frame.drop(columns=column))
 
 
-def test_predict_names_an_unknown_series(fitted, frame):
-    with pytest.raises(InputError, match="not trained on 'gamma'"):
-        fitted.predict(frame.replace({"unique_id": {"beta": "gamma"}}))
-
-
-def test_predict_names_a_series_with_too_few_rows(fitted, frame):
-    with pytest.raises(InputError, match="alpha has 7 rows, fewer than lookback 8"):
-        fitted.predict(frame.groupby("unique_id").head(7))
-    assert len(fitted.predict(frame.groupby("unique_id").head(8))) == 2
+def test_predict_forecasts_a_series_that_was_not_trained_on(fitted, frame):
+    forecast = fitted.predict(frame.replace({"unique_id": {"beta": "gamma"}}))
+    assert forecast["unique_id"].tolist() == ["alpha", "gamma"]
+    assert forecast["y_hat"].iloc[0] == fitted.predict(frame)["y_hat"].iloc[0]
+    assert np.isfinite(forecast["y_hat"]).all()
 
 
 @pytest.mark.parametrize("change", [{"lookback": 9}, {"horizon": 2}])
