@@ -74,7 +74,7 @@ def _joined(problems: Sequence[Any], settings: type[BaseModel]) -> dict[str, Any
             break
     forms = [other for other in problems if list(other["loc"][: len(names)]) == names]
     if len(forms) > 1 and len(names) < len(problem["loc"]):
-        texts = dict.fromkeys(expected(form).partition(",")[0] for form in forms)
+        texts = dict.fromkeys(expected(form).partition(", unable")[0] for form in forms)
         problem |= {"loc": tuple(names), "msg": ", or ".join(texts), "ctx": {}}
     return problem
 

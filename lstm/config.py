@@ -25,6 +25,10 @@ _PLAIN: Mapping[str, str] = MappingProxyType(
     {"window_scaling": "none", "season": "none", "residual": "none", "linear_skip": "none", "loss": "mse"}
 )
 """The method of 0.1.0, which knew these settings by no name"""
+_PLAIN_SIZES: Mapping[str, Any] = MappingProxyType(
+    {"lookback": 60, "learning_rate": 1e-3, "schedule": "cosine", "steps_per_epoch": None, "patience": 5}
+)
+"""What 0.1.0 took by default for settings that may be left to the data now"""
 _STORED_BY_EARLIER_VERSIONS = 20
 """Settings that 0.1.0 stored of a forecaster, at least: all it had, where a user gives a few"""
 
@@ -145,20 +149,20 @@ class ForecasterSettings(NetworkSettings):
         description="Rows ahead that the model predicts, all at once",
         json_schema_extra={"panel": "What to forecast"},
     )
-    learning_rate: float = Field(
-        default=1e-3,
-        gt=0,
-        description="Step size of Adam; where stateful, 0.01 suits better",
+    learning_rate: Annotated[float, Field(gt=0)] | Literal["auto"] = Field(
+        default="auto",
+        description="Step size of Adam, the greatest of its course; where stateful, 0.01 suits better",
         json_schema_extra={"panel": "Training"},
     )
-    schedule: Schedule = Field(default="cosine", description="Course of the learning rate over training")
+    schedule: Schedule | Literal["auto"] = Field(
+        default="auto", description="Course of the learning rate over training"
+    )
     weight_decay: float = Field(default=1e-2, ge=0, description="Decoupled weight decay of AdamW")
     batch_size: int = Field(default=64, gt=0, description="Windows of one step; streams, where stateful")
-    steps_per_epoch: int | None = Field(
-        default=None,
-        gt=0,
-        description="Batches of an epoch; the next epoch takes the windows that follow. By default, and at most, all"
-        " windows; not with stateful",
+    steps_per_epoch: Annotated[int, Field(gt=0)] | Literal["auto"] | None = Field(
+        default="auto",
+        description="Batches of an epoch at most; the next epoch takes the windows that follow. auto is short enough to"
+        " stop early on a large panel; not with stateful",
     )
     max_minutes: float | None = Field(
         default=None,
@@ -172,7 +176,9 @@ class ForecasterSettings(NetworkSettings):
         description="Epochs, at most; with max_minutes as many as it allows, else 30",
         json_schema_extra={"options": ["--epochs", "--max-epochs"]},
     )
-    patience: int = Field(default=5, gt=0, description="Epochs without a better validation loss before training stops")
+    patience: Annotated[int, Field(gt=0)] | Literal["auto"] = Field(
+        default="auto", description="Epochs without a better validation loss before training stops"
+    )
     gradient_clip: float = Field(default=1.0, gt=0, description="Greatest norm of a gradient")
     scaling: Literal["standard", "minmax", "robust", "none"] = Field(
         default="standard", description="Scaler of each series, fitted on its training rows"
@@ -216,12 +222,12 @@ class ForecasterSettings(NetworkSettings):
     @property
     def is_open(self) -> bool:
         """Whether the data decide some of these settings: one says ``auto``."""
-        return any(getattr(self, name) == "auto" for name in ("lookback", *_PLAIN))
+        return any(getattr(self, name) == "auto" for name in (*_PLAIN_SIZES, *_PLAIN))
 
     @property
     def plain(self) -> Self:
         """These settings with the method of 0.1.0 wherever they say ``auto``: what suits the targets of bars."""
-        choices = {"lookback": 60, **_PLAIN}
+        choices = {**_PLAIN_SIZES, **_PLAIN}
         return self.model_copy(update={name: choices[name] for name in choices if getattr(self, name) == "auto"})
 
     @model_validator(mode="after")
@@ -236,7 +242,7 @@ class ForecasterSettings(NetworkSettings):
     def _sees_no_future(self) -> Self:
         if self.stateful and self.bidirectional:
             raise ValueError("stateful learns from every step, where bidirectional would show what follows; choose one")
-        if self.stateful and self.steps_per_epoch is not None:
+        if self.stateful and self.steps_per_epoch not in ("auto", None):
             raise ValueError("stateful reads the series from end to end in an epoch; leave out steps_per_epoch")
         if self.stateful and self.attention != "none":
             raise ValueError("stateful learns from every step, attention looks back from the last one; choose one")

@@ -185,6 +185,12 @@ class Forecaster(TrainedModel[Network]):
         self.boundaries = sequences.boundaries
         self.own_boundaries = sequences.own_boundaries
         self.scalers = dict(zip(sequences.unique_ids, sequences.scalers, strict=True))
+        self.sees_missing = _has_gaps(sequences)
+        if self.sees_missing and self.chosen.stateful:
+            raise InputError(
+                "A stateful model carries its state along complete series, and some rows have no value; leave stateful"
+                " out."
+            )
         self.data_hash = sequences.content_hash
         self._context = Context.of_sequences(sequences, self.context_rows, rules)
         if self._names and set(self._names.names) != set(sequences.unique_ids):
@@ -459,6 +465,10 @@ class Forecaster(TrainedModel[Network]):
         return self.recipe.settings
 
     @property
+    def _training_settings(self) -> ForecasterSettings:
+        return self.chosen
+
+    @property
     def scaling(self) -> WindowScaling | None:
         """What each window is scaled by; None where it is taken as it is."""
         return scaling_of(self.chosen, self.sees_missing)
@@ -512,6 +522,15 @@ class Forecaster(TrainedModel[Network]):
 def _varies(scalers: Sequence[Scaler]) -> np.ndarray:
     """Return 1 for each series, 0 where y was constant in training: its forecast is that constant, without noise."""
     return np.array([0.0 if scaler.is_constant else 1.0 for scaler in scalers])
+
+
+def _has_gaps(sequences: Sequences) -> bool:
+    """Tell whether a window to train on lacks a value of y, within it or before the first row of its series."""
+    training = sequences.windows_of(TRAIN)
+    firsts, ends = _places(sequences, training)
+    missing = np.concatenate([[0], np.cumsum(np.isnan(sequences.values[:, 0]))])
+    starts = np.maximum(training.start, firsts)
+    return bool((training.start < firsts).any() or (missing[ends] > missing[starts]).any())
 
 
 def _places(sequences: Sequences, windows: Windows) -> tuple[np.ndarray, np.ndarray]:

@@ -29,6 +29,13 @@ _SHARE = 0.5
 """Of the training rows of a usual series, what a window takes at most"""
 
 
+_LEARNING_RATE = 3e-3
+_STEPS_PER_EPOCH = 400
+"""Overlapping windows are near-duplicates: a few thousand steps are enough, and early stopping has to see them"""
+_PATIENCE = 10
+"""Epochs; while the learning rate is high, some are no better"""
+
+
 class Recipe(NamedTuple):
     """Settings without any ``auto``, and why they are so.
 
@@ -64,6 +71,10 @@ def choose(settings: ForecasterSettings, panel: Panel) -> Recipe:
         residual="seasonal" if spanned else "last",
         linear_skip="window",
         loss="mae",
+        learning_rate=_LEARNING_RATE,
+        schedule="one_cycle",
+        steps_per_epoch=_STEPS_PER_EPOCH,
+        patience=_PATIENCE,
     ).model_copy(update={"season": spanned})
     return Recipe(chosen, _sentence(chosen, seasons))
 

@@ -204,7 +204,7 @@ class TrainedModel(ABC, Generic[NetworkT]):
 
     def _plan(self, network: NetworkT, batches: Batches, validate: Callable[[], float], make_steps: MakeSteps) -> int:
         """Return the number of steps to train for: all epochs, or what the time budget has room for."""
-        most: int = self.settings.max_epochs * batches.steps_per_epoch
+        most: int = self._training_settings.max_epochs * batches.steps_per_epoch
         minutes: float | None = self.settings.max_minutes
         return most if minutes is None else min(most, steps_within(minutes, network, batches, validate, make_steps))
 
@@ -242,7 +242,7 @@ class TrainedModel(ABC, Generic[NetworkT]):
                 on_epoch(record)
 
         self._snapshot = fit(
-            network, batches, validate, self.settings,
+            network, batches, validate, self._training_settings,
             total_steps=self.total_steps, start=start, on_epoch=after_epoch, make_steps=make_steps, **options,
         )  # fmt: skip
 
@@ -264,6 +264,11 @@ class TrainedModel(ABC, Generic[NetworkT]):
                 f"{path} was trained with other settings or data; train again without resume."
             )
         return stopped
+
+    @property
+    def _training_settings(self) -> Any:
+        """What `fit` reads: the settings, with nothing left open."""
+        return self.settings
 
     def _require_snapshot(self) -> Snapshot:
         if self._snapshot is None:
