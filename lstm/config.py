@@ -220,6 +220,11 @@ class ForecasterSettings(NetworkSettings):
         return self.lookback
 
     @property
+    def epoch_steps(self) -> int | None:
+        """Batches of an epoch at most, once it is chosen; None for all windows."""
+        return None if isinstance(self.steps_per_epoch, str) else self.steps_per_epoch
+
+    @property
     def is_open(self) -> bool:
         """Whether the data decide some of these settings: one says ``auto``."""
         return any(getattr(self, name) == "auto" for name in (*_PLAIN_SIZES, *_PLAIN))

@@ -226,7 +226,7 @@ class Forecaster(TrainedModel[Network]):
             return StreamBatches(values, *streams, *sizes, settings.batch_size, settings.seed, ops)
         firsts, _ = _places(sequences, training)
         where = values, training.end, *sizes, settings.batch_size, settings.seed, ops
-        return WindowBatches(*where, firsts=firsts, scaling=self.scaling, steps_per_epoch=settings.steps_per_epoch)
+        return WindowBatches(*where, firsts=firsts, scaling=self.scaling, steps_per_epoch=settings.epoch_steps)
 
     # ---------------------------------------------------------------- results
 

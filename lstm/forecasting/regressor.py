@@ -132,7 +132,7 @@ class LSTMRegressor(RegressorMixin, BaseEstimator):
             network.parameters.set_flat(former)
         batches = self._batches(training, network.ops)
         patience = self.patience if held_back else self.max_epochs
-        settings = self._settings.model_copy(update={"patience": patience})
+        settings: Any = self._settings.model_copy(update={"patience": patience})
 
         def validate() -> float:
             return self._error(network, *validation) if held_back else 0.0
@@ -152,7 +152,7 @@ class LSTMRegressor(RegressorMixin, BaseEstimator):
         network = self._make_network()
         epochs = 1 + (len(start.history) if start else 0)
         one_more = {"max_epochs": epochs, "patience": epochs, "schedule": "constant"}
-        settings = self._settings.model_copy(update=one_more)
+        settings: Any = self._settings.model_copy(update=one_more)
         batches = self._batches(rows, network.ops)
         self._keep(fit(network, batches, lambda: 0.0, settings, start=start), best=False)
         return self

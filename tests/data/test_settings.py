@@ -38,7 +38,7 @@ SENTENCES = {
     ),
     "not together": (
         lambda: Forecaster(residual=True),
-        "residual and layer_norm go between layers; choose num_layers of at least 2.",
+        "residual_layers and layer_norm go between layers; choose num_layers of at least 2.",
     ),
     "not together, in words": (
         lambda: SplitSettings(train_end="2020-01-01"),
@@ -55,7 +55,7 @@ SENTENCES = {
     ),
     "nested value": (
         lambda: RetrainSettings(model={"lookback": -1}),
-        "model.lookback -1 is not allowed: it should be greater than 0, or 'auto'.",
+        "model.lookback -1 is not allowed: it should be greater than X",
     ),
     "pattern": (
         lambda: DataSettings(max_stale="5 days"),
@@ -64,7 +64,7 @@ SENTENCES = {
     "missing": (lambda: TaggingSettings(), "Tagging needs a setting that was not given: train."),
     "estimator": (
         lambda: LSTMRegressor(hidden_size=0).fit([[1.0, 2.0]] * 3, [1.0, 2.0, 3.0]),
-        "hidden_size 0 is not allowed: it should be greater than 0, or 'auto'.",
+        "hidden_size 0 is not allowed: it should be greater than 0.",
     ),
 }
 
@@ -99,7 +99,7 @@ def test_the_sentence_survives_the_way_to_another_process():
 def test_whoever_validates_by_pydantic_gets_all_its_problems():
     with pytest.raises(ValidationError) as caught:
         ForecasterSettings.model_validate({"lookback": 0, "horizon": 0})
-    assert [problem["loc"] for problem in caught.value.errors()] == [("lookback",), ("horizon",)]
+    assert list(dict.fromkeys(problem["loc"][0] for problem in caught.value.errors())) == ["lookback", "horizon"]
 
 
 def test_settings_import_neither_pandas_nor_numba():
