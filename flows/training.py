@@ -121,12 +121,13 @@ class Attempt:
         saved = self._save(model)
         milliseconds = 1000 * model.seconds_per_step
         begun = "went on with the interrupted training, " if self.found else "found nothing to resume, "
-        length = f"{counted(model.history[-1].step, 'step')}, {counted(len(model.history), 'epoch')}"
+        length = f"{counted(model.history[-1].step, 'step')}, {counted(model.epochs, 'epoch')}"
+        best = f"the best was {model.best_epoch}" if model.best_epoch else "none better than what it began with"
         return {
             "model": str(saved),
             "files": hashes(saved),
             "milliseconds_per_step": round(milliseconds, 3) if math.isfinite(milliseconds) else None,
-            "summary": f"{begun if self.resume else ''}{length}, the best was {model.best_epoch}",
+            "summary": f"{begun if self.resume else ''}{length}, {best}",
         }
 
     def _save(self, model: TrainedModel[Any]) -> Path:

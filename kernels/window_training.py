@@ -61,6 +61,8 @@ class AdamArrays(NamedTuple):
     gradients: Any
     first_moment: Any
     second_moment: Any
+    average: Any
+    """Of the weights; empty where they are not averaged"""
 
 
 class AdamConstants(NamedTuple):
@@ -71,3 +73,4 @@ class AdamConstants(NamedTuple):
     epsilon: float
     weight_decay: float
     gradient_clip: float
+    average_decay: float

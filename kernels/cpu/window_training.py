@@ -16,8 +16,9 @@ from gatecast.kernels.cpu.gather import copy_windows
 from gatecast.kernels.cpu.linear import backward_alone, forward_alone
 from gatecast.kernels.cpu.loss import squared_error
 from gatecast.kernels.cpu.lstm import NO_LENGTHS, backward_shards, forward_shards
-from gatecast.kernels.cpu.optim import clip, update
+from gatecast.kernels.cpu.optim import clip, move_average, update
 from gatecast.kernels.masks import NO_MASK
+from gatecast.kernels.scalar import average_rate
 from gatecast.kernels.window_training import AdamArrays, AdamConstants, WindowPass
 
 __all__ = ["window_training"]
@@ -94,3 +95,4 @@ def _train_windows(
             optimizer.values, optimizer.gradients, optimizer.first_moment, optimizer.second_moment, first_step + step,
             learning_rates[step], constants.beta_1, constants.beta_2, constants.epsilon, constants.weight_decay,
         )  # fmt: skip
+        move_average(optimizer.values, optimizer.average, average_rate(first_step + step, constants.average_decay))

@@ -42,7 +42,7 @@ class _WindowTraining:
         self._constants = constants
         self._position = new_array(1, "int64")
         self._starts_now = new_array(arrays.y_hat.shape[0], "int64")
-        self._rates_now = new_array(3, optimizer.values.dtype)
+        self._rates_now = new_array(4, optimizer.values.dtype)
         # Gradients of the first states: not used, but the passes work on them step by step.
         first = new_array(arrays.zero_state.shape, arrays.zero_state.dtype)
         self._d_first = first, new_array(first.shape, first.dtype)
@@ -71,7 +71,7 @@ class _WindowTraining:
             self._capacity = steps
             self._replay = None
             self._starts = new_array((steps, len(self._starts_now)), "int64")
-            self._rates = new_array((steps, 3), self._rates_now.dtype)
+            self._rates = new_array((steps, 4), self._rates_now.dtype)
             self._results = new_array((2, steps), "float64")
 
     def _take_one(self) -> None:
@@ -83,7 +83,7 @@ class _WindowTraining:
 
     def _step(self) -> None:
         batch_size = len(self._starts_now)
-        launch(_take, max(batch_size, 3), self._position, self._starts, self._rates, self._starts_now, self._rates_now)
+        launch(_take, max(batch_size, 4), self._position, self._starts, self._rates, self._starts_now, self._rates_now)
         loss = _backpropagate(self._values, self._starts_now, self._arrays, self._d_first)
         norm = clip_gradient_norm(self._optimizer.gradients, self._constants.gradient_clip)
         adam_step_at(self._rates_now, self._optimizer, self._constants)

@@ -163,7 +163,7 @@ class Forecaster(TrainedModel[Network]):
         self._train(
             network, batches, validate,
             stopped=stopped, checkpoints=checkpoints, keep=keep, on_epoch=on_epoch,
-            make_steps=make_steps,
+            make_steps=make_steps, average_decay=self.settings.average_decay,
         )  # fmt: skip
         return self
 

@@ -102,6 +102,7 @@ def interrupted(model, sequences, folder, epoch):
         {"stateful": True, "num_layers": 2, "horizon": 2},
         {"dtype": "float64"},
         {"steps_per_epoch": 3, "schedule": "one_cycle"},
+        {"weight_average": "ema", "ema_decay": 0.9},
         {"dropout": 0.2, "recurrent_dropout": 0.2, "weight_dropout": 0.1, "num_layers": 2, "attention": "dot"},
     ],
 )

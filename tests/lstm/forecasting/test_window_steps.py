@@ -30,7 +30,7 @@ def _network(**settings) -> Network:
 def _batches(network: Network, batch_size: int, horizon: int = 1, steps_per_epoch: int | None = None) -> WindowBatches:
     values = np.random.default_rng(0).normal(size=(ROWS, COLUMNS)).astype(network.dtype)
     ends = np.arange(LOOKBACK, ROWS - horizon)
-    return WindowBatches(values, ends, LOOKBACK, horizon, batch_size, 0, network.ops, steps_per_epoch)
+    return WindowBatches(values, ends, LOOKBACK, horizon, batch_size, 0, network.ops, steps_per_epoch=steps_per_epoch)
 
 
 def _trained(network, batches, clip=1.0, **options):
@@ -49,20 +49,25 @@ def _trained(network, batches, clip=1.0, **options):
         {"dtype": "float64"},
         {"hidden_size": 1, "batch_size": 70},
         {"batch_size": 8, "steps_per_epoch": 5},  # 40 of 54 windows: the second epoch begins the next pass
+        {"average_decay": 0.9},
         {"hidden_size": 3, "num_layers": 2, "batch_size": 30, "backend": "cuda"},
+        {"hidden_size": 3, "batch_size": 30, "average_decay": 0.9, "backend": "cuda"},
     ],
 )
 def test_same_bits_as_single_steps(settings):
     get_ops(settings.get("backend", "cpu"))
+    settings = dict(settings)
+    options = {"average_decay": settings.pop("average_decay", None)}
     outcomes = []
     for make in (SingleSteps, make_steps):
         network = _network(**settings)
         sizes = settings.get("batch_size", 20), settings.get("horizon", 1), settings.get("steps_per_epoch")
         batches = _batches(network, *sizes)
-        outcomes.append(_trained(network, batches, settings.get("gradient_clip", 1.0), make_steps=make))
+        outcomes.append(_trained(network, batches, settings.get("gradient_clip", 1.0), make_steps=make, **options))
     single, compiled = outcomes
     assert [record.to_dict() for record in single.history] == [record.to_dict() for record in compiled.history]
     np.testing.assert_array_equal(single.values, compiled.values)
+    assert ("average" in single.optimizer) == (options["average_decay"] is not None)
     for name, moment in single.optimizer.items():
         np.testing.assert_array_equal(moment, compiled.optimizer[name], err_msg=name)
 
