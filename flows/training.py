@@ -12,18 +12,20 @@ import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from gatecast.data.errors import DamagedError
+from gatecast.data.errors import DamagedError, InputError
 from gatecast.flows.engine.orchestration import Transaction, get_transaction, hashes, is_retry, task
 from gatecast.flows.engine.results import Promoted, Trained, Versioned
 from gatecast.flows.engine.terminal import counted
 from gatecast.flows.judging import promotion
 from gatecast.flows.judging.comparison import Comparison
-from gatecast.flows.registry.kinds import ModelKind
+from gatecast.flows.registry.kinds import FORECASTER, ModelKind
 from gatecast.flows.registry.registry import Registry
 from gatecast.flows.settings.runs import GateSettings, Settings, Workspace
+from gatecast.lstm.forecasting.forecaster import Forecaster
 from gatecast.lstm.models import load
 from gatecast.lstm.training.checkpoint import DOCUMENT
 from gatecast.lstm.training.model import TrainedModel
@@ -57,6 +59,46 @@ def registry_of(workspace: Workspace, name: str, kind: ModelKind) -> Registry:
         with suppress(DamagedError):
             registry.settings(champion, kind)
     return registry
+
+
+class WarmStart(NamedTuple):
+    """What a training begins with if it is to begin with the champion."""
+
+    model: Forecaster | None
+    version: str | None
+    """Of the champion; None if the training starts cold"""
+    sentence: str
+
+
+def warm_start(registry: Registry, champion: str | None, boundaries: Mapping[str, str]) -> WarmStart:
+    """Return the champion of forecasters as what a training begins with.
+
+    Parameters
+    ----------
+    registry : Registry
+    champion : str, optional
+        Its version.
+    boundaries : mapping
+        Last timestamps of training and validation of the data.
+
+    Raises
+    ------
+    InputError
+        The champion was trained on rows that this training keeps for validation or test.
+    """
+    if champion is None:
+        return WarmStart(None, None, "started cold, since there is no champion yet")
+    try:
+        model: Forecaster = registry.model(champion, FORECASTER)
+    except DamagedError as error:
+        return WarmStart(None, None, f"started cold, since {champion} is damaged ({str(error).rstrip('.')})")
+    for name, last in model.boundaries.items():
+        if datetime.fromisoformat(last) > datetime.fromisoformat(boundaries[name]):
+            raise InputError(
+                f"The champion {champion} knows rows up to {last}, and this training ends earlier, on "
+                f"{boundaries[name]}: its test would show what has been learnt; leave out warm_start."
+            )
+    return WarmStart(model, champion, f"started from {champion}")
 
 
 @dataclass(frozen=True)
