@@ -26,7 +26,7 @@ from gatecast.flows.judging.targets import series_frame
 from gatecast.flows.registry.kinds import FORECASTER
 from gatecast.flows.registry.registry import Registry
 from gatecast.flows.settings.runs import NAME_PATTERN, GateSettings, RetrainSettings, Workspace
-from gatecast.flows.training import registry_of, settle
+from gatecast.flows.training import registry_of, settle, warm_start
 from gatecast.lstm.forecasting.forecaster import Forecaster
 from gatecast.lstm.forecasting.metrics import skill
 
@@ -133,12 +133,16 @@ def train_one(
         settings, _ = evaluation.choose_recipe(settings, frame)
         series = series_frame(frame, settings.target, settings.features)
         sequences = build_sequences(series, evaluation.sequence_settings(settings))
-        model = Forecaster.from_settings(settings.model).fit_sequences(sequences, **settings.data.dates)
+        start = warm_start(registry, registry.champion(), sequences.boundaries) if settings.warm_start else None
+        model = Forecaster.from_settings(settings.model).fit_sequences(
+            sequences, start=start.model if start else None, **settings.data.dates
+        )
         predictions, evaluated, _ = evaluation.run_test(model, sequences, frame, settings)
         total = evaluation.overall(evaluated["scores"])
         judged = evaluated["judged"]
         with registry.locked():
-            version = registry.add_model(model, settings, {"evaluation.json": as_json(evaluated)}, lineage)
+            origin = {**lineage, "started_from": start.version} if start else lineage
+            version = registry.add_model(model, settings, {"evaluation.json": as_json(evaluated)}, origin)
 
         def meet(model: Forecaster, own: RetrainSettings) -> Comparison:
             return meet_forecaster(model, own, predictions, frame, settings, gate)

@@ -65,7 +65,7 @@ from gatecast.flows.reporting.attention import plot_attention
 from gatecast.flows.reporting.errors import draw_errors
 from gatecast.flows.reporting.publication import publish
 from gatecast.flows.settings.runs import DatesGiven, GateSettings, RetrainSettings, Workspace
-from gatecast.flows.training import Attempt, Job, checkpoint, registry_of, settle, take_back
+from gatecast.flows.training import Attempt, Job, checkpoint, registry_of, settle, take_back, warm_start
 from gatecast.lstm.config import ForecasterSettings
 from gatecast.lstm.forecasting.forecaster import Forecaster
 from gatecast.lstm.models import load
@@ -87,6 +87,13 @@ class Chosen(Result):
     """Settings of the model without any ``auto``"""
 
 
+class TrainedForecaster(Trained):
+    """A forecaster that was trained."""
+
+    started_from: str | None
+    """Version whose weights it began with"""
+
+
 class Retrained(TypedDict):
     """What a retrain returns: its resolved settings, how its steps went, and what each of them returned."""
 
@@ -94,7 +101,7 @@ class Retrained(TypedDict):
     steps: list[StepRecord]
     ingest: Ingested
     build_sequences: Sequences
-    train: Trained
+    train: TrainedForecaster
     evaluate: Evaluated
     checkpoint: Versioned
     promote: Promoted
@@ -151,12 +158,14 @@ def retrain(
         sequences = step(build_sequences, data, target, features, windows, directory, kept)
 
         dates = settings.data.dates
-        key = digest(sequences["content_hash"], settings.model, dates, code_version())
+        champion = registry.champion() if settings.warm_start else None
+        key = digest(sequences["content_hash"], settings.model, dates, settings.warm_start, champion, code_version())
         job = Job(workspace, registry.name, key)
-        trained = step(train, job, sequences["directory"], settings.model, resume, dates)
+        trained = step(train, job, sequences["directory"], settings.model, resume, dates, settings.warm_start, champion)
         evaluated = step(evaluate, job, trained["model"], sequences["directory"], data, settings)
         lineage = {
             "data_hash": bars["content_hash"], "data": data, "last": bars["last"], "code_version": code_version(),
+            **({"started_from": trained["started_from"]} if settings.warm_start else {}),
         }  # fmt: skip
         version = step(checkpoint, job, trained["model"], [evaluated["evaluation"]], settings, lineage)
 
@@ -228,20 +237,35 @@ def build_sequences(
 
 @task("train {job.name}", cached=True, ignore=("resume",), retries=2)
 def train(
-    job: Job, sequences: str, settings: ForecasterSettings, resume: bool, dates: DatesGiven = DEFAULTS.data.dates
-) -> Trained:
-    """Fit the LSTM; each epoch leaves a checkpoint, from which an interrupted training can continue."""
+    job: Job,
+    sequences: str,
+    settings: ForecasterSettings,
+    resume: bool,
+    dates: DatesGiven = DEFAULTS.data.dates,
+    warm: bool = False,
+    champion: str | None = None,
+) -> TrainedForecaster:
+    """Fit the LSTM; each epoch leaves a checkpoint, from which an interrupted training can continue.
+
+    If `warm`, it begins with the weights of the champion, if there is one.
+    """
     attempt = Attempt.of(job, resume)
     model = Forecaster.from_settings(settings)
+    rows = read_sequences(Path(sequences))
+    start = warm_start(job.registry, champion, rows.boundaries) if warm else None
     with TrainingProgress(model, job.name) as progress:
         model.fit_sequences(
-            read_sequences(Path(sequences)),
+            rows,
             checkpoints=attempt.checkpoints,
             resume=attempt.resume,
             on_epoch=progress,
+            start=start.model if start else None,
             **dates,
         )
-    return attempt.finish(model)
+    trained = attempt.finish(model)
+    if start is None:
+        return {**trained, "started_from": None}
+    return {**trained, "started_from": start.version, "summary": f"{start.sentence}; {trained['summary']}"}
 
 
 @task("evaluate {job.name}", cached=True)

@@ -12,18 +12,20 @@ import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from gatecast.data.errors import DamagedError
+from gatecast.data.errors import DamagedError, InputError
 from gatecast.flows.engine.orchestration import Transaction, get_transaction, hashes, is_retry, task
 from gatecast.flows.engine.results import Promoted, Trained, Versioned
 from gatecast.flows.engine.terminal import counted
 from gatecast.flows.judging import promotion
 from gatecast.flows.judging.comparison import Comparison
-from gatecast.flows.registry.kinds import ModelKind
+from gatecast.flows.registry.kinds import FORECASTER, ModelKind
 from gatecast.flows.registry.registry import Registry
 from gatecast.flows.settings.runs import GateSettings, Settings, Workspace
+from gatecast.lstm.forecasting.forecaster import Forecaster
 from gatecast.lstm.models import load
 from gatecast.lstm.training.checkpoint import DOCUMENT
 from gatecast.lstm.training.model import TrainedModel
@@ -57,6 +59,46 @@ def registry_of(workspace: Workspace, name: str, kind: ModelKind) -> Registry:
         with suppress(DamagedError):
             registry.settings(champion, kind)
     return registry
+
+
+class WarmStart(NamedTuple):
+    """What a training begins with if it is to begin with the champion."""
+
+    model: Forecaster | None
+    version: str | None
+    """Of the champion; None if the training starts cold"""
+    sentence: str
+
+
+def warm_start(registry: Registry, champion: str | None, boundaries: Mapping[str, str]) -> WarmStart:
+    """Return the champion of forecasters as what a training begins with.
+
+    Parameters
+    ----------
+    registry : Registry
+    champion : str, optional
+        Its version.
+    boundaries : mapping
+        Last timestamps of training and validation of the data.
+
+    Raises
+    ------
+    InputError
+        The champion was trained on rows that this training keeps for validation or test.
+    """
+    if champion is None:
+        return WarmStart(None, None, "started cold, since there is no champion yet")
+    try:
+        model: Forecaster = registry.model(champion, FORECASTER)
+    except DamagedError as error:
+        return WarmStart(None, None, f"started cold, since {champion} is damaged ({str(error).rstrip('.')})")
+    for name, last in model.boundaries.items():
+        if datetime.fromisoformat(last) > datetime.fromisoformat(boundaries[name]):
+            raise InputError(
+                f"The champion {champion} knows rows up to {last}, and this training ends earlier, on "
+                f"{boundaries[name]}: its test would show what has been learnt; leave out warm_start."
+            )
+    return WarmStart(model, champion, f"started from {champion}")
 
 
 @dataclass(frozen=True)
@@ -121,12 +163,13 @@ class Attempt:
         saved = self._save(model)
         milliseconds = 1000 * model.seconds_per_step
         begun = "went on with the interrupted training, " if self.found else "found nothing to resume, "
-        length = f"{counted(model.history[-1].step, 'step')}, {counted(len(model.history), 'epoch')}"
+        length = f"{counted(model.history[-1].step, 'step')}, {counted(model.epochs, 'epoch')}"
+        best = f"the best was {model.best_epoch}" if model.best_epoch else "none better than what it began with"
         return {
             "model": str(saved),
             "files": hashes(saved),
             "milliseconds_per_step": round(milliseconds, 3) if math.isfinite(milliseconds) else None,
-            "summary": f"{begun if self.resume else ''}{length}, the best was {model.best_epoch}",
+            "summary": f"{begun if self.resume else ''}{length}, {best}",
         }
 
     def _save(self, model: TrainedModel[Any]) -> Path:

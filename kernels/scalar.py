@@ -297,6 +297,15 @@ def dropout_factor(element, step, key, threshold, scale):
 
 
 @register_jitable
+def average_rate(step, decay):
+    """Return how much of the weights after a step, 1 for the first, goes into their average; float64.
+
+    At first the average forgets faster than `decay` says, and with it the weights that training began with.
+    """
+    return 1.0 - min(decay, (1.0 + step) / (10.0 + step))
+
+
+@register_jitable
 def log_add_exp(a, b):
     """log(exp(a) + exp(b)), which neither overflows nor loses a small term; minus infinity stands for log(0)."""
     if a == _LOG_ZERO:

@@ -14,6 +14,8 @@ class AdamArrays(NamedTuple):
     gradients: Any
     first_moment: Any
     second_moment: Any
+    average: Any
+    """Of the weights; empty where they are not averaged"""
 
 
 class AdamConstants(NamedTuple):
@@ -24,3 +26,4 @@ class AdamConstants(NamedTuple):
     epsilon: float
     weight_decay: float
     gradient_clip: float
+    average_decay: float

@@ -180,6 +180,14 @@ class ForecasterSettings(NetworkSettings):
         default="auto", description="Epochs without a better validation loss before training stops"
     )
     gradient_clip: float = Field(default=1.0, gt=0, description="Greatest norm of a gradient")
+    weight_average: Literal["none", "ema"] = Field(
+        default="none",
+        description="What is validated and kept: the weights themselves (none) or their exponential moving average"
+        " (ema)",
+    )
+    ema_decay: float = Field(
+        default=0.999, gt=0, lt=1, description="Share of that average which a step leaves; the first steps leave less"
+    )
     scaling: Literal["standard", "minmax", "robust", "none"] = Field(
         default="standard", description="Scaler of each series, fitted on its training rows"
     )
@@ -234,6 +242,11 @@ class ForecasterSettings(NetworkSettings):
         """These settings with the method of 0.1.0 wherever they say ``auto``: what suits the targets of bars."""
         choices = {**_PLAIN_SIZES, **_PLAIN}
         return self.model_copy(update={name: choices[name] for name in choices if getattr(self, name) == "auto"})
+
+    @property
+    def average_decay(self) -> float | None:
+        """The decay of the weights' average; None where they are not averaged."""
+        return self.ema_decay if self.weight_average == "ema" else None
 
     @model_validator(mode="after")
     def _has_a_plain_stateful_form(self) -> Self:

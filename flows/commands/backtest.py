@@ -23,10 +23,14 @@ from gatecast.flows.settings.runs import BacktestSettings
 
 @dataclass(frozen=True, kw_only=True)
 class BacktestOptions(RunOptions):
-    """The options of ``gatecast backtest``: nothing is promoted, and the training data ends at each origin."""
+    """The options of ``gatecast backtest``: nothing is promoted, and the training data ends at each origin.
+
+    There is no warm start, since the champion has seen what comes after the origins.
+    """
 
     rolling: Typed[BacktestSettings] = Typed(
-        BacktestSettings, without=("gate", "split.train_end", "split.validation_end", "split.test_fraction")
+        BacktestSettings,
+        without=("gate", "warm_start", "split.train_end", "split.validation_end", "split.test_fraction"),
     )
 
 

@@ -92,6 +92,8 @@ class _Progress:
 
 def describe_losses(record: EpochRecord) -> str:
     """Return the losses of an epoch in a few words."""
+    if record.epoch == 0:
+        return f"at the beginning  validation {record.validation_loss:.4f}"
     return f"loss {record.train_loss:.4f}  validation {record.validation_loss:.4f}"
 
 

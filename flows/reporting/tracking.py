@@ -7,6 +7,7 @@ matter how often the retrain that made it is repeated.
 from __future__ import annotations
 
 import importlib.util
+import math
 import os
 from typing import Any
 
@@ -104,5 +105,6 @@ def _figures(registry: Registry, version: str) -> list[tuple[str, float, int, in
         ]
     for record in load(registry.path(version)).history:
         losses = {"train_loss": record.train_loss, "validation_loss": record.validation_loss}
-        figures += [(name, float(loss), record.epoch, record.epoch) for name, loss in losses.items()]
+        known = {name: loss for name, loss in losses.items() if math.isfinite(loss)}  # epoch 0 has no training loss
+        figures += [(name, float(loss), record.epoch, record.epoch) for name, loss in known.items()]
     return figures

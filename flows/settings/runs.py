@@ -364,6 +364,12 @@ class RetrainSettings(Settings):
             }
         },
     )
+    warm_start: bool = Field(
+        False,
+        description="Begin with the weights of the champion, which has to have the same columns and shapes; if there is"
+        " none, the training starts cold",
+        json_schema_extra={"panel": "Training"},
+    )
     gate: GateSettings = Field(
         default_factory=GateSettings, description="What a new version has to show to become the champion"
     )

@@ -24,7 +24,7 @@ from gatecast.kernels.cpu.layer_norm import (
 from gatecast.kernels.cpu.linear import LinearWeights, linear_backward, linear_forward, linear_workspace
 from gatecast.kernels.cpu.loss import cross_entropy_loss, forecast_loss, mse_loss
 from gatecast.kernels.cpu.lstm import lstm_backward, lstm_forward
-from gatecast.kernels.cpu.optim import adam_step, clip_gradient_norm
+from gatecast.kernels.cpu.optim import adam_step, average_into, clip_gradient_norm
 from gatecast.kernels.cpu.softmax import softmax_cross_entropy, softmax_workspace
 from gatecast.kernels.cpu.steps import copy_columns, copy_steps
 from gatecast.kernels.cpu.window_training import window_training
@@ -40,6 +40,7 @@ __all__ = [
     "additive_attention_forward",
     "as_array",
     "attention_workspace",
+    "average_into",
     "clip_gradient_norm",
     "copy_columns",
     "copy_into",

@@ -8,8 +8,9 @@ import numpy as np
 
 from gatecast.kernels.cpu.call import run
 from gatecast.kernels.cpu.compilation import inner_kernel, kernel
+from gatecast.kernels.scalar import average_rate
 
-__all__ = ["adam_step", "clip", "clip_gradient_norm", "update"]
+__all__ = ["adam_step", "average_into", "clip", "clip_gradient_norm", "move_average", "update"]
 
 
 def adam_step(
@@ -53,6 +54,22 @@ def clip_gradient_norm(gradients: np.ndarray, max_norm: float) -> float:
     return run(clip, gradients, max_norm)
 
 
+def average_into(values: np.ndarray, average: np.ndarray, step: int, decay: float) -> None:
+    """Move an exponential moving average of the weights towards what they are after a step.
+
+    Parameters
+    ----------
+    values : (n,) array
+    average : (n,) array
+        ``+=``
+    step : int
+        1 for the first step.
+    decay : float
+        Share of the average that stays; less in the first steps, see `kernels.scalar.average_rate`.
+    """
+    move_average(values, average, average_rate(step, decay))
+
+
 @kernel
 def update(values, gradients, first, second, step, learning_rate, beta_1, beta_2, epsilon, weight_decay):
     """`adam_step`, compiled."""
@@ -69,6 +86,14 @@ def update(values, gradients, first, second, step, learning_rate, beta_1, beta_2
         first[n] = beta_1 * first[n] + (one - beta_1) * gradient
         second[n] = beta_2 * second[n] + (one - beta_2) * gradient * gradient
         values[n] = keep * values[n] - step_size * first[n] / (np.sqrt(second[n]) * root_correction + epsilon)
+
+
+@kernel
+def move_average(values, average, rate):
+    """`average_into`, compiled; an average without elements stays so."""
+    rate = values.dtype.type(rate)
+    for n in range(average.shape[0]):
+        average[n] += rate * (values[n] - average[n])
 
 
 @kernel

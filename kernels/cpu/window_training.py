@@ -12,7 +12,8 @@ import numpy as np
 
 from gatecast.kernels.cpu.call import RecordedNumber, Replay, record, run
 from gatecast.kernels.cpu.compilation import kernel
-from gatecast.kernels.cpu.optim import clip, update
+from gatecast.kernels.cpu.optim import clip, move_average, update
+from gatecast.kernels.scalar import average_rate
 from gatecast.kernels.varying import ReplayedSteps, VaryingFloat, VaryingInt
 from gatecast.kernels.window_training import AdamArrays, AdamConstants
 
@@ -93,9 +94,15 @@ class _WindowTraining:
         loss = self._backpropagate(self._places_now, number)
         norm = run(clip, self._optimizer.gradients, constants.gradient_clip)
         run(
-            update, *self._optimizer, count, learning_rate, constants.beta_1, constants.beta_2, constants.epsilon,
+            update, *self._optimizer[:4], count, learning_rate, constants.beta_1, constants.beta_2, constants.epsilon,
             constants.weight_decay,
         )  # fmt: skip
+        if len(self._optimizer.average):
+            decay = constants.average_decay
+            rate = VaryingFloat(
+                average_rate(count, decay), lambda steps: np.array([average_rate(n + 1, decay) for n in steps.numbers])
+            )
+            run(move_average, self._optimizer.values, self._optimizer.average, rate)
         return loss, norm
 
 

@@ -35,7 +35,7 @@ from gatecast.kernels.cuda.lstm import (
     lstm_gates,
     lstm_workspace,
 )
-from gatecast.kernels.cuda.optim import adam_step, clip_gradient_norm
+from gatecast.kernels.cuda.optim import adam_step, average_into, clip_gradient_norm
 from gatecast.kernels.cuda.reduction import to_floats
 from gatecast.kernels.cuda.softmax import softmax_cross_entropy, softmax_workspace
 from gatecast.kernels.cuda.steps import copy_columns, copy_steps
@@ -51,6 +51,7 @@ __all__ = [
     "additive_attention_forward",
     "as_array",
     "attention_workspace",
+    "average_into",
     "clip_gradient_norm",
     "copy_columns",
     "copy_into",

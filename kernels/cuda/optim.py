@@ -13,9 +13,10 @@ from numba.extending import register_jitable
 from gatecast.kernels.cuda.call import kernel, new_array, run
 from gatecast.kernels.cuda.launch import launch
 from gatecast.kernels.cuda.reduction import DeviceNumber, sum_of_products_parts, total
+from gatecast.kernels.scalar import average_rate
 from gatecast.kernels.window_training import AdamArrays, AdamConstants
 
-__all__ = ["adam_rates", "adam_step", "adam_step_at", "clip_gradient_norm"]
+__all__ = ["adam_rates", "adam_step", "adam_step_at", "average_into", "clip_gradient_norm"]
 
 
 def adam_step(
@@ -30,24 +31,36 @@ def adam_step(
     weight_decay: float,
 ) -> None:
     """Adam with decoupled weight decay; arguments as `kernels.cpu.optim.adam_step`."""
-    constants = AdamConstants(*betas, epsilon, weight_decay, math.inf)
-    rates = adam_rates(step, learning_rate, constants)
+    constants = AdamConstants(*betas, epsilon, weight_decay, math.inf, 0.0)
+    rates = adam_rates(step, learning_rate, constants)[:3]
     arrays = values, gradients, first_moment, second_moment
     launch(_adam, values.shape[0], *arrays, *_of_dtype((*rates, *_decays(constants)), values.dtype))
 
 
-def adam_rates(step: int, learning_rate: float, constants: AdamConstants) -> tuple[float, float, float]:
-    """Return the factors of Adam that change from step to step: step size, root of a correction, share that is kept."""
+def adam_rates(step: int, learning_rate: float, constants: AdamConstants) -> tuple[float, float, float, float]:
+    """Return the factors that change from step to step.
+
+    They are Adam's step size, root of a correction and share that is kept, and the rate of the weights' average.
+    """
     return (
         learning_rate / (1 - constants.beta_1**step),
         1 / math.sqrt(1 - constants.beta_2**step),
         1 - learning_rate * constants.weight_decay,
+        average_rate(step, constants.average_decay),
     )
 
 
 def adam_step_at(rates: Any, arrays: AdamArrays, constants: AdamConstants) -> None:
-    """`adam_step` with what `adam_rates` returns on the GPU, (3,)."""
-    launch(_adam_at, arrays.values.shape[0], *arrays, rates, *_of_dtype(_decays(constants), arrays.values.dtype))
+    """`adam_step`, and `average_into` where there is an average, with what `adam_rates` returns on the GPU, (4,)."""
+    count = arrays.values.shape[0]
+    launch(_adam_at, count, *arrays[:4], rates, *_of_dtype(_decays(constants), arrays.values.dtype))
+    if arrays.average.shape[0]:
+        launch(_average_at, count, arrays.values, arrays.average, rates)
+
+
+def average_into(values: Any, average: Any, step: int, decay: float) -> None:
+    """Move an average of the weights towards what they are after a step; as `kernels.cpu.optim.average_into`."""
+    launch(_average, values.shape[0], values, average, *_of_dtype([average_rate(step, decay)], values.dtype))
 
 
 def _decays(constants: AdamConstants) -> tuple[float, float, float, float]:
@@ -93,6 +106,20 @@ def _update(n, values, gradients, first, second, step_size, root_correction, kee
     first[n] = beta_1 * first[n] + (one - beta_1) * gradient
     second[n] = beta_2 * second[n] + (one - beta_2) * gradient * gradient
     values[n] = keep * values[n] - step_size * first[n] / (math.sqrt(second[n]) * root_correction + epsilon)
+
+
+@kernel
+def _average(values, average, rate):
+    n = cuda.grid(1)
+    if n < values.shape[0]:
+        average[n] += rate * (values[n] - average[n])
+
+
+@kernel
+def _average_at(values, average, rates):
+    n = cuda.grid(1)
+    if n < values.shape[0]:
+        average[n] += rates[3] * (values[n] - average[n])
 
 
 @kernel

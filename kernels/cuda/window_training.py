@@ -50,8 +50,8 @@ class _WindowTraining:
         self._places = new_array((most_steps, kinds * batch_size), "int64")
         self._places_now = new_array(kinds * batch_size, "int64")
         self._of_kinds = self._places_now.reshape(kinds, batch_size)
-        self._rates = new_array((most_steps, 3), optimizer.values.dtype)
-        self._rates_now = new_array(3, optimizer.values.dtype)
+        self._rates = new_array((most_steps, 4), optimizer.values.dtype)
+        self._rates_now = new_array(4, optimizer.values.dtype)
         self._results = new_array((2, most_steps), "float64")
         self._replay: Callable[[], Any] | None = None
 
@@ -79,7 +79,7 @@ class _WindowTraining:
         self._replay = record(self._step)
 
     def _step(self) -> None:
-        most = max(self._places_now.shape[0], 3)
+        most = max(self._places_now.shape[0], 4)
         launch(_take, most, self._position, self._places, self._rates, self._places_now, self._rates_now)
         loss = self._backpropagate(self._of_kinds, 0)
         norm = clip_gradient_norm(self._optimizer.gradients, self._constants.gradient_clip)

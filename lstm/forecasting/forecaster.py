@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ import pandas as pd
 
 from gatecast.data.dates.panels import in_words
 from gatecast.data.dates.rules import DateRules, require_closed
-from gatecast.data.errors import InputError
+from gatecast.data.errors import CheckpointError, InputError
 from gatecast.data.quality.series import validate_series
 from gatecast.data.sequences.regular import regular_frame
 from gatecast.data.sequences.scaling import Scaler
@@ -77,6 +78,8 @@ class Forecaster(TrainedModel[Network]):
         """Columns of the training data, ``y`` first; empty before `fit`"""
         self.scalers: dict[str, Scaler] = {}
         """One for each ``unique_id``"""
+        self.started_from = ""
+        """SHA-256 of the weights that training began with, if a model was given to start from"""
         self.boundaries: dict[str, str] = {}
         """Last timestamps of training and validation, the latest over all series"""
         self.own_boundaries: dict[str, dict[str, str]] = {}
@@ -122,6 +125,7 @@ class Forecaster(TrainedModel[Network]):
         freq: str | None = None,
         closed: Sequence[str] = (),
         calendar: str | None = None,
+        start: Forecaster | None = None,
     ) -> Self:
         """Train on sequences that are scaled and split already.
 
@@ -144,11 +148,14 @@ class Forecaster(TrainedModel[Network]):
             Days of the week on which none comes, as ``SUN``.
         calendar : str, optional
             Exchange on whose sessions alone they come, as XNYS; by default the one whose holidays the rows keep.
+        start : Forecaster, optional
+            A fitted model to begin with the weights of, which must have the same columns and shapes. They are validated
+            as epoch 0, and kept if no epoch is better.
 
         Raises
         ------
         InputError
-            When lookback or horizon of the sequences are not the model's.
+            When lookback or horizon of the sequences are not the model's, or `start` has other columns or shapes.
         TrainingError
             When training diverges.
         ValueError
@@ -156,10 +163,16 @@ class Forecaster(TrainedModel[Network]):
         """
         require_checkpoint_options(checkpoints, keep, resume)
         rules = DateRules(freq, require_closed(closed), calendar)
+        weights = None if start is None else self._weights_of(start, sequences, rules)
         network = self._adopt(sequences, rules)
+        self.started_from = "" if weights is None else _hash(weights)
         stopped = self._stopped(checkpoints, resume, self.data_hash)
+        if stopped is not None and stopped.started_from != self.started_from:
+            raise CheckpointError(f"What {checkpoints} holds began with other weights; train again without resume.")
         scaling = self.scaling
-        if scaling is not None and network.skip is not None and stopped is None:
+        if weights is not None:
+            network.parameters.load(weights)
+        elif scaling is not None and network.skip is not None and stopped is None:
             training = sequences.windows_of(TRAIN)
             start_linear(network, self.chosen, sequences.values, *_places(sequences, training), scaling)
         batches = self._batches(sequences, network.ops)
@@ -174,9 +187,33 @@ class Forecaster(TrainedModel[Network]):
         self._train(
             network, batches, validate,
             stopped=stopped, checkpoints=checkpoints, keep=keep, on_epoch=on_epoch,
-            make_steps=make_steps,
+            make_steps=make_steps, average_decay=self.chosen.average_decay, validate_first=start is not None or network.skip is not None,
         )  # fmt: skip
         return self
+
+    def _weights_of(self, start: Forecaster, sequences: Sequences, rules: DateRules) -> dict[str, np.ndarray]:
+        """Return the weights of a model to start from; this one is not changed.
+
+        Raises
+        ------
+        InputError
+            They do not fit.
+        """
+        weights = start.network.parameters.to_host()
+        if start.columns != sequences.columns:
+            raise InputError(
+                f"The model to start from was trained on the columns {', '.join(start.columns)}, but the data has "
+                f"{', '.join(sequences.columns)}; start from another model, or from none."
+            )
+        trial = type(self).from_settings(self.settings)._adopt(sequences, rules)
+        try:
+            trial.parameters.load(weights)
+        except ValueError as error:
+            raise InputError(
+                f"The model to start from has weights of other shapes ({error}); choose its settings, or start from "
+                "none."
+            ) from error
+        return weights
 
     def _adopt(self, sequences: Sequences, rules: DateRules) -> Network:
         self._recipe = choose(self.settings, panel_of(sequences))
@@ -498,6 +535,7 @@ class Forecaster(TrainedModel[Network]):
             "names": self._names.to_dict() if self._names else None,
             "recipe": {"settings": self.chosen.model_dump(mode="json"), "sentence": self.recipe.sentence},
             "sees_missing": self.sees_missing,
+            "started_from": self.started_from,
         }
         return document, {"context": context.to_arrays()}
 
@@ -513,6 +551,7 @@ class Forecaster(TrainedModel[Network]):
         if recipe:
             self._recipe = Recipe(ForecasterSettings(**recipe["settings"]), recipe["sentence"])
         self.sees_missing = bool(document.get("sees_missing", False))
+        self.started_from = document.get("started_from", "")
         if any(scaler.columns != self.columns for scaler in self.scalers.values()):
             raise ValueError("a scaler is of other columns")
         if self._context.values.shape[1] != len(self.columns):
@@ -531,6 +570,10 @@ def _has_gaps(sequences: Sequences) -> bool:
     missing = np.concatenate([[0], np.cumsum(np.isnan(sequences.values[:, 0]))])
     starts = np.maximum(training.start, firsts)
     return bool((training.start < firsts).any() or (missing[ends] > missing[starts]).any())
+
+
+def _hash(weights: Mapping[str, np.ndarray]) -> str:
+    return hashlib.sha256(b"".join(np.ascontiguousarray(array).tobytes() for array in weights.values())).hexdigest()
 
 
 def _places(sequences: Sequences, windows: Windows) -> tuple[np.ndarray, np.ndarray]:

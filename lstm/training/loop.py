@@ -109,7 +109,7 @@ class EpochRecord:
     """The result of one epoch."""
 
     epoch: int
-    """1 for the first"""
+    """1 for the first; 0 is the network before its first step, which has no training loss and no gradient: NaN"""
     step: int
     """Optimiser steps since the beginning"""
     train_loss: float
@@ -126,8 +126,15 @@ class EpochRecord:
     """Wall-clock time; not part of what a checkpoint stores, since it differs from run to run"""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything but the time."""
-        return {name: value for name, value in asdict(self).items() if name != "seconds"}
+        """Return everything but the time; what is NaN as None, since JSON has no NaN."""
+        values = {name: value for name, value in asdict(self).items() if name != "seconds"}
+        return {name: None if value != value else value for name, value in values.items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> EpochRecord:
+        """Undo `to_dict`."""
+        known: dict[str, Any] = {name: math.nan if value is None else value for name, value in values.items()}
+        return cls(**known)
 
 
 @dataclass(frozen=True)
@@ -135,15 +142,21 @@ class Snapshot:
     """Training after a whole number of epochs."""
 
     values: np.ndarray
+    """With which training goes on"""
     optimizer: dict[str, np.ndarray]
     optimizer_steps: int
     best_values: np.ndarray
     history: tuple[EpochRecord, ...]
 
     @property
+    def validated_values(self) -> np.ndarray:
+        """The weights that were validated after the last epoch: `values`, or their average where there is one."""
+        return self.optimizer.get("average", self.values)
+
+    @property
     def best_epoch(self) -> int:
-        """Number of the epoch with the smallest validation loss."""
-        return max(record.epoch for record in self.history if record.best)
+        """Number of the epoch with the smallest validation loss; 0 if that is what training began with."""
+        return _best_epoch(self.history)
 
     def to_document(self) -> dict[str, Any]:
         """Return what a checkpoint's ``model.json`` keeps of the training."""
@@ -154,14 +167,16 @@ class Snapshot:
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Return what a checkpoint keeps in addition to the model's own values."""
-        return {**self.optimizer, "best_values": self.best_values}
+        own = {"values": self.values} if "average" in self.optimizer else {}
+        return {**self.optimizer, "best_values": self.best_values, **own}
 
     @classmethod
     def restore(cls, values: np.ndarray, arrays: Mapping[str, np.ndarray], document: Mapping[str, Any]) -> Snapshot:
-        """Undo `to_arrays` and `to_document`; `values` are the model's own."""
+        """Undo `to_arrays` and `to_document`; `values` are the model's own, unless `to_arrays` gave others."""
         optimizer = dict(arrays)
         best_values = optimizer.pop("best_values")
-        history = tuple(EpochRecord(**record) for record in document["history"])
+        values = optimizer.pop("values", values)
+        history = tuple(map(EpochRecord.from_dict, document["history"]))
         if not any(record.best for record in history):
             raise ValueError("no epoch of its training is the best")
         for name, array in {**optimizer, "best_values": best_values}.items():
@@ -178,6 +193,8 @@ def fit(
     *,
     total_steps: int | None = None,
     start: Snapshot | None = None,
+    average_decay: float | None = None,
+    validate_first: bool = False,
     on_epoch: Callable[[EpochRecord, Snapshot], None] | None = None,
     on_step: Callable[[int, float], None] | None = None,
     make_steps: MakeSteps | None = None,
@@ -197,8 +214,13 @@ def fit(
         ``max_epochs`` whole epochs.
     start : Snapshot, optional
         Go on from here; the end is the same, bit for bit, as without the interruption.
+    average_decay : float, optional
+        Validate and keep an exponential moving average of the weights, of this decay; training goes on with the weights
+        themselves. See `kernels.cpu.optim.average_into`.
+    validate_first : bool
+        Validate the network before its first step too, as epoch 0, and end with those weights if no epoch is better.
     on_epoch : callable, optional
-        Called after each epoch.
+        Called after each epoch, when the network has the weights that were validated.
     on_step : callable, optional
         Called after each optimiser step with their number and the batch's loss, which `float` brings from the GPU.
     make_steps : MakeSteps, optional
@@ -210,56 +232,107 @@ def fit(
         When a loss is not finite; the network then has the best weights from before.
     """
     optimizer = Adam(
-        network.parameters, network.ops, weight_decay=settings.weight_decay, gradient_clip=settings.gradient_clip
-    )
-    history: tuple[EpochRecord, ...] = ()
-    best_values = network.ops.to_host(network.parameters.values)
-    if start is not None:
-        network.parameters.set_flat(start.values)
-        optimizer.load_state_dict(start.optimizer, start.optimizer_steps)
-        history = start.history
-        best_values = start.best_values
-    snapshot = start
+        network.parameters, network.ops,
+        weight_decay=settings.weight_decay, gradient_clip=settings.gradient_clip, average_decay=average_decay,
+    )  # fmt: skip
+    course = _Course(network, optimizer, validate, on_epoch, start)
     steps = (make_steps or SingleSteps)(network, batches, optimizer)
     total_steps = total_steps or settings.max_epochs * batches.steps_per_epoch
-    while not _finished(history, settings, total_steps):
+    if validate_first and start is None:
+        course.conclude(_Means(math.nan, math.nan, 0.0), time.perf_counter())
+    while not _finished(course.history, settings, total_steps):
         begun = time.perf_counter()
-        epoch = len(history) + 1
-        train_loss, gradient_norm, learning_rate = _train_epoch(
-            steps, settings, history, total_steps, on_step, network.ops.to_floats
-        )
-        validation_loss = validate()
-        if not math.isfinite(train_loss + validation_loss):
-            network.parameters.set_flat(best_values)
-            raise TrainingError(
-                f"Training diverged in epoch {epoch} (training loss {train_loss}, validation loss {validation_loss}); "
-                "choose a smaller learning_rate or gradient_clip."
-            )
-        best = validation_loss < min((record.validation_loss for record in history), default=math.inf)
-        record = EpochRecord(
-            epoch, optimizer.steps, train_loss, validation_loss, learning_rate, gradient_norm, best,
-            time.perf_counter() - begun,
-        )  # fmt: skip
-        history = (*history, record)
-        values = network.ops.to_host(network.parameters.values)
-        best_values = values if best else best_values
-        snapshot = Snapshot(values, optimizer.state_dict(), optimizer.steps, best_values, history)
-        if on_epoch is not None:
-            on_epoch(record, snapshot)
-    if snapshot is None:
+        means = _train_epoch(steps, settings, course.history, total_steps, on_step, network.ops.to_floats)
+        course.conclude(means, begun)
+    if course.snapshot is None:
         raise TrainingError("Training has no epoch to run; choose max_epochs of at least 1.")
-    network.parameters.set_flat(snapshot.best_values)
-    return snapshot
+    network.parameters.set_flat(course.snapshot.best_values)
+    return course.snapshot
 
 
-def _finished(history: Iterable[EpochRecord], settings: TrainingSettings, total_steps: int) -> bool:
-    epochs = list(history)
-    if not epochs:
+class _Means(NamedTuple):
+    """What an epoch's steps were like."""
+
+    train_loss: float
+    gradient_norm: float
+    learning_rate: float
+    """Of the last step"""
+
+
+class _Course:
+    """What is kept of a training from epoch to epoch."""
+
+    def __init__(
+        self,
+        network: Trainable,
+        optimizer: Adam,
+        validate: Callable[[], float],
+        on_epoch: Callable[[EpochRecord, Snapshot], None] | None,
+        start: Snapshot | None,
+    ):
+        self._network = network
+        self._optimizer = optimizer
+        self._validate = validate
+        self._on_epoch = on_epoch
+        self._best_values = network.ops.to_host(network.parameters.values)
+        self.history: tuple[EpochRecord, ...] = ()
+        self.snapshot = start
+        if start is not None:
+            network.parameters.set_flat(start.values)
+            optimizer.load_state_dict(start.optimizer, start.optimizer_steps)
+            self.history = start.history
+            self._best_values = start.best_values
+
+    def conclude(self, means: _Means, begun: float) -> None:
+        """Validate the network after an epoch, and record the epoch."""
+        network = self._network
+        values = network.ops.to_host(network.parameters.values)
+        state = self._optimizer.state_dict()
+        validated = state.get("average", values)
+        network.parameters.set_flat(validated)
+        validation_loss = self._validate()
+        epoch = _epochs(self.history) + 1 if self._optimizer.steps else 0
+        if not math.isfinite(validation_loss + (means.train_loss if epoch else 0.0)):
+            network.parameters.set_flat(self._best_values)
+            raise TrainingError(_divergence(epoch, means.train_loss, validation_loss))
+        best = validation_loss < min((record.validation_loss for record in self.history), default=math.inf)
+        record = EpochRecord(
+            epoch, self._optimizer.steps, means.train_loss, validation_loss, means.learning_rate, means.gradient_norm,
+            best, time.perf_counter() - begun,
+        )  # fmt: skip
+        self.history = (*self.history, record)
+        self._best_values = validated if best else self._best_values
+        self.snapshot = Snapshot(values, state, self._optimizer.steps, self._best_values, self.history)
+        if self._on_epoch is not None:
+            self._on_epoch(record, self.snapshot)
+        network.parameters.set_flat(values)
+
+
+def _divergence(epoch: int, train_loss: float, validation_loss: float) -> str:
+    if epoch == 0:
+        return f"The validation loss is {validation_loss} before the first step; check the weights to start from."
+    return (
+        f"Training diverged in epoch {epoch} (training loss {train_loss}, validation loss {validation_loss}); "
+        "choose a smaller learning_rate or gradient_clip."
+    )
+
+
+def _epochs(history: Sequence[EpochRecord]) -> int:
+    """Return how many epochs have been trained."""
+    return history[-1].epoch if history else 0
+
+
+def _best_epoch(history: Iterable[EpochRecord]) -> int:
+    return max(record.epoch for record in history if record.best)
+
+
+def _finished(history: Sequence[EpochRecord], settings: TrainingSettings, total_steps: int) -> bool:
+    if not history:
         return False
-    if len(epochs) >= settings.max_epochs or epochs[-1].step >= total_steps:
+    last = history[-1]
+    if last.epoch >= settings.max_epochs or last.step >= total_steps:
         return True
-    best_epoch = max(record.epoch for record in epochs if record.best)
-    return len(epochs) - best_epoch >= settings.patience
+    return last.epoch - _best_epoch(history) >= settings.patience
 
 
 def _train_epoch(
@@ -269,8 +342,8 @@ def _train_epoch(
     total_steps: int,
     on_step: Callable[[int, float], None] | None,
     to_floats: Callable[[Sequence[float]], list[float]],
-) -> tuple[float, float, float]:
-    """Return the mean loss, the mean gradient norm and the last learning rate of an epoch."""
+) -> _Means:
+    """Take the steps of the next epoch."""
     worse_epochs = sum(not record.best for record in history)
     done = history[-1].step if history else 0
     records = []
@@ -278,12 +351,12 @@ def _train_epoch(
     def learning_rate(step: int) -> float:
         return learning_rate_at(step, total_steps, settings.learning_rate, settings.schedule, worse_epochs)
 
-    for record in steps.epoch(len(history) + 1, learning_rate, total_steps):
+    for record in steps.epoch(_epochs(history) + 1, learning_rate, total_steps):
         records.append(record)
         if on_step is not None:
             on_step(done + len(records), record.loss)
     rates, losses, norms = zip(*records, strict=True)
-    return float(np.mean(to_floats(losses))), float(np.mean(to_floats(norms))), rates[-1]
+    return _Means(float(np.mean(to_floats(losses))), float(np.mean(to_floats(norms))), rates[-1])
 
 
 class SingleSteps:

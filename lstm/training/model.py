@@ -69,18 +69,23 @@ class TrainedModel(ABC, Generic[NetworkT]):
         return self._require_snapshot().best_epoch
 
     @property
+    def epochs(self) -> int:
+        """How many epochs it was trained for; `history` may begin with epoch 0, the network before its first step."""
+        return self.history[-1].epoch if self.history else 0
+
+    @property
     def seconds_per_epoch(self) -> float:
         """Median wall-clock time of an epoch, validation included; NaN for a model that was loaded.
 
         The mean would include what the very first epoch compiles.
         """
-        timed = [record.seconds for record in self.history if not math.isnan(record.seconds)]
+        timed = [record.seconds for record in self.history if record.epoch and not math.isnan(record.seconds)]
         return statistics.median(timed) if timed else math.nan
 
     @property
     def seconds_per_step(self) -> float:
         """Wall-clock time of one optimiser step in the median epoch, validation included; NaN for a loaded model."""
-        return self.seconds_per_epoch * len(self.history) / self.history[-1].step if self.history else math.nan
+        return self.seconds_per_epoch * self.epochs / self.history[-1].step if self.epochs else math.nan
 
     @property
     def network(self) -> NetworkT:
@@ -118,7 +123,7 @@ class TrainedModel(ABC, Generic[NetworkT]):
         snapshot = self._require_snapshot()
         document, more = self._to_checkpoint()
         # The batches of an epoch are a function of these two; nothing else random is carried along.
-        batches = {"seed": self.settings.seed, "next_epoch": len(snapshot.history) + 1}
+        batches = {"seed": self.settings.seed, "next_epoch": self.epochs + 1}
         document = {
             "settings": self.settings.model_dump(mode="json"),
             "data_hash": self.data_hash,
@@ -229,7 +234,7 @@ class TrainedModel(ABC, Generic[NetworkT]):
         known = stopped.total_steps if stopped else 0
         self.total_steps = known or self._plan(network, batches, validate, make_steps)
         if start is not None and on_epoch is not None:
-            network.parameters.set_flat(start.values)
+            network.parameters.set_flat(start.validated_values)
             for record in start.history:
                 on_epoch(record)
 

@@ -22,6 +22,8 @@ class Adam:
     ops : module
         The backend that holds them.
     weight_decay, gradient_clip : float
+    average_decay : float, optional
+        Keep a running average of the values that forgets as much in a step; see `kernels.scalar.average_rate`.
     betas, epsilon : as in the paper
     """
 
@@ -32,6 +34,7 @@ class Adam:
         *,
         weight_decay: float = 0.0,
         gradient_clip: float = math.inf,
+        average_decay: float | None = None,
         betas: tuple[float, float] = (0.9, 0.999),
         epsilon: float = 1e-8,
     ):
@@ -39,12 +42,21 @@ class Adam:
         self._ops = ops
         self._weight_decay = weight_decay
         self._gradient_clip = gradient_clip
+        self._average_decay = average_decay or 0.0
         self._betas = betas
         self._epsilon = epsilon
         dtype = np.dtype(parameters.values.dtype).name
         self._first = ops.zeros((len(parameters),), dtype)
         self._second = ops.zeros((len(parameters),), dtype)
+        self._average = ops.zeros((0 if average_decay is None else len(parameters),), dtype)
+        if self.averages:
+            ops.copy_into(ops.to_host(parameters.values), self._average)
         self.steps = 0
+
+    @property
+    def averages(self) -> bool:
+        """Whether a running average of the values is kept."""
+        return self._average.shape[0] > 0
 
     def step(self, learning_rate: float) -> float:
         """Clip the gradients, update the values, and return the norm that the gradients had."""
@@ -54,6 +66,8 @@ class Adam:
             self._parameters.values, self._parameters.gradients, self._first, self._second, self.steps,
             learning_rate, self._betas, self._epsilon, self._weight_decay,
         )  # fmt: skip
+        if self.averages:
+            self._ops.average_into(self._parameters.values, self._average, self.steps, self._average_decay)
         self._parameters.changed()
         return norm
 
@@ -65,21 +79,26 @@ class Adam:
     @property
     def arrays(self) -> AdamArrays:
         """The vectors that a step works on."""
-        return AdamArrays(self._parameters.values, self._parameters.gradients, self._first, self._second)
+        return AdamArrays(self._parameters.values, self._parameters.gradients, self._first, self._second, self._average)
 
     @property
     def constants(self) -> AdamConstants:
         """The settings of a step."""
-        return AdamConstants(*self._betas, self._epsilon, self._weight_decay, self._gradient_clip)
+        return AdamConstants(*self._betas, self._epsilon, self._weight_decay, self._gradient_clip, self._average_decay)
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Copy the moments, each a flat vector; the number of steps is an attribute."""
-        return {"first_moment": self._ops.to_host(self._first), "second_moment": self._ops.to_host(self._second)}
+        """Copy the moments and, if it is kept, the average, each a flat vector; the number of steps is an attribute."""
+        arrays = {"first_moment": self._first, "second_moment": self._second}
+        if self.averages:
+            arrays["average"] = self._average
+        return {name: self._ops.to_host(array) for name, array in arrays.items()}
 
     def load_state_dict(self, arrays: dict[str, np.ndarray], steps: int) -> None:
-        """Load moments and number of steps."""
+        """Load moments, average and number of steps."""
         self._ops.copy_into(arrays["first_moment"], self._first)
         self._ops.copy_into(arrays["second_moment"], self._second)
+        if self.averages:
+            self._ops.copy_into(arrays["average"], self._average)
         self.steps = steps
 
 

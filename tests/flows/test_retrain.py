@@ -15,6 +15,7 @@ from gatecast.data.store import read_parquet
 from gatecast.flows import retrain as module
 from gatecast.flows.engine.orchestration import flow
 from gatecast.flows.engine.runs import one_at_a_time
+from gatecast.flows.registry.kinds import FORECASTER
 from gatecast.flows.registry.registry import Registry
 from gatecast.flows.retrain import build_sequences, retrain, train
 from gatecast.flows.settings.runs import DataSettings, RetrainSettings, Workspace
@@ -73,6 +74,30 @@ def test_an_unchanged_run_is_answered_from_cache(in_trained: tuple[Workspace, di
     assert cached == set(STEPS) - {"ingest", "promote", "publish"}
     assert second["checkpoint"] == first["checkpoint"]
     assert without(workspace.root, "report.html") == before
+
+
+def test_a_warm_start_begins_with_the_champion_and_is_on_record(copied: Workspace) -> None:
+    registry = Registry(copied, "sample-range")
+    champion = str(registry.champion())
+    second = retrain(small_settings(warm_start=True))
+    assert second["train"]["summary"].startswith(f"started from {champion}; ")
+    version = second["checkpoint"]["version"]
+    assert registry.lineage(version)["started_from"] == champion
+    assert "started_from" not in registry.lineage(champion)
+    epochs = [record.epoch for record in registry.model(version, FORECASTER).history]
+    assert epochs == list(range(len(epochs)))
+    assert Path(second["evaluate"]["losses"]).stat().st_size > 0
+    if second["promote"]["champion"] == champion:
+        third = retrain(small_settings(warm_start=True))
+        assert {step["name"]: step["cached"] for step in third["steps"]}["train"]
+        assert third["train"] == second["train"]
+
+
+def test_a_warm_start_without_a_champion_is_cold_and_says_so(workspace: Workspace) -> None:
+    result = retrain(small_settings(warm_start=True))
+    assert result["train"]["summary"].startswith("started cold, since there is no champion yet; ")
+    lineage = Registry(workspace, "sample-range").lineage(result["checkpoint"]["version"])
+    assert lineage["started_from"] is None
 
 
 def test_a_damaged_file_makes_its_step_run_again(in_trained: tuple[Workspace, dict[str, Any]]) -> None:

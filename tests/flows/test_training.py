@@ -9,10 +9,12 @@ import pandas as pd
 import pytest
 
 from gatecast import Forecaster, load
+from gatecast.data.errors import DamagedError, InputError
 from gatecast.flows import retrain, tagging, text
 from gatecast.flows.engine.orchestration import digest
+from gatecast.flows.registry.registry import Registry
 from gatecast.flows.settings.runs import Workspace
-from gatecast.flows.training import Attempt, Job
+from gatecast.flows.training import Attempt, Job, warm_start
 
 
 @pytest.fixture
@@ -48,6 +50,25 @@ def test_an_attempt_knows_whether_it_goes_on(job: Job, resume: bool, there: bool
         (job.checkpoints / "epoch-0001").mkdir(parents=True)
     attempt = Attempt.of(job, resume)
     assert (attempt.resume, attempt.found) == expected
+
+
+def test_a_start_from_the_champion_needs_one_that_can_be_read_and_knows_no_later_row(
+    job: Job, fitted: Forecaster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Registry, "model", lambda *_: fitted)
+    ours = fitted.boundaries
+    assert warm_start(job.registry, None, ours) == (None, None, "started cold, since there is no champion yet")
+    assert warm_start(job.registry, "v0001", ours) == (fitted, "v0001", "started from v0001")
+    earlier = dict.fromkeys(ours, "2020-01-20")
+    with pytest.raises(InputError, match=r"v0001 knows rows up to .*, and this training ends earlier, on 2020-01-20"):
+        warm_start(job.registry, "v0001", earlier)
+
+    def damaged(*_: object) -> None:
+        raise DamagedError("model.json is damaged; restore it.")
+
+    monkeypatch.setattr(Registry, "model", damaged)
+    started = warm_start(job.registry, "v0001", ours)
+    assert started == (None, None, "started cold, since v0001 is damaged (model.json is damaged; restore it)")
 
 
 @pytest.mark.parametrize("leftover", ["nothing", "a folder", "a checkpoint"])

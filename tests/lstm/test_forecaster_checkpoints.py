@@ -102,6 +102,7 @@ def interrupted(model, sequences, folder, epoch):
         {"stateful": True, "num_layers": 2, "horizon": 2},
         {"dtype": "float64"},
         {"steps_per_epoch": 3, "schedule": "one_cycle"},
+        {"weight_average": "ema", "ema_decay": 0.9},
         {"dropout": 0.2, "recurrent_dropout": 0.2, "weight_dropout": 0.1, "num_layers": 2, "attention": "dot"},
     ],
 )
@@ -203,6 +204,76 @@ def test_epochs_are_reported_as_they_end(frame):
     model = small_model().fit(frame, SPLIT, on_epoch=seen.append)
     assert tuple(seen) == model.history
     assert all(first.step < second.step for first, second in pairwise(seen))
+
+
+def test_a_training_starts_from_another_model_and_keeps_its_weights_if_nothing_is_better(fitted, frame):
+    sequences = sequences_for(fitted, frame)
+    losses = [record.validation_loss for record in fitted.history]
+    seen = []
+    model = small_model(learning_rate=0.5, max_epochs=3).fit_sequences(sequences, start=fitted, on_epoch=seen.append)
+    assert [record.epoch for record in seen] == [0, 1, 2, 3]
+    assert seen[0].validation_loss == min(losses)
+    assert model.epochs == 3
+    assert model.seconds_per_epoch > 0
+    assert model.best_epoch == 0
+    for name, array in fitted.network.parameters.to_host().items():
+        np.testing.assert_array_equal(model.network.parameters.to_host()[name], array)
+
+
+def test_a_start_from_itself_goes_on_learning(frame):
+    model = small_model(max_epochs=1).fit(frame, SPLIT)
+    before = model.history[-1].validation_loss
+    model.fit(frame, SPLIT, start=model)
+    assert [record.epoch for record in model.history] == [0, 1]
+    assert model.history[0].validation_loss == before
+    assert model.history[1].validation_loss != before
+
+
+def test_a_started_training_goes_on_to_the_same_bits_and_not_from_another_start(fitted, frame, tmp_path):
+    changes = {"max_epochs": 3, "weight_average": "ema"}
+    sequences = sequences_for(fitted, frame)
+    straight = small_model(**changes).fit_sequences(sequences, start=fitted, checkpoints=tmp_path / "straight", keep=9)
+    assert sorted(path.name for path in (tmp_path / "straight").iterdir())[0] == "epoch-0000"
+    loaded = load(tmp_path / "straight" / "epoch-0000")
+    pd.testing.assert_frame_equal(loaded.predict(), fitted.predict(), check_exact=True)
+    expected = files(straight.save(tmp_path / "expected"))
+    for epoch in (0, 2):
+        folder = tmp_path / f"stopped-{epoch}"
+
+        def stop(record, epoch=epoch):
+            if record.epoch == epoch:
+                raise InterruptionError
+
+        with pytest.raises(InterruptionError):
+            small_model(**changes).fit_sequences(sequences, start=fitted, checkpoints=folder, on_epoch=stop)
+        with pytest.raises(CheckpointError, match="began with other weights; train again without resume"):
+            small_model(**changes).fit_sequences(sequences, checkpoints=folder, resume=True)
+        resumed = small_model(**changes).fit_sequences(sequences, start=fitted, checkpoints=folder, resume=True)
+        assert files(resumed.save(tmp_path / f"resumed-{epoch}")) == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "columns", "message"),
+    [
+        ({"hidden_size": 6}, ["wave"], r"weights of other shapes \(parameter .* has shape"),
+        ({"num_layers": 2}, ["wave"], r"weights of other shapes \(parameters do not match"),
+        ({}, ["tide"], "trained on the columns y, wave, but the data has y, tide"),
+    ],
+)
+def test_a_model_that_does_not_fit_is_no_start_and_changes_nothing(fitted, frame, changes, columns, message):
+    model = small_model(**changes)
+    data = frame.rename(columns=dict(zip(["wave"], columns, strict=True)))
+    model.fit(data, SPLIT)
+    before = model.predict()
+    with pytest.raises(InputError, match=message) as caught:
+        model.fit(data, SPLIT, start=fitted)
+    assert "\n" not in str(caught.value)
+    pd.testing.assert_frame_equal(model.predict(), before, check_exact=True)
+
+
+def test_a_model_that_was_not_fitted_is_no_start(frame):
+    with pytest.raises(InputError, match="has not been fitted"):
+        small_model().fit(frame, SPLIT, start=small_model())
 
 
 def test_a_time_budget_becomes_a_number_of_steps_that_a_resumption_keeps(frame, tmp_path, monkeypatch):

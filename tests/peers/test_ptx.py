@@ -56,6 +56,8 @@ signatures = {
     softmax._largest: (two, integers),
     optim._adam: (one,) * 4 + (number,) * 7,
     optim._adam_at: (one,) * 5 + (number,) * 4,
+    optim._average: (one, one, number),
+    optim._average_at: (one,) * 3,
     _take: (integers, lengths, two, integers, one),
     _dropout: (three, three, mask),
     embedding._forward: (two, integers, two),
