@@ -186,8 +186,8 @@ class Forecaster(TrainedModel[Network]):
 
         self._train(
             network, batches, validate,
-            stopped=stopped, checkpoints=checkpoints, keep=keep, on_epoch=on_epoch,
-            make_steps=make_steps, average_decay=self.chosen.average_decay, validate_first=start is not None or network.skip is not None,
+            stopped=stopped, checkpoints=checkpoints, keep=keep, on_epoch=on_epoch, make_steps=make_steps,
+            average_decay=self.chosen.average_decay, validate_first=start is not None or network.skip is not None,
         )  # fmt: skip
         return self
 

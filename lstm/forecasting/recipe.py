@@ -19,16 +19,14 @@ from gatecast.lstm.forecasting.seasons import Seasons, find_seasons, given_seaso
 
 __all__ = ["Recipe", "choose", "panel_of", "recipe_of", "sequence_settings"]
 
-_LEAST_LOOKBACK = 8
 _USUAL_LOOKBACK = 60
 """Rows that are read where there is no season"""
-_SEASONS = 4
-"""Seasons that are read at least, where the rows are enough"""
+_SEASONS = 14
+"""Seasons that are read: two weeks of days, where the rows are enough"""
 _MOST_LOOKBACK = 336
-_SHARE = 0.5
-"""Of the training rows of a usual series, what a window takes at most"""
-
-
+_LEAST_LOOKBACK = 4
+_SHARE = 0.25
+"""Of the training rows of a usual series, what a window takes at most: the rest is windows to learn from"""
 _LEARNING_RATE = 3e-3
 _STEPS_PER_EPOCH = 400
 """Overlapping windows are near-duplicates: a few thousand steps are enough, and early stopping has to see them"""
@@ -130,15 +128,13 @@ def _seasons_of(settings: ForecasterSettings, panel: Panel) -> Seasons:
 def _lookback(horizon: int, seasons: Seasons, panel: Panel) -> int:
     """Return how many rows a window has: whole seasons, as many as the series are long enough for."""
     trained = panel.trained[panel.trained > 0]
-    enough = int(_SHARE * (np.median(trained) if len(trained) else 0)) if len(trained) else _LEAST_LOOKBACK
-    wanted = max(_USUAL_LOOKBACK, 2 * horizon)
-    if seasons.periods:
-        main = seasons.main
-        wanted = max(_SEASONS * main, 2 * max(seasons.periods), 2 * horizon)
-        wanted = -(-wanted // main) * main
-        if enough < wanted:
-            wanted = max(enough // main, 1) * main
-    return int(max(min(wanted, max(enough, _LEAST_LOOKBACK)), min(seasons.main + 1, _MOST_LOOKBACK)))
+    usual = float(np.median(trained)) if len(trained) else 0.0
+    most = min(max(int(_SHARE * usual), _LEAST_LOOKBACK), _MOST_LOOKBACK)
+    if not seasons.periods:
+        return min(max(_USUAL_LOOKBACK, 2 * horizon), most)
+    season = seasons.main
+    wanted = max(_SEASONS * season, 2 * max(seasons.periods), 2 * horizon)
+    return max(min(wanted, most) // season, 1) * season
 
 
 def _sentence(settings: ForecasterSettings, seasons: Seasons) -> str:

@@ -49,7 +49,7 @@ def _batches(network: Network, settings: dict) -> WindowBatches:
     firsts = np.where(ends < 30, 0, 25)
     size = settings.get("batch_size", 20)
     where = values, ends, LOOKBACK, chosen.horizon, size, 0, network.ops
-    return WindowBatches(*where, firsts, scaling, chosen.steps_per_epoch)
+    return WindowBatches(*where, firsts, scaling, chosen.epoch_steps)
 
 
 def _name(settings: dict) -> str:
