@@ -22,7 +22,14 @@ Schedule = Literal["constant", "cosine", "one_cycle", "warm_up", "plateau"]
 
 
 _PLAIN: Mapping[str, str] = MappingProxyType(
-    {"window_scaling": "none", "season": "none", "residual": "none", "linear_skip": "none", "loss": "mse"}
+    {
+        "window_scaling": "none",
+        "season": "none",
+        "residual": "none",
+        "linear_skip": "none",
+        "loss": "mse",
+        "refit": "none",
+    }
 )
 """The method of 0.1.0, which knew these settings by no name"""
 _PLAIN_SIZES: Mapping[str, Any] = MappingProxyType(
@@ -187,6 +194,11 @@ class ForecasterSettings(NetworkSettings):
     )
     ema_decay: float = Field(
         default=0.999, gt=0, lt=1, description="Share of that average which a step leaves; the first steps leave less"
+    )
+    refit: Literal["auto", "none", "validation"] = Field(
+        default="auto",
+        description="Train again with the validation rows once they have said for how long; auto where there are few"
+        " windows",
     )
     scaling: Literal["standard", "minmax", "robust", "none"] = Field(
         default="standard", description="Scaler of each series, fitted on its training rows"

@@ -85,7 +85,7 @@ class Tested(NamedTuple):
 
 def run_test(model: Forecaster, sequences: Sequences, frame: pd.DataFrame, settings: RetrainSettings) -> Tested:
     """Forecast the test rows with the model and the baselines, and score the forecasts; see `predict_test`."""
-    yardstick = Yardstick.of(frame, settings, sequences.ends("train_end"))
+    yardstick = Yardstick.of(frame, settings, model.ends("train_end", sequences.unique_ids))
     predictions, notes = predict_test(model, sequences, frame, settings, yardstick)
     evaluation = evaluate(predictions, yardstick, settings, [*sequences.notes.sentences(), *notes])
     untested = sorted(set(model.scalers) - set(predictions["unique_id"]))

@@ -7,6 +7,7 @@ are the same.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -75,6 +76,7 @@ class _WindowTraining:
         results = np.empty((count, 2))
         recorded = 0
         if self._replay is None:
+            numbers_of_step: tuple[RecordedNumber, RecordedNumber]
             numbers_of_step, self._replay = record(lambda: self._step(steps))
             results[0] = numbers_of_step
             self._columns = [number.column for number in numbers_of_step]
@@ -83,7 +85,7 @@ class _WindowTraining:
             results[recorded:] = self._replay(steps.part(recorded, count))[:, self._columns]
         return results[:, 0], results[:, 1]
 
-    def _step(self, steps: ReplayedSteps) -> tuple[RecordedNumber, RecordedNumber]:
+    def _step(self, steps: ReplayedSteps) -> tuple[Any, Any]:
         """Take the first of the steps."""
         place = VaryingInt(0, lambda steps: steps.places)
         number = VaryingInt(int(steps.numbers[0]), lambda steps: steps.numbers)

@@ -6,7 +6,6 @@ import hashlib
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -19,13 +18,12 @@ from gatecast.data.quality.series import validate_series
 from gatecast.data.sequences.regular import regular_frame
 from gatecast.data.sequences.scaling import Scaler
 from gatecast.data.sequences.sequences import Gaps, Sequences, build_sequences
-from gatecast.data.sequences.splits import TRAIN, VALIDATION, SplitSettings, ends_of
+from gatecast.data.sequences.splits import TRAIN, SplitSettings, ends_of
 from gatecast.data.sequences.windows import Windows
 from gatecast.kernels.window_scaling import WindowScaling
 from gatecast.lstm.config import ForecasterSettings
-from gatecast.lstm.forecasting.batches import StreamBatches, WindowBatches
 from gatecast.lstm.forecasting.context import Context
-from gatecast.lstm.forecasting.linear_start import start_linear
+from gatecast.lstm.forecasting.fitting import Fitting, has_gaps
 from gatecast.lstm.forecasting.names import SeriesNames
 from gatecast.lstm.forecasting.network import Network
 from gatecast.lstm.forecasting.prediction import (
@@ -33,14 +31,13 @@ from gatecast.lstm.forecasting.prediction import (
     attention_weights,
     predict_next,
     predict_windows,
-    window_loss,
 )
 from gatecast.lstm.forecasting.recipe import Recipe, choose, panel_of, sequence_settings
 from gatecast.lstm.forecasting.scaled_windows import scaling_of
 from gatecast.lstm.forecasting.uncertainty import draw_samples, intervals
 from gatecast.lstm.forecasting.window_steps import make_steps
 from gatecast.lstm.nn.initialisation import count_weights
-from gatecast.lstm.training.loop import Batches, EpochRecord
+from gatecast.lstm.training.loop import EpochRecord
 from gatecast.lstm.training.model import Arrays, TrainedModel, require_checkpoint_options
 from gatecast.lstm.training.signature import takes_settings
 
@@ -169,27 +166,31 @@ class Forecaster(TrainedModel[Network]):
         stopped = self._stopped(checkpoints, resume, self.data_hash)
         if stopped is not None and stopped.started_from != self.started_from:
             raise CheckpointError(f"What {checkpoints} holds began with other weights; train again without resume.")
-        scaling = self.scaling
+        fitting = Fitting(self.chosen, sequences, self.scaling)
         if weights is not None:
             network.parameters.load(weights)
-        elif scaling is not None and network.skip is not None and stopped is None:
-            training = sequences.windows_of(TRAIN)
-            start_linear(network, self.chosen, sequences.values, *_places(sequences, training), scaling)
-        batches = self._batches(sequences, network.ops)
-        validation = sequences.windows_of(VALIDATION)
-        targets = _targets(sequences, validation, self.settings.horizon)
-
-        def validate() -> float:
-            if scaling is not None:
-                return window_loss(network, self.chosen, sequences.values, *_places(sequences, validation), scaling)
-            return float(np.mean((self._predict_scaled(network, sequences, validation) - targets) ** 2))
-
+        elif stopped is None:
+            fitting.begin(network, TRAIN)
         self._train(
-            network, batches, validate,
+            network, fitting.batches(network, TRAIN), fitting.validation(network),
             stopped=stopped, checkpoints=checkpoints, keep=keep, on_epoch=on_epoch, make_steps=make_steps,
             average_decay=self.chosen.average_decay, validate_first=start is not None or network.skip is not None,
         )  # fmt: skip
+        if fitting.is_refitted and start is None:
+            self._refit(fitting)
         return self
+
+    def _refit(self, fitting: Fitting) -> None:
+        """Train again, with the validation rows too, for as many steps as were best."""
+        assert self._snapshot is not None, "the training has a snapshot"
+        network = self._new_network()
+        snapshot = fitting.train_on_all(network, self._snapshot)
+        self._network = network
+        self._snapshot = snapshot
+        self.boundaries = {**self.boundaries, "train_end": self.boundaries["validation_end"]}
+        self.own_boundaries = {
+            name: {**ends, "train_end": ends["validation_end"]} for name, ends in self.own_boundaries.items()
+        }
 
     def _weights_of(self, start: Forecaster, sequences: Sequences, rules: DateRules) -> dict[str, np.ndarray]:
         """Return the weights of a model to start from; this one is not changed.
@@ -222,7 +223,7 @@ class Forecaster(TrainedModel[Network]):
         self.boundaries = sequences.boundaries
         self.own_boundaries = sequences.own_boundaries
         self.scalers = dict(zip(sequences.unique_ids, sequences.scalers, strict=True))
-        self.sees_missing = _has_gaps(sequences)
+        self.sees_missing = has_gaps(sequences)
         if self.sees_missing and self.chosen.stateful:
             raise InputError(
                 "A stateful model carries its state along complete series, and some rows have no value; leave stateful"
@@ -252,18 +253,6 @@ class Forecaster(TrainedModel[Network]):
         settings = self.settings
         sizes = settings.hidden_size, settings.num_layers, settings.directions
         return count_weights(len(self.columns), *sizes) + settings.horizon * settings.directions * settings.hidden_size
-
-    def _batches(self, sequences: Sequences, ops: ModuleType) -> Batches:
-        settings = self.chosen
-        training = sequences.windows_of(TRAIN)
-        values = sequences.values.astype(settings.dtype, copy=False)
-        sizes = (settings.window, settings.horizon)
-        if settings.stateful:
-            streams = training.series, training.end
-            return StreamBatches(values, *streams, *sizes, settings.batch_size, settings.seed, ops)
-        firsts, _ = _places(sequences, training)
-        where = values, training.end, *sizes, settings.batch_size, settings.seed, ops
-        return WindowBatches(*where, firsts=firsts, scaling=self.scaling, steps_per_epoch=settings.epoch_steps)
 
     # ---------------------------------------------------------------- results
 
@@ -474,7 +463,7 @@ class Forecaster(TrainedModel[Network]):
         end = np.repeat(windows.end, horizon)
         scaled = self._predict_scaled(network, sequences, windows) * _varies(sequences.scalers)[windows.series, None]
         y_hat = sequences.unscale_y(scaled, windows.series)
-        y = sequences.unscale_y(_targets(sequences, windows, horizon), windows.series)
+        y = sequences.unscale_y(sequences.values[windows.end[:, None] + np.arange(horizon), 0], windows.series)
         return pd.DataFrame(
             {
                 "unique_id": np.array(sequences.unique_ids, dtype=object)[series],
@@ -563,24 +552,5 @@ def _varies(scalers: Sequence[Scaler]) -> np.ndarray:
     return np.array([0.0 if scaler.is_constant else 1.0 for scaler in scalers])
 
 
-def _has_gaps(sequences: Sequences) -> bool:
-    """Tell whether a window to train on lacks a value of y, within it or before the first row of its series."""
-    training = sequences.windows_of(TRAIN)
-    firsts, ends = _places(sequences, training)
-    missing = np.concatenate([[0], np.cumsum(np.isnan(sequences.values[:, 0]))])
-    starts = np.maximum(training.start, firsts)
-    return bool((training.start < firsts).any() or (missing[ends] > missing[starts]).any())
-
-
 def _hash(weights: Mapping[str, np.ndarray]) -> str:
     return hashlib.sha256(b"".join(np.ascontiguousarray(array).tobytes() for array in weights.values())).hexdigest()
-
-
-def _places(sequences: Sequences, windows: Windows) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first row of each window's series, and the row after its last input row."""
-    return sequences.offsets[windows.series], windows.end
-
-
-def _targets(sequences: Sequences, windows: Windows, horizon: int) -> np.ndarray:
-    """Return the scaled targets of windows, (n, horizon)."""
-    return sequences.values[windows.end[:, None] + np.arange(horizon), 0]

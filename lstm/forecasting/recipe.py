@@ -34,6 +34,10 @@ _PATIENCE = 10
 """Epochs; while the learning rate is high, some are no better"""
 
 
+_MOST_REFITTED = 50_000
+"""Training windows up to which the validation rows are learnt too: of more, they are a small part"""
+
+
 class Recipe(NamedTuple):
     """Settings without any ``auto``, and why they are so.
 
@@ -73,6 +77,7 @@ def choose(settings: ForecasterSettings, panel: Panel) -> Recipe:
         schedule="one_cycle",
         steps_per_epoch=_STEPS_PER_EPOCH,
         patience=_PATIENCE,
+        refit="validation" if np.maximum(panel.trained - lookback, 0).sum() <= _MOST_REFITTED else "none",
     ).model_copy(update={"season": spanned})
     return Recipe(chosen, _sentence(chosen, seasons))
 

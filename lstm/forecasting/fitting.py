@@ -1,0 +1,121 @@
+"""What a forecaster trains on: batches, the validation, the linear beginning, and the training on all rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from gatecast.data.sequences.sequences import Sequences
+from gatecast.data.sequences.splits import TRAIN, VALIDATION
+from gatecast.data.sequences.windows import Windows
+from gatecast.kernels.window_scaling import WindowScaling
+from gatecast.lstm.config import ForecasterSettings
+from gatecast.lstm.forecasting.batches import StreamBatches, WindowBatches
+from gatecast.lstm.forecasting.linear_start import start_linear
+from gatecast.lstm.forecasting.network import Network
+from gatecast.lstm.forecasting.prediction import predict_windows, window_loss
+from gatecast.lstm.forecasting.window_steps import make_steps
+from gatecast.lstm.training.loop import Batches, Snapshot, fit
+
+__all__ = ["Fitting", "has_gaps"]
+
+
+@dataclass(frozen=True, eq=False)
+class Fitting:
+    """The sequences as one forecaster trains on them.
+
+    Attributes
+    ----------
+    settings : ForecasterSettings
+        Chosen.
+    sequences : Sequences
+    scaling : WindowScaling or None
+        Of each window; None where it is taken as it is.
+    """
+
+    settings: ForecasterSettings
+    sequences: Sequences
+    scaling: WindowScaling | None
+
+    def begin(self, network: Network, last: int) -> None:
+        """Let a network with a linear skip begin as ridge regression over the windows of the splits up to `last`."""
+        if network.skip is not None and self.scaling is not None:
+            windows = self._until(last)
+            start_linear(network, self.settings, self.sequences.values, *self._places(windows), self.scaling)
+
+    def batches(self, network: Network, last: int) -> Batches:
+        """Return the batches of the splits up to `last`."""
+        settings = self.settings
+        windows = self._until(last)
+        values = self.sequences.values.astype(settings.dtype, copy=False)
+        sizes = (settings.window, settings.horizon)
+        ops = network.ops
+        if settings.stateful:
+            return StreamBatches(values, windows.series, windows.end, *sizes, settings.batch_size, settings.seed, ops)
+        firsts, ends = self._places(windows)
+        where = values, ends, *sizes, settings.batch_size, settings.seed, ops
+        return WindowBatches(*where, firsts=firsts, scaling=self.scaling, steps_per_epoch=settings.epoch_steps)
+
+    def validation(self, network: Network) -> Callable[[], float]:
+        """Return what computes the validation loss of a network as it is."""
+        settings, sequences, scaling = self.settings, self.sequences, self.scaling
+        windows = sequences.windows_of(VALIDATION)
+        if scaling is not None:
+            return lambda: window_loss(network, settings, sequences.values, *self._places(windows), scaling)
+        targets = sequences.values[windows.end[:, None] + np.arange(settings.horizon), 0]
+        place = sequences.values, sequences.offsets, windows.series, windows.end
+        return lambda: float(np.mean((predict_windows(network, settings, *place) - targets) ** 2))
+
+    @property
+    def is_refitted(self) -> bool:
+        """Whether the validation rows are learnt too, once they have said for how long to train."""
+        return self.settings.refit == "validation"
+
+    def train_on_all(self, network: Network, trained: Snapshot) -> Snapshot:
+        """Train a new network on training and validation rows for as many steps as were best without the latter.
+
+        Returns
+        -------
+        Snapshot
+            Its weights, with the history of the training that was validated.
+        """
+        steps = next(record.step for record in trained.history if record.epoch == trained.best_epoch)
+        self.begin(network, VALIDATION)
+        if not steps:
+            values = network.ops.to_host(network.parameters.values)
+            return replace(trained, values=values, best_values=values, optimizer=_without_average(trained.optimizer))
+        batches = self.batches(network, VALIDATION)
+        epochs = -(-steps // batches.steps_per_epoch)
+        settings: Any = self.settings.model_copy(update={"max_epochs": epochs, "patience": epochs})
+        # Every epoch is better than the one before, so that the last is kept.
+        losses = iter(range(0, -epochs - 1, -1))
+        snapshot = fit(
+            network, batches, lambda: float(next(losses)), settings,
+            total_steps=steps, make_steps=make_steps, average_decay=settings.average_decay,
+        )  # fmt: skip
+        return replace(snapshot, history=trained.history)
+
+    def _until(self, last: int) -> Windows:
+        windows = self.sequences.windows
+        chosen = windows.split <= last
+        return Windows(windows.series[chosen], windows.start[chosen], windows.end[chosen], windows.split[chosen])
+
+    def _places(self, windows: Windows) -> tuple[np.ndarray, np.ndarray]:
+        """Return the first row of each window's series, and the row after its last input row."""
+        return self.sequences.offsets[windows.series], windows.end
+
+
+def _without_average(optimizer: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: array for name, array in optimizer.items() if name != "average"}
+
+
+def has_gaps(sequences: Sequences) -> bool:
+    """Tell whether a window to train on lacks a value of y, within it or before the first row of its series."""
+    training = sequences.windows_of(TRAIN)
+    firsts = sequences.offsets[training.series]
+    missing = np.concatenate([[0], np.cumsum(np.isnan(sequences.values[:, 0]))])
+    starts = np.maximum(training.start, firsts)
+    return bool((training.start < firsts).any() or (missing[training.end] > missing[starts]).any())
