@@ -7,10 +7,11 @@ are the same.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from gatecast.kernels.cpu.call import RecordedNumber, Replay, record, run
+from gatecast.kernels.cpu.call import Replay, record, run
 from gatecast.kernels.cpu.compilation import kernel
 from gatecast.kernels.cpu.optim import clip, move_average, update
 from gatecast.kernels.scalar import average_rate
@@ -83,8 +84,8 @@ class _WindowTraining:
             results[recorded:] = self._replay(steps.part(recorded, count))[:, self._columns]
         return results[:, 0], results[:, 1]
 
-    def _step(self, steps: ReplayedSteps) -> tuple[RecordedNumber, RecordedNumber]:
-        """Take the first of the steps."""
+    def _step(self, steps: ReplayedSteps) -> tuple[Any, Any]:
+        """Take the first of the steps; return its loss and norm, `RecordedNumber` both."""
         place = VaryingInt(0, lambda steps: steps.places)
         number = VaryingInt(int(steps.numbers[0]), lambda steps: steps.numbers)
         count = VaryingInt(number + 1, lambda steps: steps.numbers + 1)
