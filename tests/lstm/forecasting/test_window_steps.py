@@ -26,6 +26,7 @@ LOOKBACK = 5
 def _settings(settings: dict) -> ForecasterSettings:
     plain = {"window_scaling": "none", "season": "none", "residual": "none", "linear_skip": "none", "loss": "mse"}
     chosen = {name: value for name, value in settings.items() if name not in ("gradient_clip", "rows", "average_decay")}
+    plain |= {"learning_rate": 1e-3, "steps_per_epoch": None}
     return ForecasterSettings(**{**plain, "hidden_size": 7, "lookback": LOOKBACK, "seed": 3, **chosen})
 
 
@@ -57,7 +58,9 @@ def _name(settings: dict) -> str:
 
 
 def _trained(network, batches, clip=1.0, **options):
-    settings = ForecasterSettings(max_epochs=3, patience=3, gradient_clip=clip).plain
+    settings = ForecasterSettings(
+        max_epochs=3, patience=3, learning_rate=1e-3, schedule="cosine", weight_decay=0.01, gradient_clip=clip
+    ).plain
     losses = iter([3.0, 2.0, 1.0])
     return fit(network, batches, lambda: next(losses), settings, **options)
 
