@@ -6,11 +6,12 @@ import numpy as np
 
 from gatecast.kernels.cpu.borrow import borrowed
 from gatecast.kernels.cpu.call import run
-from gatecast.kernels.cpu.compilation import inner_kernel, kernel
+from gatecast.kernels.cpu.compilation import kernel
 from gatecast.kernels.cpu.pack import copy
-from gatecast.kernels.window_scaling import LAST, MEAN, NONE, RESIDUAL_TO_LAST, WindowScaling
+from gatecast.kernels.scaled_window import scale_column, write_past, write_targets
+from gatecast.kernels.window_scaling import WindowScaling
 
-__all__ = ["copy_windows", "gather_windows", "scale_each_window", "scale_windows"]
+__all__ = ["gather_windows", "scale_windows"]
 
 
 def gather_windows(values: np.ndarray, starts: np.ndarray, windows: np.ndarray) -> None:
@@ -25,18 +26,16 @@ def gather_windows(values: np.ndarray, starts: np.ndarray, windows: np.ndarray) 
     windows : (n, T, columns) array
         ``=``
     """
-    run(copy_windows, values, starts, 0, windows)
+    run(_copy_windows, values, starts, windows)
 
 
 @kernel
-def copy_windows(values, starts, offset, windows):
-    """`gather_windows` of the windows that start `offset` rows later."""
+def _copy_windows(values, starts, windows):
     count, steps, columns = windows.shape
     values = borrowed(values)
     windows = borrowed(windows)
     for n in range(count):
-        first = starts[n] + offset
-        source = values[first : first + steps]
+        source = values[starts[n] : starts[n] + steps]
         window = windows[n]
         if columns == values.shape[1]:
             copy(source.reshape(1, -1), window.reshape(1, -1))  # rows without a gap between them
@@ -81,108 +80,21 @@ def scale_windows(
     spread : (n,) array
         ``=`` what it is multiplied by before.
     """
-    run(scale_each_window, values, starts, firsts, *scaling, windows, past, targets, base, spread)
+    run(_scale_windows, values, starts, firsts, *scaling, windows, past, targets, base, spread)
 
 
 @kernel
-def scale_each_window(values, starts, firsts, kind, season, floor, indicator, windows, past, targets, base, spread):
-    """`scale_windows`, compiled."""
+def _scale_windows(values, starts, firsts, kind, season, floor, indicator, windows, past, targets, base, spread):
     count, steps = past.shape
     columns = values.shape[1]
-    share = past.dtype.type(1 / np.sqrt(steps))
     for n in range(count):
         begin = starts[n]
         end = begin + steps
         first = max(begin, firsts[n])
         window = windows[n]
-        for t in range(first - begin):
-            for j in range(columns):
-                window[t, j] = 0
         for j in range(columns):
-            center, scale = _center_and_scale(values, first, end, j, kind, floor)
-            for row in range(first, end):
-                window[row - begin, j] = (values[row, j] - center) / scale
-            _fill_gaps(window, j, first - begin, season)
+            center, scale = scale_column(values, begin, first, end, j, kind, season, floor, window)
             if j == 0:
-                _target(values, first, end, center, scale, season, targets[n], base[n])
+                write_targets(values, first, end, center, scale, season, targets[n], base[n])
                 spread[n] = scale
-        for t in range(steps):
-            past[n, t] = window[t, 0] * share
-            if indicator:
-                is_known = begin + t >= first and values[begin + t, 0] == values[begin + t, 0]
-                window[t, columns] = 0 if is_known else 1
-
-
-@inner_kernel
-def _center_and_scale(values, first, end, column, kind, floor):
-    """Return what is taken away from the rows of a column, and what they are divided by then."""
-    number = values.dtype.type
-    if kind == NONE:
-        return number(0), number(1)
-    known = 0
-    total = 0.0
-    last = number(0)
-    for row in range(first, end):
-        value = values[row, column]
-        if value == value:
-            known += 1
-            total += abs(value) if kind == MEAN else value
-            last = value
-    if kind == LAST or known == 0:
-        return last, number(1)
-    mean = total / known
-    if kind == MEAN:
-        return number(0), number(max(mean, floor))
-    squares = 0.0
-    for row in range(first, end):
-        value = values[row, column]
-        if value == value:
-            squares += (value - mean) * (value - mean)
-    return number(mean), number(max(np.sqrt(squares / known), floor))
-
-
-@inner_kernel
-def _fill_gaps(window, column, first, season):
-    """Give the missing rows of a column, from row `first` on, a value: what is likely for all that the window tells.
-
-    That is the value a season before in gaps of more than half a season, the straight line between the neighbours in
-    shorter ones, the last value at the end and 0, the centre, before the first that is known.
-    """
-    number = window.dtype.type
-    steps = window.shape[0]
-    t = first
-    while t < steps:
-        if window[t, column] == window[t, column]:
-            t += 1
-            continue
-        stop = t
-        while stop < steps and window[stop, column] != window[stop, column]:
-            stop += 1
-        left = window[t - 1, column] if t > first else number(0)
-        right = left if stop == steps else window[stop, column]
-        is_long = season > RESIDUAL_TO_LAST and stop - t > season // 2
-        for k in range(t, stop):
-            if t == first:
-                window[k, column] = 0
-            elif is_long and k - season >= first:
-                window[k, column] = window[k - season, column]
-            else:
-                window[k, column] = left + (right - left) * number(k - t + 1) / number(stop - t + 1)
-        t = stop
-
-
-@inner_kernel
-def _target(values, first, end, center, scale, season, targets, base):
-    """Write what the forecast of a window is added to, and its targets."""
-    for k in range(base.shape[0]):
-        base[k] = center
-        # The newest row that is known among those whole seasons (or as many rows as it takes) before the step.
-        stride = season if season > RESIDUAL_TO_LAST else 1
-        row = end - stride + k % stride
-        while season > 0 and row >= first:
-            if values[row, 0] == values[row, 0]:
-                base[k] = values[row, 0]
-                break
-            row -= stride
-    for k in range(targets.shape[0]):
-        targets[k] = (values[end + k, 0] - base[k]) / scale
+        write_past(values, begin, first, window, indicator, past[n])

@@ -18,8 +18,6 @@ from gatecast.kernels.cpu.pack import copy, pack, padded, panels_shape, product,
 
 __all__ = [
     "LinearWeights",
-    "backward_alone",
-    "forward_alone",
     "linear_backward",
     "linear_forward",
     "linear_workspace",
@@ -90,7 +88,7 @@ def linear_forward(weights: LinearWeights, x: np.ndarray, workspace: _Workspace,
     if workspace.operand.shape[0] > 1:
         run(_forward, weights, x, workspace, y)
     else:
-        run(forward_alone, weights, x, workspace, y)
+        run(_forward_alone, weights, x, workspace, y)
 
 
 def linear_backward(
@@ -115,7 +113,7 @@ def linear_backward(
     if workspace.operand.shape[0] > 1:
         run(_backward, weights, dy, workspace, gradients, dx)
     else:
-        run(backward_alone, weights, dy, workspace, gradients, dx)
+        run(_backward_alone, weights, dy, workspace, gradients, dx)
 
 
 @inner_kernel
@@ -126,16 +124,14 @@ def pack_weights(weights, panels):
 
 
 @kernel
-def forward_alone(weights, x, workspace, y):
-    """`linear_forward` on one thread."""
+def _forward_alone(weights, x, workspace, y):
     pack_weights(weights, workspace.forward_panels)
     for shard in range(workspace.operand.shape[0]):
         _forward_shard(x, workspace, shard, y)
 
 
 @kernel
-def backward_alone(weights, dy, workspace, gradients, dx):
-    """`linear_backward` on one thread."""
+def _backward_alone(weights, dy, workspace, gradients, dx):
     pack(weights.weight, workspace.backward_panels, 0)
     for shard in range(workspace.operand.shape[0]):
         _backward_shard(dy, workspace, shard, dx)

@@ -6,25 +6,14 @@ import numpy as np
 
 from gatecast.kernels.cpu.call import run
 from gatecast.kernels.cpu.compilation import inner_kernel, kernel
-from gatecast.kernels.losses import HUBER, MAE, MSE
-from gatecast.kernels.scalar import (
-    absolute_loss_gradient,
-    exponential,
-    huber_loss,
-    huber_loss_gradient,
-    squared_loss,
-    squared_loss_gradient,
-    symmetric_loss,
-    symmetric_loss_gradient,
-)
+from gatecast.kernels.forecast_error import loss_and_slope
+from gatecast.kernels.scalar import exponential
 
 __all__ = [
     "cross_entropy_loss",
     "cross_entropy_row",
     "forecast_loss",
-    "loss_of_forecasts",
     "mse_loss",
-    "squared_error",
 ]
 
 
@@ -39,7 +28,7 @@ def mse_loss(y_hat: np.ndarray, y: np.ndarray, weights: np.ndarray, gradient: np
     gradient : (rows, columns) array
         ``=`` gradient with respect to `y_hat`.
     """
-    return run(squared_error, y_hat, y, weights, gradient)
+    return run(_squared_error, y_hat, y, weights, gradient)
 
 
 def forecast_loss(
@@ -66,7 +55,7 @@ def forecast_loss(
     gradient : (rows, steps) array
         ``=`` gradient with respect to `y_hat`.
     """
-    return run(loss_of_forecasts, kind, y_hat, y, weights, base, spread, gradient)
+    return run(_forecast_loss, kind, y_hat, y, weights, base, spread, gradient)
 
 
 def cross_entropy_loss(logits: np.ndarray, targets: np.ndarray, weights: np.ndarray, gradient: np.ndarray) -> float:
@@ -88,8 +77,7 @@ def cross_entropy_loss(logits: np.ndarray, targets: np.ndarray, weights: np.ndar
 
 
 @kernel
-def squared_error(y_hat, y, weights, gradient):
-    """`mse_loss`, compiled."""
+def _squared_error(y_hat, y, weights, gradient):
     rows, columns = y.shape
     weight_sum = 0.0
     error_sum = 0.0
@@ -109,8 +97,7 @@ def squared_error(y_hat, y, weights, gradient):
 
 
 @kernel
-def loss_of_forecasts(kind, y_hat, y, weights, base, spread, gradient):
-    """`forecast_loss`, compiled."""
+def _forecast_loss(kind, y_hat, y, weights, base, spread, gradient):
     rows, steps = y.shape
     weight_sum = 0.0
     loss_sum = 0.0
@@ -124,21 +111,7 @@ def loss_of_forecasts(kind, y_hat, y, weights, base, spread, gradient):
             if y[row, k] != y[row, k] or weights[row, k] == 0:
                 gradient[row, k] = 0
                 continue
-            error = y_hat[row, k] - y[row, k]
-            if kind == MSE:
-                loss = squared_loss(error)
-                slope = squared_loss_gradient(error)
-            elif kind == MAE:
-                loss = abs(error)
-                slope = y_hat.dtype.type(absolute_loss_gradient(error))
-            elif kind == HUBER:
-                loss = huber_loss(error)
-                slope = y_hat.dtype.type(huber_loss_gradient(error))
-            else:
-                forecast = base[row, k] + spread[row] * y_hat[row, k]
-                actual = base[row, k] + spread[row] * y[row, k]
-                loss = symmetric_loss(forecast, actual)
-                slope = spread[row] * symmetric_loss_gradient(forecast, actual)
+            loss, slope = loss_and_slope(kind, y_hat[row, k], y[row, k], base[row, k], spread[row])
             loss_sum += weights[row, k] * loss
             gradient[row, k] = weights[row, k] * share * slope
     return loss_sum / weight_sum if weight_sum > 0 else 0.0

@@ -45,13 +45,13 @@ from gatecast.kernels.cpu.workspace import (
 from gatecast.kernels.lookup import Lookup
 from gatecast.kernels.masks import NO_MASK, Mask
 
-__all__ = ["NO_LENGTHS", "backward_shards", "forward_shards", "lstm_backward", "lstm_forward"]
+__all__ = ["lstm_backward", "lstm_forward"]
 
 # Depth of one weight-gradient product: long enough that the accumulator's traffic is small compared with the
 # arithmetic, short enough that the gradients of the chunk are still in cache.
 _CHUNK_ROWS = 128
 
-NO_LENGTHS = np.empty(0, np.int64)
+_NO_LENGTHS = np.empty(0, np.int64)
 
 
 def lstm_forward(
@@ -91,10 +91,10 @@ def lstm_forward(
         Dropout on x_t, and on h_{t-1} where it enters the gates; each the same for all gates.
     """
     y = _nothing(h_0) if y is None else y
-    lengths = NO_LENGTHS if lengths is None else lengths
+    lengths = _NO_LENGTHS if lengths is None else lengths
     x, lookup = (np.empty((*x.indices.shape, 0), h_0.dtype), x) if isinstance(x, Lookup) else (x, None)
     # A single shard needs no second thread, and waking one would take longer than a short sequence.
-    forward = forward_shards if workspace.shards.shape[0] > 1 else _forward_alone
+    forward = _forward_shards if workspace.shards.shape[0] > 1 else _forward_alone
     run(
         forward, weights, x, lookup, h_0, c_0, workspace, y, h_n, c_n, weights_changed, lengths, input_mask,
         recurrent_mask,
@@ -139,10 +139,10 @@ def lstm_backward(
         Those of the forward pass.
     """
     dy = _nothing(dh_n) if dy is None else dy
-    lengths = NO_LENGTHS if lengths is None else lengths
+    lengths = _NO_LENGTHS if lengths is None else lengths
     dx, d_lookup = (None, dx) if isinstance(dx, Lookup) else (dx, None)
     dx = _nothing(dh_n) if dx is None else dx
-    backward = backward_shards if workspace.shards.shape[0] > 1 else _backward_alone
+    backward = _backward_shards if workspace.shards.shape[0] > 1 else _backward_alone
     run(
         backward, weights, dy, dh_n, dc_n, workspace, gradients, dx, d_lookup, dh_0, dc_0, lengths, input_mask,
         recurrent_mask,
@@ -155,7 +155,7 @@ def _nothing(like: np.ndarray) -> np.ndarray:
 
 
 @parallel_kernel
-def forward_shards(
+def _forward_shards(
     weights, x, lookup, h_0, c_0, workspace, y, h_n, c_n, weights_changed, lengths, input_mask, recurrent_mask
 ):  # fmt: skip
     """`lstm_forward`, compiled: a thread for each shard; absent arrays are empty.
@@ -307,7 +307,7 @@ def _leave(hidden, lengths, first, t, y):
 
 
 @parallel_kernel
-def backward_shards(
+def _backward_shards(
     weights, dy, dh_n, dc_n, workspace, gradients, dx, d_lookup, dh_0, dc_0, lengths, input_mask, recurrent_mask
 ):  # fmt: skip
     """`lstm_backward`, compiled: a thread for each shard; absent arrays are empty.

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gatecast.kernels.cpu.call import RecordedNumber, Replay, record, run
+from gatecast.kernels.cpu.call import Replay, record, run
 from gatecast.kernels.cpu.compilation import kernel
 from gatecast.kernels.cpu.optim import clip, move_average, update
 from gatecast.kernels.scalar import average_rate
@@ -86,7 +86,7 @@ class _WindowTraining:
         return results[:, 0], results[:, 1]
 
     def _step(self, steps: ReplayedSteps) -> tuple[Any, Any]:
-        """Take the first of the steps."""
+        """Take the first of the steps; return its loss and norm, `RecordedNumber` both."""
         place = VaryingInt(0, lambda steps: steps.places)
         number = VaryingInt(int(steps.numbers[0]), lambda steps: steps.numbers)
         count = VaryingInt(number + 1, lambda steps: steps.numbers + 1)

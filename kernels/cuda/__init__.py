@@ -17,7 +17,7 @@ from gatecast.kernels.cuda.attention import (
 from gatecast.kernels.cuda.crf import CRFWeights, crf_log_partition, crf_loss, crf_marginals, crf_viterbi, crf_workspace
 from gatecast.kernels.cuda.dropout import dropout
 from gatecast.kernels.cuda.embedding import embedding_backward, embedding_forward
-from gatecast.kernels.cuda.gather import gather_windows
+from gatecast.kernels.cuda.gather import gather_windows, scale_windows
 from gatecast.kernels.cuda.generation import generate_tokens, generation_workspace
 from gatecast.kernels.cuda.layer_norm import (
     LayerNormWeights,
@@ -26,7 +26,7 @@ from gatecast.kernels.cuda.layer_norm import (
     layer_norm_workspace,
 )
 from gatecast.kernels.cuda.linear import LinearWeights, linear_backward, linear_forward, linear_workspace
-from gatecast.kernels.cuda.loss import cross_entropy_loss, mse_loss
+from gatecast.kernels.cuda.loss import cross_entropy_loss, forecast_loss, mse_loss
 from gatecast.kernels.cuda.lstm import (
     LSTMWeights,
     lookup_is_worth,
@@ -68,6 +68,7 @@ __all__ = [
     "embedding_backward",
     "embedding_forward",
     "empty",
+    "forecast_loss",
     "gather_windows",
     "generate_tokens",
     "generation_workspace",
@@ -85,6 +86,7 @@ __all__ = [
     "mse_loss",
     "name",
     "ones",
+    "scale_windows",
     "softmax_cross_entropy",
     "softmax_workspace",
     "tanh_backward",

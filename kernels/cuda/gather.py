@@ -8,23 +8,52 @@ from numba import cuda
 
 from gatecast.kernels.cuda.call import kernel
 from gatecast.kernels.cuda.launch import launch
+from gatecast.kernels.scaled_window import scale_column, write_past, write_targets
+from gatecast.kernels.window_scaling import WindowScaling
 
-__all__ = ["copy_windows", "gather_windows"]
+__all__ = ["gather_windows", "scale_windows"]
 
 
 def gather_windows(values: Any, starts: Any, windows: Any) -> None:
     """``windows[n] = values[starts[n] : starts[n] + T, :columns]``; arguments as `kernels.cpu.gather`."""
-    copy_windows(values, starts, 0, windows)
+    launch(_gather, (windows.shape[0], windows.shape[1]), values, starts, windows)
 
 
-def copy_windows(values: Any, starts: Any, offset: int, windows: Any) -> None:
-    """`gather_windows` of the windows that start `offset` rows later."""
-    launch(_gather, (windows.shape[0], windows.shape[1]), values, starts, offset, windows)
+def scale_windows(
+    values: Any,
+    starts: Any,
+    firsts: Any,
+    scaling: WindowScaling,
+    windows: Any,
+    past: Any,
+    targets: Any,
+    base: Any,
+    spread: Any,
+) -> None:
+    """Gather windows, each scaled by its own rows; arguments as `kernels.cpu.gather.scale_windows`."""
+    where = windows.shape[0], values.shape[1]
+    launch(_scale, where, values, starts, firsts, *scaling, windows, past, targets, base, spread)
 
 
 @kernel
-def _gather(values, starts, offset, windows):
+def _scale(values, starts, firsts, kind, season, floor, indicator, windows, past, targets, base, spread):
+    column, n = cuda.grid(2)
+    if n >= windows.shape[0] or column >= values.shape[1]:
+        return
+    begin = starts[n]
+    end = begin + past.shape[1]
+    first = max(begin, firsts[n])
+    window = windows[n]
+    center, scale = scale_column(values, begin, first, end, column, kind, season, floor, window)
+    if column == 0:
+        write_targets(values, first, end, center, scale, season, targets[n], base[n])
+        write_past(values, begin, first, window, indicator, past[n])
+        spread[n] = scale
+
+
+@kernel
+def _gather(values, starts, windows):
     t, n = cuda.grid(2)
     if n < windows.shape[0] and t < windows.shape[1]:
         for j in range(windows.shape[2]):
-            windows[n, t, j] = values[starts[n] + offset + t, j]
+            windows[n, t, j] = values[starts[n] + t, j]

@@ -10,9 +10,18 @@ from numba import cuda
 
 from gatecast.kernels.cuda.call import kernel, new_array, run
 from gatecast.kernels.cuda.launch import launch
-from gatecast.kernels.cuda.reduction import DeviceNumber, squared_error_parts, sum_of_products_parts, sum_parts, total
+from gatecast.kernels.cuda.reduction import (
+    DeviceNumber,
+    forecast_loss_parts,
+    known_weight_parts,
+    squared_error_parts,
+    sum_of_products_parts,
+    sum_parts,
+    total,
+)
+from gatecast.kernels.forecast_error import loss_and_slope
 
-__all__ = ["cross_entropy_loss", "cross_entropy_rows", "mean_of_rows", "mse_loss"]
+__all__ = ["cross_entropy_loss", "cross_entropy_rows", "forecast_loss", "mean_of_rows", "mse_loss"]
 
 
 def mse_loss(y_hat: Any, y: Any, weights: Any, gradient: Any) -> DeviceNumber:
@@ -21,6 +30,14 @@ def mse_loss(y_hat: Any, y: Any, weights: Any, gradient: Any) -> DeviceNumber:
     error_parts = squared_error_parts(y_hat, y, weights)
     launch(_gradient, y.shape, y_hat, y, weights, weight_parts, gradient)
     return _divided(error_parts, weight_parts, y.shape[1])
+
+
+def forecast_loss(kind: int, y_hat: Any, y: Any, weights: Any, base: Any, spread: Any, gradient: Any) -> DeviceNumber:
+    """Return the weighted mean loss of forecasts; arguments as `kernels.cpu.loss.forecast_loss`."""
+    weight_parts = known_weight_parts(y, weights)
+    loss_parts = forecast_loss_parts(kind, y_hat, y, weights, base, spread)
+    launch(_forecast_gradient, y.shape, kind, y_hat, y, weights, base, spread, weight_parts, gradient)
+    return _divided(loss_parts, weight_parts, 1)
 
 
 def cross_entropy_loss(logits: Any, targets: Any, weights: Any, gradient: Any) -> DeviceNumber:
@@ -44,7 +61,8 @@ def _divided(parts: Any, weight_parts: Any, columns: int) -> DeviceNumber:
 
 @kernel
 def _divide(parts, weight_parts, columns, result):
-    result[0] = total(parts) / (columns * total(weight_parts))
+    weight_sum = total(weight_parts)
+    result[0] = total(parts) / (columns * weight_sum) if weight_sum > 0 else 0.0
 
 
 @kernel
@@ -56,6 +74,18 @@ def _gradient(y_hat, y, weights, weight_parts, gradient):
         else:
             scale = 2.0 * weights[row] / (y.shape[1] * total(weight_parts))
             gradient[row, column] = scale * (y_hat[row, column] - y[row, column])
+
+
+@kernel
+def _forecast_gradient(kind, y_hat, y, weights, base, spread, weight_parts, gradient):
+    k, row = cuda.grid(2)
+    if row < y.shape[0] and k < y.shape[1]:
+        if y[row, k] != y[row, k] or weights[row, k] == 0:
+            gradient[row, k] = 0
+        else:
+            share = gradient.dtype.type(1.0 / total(weight_parts))
+            _, slope = loss_and_slope(kind, y_hat[row, k], y[row, k], base[row, k], spread[row])
+            gradient[row, k] = weights[row, k] * share * slope
 
 
 @kernel

@@ -15,8 +15,18 @@ from numba.extending import register_jitable
 
 from gatecast.kernels.cuda.arrays import copy_array
 from gatecast.kernels.cuda.call import kernel, new_array, run
+from gatecast.kernels.forecast_error import loss_and_slope
 
-__all__ = ["DeviceNumber", "squared_error_parts", "sum_of_products_parts", "sum_parts", "to_floats", "total"]
+__all__ = [
+    "DeviceNumber",
+    "forecast_loss_parts",
+    "known_weight_parts",
+    "squared_error_parts",
+    "sum_of_products_parts",
+    "sum_parts",
+    "to_floats",
+    "total",
+]
 
 _THREADS = 128
 _MOST_BLOCKS = 128
@@ -81,6 +91,16 @@ def squared_error_parts(y_hat: Any, y: Any, weights: Any) -> Any:
     return _launch(_squared_errors, y.shape[0], y_hat, y, weights)
 
 
+def forecast_loss_parts(kind: int, y_hat: Any, y: Any, weights: Any, base: Any, spread: Any) -> Any:
+    """Return the parts of the sum of ``weights * loss(y_hat, y)`` over the targets that are known."""
+    return _launch(_forecast_losses, y.shape[0], kind, y_hat, y, weights, base, spread)
+
+
+def known_weight_parts(y: Any, weights: Any) -> Any:
+    """Return the parts of the sum of the `weights`, (rows, steps), of the targets that are known."""
+    return _launch(_known_weights, y.shape[0], y, weights)
+
+
 @register_jitable
 def total(parts):
     """Return the sum that parts add up to."""
@@ -123,6 +143,27 @@ def _squared_errors(y_hat, y, weights, parts):
             for column in range(y.shape[1]):
                 error = np.float64(y_hat[row, column] - y[row, column])
                 result += np.float64(weights[row]) * error * error
+    _add_block(result, parts)
+
+
+@kernel
+def _forecast_losses(kind, y_hat, y, weights, base, spread, parts):
+    result = np.float64(0)
+    for row in range(cuda.grid(1), y.shape[0], cuda.gridsize(1)):
+        for k in range(y.shape[1]):
+            if y[row, k] == y[row, k] and weights[row, k] != 0:
+                loss, _ = loss_and_slope(kind, y_hat[row, k], y[row, k], base[row, k], spread[row])
+                result += np.float64(weights[row, k]) * np.float64(loss)
+    _add_block(result, parts)
+
+
+@kernel
+def _known_weights(y, weights, parts):
+    result = np.float64(0)
+    for row in range(cuda.grid(1), y.shape[0], cuda.gridsize(1)):
+        for k in range(y.shape[1]):
+            if y[row, k] == y[row, k]:
+                result += np.float64(weights[row, k])
     _add_block(result, parts)
 
 

@@ -44,7 +44,7 @@ def test_every_window_comes_once_in_an_epoch_with_its_own_inputs_and_targets(
     seen = list(batches.epoch(epoch))
     assert len(seen) == batches.steps_per_epoch
     assert sorted(order(batches, epoch)) == ends.tolist()
-    for x, y, weights, every_step in seen:
+    for x, y, weights, every_step, *_ in seen:
         assert not every_step
         end = y[:, 0]
         assert 0 < len(end) <= batch_size
@@ -119,7 +119,7 @@ def test_streams_are_contiguous_stay_in_their_series_and_count_training_targets_
     assert 0 < len(seen) <= batches.steps_per_epoch
     counted = []
     former = None
-    for x, y, weights, every_step in seen:
+    for x, y, weights, every_step, *_ in seen:
         assert every_step
         counts = weights.reshape(x.shape[:2]) > 0
         assert counts.any()

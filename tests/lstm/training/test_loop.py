@@ -12,7 +12,15 @@ from gatecast.lstm.forecasting.network import Network
 from gatecast.lstm.training.loop import EpochRecord, TrainingError, fit
 
 SETTINGS = ForecasterSettings(
-    lookback=6, hidden_size=5, learning_rate=0.02, batch_size=8, max_epochs=4, patience=4, seed=3
+    schedule="cosine",
+    steps_per_epoch=None,
+    lookback=6,
+    hidden_size=5,
+    learning_rate=0.02,
+    batch_size=8,
+    max_epochs=4,
+    patience=4,
+    seed=3,
 )
 
 
