@@ -76,9 +76,10 @@ class PanelNotes:
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> Self:
         """Undo `to_dict`."""
-        return cls(
-            **{name: tuple(value) if isinstance(value, (list, tuple)) else value for name, value in state.items()}
-        )
+        fields: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, (list, tuple)) else value for name, value in state.items()
+        }
+        return cls(**fields)
 
 
 def named(names: Sequence[str], count: int | None = None) -> str:
