@@ -76,10 +76,10 @@ class PanelNotes:
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> Self:
         """Undo `to_dict`."""
-        counts: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in state.items()
+        fields: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, (list, tuple)) else value for name, value in state.items()
         }
-        return cls(**counts)
+        return cls(**fields)
 
 
 def named(names: Sequence[str], count: int | None = None) -> str:

@@ -73,7 +73,7 @@ def regular_frame(
     known : sequence of Schedule
         Schedules from before, found from more rows.
     numbers : mapping of unique_id to int, optional
-        Which of them each series followed.
+        Which of them a series follows; that of a series without one is found.
     """
     unique_ids, offsets = series_of(frame)
     lengths = np.diff(offsets)
@@ -82,14 +82,14 @@ def regular_frame(
         return Regular(frame)
     ds = pd.DatetimeIndex(frame["ds"])
     of_row = np.repeat(np.arange(len(lengths)), lengths)
-    kept = np.concatenate([[0], np.cumsum(lengths[has_steps])])
-    former = None
-    if numbers is not None:
-        former = np.array([numbers.get(name, -1) for name, steps in zip(unique_ids, has_steps, strict=True) if steps])
+    schedule = np.array([(numbers or {}).get(unique_id, -1) for unique_id in unique_ids])
+    unknown = has_steps & (schedule < 0)
     timezone = None if ds.tz is None else str(ds.tz)
-    schedules, chosen = find_schedules(utc(ds[has_steps[of_row]]), kept, timezone, rules, known, former)
-    schedule = np.zeros(len(lengths), np.int64)
-    schedule[has_steps] = chosen
+    found, chosen = find_schedules(
+        utc(ds[unknown[of_row]]), np.concatenate([[0], np.cumsum(lengths[unknown])]), timezone, rules
+    )
+    schedule[unknown] = chosen + len(known)
+    schedules = (*known, *found)
     gaps = _Gaps.of(ds, offsets, of_row, schedules, schedule)
     new, series = gaps.missing()
     is_fitting = gaps.fitting >= _FITTING * (lengths - 1)
@@ -213,9 +213,12 @@ class _Gaps:
         begin = self._ends(self.offsets[:-1])[series]
         end = self._ends(self.offsets[1:] - 1)[series]
         time = slots["time"].to_numpy()
-        is_early = (time < slots["min"].to_numpy()) & (slots["min"].to_numpy() - begin > _SETTLED)
-        is_late = (time > slots["max"].to_numpy()) & (end - slots["max"].to_numpy() > _SETTLED)
-        is_open = ~weekly[series] | (slots["min"].notna().to_numpy() & ~is_early & ~is_late)
+        # What never came would begin after the last row.
+        opened = np.where(slots["min"].isna(), end + 1, slots["min"])
+        closed = np.where(slots["max"].isna(), end, slots["max"])
+        is_early = (time < opened) & (opened - begin > _SETTLED)
+        is_late = (time > closed) & (end - closed > _SETTLED)
+        is_open = ~weekly[series] | ~(is_early | is_late)
         return times[is_open], series[is_open]
 
     def _ends(self, rows: np.ndarray) -> np.ndarray:

@@ -275,7 +275,8 @@ class Parts:
             self.left_out.append(unique_id)
             return
         if self.given is None:
-            scaler = Scaler.fit(values[:fitted], self.columns, settings.scaling, unique_id)
+            # One row after another in memory: the order in which numbers are added decides the last bits of a mean.
+            scaler = Scaler.fit(np.ascontiguousarray(values[:fitted]), self.columns, settings.scaling, unique_id)
         else:
             scaler = scaler_of(unique_id, self.columns, self.given)
         here = slice(self.offsets[-1], self.offsets[-1] + len(ds))

@@ -162,7 +162,7 @@ def boundaries_of(splits: Iterable[SeriesSplit]) -> tuple[pd.Timestamp, pd.Times
         last = format_date(max(split.last for split in splits))
         raise InputError(
             f"The {sum(split.rows for split in splits)} rows from {first} to {last} leave {training} for training and "
-            f"{validation} for validation; choose other boundaries or give more."
+            f"{validation} for validation; give more, or choose other boundaries or a shorter horizon."
         )
     return (
         max(split.train_end for split in splits if split.train_end is not None),

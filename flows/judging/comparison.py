@@ -240,9 +240,9 @@ def compare_forecasters(first: Contender, second: Contender, frame: pd.DataFrame
     ]
     # Both are in the same unit, so the y of either can be used.
     both = parts[0].join(parts[1][[second.name]], how="inner").reset_index()
-    unique_ids = both["unique_id"].unique()
+    known = both["unique_id"].unique()
     for each in (first, second):
-        both = both[both["ds"] > both["unique_id"].map(each.model.ends("validation_end", unique_ids))]
+        both = both[both["ds"] > both["unique_id"].map(each.model.ends("validation_end", known))]
     both = both.reset_index(drop=True)
     if both.empty:
         raise IncomparableError(

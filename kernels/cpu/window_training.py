@@ -76,7 +76,6 @@ class _WindowTraining:
         results = np.empty((count, 2))
         recorded = 0
         if self._replay is None:
-            numbers_of_step: tuple[RecordedNumber, RecordedNumber]
             numbers_of_step, self._replay = record(lambda: self._step(steps))
             results[0] = numbers_of_step
             self._columns = [number.column for number in numbers_of_step]

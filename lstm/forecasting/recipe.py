@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from gatecast.data.errors import InputError
 from gatecast.data.frames import series_of
 from gatecast.data.quality.series import validate_series
+from gatecast.data.sequences.scaling import require_magnitudes
 from gatecast.data.sequences.sequences import Sequences, SequenceSettings
 from gatecast.data.sequences.splits import SplitSettings, split_series
 from gatecast.data.sequences.windows import FEWEST_KNOWN
@@ -89,9 +91,13 @@ def recipe_of(settings: ForecasterSettings, frame: pd.DataFrame, split: SplitSet
     frame = validate_series(frame, "The series frame")
     is_known = frame["y"].notna()
     enough = is_known.groupby(frame["unique_id"]).transform("sum") >= FEWEST_KNOWN
+    if not enough.any():
+        raise InputError(f"Fewer than {FEWEST_KNOWN} values of each series are known; give more rows.")
     unique_ids, offsets = series_of(frame[enough])
     ds = pd.DatetimeIndex(frame["ds"][enough])
     y = frame["y"].to_numpy(np.float64)[enough]
+    for unique_id, (first, stop) in zip(unique_ids, pairwise(offsets), strict=True):
+        require_magnitudes(y[first:stop, None], ("y",), unique_id)
     # How many rows train is the same for all lookbacks from the fewest rows that something can be forecast from.
     trained = [
         split_series(ds[first:stop], ~np.isnan(y[first:stop]), split, FEWEST_KNOWN, settings.horizon).train_rows

@@ -61,7 +61,7 @@ def test_the_fleet_goes_on_when_some_fail_and_trains_no_model_twice(
     found = by_symbols(result)
     assert {group for group, each in found.items() if each["error"]} == {("short",), ("none",)}
     assert "no series none" in found[("none",)]["error"]
-    assert "fewer than lookback" in found[("short",)]["error"]
+    assert "rows from 2020-01-01 to 2020-01-06 leave" in found[("short",)]["error"]
     for group in GROUPS[:3]:
         registry = Registry(workspace, found[group]["name"])
         assert registry.versions() == [found[group]["version"]] == [registry.champion()]
@@ -214,7 +214,7 @@ def test_the_command_ends_with_a_table_and_what_trains_the_failed_again(
     monkeypatch.setattr("sys.argv", ["gatecast", "retrain", *typed])
     done = gatecast(*typed)
     assert done.exit_code == 1, done.output
-    for expected in ("load-a", "v0001", "1 of 2 models failed", "fewer than lookback"):
+    for expected in ("load-a", "v0001", "1 of 2 models failed", "for training and 0 for validation"):
         assert expected in done.output
     command = done.output.split("to train them again: ")[1].strip()
     assert command == f"gatecast retrain {shlex.join(options)} --symbols-file {workspace.reports}/load-fleet/failed.txt"

@@ -215,8 +215,8 @@ def test_a_series_frame_keeps_its_own_target(server: str, workspace: Workspace, 
 
 def test_too_short_data_changes_nothing_that_was_there(copied: Workspace) -> None:
     before = contents(copied.root)
-    with pytest.raises(InputError, match="lookback 5000"):
-        retrain(small_settings(model={"lookback": 5000}))
+    with pytest.raises(InputError, match="horizon 5000"):
+        retrain(small_settings(model={"horizon": 5000}))
     after = contents(copied.root)
     assert {name: after[name] for name in before} == before
 
@@ -230,7 +230,7 @@ def test_a_series_without_test_rows_is_named(workspace: Workspace, tmp_path: Pat
     rng = np.random.default_rng(0)
     parts = [
         pd.DataFrame({"unique_id": name, "ds": pd.date_range("2020-01-01", periods=rows), "y": rng.normal(size=rows)})
-        for name, rows in (("long", 200), ("short", 100))
+        for name, rows in (("long", 200), ("short", 4))
     ]
     pd.concat(parts).to_csv(tmp_path / "uneven.csv", index=False)
     settings = small_settings(data={"source": "csv", "path": tmp_path / "uneven.csv"})

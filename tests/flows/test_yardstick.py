@@ -83,13 +83,13 @@ def test_what_is_missing_is_told(server: str, workspace: Workspace, tmp_path: Pa
     assert "No series has a full season of 400 training rows, so it is of no use." in printed
 
 
-def test_a_horizon_longer_than_the_test_period_is_one_sentence(
+def test_a_horizon_too_long_to_hold_anything_back_is_one_sentence(
     server: str, workspace: Workspace, tmp_path: Path
 ) -> None:
     path = tmp_path / "short.csv"
     frame_of(np.random.default_rng(1).normal(size=300)).to_csv(path, index=False)
-    options = ("--path", str(path), "--horizon", "70", "--lookback", "14", "--hidden-size", "4", "--epochs", "1")
+    options = ("--path", str(path), "--horizon", "200", "--lookback", "14", "--hidden-size", "4", "--epochs", "1")
     done = CliRunner().invoke(app, ["retrain", *options], env={"COLUMNS": "300"})
     assert done.exit_code == 2, done.output
     (error,) = [line for line in done.output.splitlines() if line.startswith("Error:")]
-    assert "horizon 70" in error
+    assert "leave 300 for training and 0 for validation" in error
