@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gatecast.data.sequences.splits import SplitSettings
+from gatecast.lstm.config import ForecasterSettings
+from gatecast.lstm.forecasting.panel import Panel
+from gatecast.lstm.forecasting.recipe import choose, recipe_of
+
+WEEK = 7
+
+
+def panel(rows=400, period=WEEK, series=3, seed=0):
+    generator = np.random.default_rng(seed)
+    ds = pd.date_range("2020-01-01", periods=rows)
+    season = 3 * np.sin(2 * np.pi * np.arange(rows) / period) if period else np.zeros(rows)
+    return pd.concat(
+        pd.DataFrame({"unique_id": f"s{k}", "ds": ds, "y": 20 + season + generator.normal(size=rows)})
+        for k in range(series)
+    )
+
+
+def test_a_season_is_found_spanned_and_told():
+    recipe = choose(ForecasterSettings(horizon=WEEK), Panel.of_frame(panel()))
+    assert recipe.settings.season == (WEEK,)
+    assert recipe.settings.window % WEEK == 0
+    assert recipe.settings.window >= 2 * WEEK
+    assert recipe.settings.residual == "seasonal"
+    assert not recipe.settings.is_open
+    assert "Season of 7 rows" in recipe.sentence
+    assert f"Windows of {recipe.settings.window} rows" in recipe.sentence
+
+
+def test_without_a_season_the_last_value_is_corrected():
+    recipe = choose(ForecasterSettings(), Panel.of_frame(panel(period=0)))
+    assert recipe.settings.season == ()
+    assert recipe.settings.residual == "last"
+
+
+def test_what_is_set_stays():
+    given = ForecasterSettings(
+        lookback=11, season=(7,), window_scaling="last", residual="none", linear_skip="none", loss="huber",
+        learning_rate=0.5, schedule="constant", steps_per_epoch=None, patience=2, refit="none",
+    )  # fmt: skip
+    assert not given.is_open
+    assert choose(given, Panel.of_frame(panel())).settings == given
+
+
+@pytest.mark.parametrize("rows", [12, 40, 100, 3000])
+def test_a_window_leaves_most_rows_to_learn_from(rows):
+    chosen = choose(ForecasterSettings(), Panel.of_frame(panel(rows=rows))).settings
+    assert chosen.window <= max(rows / 4, WEEK)
+
+
+def test_a_season_beyond_the_window_is_not_what_is_corrected():
+    chosen = choose(ForecasterSettings(lookback=5, season=(7,)), Panel.of_frame(panel())).settings
+    assert chosen.season == ()
+    assert chosen.residual == "last"
+
+
+def test_rows_after_the_training_change_nothing():
+    frame = panel().reset_index(drop=True)
+    split = SplitSettings()
+    changed = frame.copy()
+    after = frame.groupby("unique_id").cumcount() >= 300  # validation and test are the last 30 %
+    changed.loc[after, "y"] = np.random.default_rng(1).permutation(frame.loc[after, "y"].to_numpy()) * 100
+    assert recipe_of(ForecasterSettings(), frame, split) == recipe_of(ForecasterSettings(), changed, split)
