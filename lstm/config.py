@@ -33,16 +33,27 @@ _PLAIN: Mapping[str, str] = MappingProxyType(
 )
 """The method of 0.1.0, which knew these settings by no name"""
 _PLAIN_SIZES: Mapping[str, Any] = MappingProxyType(
-    {"lookback": 60, "learning_rate": 1e-3, "schedule": "cosine", "steps_per_epoch": None, "patience": 5}
+    {
+        "lookback": 60,
+        "learning_rate": 1e-3,
+        "schedule": "cosine",
+        "steps_per_epoch": None,
+        "patience": 5,
+        "weight_average": "none",
+    }
 )
 """What 0.1.0 took by default for settings that may be left to the data now"""
 _STORED_BY_EARLIER_VERSIONS = 20
 """Settings that 0.1.0 stored of a forecaster, at least: all it had, where a user gives a few"""
 
 
+_NO_LIMIT = 1000
+"""Epochs of a training that a time budget ends"""
+
+
 def _epochs(default: int) -> Callable[[dict[str, Any]], int]:
     """Return the default of `max_epochs`: a time budget is there to be used, so that it is no limit then."""
-    return lambda settings: default if settings.get("max_minutes") is None else 1000
+    return lambda settings: default if settings.get("max_minutes") is None else _NO_LIMIT
 
 
 class NetworkSettings(Settings):
@@ -177,18 +188,17 @@ class ForecasterSettings(NetworkSettings):
         description="Time for training; it is turned into a number of steps, which is kept",
         json_schema_extra={"options": ["--minutes", "--max-minutes"]},
     )
-    max_epochs: int = Field(
-        default_factory=_epochs(30),
-        gt=0,
-        description="Epochs, at most; with max_minutes as many as it allows, else 30",
+    max_epochs: Annotated[int, Field(gt=0)] | Literal["auto"] = Field(
+        default="auto",
+        description="Epochs, at most; with max_minutes as many as it allows",
         json_schema_extra={"options": ["--epochs", "--max-epochs"]},
     )
     patience: Annotated[int, Field(gt=0)] | Literal["auto"] = Field(
         default="auto", description="Epochs without a better validation loss before training stops"
     )
     gradient_clip: float = Field(default=1.0, gt=0, description="Greatest norm of a gradient")
-    weight_average: Literal["none", "ema"] = Field(
-        default="none",
+    weight_average: Literal["auto", "none", "ema"] = Field(
+        default="auto",
         description="What is validated and kept: the weights themselves (none) or their exponential moving average"
         " (ema)",
     )
@@ -247,12 +257,12 @@ class ForecasterSettings(NetworkSettings):
     @property
     def is_open(self) -> bool:
         """Whether the data decide some of these settings: one says ``auto``."""
-        return any(getattr(self, name) == "auto" for name in (*_PLAIN_SIZES, *_PLAIN))
+        return any(getattr(self, name) == "auto" for name in (*_PLAIN_SIZES, *_PLAIN, "max_epochs"))
 
     @property
     def plain(self) -> Self:
         """These settings with the method of 0.1.0 wherever they say ``auto``: what suits the targets of bars."""
-        choices = {**_PLAIN_SIZES, **_PLAIN}
+        choices = {**_PLAIN_SIZES, **_PLAIN, "max_epochs": 30 if self.max_minutes is None else _NO_LIMIT}
         return self.model_copy(update={name: choices[name] for name in choices if getattr(self, name) == "auto"})
 
     @property

@@ -360,7 +360,6 @@ class RetrainSettings(Settings):
         json_schema_extra={
             "defaults": {
                 "scaling": "standard; minmax for the features slides",
-                "max_epochs": "30; no limit with max_minutes",
             }
         },
     )

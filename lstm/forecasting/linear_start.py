@@ -9,7 +9,8 @@ import numpy as np
 from gatecast.kernels.window_scaling import WindowScaling
 from gatecast.lstm.config import ForecasterSettings
 from gatecast.lstm.forecasting.network import Network
-from gatecast.lstm.forecasting.ridge import PENALTIES, Moments, Regression
+from gatecast.lstm.forecasting.residuals import PENALTIES
+from gatecast.lstm.forecasting.ridge import Moments, Regression
 from gatecast.lstm.forecasting.scaled_windows import scaled_windows
 
 __all__ = ["start_linear"]

@@ -17,6 +17,7 @@ from gatecast.data.sequences.splits import SplitSettings, split_series
 from gatecast.data.sequences.windows import FEWEST_KNOWN
 from gatecast.lstm.config import ForecasterSettings
 from gatecast.lstm.forecasting.panel import Panel
+from gatecast.lstm.forecasting.residuals import best_residual
 from gatecast.lstm.forecasting.seasons import Seasons, find_seasons, given_seasons
 
 __all__ = ["Recipe", "choose", "panel_of", "recipe_of", "sequence_settings"]
@@ -30,12 +31,17 @@ _LEAST_LOOKBACK = 4
 _SHARE = 0.25
 """Of the training rows of a usual series, what a window takes at most: the rest is windows to learn from"""
 _LEARNING_RATE = 3e-3
-_STEPS_PER_EPOCH = 400
-"""Overlapping windows are near-duplicates: a few thousand steps are enough, and early stopping has to see them"""
-_PATIENCE = 10
-"""Epochs; while the learning rate is high, some are no better"""
-
-
+_PASSES = 6
+"""Over the training windows, of which overlapping ones are near-duplicates"""
+_LEAST_STEPS = 2_000
+_MOST_PASSES = 60
+_MOST_STEPS = 12_000
+_EPOCHS = 20
+"""A training is cut into, so that it can end early"""
+_PATIENCE = 0.4
+"""Share of the epochs: while the learning rate is high, some are no better"""
+_NO_LIMIT = 1_000
+"""Epochs of a training that a time budget ends"""
 _MOST_REFITTED = 50_000
 """Training windows up to which the validation rows are learnt too: of more, they are a small part"""
 
@@ -68,18 +74,19 @@ def choose(settings: ForecasterSettings, panel: Panel) -> Recipe:
     seasons = _seasons_of(settings, panel)
     lookback = _lookback(settings.horizon, seasons, panel) if settings.lookback == "auto" else settings.window
     spanned = tuple(period for period in seasons.periods if period <= lookback)
+    windows = int(np.maximum(panel.trained - lookback - settings.horizon + 1, 0).sum())
     chosen = _filled(
         settings,
         lookback=lookback,
         window_scaling="standard",
-        residual="seasonal" if spanned else "last",
+        residual=best_residual(panel, lookback, settings.horizon, spanned) if settings.residual == "auto" else "",
         linear_skip="window",
         loss="mae",
         learning_rate=_LEARNING_RATE,
         schedule="one_cycle",
-        steps_per_epoch=_STEPS_PER_EPOCH,
-        patience=_PATIENCE,
-        refit="validation" if np.maximum(panel.trained - lookback, 0).sum() <= _MOST_REFITTED else "none",
+        weight_average="ema",
+        refit="validation" if windows <= _MOST_REFITTED else "none",
+        **_lengths(settings, windows),
     ).model_copy(update={"season": spanned})
     return Recipe(chosen, _sentence(chosen, seasons))
 
@@ -146,6 +153,21 @@ def _lookback(horizon: int, seasons: Seasons, panel: Panel) -> int:
     season = seasons.main
     wanted = max(_SEASONS * season, 2 * max(seasons.periods), 2 * horizon)
     return max(min(wanted, most) // season, 1) * season
+
+
+def _lengths(settings: ForecasterSettings, windows: int) -> dict[str, int]:
+    """Return how long to train on so many windows: `steps_per_epoch`, `max_epochs` and `patience`."""
+    batches = max(1, -(-windows // settings.batch_size))
+    steps = min(max(_PASSES * batches, min(_LEAST_STEPS, _MOST_PASSES * batches)), _MOST_STEPS)
+    steps_per_epoch = settings.epoch_steps or batches
+    if settings.steps_per_epoch == "auto":
+        steps_per_epoch = min(batches, -(-steps // _EPOCHS))
+    epochs = -(-steps // steps_per_epoch)
+    return {
+        "steps_per_epoch": steps_per_epoch,
+        "max_epochs": epochs if settings.max_minutes is None else _NO_LIMIT,
+        "patience": max(5, int(_PATIENCE * epochs)),
+    }
 
 
 def _sentence(settings: ForecasterSettings, seasons: Seasons) -> str:

@@ -11,13 +11,13 @@ import numpy as np
 from gatecast.lstm.forecasting.baselines import Baseline
 from gatecast.lstm.forecasting.panel import Panel
 
-__all__ = ["PENALTIES", "Moments", "Regression", "Ridge"]
+__all__ = ["Moments", "Regression", "Ridge"]
 
 # Windows that are gathered at once: enough for speed, few enough that the copies stay small.
 _BATCH = 4096
 _HELD_BACK = 0.2
 """Share of each series' training rows, the last ones, by which the penalty is chosen"""
-PENALTIES = np.logspace(-6, 1, 15)
+_PENALTIES = np.logspace(-6, 1, 15)
 """In units of the inputs' mean variance"""
 _ROUNDING = 1e-10
 """Share of the inputs' mean square below which a variance is rounding"""
@@ -69,9 +69,9 @@ class Ridge(Baseline):
         )
         if not early.rows:
             return None, scale
-        candidates = list(early.regressions(PENALTIES))
+        candidates = list(early.regressions(_PENALTIES))
         best = int(np.argmin([late.squared_error(candidate) for candidate in candidates]))
-        return next((early + between + late).regressions(PENALTIES[best : best + 1])), scale
+        return next((early + between + late).regressions(_PENALTIES[best : best + 1])), scale
 
     def _origins(self, panel: Panel, horizon: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the origins of training windows: before the rows held back, across their beginning, and within."""

@@ -27,22 +27,33 @@ def test_a_season_is_found_spanned_and_told():
     assert recipe.settings.season == (WEEK,)
     assert recipe.settings.window % WEEK == 0
     assert recipe.settings.window >= 2 * WEEK
-    assert recipe.settings.residual == "seasonal"
+    assert recipe.settings.residual == "none"  # the season does not move, so that its own mean is best
     assert not recipe.settings.is_open
     assert "Season of 7 rows" in recipe.sentence
     assert f"Windows of {recipe.settings.window} rows" in recipe.sentence
 
 
-def test_without_a_season_the_last_value_is_corrected():
+def test_without_a_season_what_is_corrected_follows_the_data():
     recipe = choose(ForecasterSettings(), Panel.of_frame(panel(period=0)))
     assert recipe.settings.season == ()
-    assert recipe.settings.residual == "last"
+    assert recipe.settings.residual == "none"  # noise around a level
+    walk = panel(period=0)
+    walk["y"] = walk.groupby("unique_id")["y"].cumsum()
+    assert choose(ForecasterSettings(), Panel.of_frame(walk)).settings.residual == "last"
+
+
+def test_a_season_that_moves_is_corrected_from_the_one_before():
+    moving = panel(period=0)
+    weekday = moving.groupby("unique_id").cumcount() % WEEK
+    moving["y"] = moving.groupby(["unique_id", weekday])["y"].cumsum()
+    assert choose(ForecasterSettings(horizon=WEEK, season=WEEK), Panel.of_frame(moving)).settings.residual == "seasonal"
 
 
 def test_what_is_set_stays():
     given = ForecasterSettings(
         lookback=11, season=(7,), window_scaling="last", residual="none", linear_skip="none", loss="huber",
-        learning_rate=0.5, schedule="constant", steps_per_epoch=None, patience=2, refit="none",
+        learning_rate=0.5, schedule="constant", steps_per_epoch=None, patience=2, refit="none", max_epochs=3,
+        weight_average="none",
     )  # fmt: skip
     assert not given.is_open
     assert choose(given, Panel.of_frame(panel())).settings == given
@@ -57,7 +68,7 @@ def test_a_window_leaves_most_rows_to_learn_from(rows):
 def test_a_season_beyond_the_window_is_not_what_is_corrected():
     chosen = choose(ForecasterSettings(lookback=5, season=(7,)), Panel.of_frame(panel())).settings
     assert chosen.season == ()
-    assert chosen.residual == "last"
+    assert chosen.residual != "seasonal"
 
 
 def test_rows_after_the_training_change_nothing():
