@@ -92,19 +92,23 @@ def find(model: str) -> tuple[Path, Path]:
 
 def describe(model: Forecaster, to: str) -> list[str]:
     """Print what another program has to know."""
-    settings = model.settings
+    settings = model.chosen
     if to == "torch":
         return _describe_state_dict(model)
-    length = "any length" if settings.stateful else settings.lookback
+    length = "any length" if settings.stateful else settings.window
+    x = f"input x: (batch, {length}, {len(model.columns)}) float32, the columns {', '.join(model.columns)}"
+    if model.scaling is None:
+        return [x, f"output y_hat: (batch, {settings.horizon}), scaled as x; scalers are in the metadata"]
     return [
-        f"input x: (batch, {length}, {len(model.columns)}) float32, the columns {', '.join(model.columns)}",
-        f"output y_hat: (batch, {settings.horizon}), scaled as x; scalers are in the metadata",
+        f"{x}, as they are and without gaps",
+        "input series: (batch,) int64, the number of each window's series among the scalers in the metadata",
+        f"output y_hat: (batch, {settings.horizon}), in y's unit",
     ]
 
 
 def _describe_state_dict(model: Forecaster) -> list[str]:
-    settings = model.settings
-    sizes = f"input_size={len(model.columns)}, hidden_size={settings.hidden_size}"
+    settings = model.chosen
+    sizes = f"input_size={len(model.columns) + model.sees_missing}, hidden_size={settings.hidden_size}"
     both = ", bidirectional=True" if settings.bidirectional else ""
     if settings.residual_layers or settings.layer_norm:
         norms = ", lstm.norms.* a torch.nn.LayerNorm each" if settings.layer_norm else ""
@@ -112,4 +116,5 @@ def _describe_state_dict(model: Forecaster) -> list[str]:
     else:
         layers = f"lstm.* is a torch.nn.LSTM({sizes}, num_layers={settings.num_layers}{both}, batch_first=True)"
     attention = [] if settings.attention == "none" else ["attention.* are the matrices of lstm/nn/attention.py"]
-    return [layers, *attention, "head.* is a torch.nn.Linear"]
+    skip = ["skip.* is a torch.nn.Linear over the window of y"] if settings.linear_skip == "window" else []
+    return [layers, *attention, "head.* is a torch.nn.Linear", *skip]

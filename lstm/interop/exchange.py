@@ -99,9 +99,11 @@ def save_torch(model: LSTM | Forecaster, path: str | Path) -> Path:
 def save_onnx(model: Forecaster, path: str | Path) -> Path:
     """Write a fitted forecaster as an ONNX graph of standard operators, checked by ``onnx.checker``.
 
-    Input ``x`` (batch, lookback, columns) and output ``y_hat`` (batch, horizon) are scaled, float32; with attention
-    there is a second output ``attention`` (batch, heads, lookback). Metadata: ``columns``, ``scalers`` of each series,
-    ``lookback``, ``horizon``, ``settings`` and ``data_hash``, as JSON.
+    Input ``x`` (batch, lookback, columns) and output ``y_hat`` (batch, horizon) are float32. A model that scales its
+    windows takes and returns values as they are, and has a second input ``series`` (batch,), int64: the number of each
+    window's series among the scalers. Of one that does not, both are scaled. With attention there is a second output
+    ``attention`` (batch, heads, lookback). Metadata: ``columns``, ``scalers`` of each series, ``lookback``,
+    ``horizon``, ``settings`` and ``data_hash``, as JSON.
 
     Raises
     ------

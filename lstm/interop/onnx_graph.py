@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gatecast.data.errors import InputError
+from gatecast.kernels.window_scaling import LAST, MEAN, STANDARD, WindowScaling
 from gatecast.lstm.forecasting.network import Network
 from gatecast.lstm.nn.stack import Stack
 
@@ -32,9 +33,20 @@ _DEFAULT_ACTIVATIONS = [b"Sigmoid", b"Tanh", b"Tanh"]
 
 def forecaster_graph(model: Forecaster) -> ModelProto:
     """Return a fitted forecaster as an ONNX model with its scalers and names as metadata; see `interop.save_onnx`."""
-    settings = model.settings
+    settings = model.chosen
     length: int | str = "seq" if settings.stateful else settings.window
-    graph = network_graph(model.network, len(model.columns), length, settings.horizon)
+    if model.scaling is None:
+        graph = network_graph(model.network, len(model.columns), length, settings.horizon)
+        text = (
+            "x holds the columns of the metadata, y first, each scaled as (value - center) / scale with its series'"
+            " entry in scalers; y_hat * scale[0] + center[0] is the forecast in y's unit."
+        )
+    else:
+        graph = _raw_graph(model, model.scaling)
+        text = (
+            "x holds the columns of the metadata, y first, as they are and without gaps; series the number of each"
+            " window's series among the scalers. y_hat is the forecast in y's unit."
+        )
     metadata = {
         "kind": model.kind,
         "columns": list(model.columns),
@@ -48,10 +60,7 @@ def forecaster_graph(model: Forecaster) -> ModelProto:
         entry = graph.metadata_props.add()
         entry.key = key
         entry.value = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    graph.doc_string = (
-        "A Gatecast forecaster. x holds the columns of the metadata, y first, each scaled as (value - center) / scale "
-        "with its series' entry in scalers; y_hat * scale[0] + center[0] is the forecast in y's unit."
-    )
+    graph.doc_string = f"A Gatecast forecaster. {text}"
     return graph
 
 
@@ -61,22 +70,107 @@ def network_graph(network: Network, input_size: int, seq_len: int | str, output_
     Parameters
     ----------
     network : Network
-        float64 parameters are written as float32.
+        float64 parameters are written as float32; without a linear skip.
     input_size, output_size : int
     seq_len : int or str
         Length of the windows; a name if it may vary.
     """
+    builder = _Builder(_import_onnx(), network)
+    builder.network("x", "y_hat")
+    return _model(builder, [("x", "FLOAT", ["batch", seq_len, input_size])], seq_len, output_size)
+
+
+def _raw_graph(model: Forecaster, scaling: WindowScaling) -> ModelProto:
+    """Return a forecaster as an ONNX model that scales ``x`` (batch, lookback, columns) itself."""
+    builder = _Builder(_import_onnx(), model.network)
+    settings = model.chosen
+    scalers = list(model.scalers.values())
+    tables = {
+        "series_center": np.array([scaler.center for scaler in scalers]),
+        "series_scale": np.array([scaler.scale for scaler in scalers]),
+        # Of a series that was constant in training, the forecast is that constant.
+        "forecast_scale": np.array([[0.0 if scaler.is_constant else scaler.scale[0]] for scaler in scalers]),
+        "forecast_center": np.array([[scaler.center[0]] for scaler in scalers]),
+    }
+    of_series = {
+        name: builder.add("Gather", builder.constant(name, table.astype("float32")), "series", axis=0)
+        for name, table in tables.items()
+    }
+    columns = [builder.add("Unsqueeze", of_series[name], builder.integers(1)) for name in list(tables)[:2]]
+    values = builder.add("Div", builder.add("Sub", "x", columns[0]), columns[1])
+    windows = _ScaledWindow(builder, values, scaling, settings.window, settings.horizon)
+    y_hat = builder.network(windows.x, past=windows.past)
+    forecast = builder.add("Add", windows.base, builder.add("Mul", y_hat, windows.spread))
+    scaled = builder.add("Mul", forecast, of_series["forecast_scale"])
+    builder.add("Add", scaled, of_series["forecast_center"], output="y_hat")
+    inputs: list[tuple[str, str, list[Any]]] = [
+        ("x", "FLOAT", ["batch", settings.window, len(model.columns)]),
+        ("series", "INT64", ["batch"]),
+    ]
+    return _model(builder, inputs, settings.window, settings.horizon)
+
+
+class _ScaledWindow:
+    """What `kernels.cpu.gather.scale_windows` does with a window without gaps, as operators; names of values.
+
+    Attributes
+    ----------
+    x : (batch, seq, columns [+ 1])
+    past : (batch, seq)
+    base : (batch, horizon)
+    spread : (batch, 1)
+    """
+
+    def __init__(self, builder: _Builder, values: str, scaling: WindowScaling, lookback: int, horizon: int):
+        self._builder = builder
+        add, floor = builder.add, builder.constant("floor", np.array([scaling.floor], "float32"))
+        last = add("Gather", values, builder.integers(lookback - 1), axis=1)
+        nothing = add("Sub", last, last)
+        center, spread = nothing, add("Exp", nothing)
+        if scaling.kind == LAST:
+            center = last
+        elif scaling.kind == MEAN:
+            spread = add("Max", add("ReduceMean", add("Abs", values), axes=[1]), floor)
+        elif scaling.kind == STANDARD:
+            center = add("ReduceMean", values, axes=[1])
+            apart = add("Sub", values, center)
+            variance = add("ReduceMean", add("Mul", apart, apart), axes=[1])
+            spread = add("Max", add("Sqrt", variance), floor)
+        scaled = add("Div", add("Sub", values, center), spread)
+        y = self._first(scaled)
+        present = add("Sub", y, y)
+        self.x = add("Concat", scaled, present, axis=2) if scaling.indicator else scaled
+        share = builder.constant("share", np.array([1 / np.sqrt(lookback)], "float32"))
+        self.past = add("Mul", add("Squeeze", y, builder.integers(2)), share)
+        self.spread = add("Squeeze", self._first(spread), builder.integers(2))
+        steps = np.arange(horizon)
+        if scaling.season:
+            rows = builder.integers(*(lookback - scaling.season + steps % scaling.season).tolist())
+            base = add("Gather", self._first(values), rows, axis=1)
+        else:
+            base = add("Gather", self._first(center), builder.integers(*[0] * horizon), axis=1)
+        self.base = add("Squeeze", base, builder.integers(2))
+
+    def _first(self, values: str) -> str:
+        """Return column 0 of (batch, seq, columns), as (batch, seq, 1)."""
+        return self._builder.add("Gather", values, self._builder.integers(0), axis=2)
+
+
+def _model(
+    builder: _Builder, inputs: list[tuple[str, str, list[Any]]], seq_len: int | str, output_size: int
+) -> ModelProto:
+    """Return the operators as a checked model."""
     onnx = _import_onnx()
-    builder = _Builder(onnx, network)
-    inputs = [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["batch", seq_len, input_size])]
-    outputs = [onnx.helper.make_tensor_value_info("y_hat", onnx.TensorProto.FLOAT, ["batch", output_size])]
-    y, last = builder.layers()
-    if network.attention is not None:
-        last = builder.attention(y, last)
-        shape = ["batch", network.attention.heads, seq_len]
-        outputs.append(onnx.helper.make_tensor_value_info("attention", onnx.TensorProto.FLOAT, shape))
-    builder.linear("head", last, output="y_hat")
-    graph = onnx.helper.make_graph(builder.nodes, "gatecast", inputs, outputs, builder.constants)
+
+    def info(name: str, kind: str, shape: list[Any]) -> Any:
+        return onnx.helper.make_tensor_value_info(name, getattr(onnx.TensorProto, kind), shape)
+
+    outputs = [info("y_hat", "FLOAT", ["batch", output_size])]
+    attention = builder.attention_heads
+    if attention:
+        outputs.append(info("attention", "FLOAT", ["batch", attention, seq_len]))
+    given = [info(*of_input) for of_input in inputs]
+    graph = onnx.helper.make_graph(builder.nodes, "gatecast", given, outputs, builder.constants)
     opset = onnx.helper.make_opsetid("", _OPSET)
     model = onnx.helper.make_model(graph, opset_imports=[opset], ir_version=_IR_VERSION, producer_name="gatecast")
     onnx.checker.check_model(model, full_check=True)
@@ -110,10 +204,24 @@ class _Builder:
         """Add a constant of integers: a shape, or axes."""
         return self.constant(f"integers_{len(self.constants)}", np.array(values, np.int64))
 
-    def layers(self) -> tuple[str, str]:
+    @property
+    def attention_heads(self) -> int:
+        """Of the network's attention; 0 where it has none."""
+        return 0 if self._network.attention is None else self._network.attention.heads
+
+    def network(self, x: str, output: str | None = None, past: str = "") -> str:
+        """Add the whole network from ``x`` (batch, seq, input) and ``past`` (batch, seq) to (batch, horizon)."""
+        y, last = self.layers(x)
+        if self._network.attention is not None:
+            last = self.attention(y, last)
+        if self._network.skip is None:
+            return self.linear("head", last, output=output)
+        return self.add("Add", self.linear("head", last), self.linear("skip", past), output=output)
+
+    def layers(self, x: str) -> tuple[str, str]:
         """Add the LSTM layers: outputs of every step (seq, batch, D), and the last output (batch, D)."""
         layers = self._network.lstm
-        y = self.add("Transpose", "x", perm=[1, 0, 2])
+        y = self.add("Transpose", x, perm=[1, 0, 2])
         last = ""
         for number in range(layers.num_layers):
             inputs = y
