@@ -99,7 +99,8 @@ def test_a_finished_training_leaves_its_model_and_tells_how_it_went(
     assert set(trained["files"]) == {str(file) for file in path.iterdir()}
     assert trained["milliseconds_per_step"] == pytest.approx(1000 * fitted.seconds_per_step, abs=1e-3)
     steps = fitted.history[-1].step
-    assert trained["summary"] == f"found nothing to resume, {steps} steps, 2 epochs, the best was {fitted.best_epoch}"
+    best = f"the best was {fitted.best_epoch}" if fitted.best_epoch else "none better than what it began with"
+    assert trained["summary"] == f"found nothing to resume, {steps} steps, 2 epochs, {best}"
 
 
 def test_a_model_without_times_says_none(job: Job, fitted: Forecaster, tmp_path: Path) -> None:
