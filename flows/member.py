@@ -133,7 +133,7 @@ def train_one(
         settings, _ = evaluation.choose_recipe(settings, frame)
         series = series_frame(frame, settings.target, settings.features)
         sequences = build_sequences(series, evaluation.sequence_settings(settings))
-        start = warm_start(registry, registry.champion(), sequences.boundaries) if settings.warm_start else None
+        start = warm_start(registry, registry.champion(), sequences) if settings.warm_start else None
         model = Forecaster.from_settings(settings.model).fit_sequences(
             sequences, start=start.model if start else None, **settings.data.dates
         )

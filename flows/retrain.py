@@ -252,7 +252,7 @@ def train(
     attempt = Attempt.of(job, resume)
     model = Forecaster.from_settings(settings)
     rows = read_sequences(Path(sequences))
-    start = warm_start(job.registry, champion, rows.boundaries) if warm else None
+    start = warm_start(job.registry, champion, rows) if warm else None
     with TrainingProgress(model, job.name) as progress:
         model.fit_sequences(
             rows,

@@ -12,11 +12,11 @@ import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from gatecast.data.errors import DamagedError, InputError
+from gatecast.data.sequences.sequences import Sequences
 from gatecast.flows.engine.orchestration import Transaction, get_transaction, hashes, is_retry, task
 from gatecast.flows.engine.results import Promoted, Trained, Versioned
 from gatecast.flows.engine.terminal import counted
@@ -70,7 +70,7 @@ class WarmStart(NamedTuple):
     sentence: str
 
 
-def warm_start(registry: Registry, champion: str | None, boundaries: Mapping[str, str]) -> WarmStart:
+def warm_start(registry: Registry, champion: str | None, sequences: Sequences) -> WarmStart:
     """Return the champion of forecasters as what a training begins with.
 
     Parameters
@@ -78,8 +78,8 @@ def warm_start(registry: Registry, champion: str | None, boundaries: Mapping[str
     registry : Registry
     champion : str, optional
         Its version.
-    boundaries : mapping
-        Last timestamps of training and validation of the data.
+    sequences : Sequences
+        What is to be trained on.
 
     Raises
     ------
@@ -92,11 +92,15 @@ def warm_start(registry: Registry, champion: str | None, boundaries: Mapping[str
         model: Forecaster = registry.model(champion, FORECASTER)
     except DamagedError as error:
         return WarmStart(None, None, f"started cold, since {champion} is damaged ({str(error).rstrip('.')})")
-    for name, last in model.boundaries.items():
-        if datetime.fromisoformat(last) > datetime.fromisoformat(boundaries[name]):
+    ends: tuple[Literal["train_end", "validation_end"], ...] = ("train_end", "validation_end")
+    for end in ends:
+        ours = sequences.ends(end)
+        ours = ours[ours.index.isin(list(model.scalers))]
+        theirs = model.ends(end, ours.index)
+        for unique_id in ours.index[theirs.to_numpy() > ours.to_numpy()]:
             raise InputError(
-                f"The champion {champion} knows rows up to {last}, and this training ends earlier, on "
-                f"{boundaries[name]}: its test would show what has been learnt; leave out warm_start."
+                f"The champion {champion} knows rows of {unique_id} up to {theirs[unique_id]:%Y-%m-%d}, which this"
+                f" training holds back from {ours[unique_id]:%Y-%m-%d} on; leave out warm_start."
             )
     return WarmStart(model, champion, f"started from {champion}")
 

@@ -10,6 +10,8 @@ import pytest
 
 from gatecast import Forecaster, load
 from gatecast.data.errors import DamagedError, InputError
+from gatecast.data.sequences.sequences import SequenceSettings, build_sequences
+from gatecast.data.sequences.splits import SplitSettings
 from gatecast.flows import retrain, tagging, text
 from gatecast.flows.engine.orchestration import digest
 from gatecast.flows.registry.registry import Registry
@@ -26,7 +28,7 @@ def job(tmp_path: Path) -> Job:
 def fitted() -> Forecaster:
     ds = pd.date_range("2020-01-01", periods=60)
     frame = pd.DataFrame({"unique_id": "a", "ds": ds, "y": np.sin(np.arange(60.0))})
-    return Forecaster(lookback=4, hidden_size=2, max_epochs=2, batch_size=8).fit(frame)
+    return Forecaster(lookback=4, hidden_size=2, max_epochs=2, batch_size=8, refit="none").fit(frame)
 
 
 def test_a_job_says_where_its_files_belong(job: Job, tmp_path: Path) -> None:
@@ -56,11 +58,21 @@ def test_a_start_from_the_champion_needs_one_that_can_be_read_and_knows_no_later
     job: Job, fitted: Forecaster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Registry, "model", lambda *_: fitted)
-    ours = fitted.boundaries
+    frame = pd.DataFrame({"unique_id": "a", "ds": pd.date_range("2020-01-01", periods=80), "y": np.arange(80.0)})
+    ours, later, earlier = (
+        build_sequences(frame, SequenceSettings(lookback=4, split=SplitSettings(**split)))
+        for split in (
+            {"train_end": fitted.boundaries["train_end"], "validation_end": "2020-03-01"},
+            {"train_end": "2020-02-28", "validation_end": "2020-03-05"},
+            {"train_end": "2020-01-20", "validation_end": "2020-02-10"},
+        )
+    )
     assert warm_start(job.registry, None, ours) == (None, None, "started cold, since there is no champion yet")
     assert warm_start(job.registry, "v0001", ours) == (fitted, "v0001", "started from v0001")
-    earlier = dict.fromkeys(ours, "2020-01-20")
-    with pytest.raises(InputError, match=r"v0001 knows rows up to .*, and this training ends earlier, on 2020-01-20"):
+    assert warm_start(job.registry, "v0001", later).model is fitted
+    with pytest.raises(
+        InputError, match=r"v0001 knows rows of a up to .*, which this training holds back from 2020-01-20"
+    ):
         warm_start(job.registry, "v0001", earlier)
 
     def damaged(*_: object) -> None:
@@ -87,7 +99,8 @@ def test_a_finished_training_leaves_its_model_and_tells_how_it_went(
     assert set(trained["files"]) == {str(file) for file in path.iterdir()}
     assert trained["milliseconds_per_step"] == pytest.approx(1000 * fitted.seconds_per_step, abs=1e-3)
     steps = fitted.history[-1].step
-    assert trained["summary"] == f"found nothing to resume, {steps} steps, 2 epochs, the best was {fitted.best_epoch}"
+    best = f"the best was {fitted.best_epoch}" if fitted.best_epoch else "none better than what it began with"
+    assert trained["summary"] == f"found nothing to resume, {steps} steps, 2 epochs, {best}"
 
 
 def test_a_model_without_times_says_none(job: Job, fitted: Forecaster, tmp_path: Path) -> None:

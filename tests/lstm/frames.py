@@ -42,6 +42,10 @@ def small_model(**changes: Any) -> Forecaster:
 def sequences_for(model: Forecaster, frame: pd.DataFrame, split: SplitSettings = SPLIT) -> Sequences:
     """Sequences as `model` needs them."""
     settings = SequenceSettings(
-        lookback=model.settings.lookback, horizon=model.settings.horizon, scaling=model.settings.scaling, split=split
+        lookback=model.settings.lookback,
+        horizon=model.settings.horizon,
+        scaling=model.settings.scaling,
+        split=split,
+        gaps="mask",  # as `Forecaster.fit` has it
     )
     return build_sequences(frame, settings)

@@ -118,7 +118,7 @@ def test_same_bits_as_single_steps(settings, dtype):
 @pytest.mark.parametrize(
     "settings",
     [
-        {"num_layers": 2},
+        {"num_layers": 2, "average_decay": 0.9},
         {"bidirectional": True, "attention": "additive"},
         {"num_layers": 2, "residual_layers": True, "layer_norm": True},
         METHODS[0],

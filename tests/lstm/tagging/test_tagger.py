@@ -141,6 +141,13 @@ def test_a_missing_part_of_the_document_is_named(fitted, tmp_path, name):
         Tagger.from_checkpoint(contents, tmp_path / "model")
 
 
+def test_a_time_budget_becomes_a_number_of_steps_and_changes_none_of_them():
+    shortest = Tagger(**{**SMALL, "max_epochs": 50, "max_minutes": 1e-9}).fit(SENTENCES, TAGS)
+    assert shortest.total_steps == shortest.history[-1].step == 1
+    ample = Tagger(**{**SMALL, "max_epochs": 2, "max_minutes": 60.0}).fit(SENTENCES, TAGS)
+    assert ample.history == Tagger(**{**SMALL, "max_epochs": 2}).fit(SENTENCES, TAGS).history
+
+
 def test_a_resumed_training_ends_with_the_same_bits(tmp_path):
     settings = {**SMALL, "max_epochs": 4}
     whole = Tagger(**settings).fit(SENTENCES, TAGS)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 
 import numba
@@ -9,19 +10,12 @@ import pytest
 from gatecast.lstm.config import ForecasterSettings
 from gatecast.lstm.forecasting.batches import StreamBatches, WindowBatches
 from gatecast.lstm.forecasting.network import Network
-from gatecast.lstm.training.loop import EpochRecord, TrainingError, fit
+from gatecast.lstm.training.loop import EpochRecord, SingleSteps, Snapshot, TrainingError, fit
+from gatecast.lstm.training.optim import Adam
 
 SETTINGS = ForecasterSettings(
-    schedule="cosine",
-    steps_per_epoch=None,
-    lookback=6,
-    hidden_size=5,
-    learning_rate=0.02,
-    batch_size=8,
-    max_epochs=4,
-    patience=4,
-    seed=3,
-)
+    lookback=6, hidden_size=5, learning_rate=0.02, batch_size=8, max_epochs=4, patience=4, seed=3
+).plain
 
 
 def series(rows=80):
@@ -155,6 +149,110 @@ def test_training_goes_on_from_every_epoch_to_the_same_bits(stateful):
         assert np.array_equal(resumed.values, final.values)
         for name, array in final.optimizer.items():
             assert np.array_equal(resumed.optimizer[name], array)
+
+
+AVERAGED = {"average_decay": 0.9}
+
+
+@pytest.mark.parametrize("stateful", [False, True])
+def test_the_average_of_the_weights_is_validated_and_kept_while_training_goes_on_with_themselves(stateful):
+    plain, batches, _ = build(stateful=stateful)
+    raw = []
+    fit(plain, batches, script(4.0, 3.0, 2.0, 1.0), SETTINGS, on_epoch=lambda _, snapshot: raw.append(snapshot.values))
+
+    network, batches, _ = build(stateful=stateful)
+    validated = []
+    next_loss = script(4.0, 2.0, 3.0, 3.5)
+
+    def validate():
+        validated.append(network.parameters.values.copy())
+        return next_loss()
+
+    snapshots = []
+
+    def keep(_, snapshot):
+        assert np.array_equal(network.parameters.values, validated[-1])
+        snapshots.append(snapshot)
+
+    fit(network, batches, validate, SETTINGS, **AVERAGED, on_epoch=keep)
+    for snapshot, values, average in zip(snapshots, raw, validated, strict=True):
+        assert np.array_equal(snapshot.values, values), "the steps are those of a training without an average"
+        assert np.array_equal(snapshot.validated_values, average)
+        assert not np.array_equal(average, values)
+    assert np.array_equal(network.parameters.values, validated[1])
+
+
+def test_the_average_is_that_of_the_steps():
+    network, batches, _ = build()
+    expected = network.parameters.values.astype(np.float64)
+    optimizer = Adam(network.parameters, network.ops, average_decay=0.5)
+    for number, _ in enumerate(SingleSteps(network, batches, optimizer).epoch(1, lambda _: 0.01, 8), start=1):
+        kept = min(0.5, (1 + number) / (10 + number))
+        expected = kept * expected + (1 - kept) * network.parameters.values
+    assert number == 8
+    np.testing.assert_allclose(optimizer.state_dict()["average"], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("options", [AVERAGED, {"validate_first": True}, {**AVERAGED, "validate_first": True}])
+def test_trainings_with_an_average_or_an_epoch_0_go_on_to_the_same_bits(options):
+    snapshots = []
+    network, batches, validate = build()
+    keep = snapshots.append
+    final = fit(network, batches, validate, SETTINGS, **options, on_epoch=lambda _, snapshot: keep(snapshot))
+    assert len(snapshots) == 4 + options.get("validate_first", False)
+    for start in snapshots:
+        restored = Snapshot.restore(start.validated_values, start.to_arrays(), start.to_document())
+        other, batches, validate = build(seed=9)
+        resumed = fit(other, batches, validate, SETTINGS, **options, start=restored)
+        assert np.array_equal(other.parameters.values, network.parameters.values)
+        assert resumed.history == final.history
+        for name, array in final.to_arrays().items():
+            assert np.array_equal(resumed.to_arrays()[name], array), name
+
+
+def test_epoch_0_is_the_network_before_its_first_step():
+    network, batches, _ = build()
+    first = network.parameters.values.copy()
+    seen = []
+    losses = script(2.0, 3.0, 1.0, 4.0, 5.0)
+    snapshot = fit(
+        network, batches, losses, SETTINGS, validate_first=True, on_epoch=lambda record, _: seen.append(record)
+    )
+    assert [record.epoch for record in seen] == [0, 1, 2, 3, 4]
+    record = seen[0]
+    assert (record.step, record.validation_loss, record.best, record.learning_rate) == (0, 2.0, True, 0.0)
+    assert math.isnan(record.train_loss) and math.isnan(record.gradient_norm)
+    document = json.loads(json.dumps(record.to_dict(), allow_nan=False))
+    assert EpochRecord.from_dict(document) == record
+    assert snapshot.best_epoch == 2
+    assert not np.array_equal(network.parameters.values, first)
+
+
+@pytest.mark.parametrize("options", [{}, AVERAGED])
+def test_what_training_began_with_is_kept_if_nothing_better_comes(options):
+    settings = SETTINGS.model_copy(update={"max_epochs": 30, "patience": 3})
+    network, batches, _ = build(settings)
+    first = network.parameters.values.copy()
+    snapshot = fit(network, batches, script(1.0, 2.0, 1.0, 2.0), settings, validate_first=True, **options)
+    assert snapshot.best_epoch == 0
+    assert snapshot.history[-1].epoch == 3
+    assert np.array_equal(network.parameters.values, first)
+    assert np.array_equal(snapshot.best_values, first)
+
+
+def test_epoch_0_changes_no_step():
+    results = []
+    for validate_first in (False, True):
+        network, batches, validate = build()
+        results.append(fit(network, batches, validate, SETTINGS, validate_first=validate_first))
+    assert np.array_equal(results[0].values, results[1].values)
+    assert results[0].history == results[1].history[1:]
+
+
+def test_a_loss_that_is_not_finite_before_the_first_step_is_an_error():
+    network, batches, _ = build()
+    with pytest.raises(TrainingError, match="is nan before the first step; check the weights"):
+        fit(network, batches, script(math.nan), SETTINGS, validate_first=True)
 
 
 def test_a_snapshot_is_not_changed_by_the_epochs_after_it():
