@@ -23,6 +23,7 @@ from benchmarks import (
     inference,
     layer_norm,
     learning,
+    method_step,
     odd,
     orchestration,
     prediction,
@@ -42,8 +43,8 @@ from benchmarks.results import Bounded, Comparison, Growth, Learning, Quality, R
 
 # Cases that can be stopped in the middle come last, so that the quick form ends in time.
 _MODULES = (
-    training_step, training_loop, variants, layer_norm, attention, crf, char_lm, dropout, inference, odd, startup,
-    growth, prediction, reading, sequences, evaluation, fleet, orchestration, retrain, learning,
+    training_step, method_step, training_loop, variants, layer_norm, attention, crf, char_lm, dropout, inference,
+    odd, startup, growth, prediction, reading, sequences, evaluation, fleet, orchestration, retrain, learning,
 )  # fmt: skip
 _QUICK_SECONDS = 50.0
 _LAST_START_SECONDS = 6.0

@@ -47,7 +47,7 @@ def _batches(network: Network, settings: dict) -> WindowBatches:
         values[10:13, 0] = np.nan
         values[8, 1] = np.nan
     ends = np.arange(LOOKBACK - 2 if scaling is not None else LOOKBACK, rows - chosen.horizon)
-    firsts = np.where(ends < 30, 0, 25)
+    firsts = np.where(ends < 28, 0, 25)
     size = settings.get("batch_size", 20)
     where = values, ends, LOOKBACK, chosen.horizon, size, 0, network.ops
     return WindowBatches(*where, firsts, scaling, chosen.epoch_steps)
