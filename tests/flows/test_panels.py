@@ -59,9 +59,8 @@ def test_a_retrain_takes_the_panel_and_says_what_it_lacks(server: str, workspace
         assert sentence in done["build_sequences"]["summary"]
         assert sentence in read_json(Path(done["evaluate"]["evaluation"]))["notes"]
         assert sentence in Path(done["publish"]["report"]).read_text()
-    assert "4 of 128 test forecasts are not scored" in " ".join(
-        read_json(Path(done["evaluate"]["evaluation"]))["notes"]
-    )
+    notes = read_json(Path(done["evaluate"]["evaluation"]))["notes"]
+    assert "4 of 128 test forecasts are not scored, since their rows have no value." in notes
     predictions, _ = read_parquet(Path(done["evaluate"]["predictions"]))
     assert set(predictions["unique_id"]) == {"long", "new"}
     assert np.isfinite(predictions.select_dtypes("number")).all(axis=None)
