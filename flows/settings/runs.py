@@ -334,11 +334,11 @@ class RetrainSettings(Settings):
     )
     split: SplitSettings | None = Field(
         None,
-        description="Where training and validation end: 2011 and 2013 for the sample, else shares of the time",
+        description="Where training and validation end: 2011 and 2013 for the sample, else shares of each series",
         json_schema_extra={
             "defaults": {
-                "train_end": "70 % of the time; sample: 2011-12-31",
-                "validation_end": "80 % of the time; sample: 2013-12-31",
+                "train_end": "70 % of each series; sample: 2011-12-31",
+                "validation_end": "80 % of each series; sample: 2013-12-31",
             }
         },
     )

@@ -17,6 +17,7 @@ from gatecast.data.quality.series import validate_series
 from gatecast.data.sequences.regular import regular_frame
 from gatecast.data.sequences.sequences import Gaps
 from gatecast.data.sequences.splits import SplitSettings
+from gatecast.data.sequences.windows import FEWEST_KNOWN
 
 __all__ = ["RollingModel", "cross_validation"]
 
@@ -94,7 +95,7 @@ def cross_validation(
     if gaps == "mask":
         frame = regular_frame(frame).frame
     settings = model.settings
-    windows = _Windows.of(frame, settings.lookback, settings.horizon, n_windows, step_size)
+    windows = _Windows.of(frame, _lookback(settings), settings.horizon, n_windows, step_size)
     every = int(refit)
     fitted = model if model.columns and not every else None
     if fitted is not None:
@@ -205,12 +206,17 @@ class _Windows:
         return moment if self.timezone is None else moment.tz_localize("UTC").tz_convert(self.timezone)
 
 
+def _lookback(settings: Any) -> int:
+    """Return the rows of a window; a lookback that the data choose is one that they have."""
+    return FEWEST_KNOWN if settings.lookback == "auto" else settings.lookback
+
+
 def _fit(model: Model, known: pd.DataFrame, origin: pd.Timestamp, split: SplitSettings | None) -> Model:
     """Train a model with the settings of `model` on what was known at an origin; `model` stays as it is."""
     settings = model.settings
     share = split.validation_fraction if split else SplitSettings().validation_fraction
     shares = SplitSettings(validation_fraction=share, test_fraction=0, purge=split.purge if split else 1)
-    if known["unique_id"].value_counts().max() < settings.lookback + settings.horizon:
+    if known["unique_id"].value_counts().max() < _lookback(settings) + settings.horizon:
         raise InputError(
             f"No series has enough rows up to {format_date(origin)} to train on; give more rows or fewer windows."
         )
@@ -219,17 +225,16 @@ def _fit(model: Model, known: pd.DataFrame, origin: pd.Timestamp, split: SplitSe
 
 def _forecast_from(model: RollingModel, frame: pd.DataFrame, windows: _Windows, number: int) -> pd.DataFrame:
     """Return the forecasts that `model` makes at the origins of a window, next to the observed values."""
-    lookback = model.settings.lookback
     horizon = model.settings.horizon
     ends = windows.ends[number]
     begins = windows.offsets[:-1]
     is_known = np.array([unique_id in model.scalers for unique_id in windows.unique_ids])
-    chosen = np.flatnonzero((ends - begins >= lookback) & is_known)
+    chosen = np.flatnonzero((ends - begins >= FEWEST_KNOWN) & is_known)
     if not len(chosen):
         until = format_date(windows.last(number))
         raise InputError(
-            f"No series that the model knows has {lookback} rows up to {until} and {horizon} after it; give more rows"
-            " or fewer windows."
+            f"No series that the model knows has {FEWEST_KNOWN} rows up to {until} and {horizon} after it; give more"
+            " rows or fewer windows."
         )
     rows = max(model.context_rows, _DATES)
     inputs = [np.arange(max(begins[series], ends[series] - rows), ends[series]) for series in chosen]

@@ -417,7 +417,7 @@ class Forecaster(TrainedModel[Network]):
         -------
         DataFrame
             ``unique_id``, ``ds``, ``cutoff`` (last row known), ``y``, ``y_hat`` and what else `predict` returns, origin
-            by origin. A series that was not trained on is left out, and origins with fewer than `lookback` rows up to
+            by origin. A series that was not trained on is left out, and origins with fewer than two rows up to
             them. A training stops at the earliest origin of a window.
 
         Raises

@@ -100,8 +100,9 @@ class Ridge(Baseline):
 
 
 def _deviations(panel: Panel) -> np.ndarray:
-    """Return the standard deviation of each series' training rows, 1 where it is none."""
-    deviations = np.array([np.nanstd(panel.y[rows][:trained]) if trained else 1.0 for rows, trained in panel.each()])
+    """Return the standard deviation of each series' training rows, 1 where there is none."""
+    training = [panel.y[rows][:trained] for rows, trained in panel.each()]
+    deviations = np.array([np.nanstd(y) if np.isfinite(y).any() else 1.0 for y in training])
     return np.where(deviations > 0, deviations, 1.0)
 
 

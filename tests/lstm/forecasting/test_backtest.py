@@ -160,3 +160,20 @@ def test_a_frame_of_unknown_series_is_named(frame: pd.DataFrame) -> None:
     model = small_model().fit(frame, SPLIT)
     with pytest.raises(InputError, match="No series that the model knows"):
         model.cross_validation(sine_frame(names=("other",)), n_windows=2)
+
+
+def test_gaps_are_masked_and_rows_without_a_value_are_not_scored(frame: pd.DataFrame) -> None:
+    holed = frame.copy()
+    gone = holed.index[holed["unique_id"] == "alpha"][[70, 114]]
+    holed = holed.drop(index=gone[:1])
+    holed.loc[gone[1], "y"] = np.nan
+    short = frame[frame["unique_id"] == "alpha"].tail(30).assign(unique_id="short")
+    result = small_model(horizon=2, lookback=40).cross_validation(pd.concat([holed, short]), n_windows=4)
+    assert result["unique_id"].value_counts().to_dict()["short"] == 8
+    assert np.isfinite(result[["y", "y_hat"]]).all(axis=None)
+    assert holed["ds"][gone[1]] not in set(result.query("unique_id == 'alpha'")["ds"])
+
+
+def test_a_lookback_may_be_left_to_the_data(frame: pd.DataFrame) -> None:
+    result = small_model(lookback="auto").cross_validation(frame, n_windows=2)
+    assert np.isfinite(result["y_hat"]).all()
