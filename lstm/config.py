@@ -28,7 +28,7 @@ _PLAIN: Mapping[str, str] = MappingProxyType(
         "residual": "none",
         "linear_skip": "none",
         "loss": "mse",
-        "refit": "none",
+        "fit_until": "training",
     }
 )
 """The method of 0.1.0, which knew these settings by no name"""
@@ -205,10 +205,10 @@ class ForecasterSettings(NetworkSettings):
     ema_decay: float = Field(
         default=0.999, gt=0, lt=1, description="Share of that average which a step leaves; the first steps leave less"
     )
-    refit: Literal["auto", "none", "validation"] = Field(
+    fit_until: Literal["auto", "training", "validation"] = Field(
         default="auto",
-        description="Train again with the validation rows once they have said for how long; auto where there are few"
-        " windows",
+        description="End of the rows that are learnt; validation trains again with those rows, once they have said for"
+        " how long, as auto does where there are few windows",
     )
     scaling: Literal["standard", "minmax", "robust", "none"] = Field(
         default="standard", description="Scaler of each series, fitted on its training rows"

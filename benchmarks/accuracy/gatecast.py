@@ -79,8 +79,8 @@ def _bound(budget: Budget) -> str:
 def _train(task: Task, settings: Mapping[str, Any], budget: Budget, seed: int) -> tuple[Forecaster, Sequences]:
     limit = {} if budget.epochs is None else {"max_epochs": budget.epochs}
     # Where the protocol fits other systems on the training rows alone, so is this one.
-    refit = "auto" if task.fitted_until > task.train_end else "none"
-    model = Forecaster(horizon=task.horizon, seed=seed, **{"refit": refit, **settings, **limit})
+    fit_until = "auto" if task.fitted_until > task.train_end else "training"
+    model = Forecaster(horizon=task.horizon, seed=seed, **{"fit_until": fit_until, **settings, **limit})
     # Every row after a boundary is a target: that is how others score these tasks.
     split = SplitSettings(train_end=task.train_end.date(), validation_end=task.validation_end.date(), purge=0)
     sequences = build_sequences(task.frame, sequence_settings(model.settings, task.frame, split))

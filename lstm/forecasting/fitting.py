@@ -72,7 +72,7 @@ class Fitting:
     @property
     def is_refitted(self) -> bool:
         """Whether the validation rows are learnt too, once they have said for how long to train."""
-        return self.settings.refit == "validation"
+        return self.settings.fit_until == "validation"
 
     def train_on_all(self, network: Network, trained: Snapshot) -> Snapshot:
         """Train a new network on training and validation rows for as many steps as were best without the latter.

@@ -85,7 +85,7 @@ def choose(settings: ForecasterSettings, panel: Panel) -> Recipe:
         learning_rate=_LEARNING_RATE,
         schedule="one_cycle",
         weight_average="ema",
-        refit="validation" if windows <= _MOST_REFITTED else "none",
+        fit_until="validation" if windows <= _MOST_REFITTED else "training",
         **_lengths(settings, windows),
     ).model_copy(update={"season": spanned})
     return Recipe(chosen, _sentence(chosen, seasons))

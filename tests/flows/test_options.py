@@ -168,6 +168,8 @@ def sample(setting: Setting) -> tuple[str | None, Any]:
     """A value that is not the default, as it is typed (None for what is no value but a switch) and as it is kept."""
     if setting.is_list:
         return "A, B", ("A", "B")
+    if setting.choices == ("auto",):  # or a number, which pydantic makes of what is typed
+        return "7", "7"
     if setting.choices:
         choice = next(choice for choice in setting.choices if choice != setting.default)
         return choice, choice

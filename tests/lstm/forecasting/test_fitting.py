@@ -53,21 +53,21 @@ def test_a_network_with_a_skip_begins_as_ridge_regression():
 
 def test_the_validation_rows_are_learnt_where_that_is_asked_for():
     data = frame()
-    without = fitted(data, refit="none")
-    with_them = fitted(data, refit="validation")
+    without = fitted(data, fit_until="training")
+    with_them = fitted(data, fit_until="validation")
     assert with_them.history == without.history
     assert with_them.boundaries["train_end"] == with_them.boundaries["validation_end"]
     assert without.boundaries["train_end"] < without.boundaries["validation_end"]
     changed = data.copy()
     late = (data.groupby("unique_id").cumcount() >= 116) & (data.groupby("unique_id").cumcount() < 126)
     changed.loc[late, "y"] += 5  # rows of the validation
-    other = fitted(changed, refit="validation")
+    other = fitted(changed, fit_until="validation")
     assert not np.array_equal(
         other.network.parameters.to_host()["skip.weight"], with_them.network.parameters.to_host()["skip.weight"]
     )
 
 
-@pytest.mark.parametrize("refit", ["none", "validation"])
+@pytest.mark.parametrize("fit_until", ["training", "validation"])
 @pytest.mark.parametrize(
     "settings",
     [
@@ -80,14 +80,14 @@ def test_the_validation_rows_are_learnt_where_that_is_asked_for():
     ],
     ids=lambda settings: " ".join(f"{name}={value}" for name, value in settings.items()) or "auto",
 )
-def test_no_forecast_knows_what_comes_after_it(settings, refit):
+def test_no_forecast_knows_what_comes_after_it(settings, fit_until):
     """Permute all that follows validation: the model and the forecasts made before stay as they are, to the bit."""
     data = frame()
     place = data.groupby("unique_id").cumcount()
     after = place >= 140  # rows of the test
     changed = data.copy()
     changed.loc[after, "y"] = np.random.default_rng(1).permutation(data.loc[after, "y"].to_numpy()) * 7
-    first, second = (fitted(each, **settings, refit=refit) for each in (data, changed))
+    first, second = (fitted(each, **settings, fit_until=fit_until) for each in (data, changed))
     for name, weights in first.network.parameters.to_host().items():
         np.testing.assert_array_equal(weights, second.network.parameters.to_host()[name], err_msg=name)
     for split in (VALIDATION, TEST):
@@ -117,7 +117,7 @@ def test_missing_values_and_short_and_new_series_are_forecast():
 
 def test_a_forecast_moves_with_its_series():
     data = frame(series=1)
-    model = fitted(data, refit="none")
+    model = fitted(data, fit_until="training")
     ahead = model.predict(data.tail(60))["y_hat"].to_numpy()
     # Another level and spread, of a series that was not trained on: its own rows scale it.
     moved = data.tail(60).assign(unique_id="moved", y=data["y"].tail(60) * 50 + 1000)

@@ -52,7 +52,7 @@ def test_a_season_that_moves_is_corrected_from_the_one_before():
 def test_what_is_set_stays():
     given = ForecasterSettings(
         lookback=11, season=(7,), window_scaling="last", residual="none", linear_skip="none", loss="huber",
-        learning_rate=0.5, schedule="constant", steps_per_epoch=None, patience=2, refit="none", max_epochs=3,
+        learning_rate=0.5, schedule="constant", steps_per_epoch=None, patience=2, fit_until="training", max_epochs=3,
         weight_average="none",
     )  # fmt: skip
     assert not given.is_open

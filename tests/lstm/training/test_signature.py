@@ -50,7 +50,7 @@ def test_help_describes_every_setting(model, settings):
     [
         (Forecaster(), "Forecaster()"),
         (Forecaster(horizon=5), "Forecaster(horizon=5)"),
-        (Forecaster(horizon=5, lookback=60, attention="dot"), "Forecaster(attention='dot', horizon=5)"),
+        (Forecaster(horizon=5, lookback="auto", attention="dot"), "Forecaster(attention='dot', horizon=5)"),
         (CharLM(max_minutes=2), "CharLM(max_minutes=2.0)"),
         (Tagger(crf=False), "Tagger(crf=False)"),
         (Forecaster.from_settings(ForecasterSettings(seed=3)), "Forecaster(seed=3)"),
