@@ -138,7 +138,7 @@ def hindcast(registry: Registry, version: str, frame: pd.DataFrame, keys: pd.Dat
     series = series_frame(known, own.target, own.features)
     since = series[series["ds"] >= keys["cutoff"].min()]
     rows = int(since.groupby("unique_id").size().max())
-    raw = cross_validation(model, series, max(1, rows - own.model.horizon), 1, False)
+    raw = cross_validation(model, series, max(1, rows - own.model.horizon), 1, False, gaps="keep")
     raw["step"] = raw.groupby(["unique_id", "cutoff"]).cumcount() + 1
     theirs = in_unit(raw, known, target_of(own)).set_index(list(KEYS))["y_hat"]
     wanted = pd.MultiIndex.from_frame(keys[list(KEYS)])

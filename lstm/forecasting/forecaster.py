@@ -427,7 +427,9 @@ class Forecaster(TrainedModel[Network]):
         """
         from gatecast.lstm.forecasting import backtest
 
-        forecasts = backtest.cross_validation(self, df, n_windows, step_size, refit)
+        # A model that was not trained on masked gaps, as of bars, is not tested on them either.
+        gaps = self._context.gaps if self._context else "mask"
+        forecasts = backtest.cross_validation(self, df, n_windows, step_size, refit, gaps=gaps)
         names = SeriesNames.of_frame(df)
         return names.renamed(forecasts) if names else forecasts
 
