@@ -6,7 +6,6 @@ A model counts rows: without them, the rows around a gap would be consecutive st
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -90,7 +89,7 @@ def regular_frame(
     )
     schedule[unknown] = chosen + len(known)
     schedules = (*known, *found)
-    gaps = _Gaps.of(ds, offsets, of_row, schedules, schedule)
+    gaps = _Gaps(ds, offsets, of_row, schedules, schedule)
     new, series = gaps.missing()
     is_fitting = gaps.fitting >= _FITTING * (lengths - 1)
     is_sparse = is_fitting & (gaps.is_endless | (np.bincount(series, minlength=len(lengths)) > (_MOST - 1) * lengths))
@@ -107,11 +106,10 @@ def regular_frame(
     return Regular(both[list(frame.columns)], len(rows), len(np.unique(series)), sparse)
 
 
-@dataclass(eq=False)
 class _Gaps:
     """The steps of all series, and which of them are longer than their schedules say.
 
-    Attributes
+    Parameters
     ----------
     ds : DatetimeIndex, (rows,)
     offsets : int64, (n_series + 1,)
@@ -119,47 +117,37 @@ class _Gaps:
         The series of each row.
     schedules, schedule
         As `find_schedules` returns them.
-    long : int64, (n,)
-        The rows before the gaps.
-    fitting : int64, (n_series,)
-        How many rows of each series are on dates that the row before foretells.
-    is_endless : bool, (n_series,)
-        Whether a gap of a series is longer than could ever be filled.
     """
 
-    ds: pd.DatetimeIndex
-    offsets: np.ndarray
-    of_row: np.ndarray
-    schedules: Sequence[Schedule]
-    schedule: np.ndarray
-    long: np.ndarray
-    fitting: np.ndarray
-    is_endless: np.ndarray
-
-    @classmethod
-    def of(
-        cls,
+    def __init__(
+        self,
         ds: pd.DatetimeIndex,
         offsets: np.ndarray,
         of_row: np.ndarray,
         schedules: Sequence[Schedule],
         schedule: np.ndarray,
-    ) -> _Gaps:
+    ):
         """Compare each row with the date that follows the row before."""
-        found = cls(ds, offsets, of_row, schedules, schedule, offsets[:0], offsets[:0], offsets[:0])
+        self.ds = ds
+        self.offsets = offsets
+        self.of_row = of_row
+        self.schedules = schedules
+        self.schedule = schedule
         before = np.flatnonzero(of_row[:-1] == of_row[1:])
         is_next = np.zeros(len(before), bool)
         is_long = np.zeros(len(before), bool)
         for first in range(0, len(before), _SLOTS_AT_ONCE):
             part = slice(first, first + _SLOTS_AT_ONCE)
-            slot = found._keys(found._slots(before[part], 1), of_row[before[part]])[:, 0]
-            following = found._keys(ds[before[part] + 1], of_row[before[part]])[:, 0]
+            slot = self._keys(self._slots(before[part], 1), of_row[before[part]])[:, 0]
+            following = self._keys(ds[before[part] + 1], of_row[before[part]])[:, 0]
             is_next[part] = slot == following
             is_long[part] = slot < following
-        found.long = before[is_long]
-        found.fitting = np.bincount(of_row[before[is_next]], minlength=len(schedule))
-        found.is_endless = np.zeros(len(schedule), bool)
-        return found
+        self.long = before[is_long]
+        """The rows before the gaps"""
+        self.fitting = np.bincount(of_row[before[is_next]], minlength=len(schedule))
+        """How many rows of each series are on dates that the row before foretells, (n_series,)"""
+        self.is_endless = np.zeros(len(schedule), bool)
+        """Whether a gap of a series is longer than could ever be filled, (n_series,)"""
 
     def missing(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the missing timestamps in UTC, int64, and the series of each; count rows that end gaps as fitting."""

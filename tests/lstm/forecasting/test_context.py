@@ -103,7 +103,7 @@ def test_series_of_which_too_little_is_known_are_left_out_with_one_warning(frame
 
 
 def test_rows_that_are_missing_are_put_in_if_the_model_was_trained_so(frame, sequences, scalers):
-    former = Context.of_sequences(sequences, 80)
+    former = dataclasses.replace(Context.of_sequences(sequences, 80), gaps="keep")
     holed = frame.drop(index=[97, 150, 151])
     assert np.diff(Context.of_frame(holed, COLUMNS, scalers, 100, former).offsets).tolist() == [99, 98]
     masking = dataclasses.replace(former, gaps="mask")
