@@ -261,7 +261,7 @@ class ForecasterSettings(NetworkSettings):
 
     @property
     def plain(self) -> Self:
-        """These settings with the method of 0.1.0 wherever they say ``auto``: what suits the targets of bars."""
+        """These settings with the method of 0.1.0 wherever they say ``auto``."""
         choices = {**_PLAIN_SIZES, **_PLAIN, "max_epochs": 30 if self.max_minutes is None else _NO_LIMIT}
         return self.model_copy(update={name: choices[name] for name in choices if getattr(self, name) == "auto"})
 

@@ -422,20 +422,19 @@ class RetrainSettings(Settings):
         split = self.split or (SAMPLE_SPLIT if self.data.source == "sample" else SplitSettings())
         # Models of different horizons answer different questions, and one cannot be the other's champion.
         ahead = f"-{self.model.horizon}-steps" if self.model.horizon > 1 else ""
+        model = self.model
+        if self.seasonality is not None and model.season == "auto":
+            model = model.model_copy(update={"season": self.seasonality})
         if kind == "series":
             if self.target or self.features:
                 raise InputError(
                     f"{self.data.path} holds series, which have neither the targets nor the features of bars; leave"
                     " --target and --features out, or name a column that is called so with --target-column."
                 )
-            model = self.model
-            if self.seasonality is not None and model.season == "auto":
-                model = model.model_copy(update={"season": self.seasonality})
             name = self.name or f"{self.data.origin}{ahead}"
             return self.model_copy(update={"name": name, "split": split, "model": model})
         target = self.target or "range"
         features = self.features or "returns"
-        model = self.model.plain
         if "scaling" not in model.model_fields_set:
             model = model.model_copy(update={"scaling": FEATURE_SETS[features].scaling})
         return self.model_copy(
