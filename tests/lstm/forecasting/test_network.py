@@ -21,7 +21,7 @@ def variants():
     """Every combination of layers, directions, residual connections, normalisation and attention that is allowed."""
     for num_layers, bidirectional, residual, layer_norm in product((1, 2), *[(False, True)] * 3):
         if num_layers > 1 or not (residual or layer_norm):
-            between = {"bidirectional": bidirectional, "residual": residual, "layer_norm": layer_norm}
+            between = {"bidirectional": bidirectional, "residual_layers": residual, "layer_norm": layer_norm}
             for attention, heads in (("none", 1), ("dot", 2), ("general", 1), ("additive", 2)):
                 yield {"num_layers": num_layers, **between, "attention": attention, "attention_heads": heads}
 
@@ -62,7 +62,7 @@ def gradient_error(rng, settings, every_step, masks_of=None):
 
 
 DROPOUTS = {"dropout": 0.3, "recurrent_dropout": 0.3, "input_dropout": 0.2, "weight_dropout": 0.3}
-DEEP = {"num_layers": 3, "bidirectional": True, "residual": True, "layer_norm": True, "attention": "additive"}
+DEEP = {"num_layers": 3, "bidirectional": True, "residual_layers": True, "layer_norm": True, "attention": "additive"}
 
 
 @pytest.mark.parametrize("kind", ["variational", "per_step"])
@@ -84,7 +84,7 @@ def test_masks_are_those_of_the_step_and_dropping_ends_with_training(rng):
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"residual": True}, {"layer_norm": True}, {"residual": True, "layer_norm": True}]
+    "settings", [{}, {"residual_layers": True}, {"layer_norm": True}, {"residual_layers": True, "layer_norm": True}]
 )
 def test_the_last_prediction_of_every_step_is_that_of_the_window(rng, settings):
     net = network(2, **settings)
@@ -102,7 +102,7 @@ def test_both_backends_agree(rng):
     dy_hat = rng.standard_normal((2, 2))
     results = []
     for backend in ("cpu", "cuda"):
-        net = network(2, residual=True, layer_norm=True, bidirectional=True, attention="general", backend=backend)
+        net = network(2, residual_layers=True, layer_norm=True, bidirectional=True, attention="general", backend=backend)
         y_hat, state = net.forward(x, training=True)
         net.backward(net.ops.as_array(dy_hat, "float64"))
         results.append([np.asarray(array) for array in (y_hat, *state, net.parameters.gradients)])
