@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-import numpy as np
 from pydantic import Field, model_validator
 
 from gatecast.data.errors import InputError
 from gatecast.data.settings import Settings
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 TRAIN = 0
