@@ -240,9 +240,11 @@ class Forecaster(TrainedModel[Network]):
         return Network(len(self.columns) + self.sees_missing, settings.horizon, settings, skip_size, settings.loss)
 
     def _least_weights(self) -> int:
-        settings = self.settings
+        settings = self.chosen
         sizes = settings.hidden_size, settings.num_layers, settings.directions
-        return count_weights(len(self.columns), *sizes) + settings.horizon * settings.directions * settings.hidden_size
+        read_by_head = settings.directions * settings.hidden_size
+        read_by_skip = settings.window if settings.linear_skip == "window" else 0
+        return count_weights(len(self.columns), *sizes) + settings.horizon * (read_by_head + read_by_skip)
 
     # ---------------------------------------------------------------- results
 
@@ -468,7 +470,7 @@ class Forecaster(TrainedModel[Network]):
             "own_boundaries": self.own_boundaries,
             "context": context.to_dict(),
             "names": self._names.to_dict() if self._names else None,
-            "recipe": {"settings": self.chosen.model_dump(mode="json"), "sentence": self.recipe.sentence},
+            "recipe": self.recipe.to_dict(),
             "sees_missing": self.sees_missing,
             "started_from": self.started_from,
         }
@@ -485,7 +487,7 @@ class Forecaster(TrainedModel[Network]):
         self._names = SeriesNames.from_dict(names) if names else None
         recipe = document.get("recipe")
         if recipe:
-            self._recipe = Recipe(ForecasterSettings(**recipe["settings"]), recipe["sentence"])
+            self._recipe = Recipe.from_dict(recipe, self.settings)
         self.sees_missing = bool(document.get("sees_missing", False))
         self.started_from = document.get("started_from", "")
         if any(scaler.columns != self.columns for scaler in self.scalers.values()):
