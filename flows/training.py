@@ -27,6 +27,7 @@ from gatecast.flows.registry.registry import Registry
 from gatecast.flows.settings.runs import GateSettings, Settings, Workspace
 from gatecast.lstm.forecasting.forecaster import Forecaster
 from gatecast.lstm.models import load
+from gatecast.lstm.training import epochs
 from gatecast.lstm.training.checkpoint import DOCUMENT
 from gatecast.lstm.training.model import TrainedModel
 
@@ -160,7 +161,7 @@ class Attempt:
     def of(cls, job: Job, resume: bool) -> Attempt:
         """Return the attempt of the present task, which resumes if it was asked to or was tried before."""
         resume = resume or is_retry()
-        return cls(job.checkpoints, resume, resume and any(job.checkpoints.glob("epoch-*")))
+        return cls(job.checkpoints, resume, resume and epochs.are_in(job.checkpoints))
 
     def finish(self, model: TrainedModel[Any]) -> Trained:
         """Save the model that was fitted, and tell how its training went."""
@@ -168,6 +169,8 @@ class Attempt:
         milliseconds = 1000 * model.seconds_per_step
         begun = "went on with the interrupted training, " if self.found else "found nothing to resume, "
         length = f"{counted(model.history[-1].step, 'step')}, {counted(model.epochs, 'epoch')}"
+        if isinstance(model, Forecaster) and len(model.members) > 1:
+            length = f"{len(model.members)} models side by side, the first with {length}"
         best = f"the best was {model.best_epoch}" if model.best_epoch else "none better than what it began with"
         return {
             "model": str(saved),

@@ -8,7 +8,7 @@ import os
 from types import ModuleType
 from typing import Any
 
-__all__ = ["BackendError", "describe", "describe_gpu", "get_backend"]
+__all__ = ["BackendError", "describe", "describe_gpu", "get_backend", "thread_count", "use_threads"]
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -81,6 +81,13 @@ def use_threads(count: int) -> None:
     import numba
 
     numba.set_num_threads(count)
+
+
+def thread_count() -> int:
+    """Return on how many threads the CPU kernels run that the calling thread calls."""
+    import numba
+
+    return int(numba.get_num_threads())
 
 
 def describe() -> dict[str, Any]:

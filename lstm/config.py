@@ -210,6 +210,15 @@ class ForecasterSettings(NetworkSettings):
         description="End of the rows that are learnt; validation trains again with those rows, once they have said for"
         " how long, as auto does where there are few windows",
     )
+    n_models: int = Field(
+        default=1,
+        gt=0,
+        le=100,
+        description="Networks, of this seed and those after it, trained side by side on the cores, kept as one model",
+    )
+    ensemble: Literal["mean", "median"] = Field(
+        default="mean", description="How the forecasts of several networks become one"
+    )
     scaling: Literal["standard", "minmax", "robust", "none"] = Field(
         default="standard", description="Scaler of each series, fitted on its training rows"
     )

@@ -115,15 +115,19 @@ class TrainingProgress(_Progress):
     ) -> None:
         super().__init__("epoch", UPDATE_SECONDS, artifact_key(name, "training"))
         self._model = model
-        self.total = model.settings.max_epochs
+        self._members = getattr(model.settings, "n_models", 1)
+        self._epochs = 0
+        self.total = self._members * model.settings.max_epochs
         self._describe = describe
         self._bar.update(self._row, total=self.total)
 
     def __call__(self, record: EpochRecord) -> None:
         """Show an epoch."""
         if record.step:
-            self.total = min(self.total, -(-self._model.total_steps * record.epoch // record.step))
-        self.show(record.epoch, self.total, self._describe(record), counts=math.isfinite(record.seconds))
+            self._epochs += 1
+            of_one = -(-self._model.total_steps * record.epoch // record.step)
+            self.total = min(self.total, self._members * of_one)
+        self.show(self._epochs, self.total, self._describe(record), counts=math.isfinite(record.seconds))
 
 
 class StepProgress(_Progress):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -19,24 +18,22 @@ from gatecast.data.sequences.regular import regular_frame
 from gatecast.data.sequences.scaling import Scaler
 from gatecast.data.sequences.sequences import Gaps, Sequences, build_sequences
 from gatecast.data.sequences.splits import TRAIN, SplitSettings, ends_of
-from gatecast.data.sequences.windows import Windows
 from gatecast.kernels.window_scaling import WindowScaling
 from gatecast.lstm.config import ForecasterSettings
+from gatecast.lstm.forecasting import checks
 from gatecast.lstm.forecasting.context import Context
+from gatecast.lstm.forecasting.ensemble import Ensemble
 from gatecast.lstm.forecasting.fitting import Fitting, has_gaps
+from gatecast.lstm.forecasting.members import fit_members, member_checkpoint, parts_of_members
 from gatecast.lstm.forecasting.names import SeriesNames
 from gatecast.lstm.forecasting.network import Network
-from gatecast.lstm.forecasting.prediction import (
-    attention_of_windows,
-    attention_weights,
-    predict_next,
-    predict_windows,
-)
+from gatecast.lstm.forecasting.prediction import frame_of_windows
 from gatecast.lstm.forecasting.recipe import Recipe, choose, panel_of, sequence_settings
 from gatecast.lstm.forecasting.scaled_windows import scaling_of
-from gatecast.lstm.forecasting.uncertainty import draw_samples, intervals
+from gatecast.lstm.forecasting.uncertainty import intervals
 from gatecast.lstm.forecasting.window_steps import make_steps
 from gatecast.lstm.nn.initialisation import count_weights
+from gatecast.lstm.training.checkpoint import Checkpoint
 from gatecast.lstm.training.loop import EpochRecord
 from gatecast.lstm.training.model import Arrays, TrainedModel, require_checkpoint_options
 from gatecast.lstm.training.signature import takes_settings
@@ -51,8 +48,9 @@ _STATEFUL_CONTEXT = 8
 class Forecaster(TrainedModel[Network]):
     """Predict the next `horizon` rows of each series from its last `lookback` rows, all at once (direct multi-step).
 
-    One network serves every ``unique_id``; each series is scaled by its own training rows. Columns other than ``y`` are
-    historical covariates: known up to the row a forecast is made from. One object serves one thread at a time.
+    One network serves every ``unique_id``, or `n_models` of them together; each series is scaled by its own training
+    rows. Columns other than ``y`` are historical covariates: known up to the row a forecast is made from. One object
+    serves one thread at a time.
 
     Parameters
     ----------
@@ -83,6 +81,7 @@ class Forecaster(TrainedModel[Network]):
         """The same of each series that has other ones"""
         self._context: Context | None = None
         self._names: SeriesNames | None = None
+        self._members: tuple[Self, ...] = ()
 
     # ---------------------------------------------------------------- training
 
@@ -137,7 +136,7 @@ class Forecaster(TrainedModel[Network]):
             Go on from the newest whole checkpoint in that folder; the end is the same, bit for bit, as without the
             interruption. False starts from scratch and removes the folder's checkpoints.
         on_epoch : callable, optional
-            Called with the record of each epoch, those before a resumption included.
+            Called with the record of each epoch of each network, those before a resumption included.
         freq : str, optional
             Exactly when rows come, for the dates of the forecasts, as pandas writes it: D, B, W-FRI, MS, h, 30min. By
             default the open days and hours, or the days of the month, are found in the rows.
@@ -147,7 +146,7 @@ class Forecaster(TrainedModel[Network]):
             Exchange on whose sessions alone they come, as XNYS; by default the one whose holidays the rows keep.
         start : Forecaster, optional
             A fitted model to begin with the weights of, which must have the same columns and shapes. They are validated
-            as epoch 0, and kept if no epoch is better.
+            as epoch 0, and kept if no epoch is better. Of an ensemble, each network begins with the one of its number.
 
         Raises
         ------
@@ -160,9 +159,18 @@ class Forecaster(TrainedModel[Network]):
         """
         require_checkpoint_options(checkpoints, keep, resume)
         rules = DateRules(freq, require_closed(closed), calendar)
-        weights = None if start is None else self._weights_of(start, sequences, rules)
+        starts = () if start is None else start.members
+        weights = None
+        if start is not None:
+            trial = (
+                type(self).from_settings(self.settings)._adopt(sequences, rules)
+            )  # if it fails, this one is as before
+            weights = checks.weights_to_start(start.network, start.columns, trial, sequences.columns)
         network = self._adopt(sequences, rules)
-        self.started_from = "" if weights is None else _hash(weights)
+        self.started_from = "" if weights is None else checks.hash_of_weights(weights)
+        if self.settings.n_models > 1:
+            options = {"keep": keep, "resume": resume, "freq": freq, "closed": closed, "calendar": calendar}
+            return self._unite(fit_members(self, sequences, starts, checkpoints, on_epoch, options))
         stopped = self._stopped(checkpoints, resume, self.data_hash)
         if stopped is not None and stopped.started_from != self.started_from:
             raise CheckpointError(f"What {checkpoints} holds began with other weights; train again without resume.")
@@ -192,33 +200,21 @@ class Forecaster(TrainedModel[Network]):
             name: {**ends, "train_end": ends["validation_end"]} for name, ends in self.own_boundaries.items()
         }
 
-    def _weights_of(self, start: Forecaster, sequences: Sequences, rules: DateRules) -> dict[str, np.ndarray]:
-        """Return the weights of a model to start from; this one is not changed.
+    def _unite(self, members: tuple[Self, ...]) -> Self:
+        """Become the ensemble of these; `history`, and whatever there is of one network, are of the first."""
+        self._members = members
+        for name in ("_network", "_snapshot", "total_steps", "boundaries", "own_boundaries"):
+            setattr(self, name, getattr(members[0], name))
+        return self
 
-        Raises
-        ------
-        InputError
-            They do not fit.
-        """
-        weights = start.network.parameters.to_host()
-        if start.columns != sequences.columns:
-            raise InputError(
-                f"The model to start from was trained on the columns {', '.join(start.columns)}, but the data has "
-                f"{', '.join(sequences.columns)}; start from another model, or from none."
-            )
-        trial = type(self).from_settings(self.settings)._adopt(sequences, rules)
-        try:
-            trial.parameters.load(weights)
-        except ValueError as error:
-            raise InputError(
-                f"The model to start from has weights of other shapes ({error}); choose its settings, or start from "
-                "none."
-            ) from error
-        return weights
+    @property
+    def members(self) -> tuple[Self, ...]:
+        """The forecasters of one network each that this one is made of; itself if it has a single one."""
+        return self._members or (self,)
 
     def _adopt(self, sequences: Sequences, rules: DateRules) -> Network:
         self._recipe = choose(self.settings, panel_of(sequences))
-        self._require_sizes(sequences)
+        checks.require_sizes(sequences, self.chosen)
         self.columns = sequences.columns
         self.boundaries = sequences.boundaries
         self.own_boundaries = sequences.own_boundaries
@@ -235,14 +231,8 @@ class Forecaster(TrainedModel[Network]):
             self._names = None  # of a frame that it was fitted on before
         self._network = self._new_network()
         self._snapshot = None
+        self._members = ()
         return self._network
-
-    def _require_sizes(self, sequences: Sequences) -> None:
-        for name in ("lookback", "horizon"):
-            theirs = getattr(sequences.settings, name)
-            ours = getattr(self.chosen, name)
-            if theirs != ours:
-                raise InputError(f"The sequences have {name} {theirs}, but the model has {ours}; build them again.")
 
     def _make_network(self) -> Network:
         settings = self.chosen
@@ -250,9 +240,11 @@ class Forecaster(TrainedModel[Network]):
         return Network(len(self.columns) + self.sees_missing, settings.horizon, settings, skip_size, settings.loss)
 
     def _least_weights(self) -> int:
-        settings = self.settings
+        settings = self.chosen
         sizes = settings.hidden_size, settings.num_layers, settings.directions
-        return count_weights(len(self.columns), *sizes) + settings.horizon * settings.directions * settings.hidden_size
+        read_by_head = settings.directions * settings.hidden_size
+        read_by_skip = settings.window if settings.linear_skip == "window" else 0
+        return count_weights(len(self.columns), *sizes) + settings.horizon * (read_by_head + read_by_skip)
 
     # ---------------------------------------------------------------- results
 
@@ -282,11 +274,9 @@ class Forecaster(TrainedModel[Network]):
         if n_samples:
             frame, samples = self.sample(df, n_samples=n_samples, seed=seed)
             return frame.assign(**intervals(samples, level))
-        network = self.network
+        ensemble = self._ensemble()
         context = self._context_of(df)
-        forecast = context.next_rows(self.settings.horizon).assign(
-            y_hat=self._unscaled(context, predict_next(network, self.chosen, context, scaling=self.scaling))
-        )
+        forecast = context.next_rows(self.settings.horizon).assign(y_hat=ensemble.predict_next(context).ravel())
         names = self._names_of(df)
         return names.restored(forecast) if names else forecast
 
@@ -315,21 +305,12 @@ class Forecaster(TrainedModel[Network]):
         InputError
             When the model was trained without dropout, whose samples would all be alike.
         """
-        network = self.network
+        ensemble = self._ensemble()
         context = self._context_of(df)
-        if n_samples < 2:
-            raise InputError(f"n_samples is {n_samples}; an interval needs at least 2 samples, better 100.")
-        if not self.settings.has_dropout:
-            raise InputError(
-                "The model was trained without dropout, so all samples would be alike; train it with dropout or "
-                "recurrent_dropout."
-            )
-        noise = math.sqrt(min(record.validation_loss for record in self.history))
-        samples = draw_samples(
-            lambda step: predict_next(network, self.chosen, context, step, self.scaling), noise, n_samples, seed
-        )
+        checks.require_samples(n_samples, self.settings)
+        losses = [min(record.validation_loss for record in member.history) for member in self.members]
+        values = ensemble.sample(context, math.sqrt(sum(losses) / len(losses)), n_samples, seed).reshape(n_samples, -1)
         rows = context.next_rows(self.settings.horizon)
-        values = np.stack([self._unscaled(context, sample) for sample in samples])
         names = self._names_of(df)
         return (names.restored(rows), values[:, names.order_of(rows)]) if names else (rows, values)
 
@@ -344,11 +325,10 @@ class Forecaster(TrainedModel[Network]):
         Returns
         -------
         DataFrame
-            ``unique_id``, ``head`` (from 0), ``ds`` and ``weight``; the weights of a series and head add up to 1.
+            ``unique_id``, ``head`` (from 0), ``ds`` and ``weight``, of several networks their mean; the weights of a
+            series and head add up to 1.
         """
-        network = self._attending()
-        context = self._context_of(df)
-        weights = attention_weights(network, self.chosen, context, self.scaling)
+        weights = self._attending().attention_weights(self._context_of(df))
         names = self._names_of(df)
         return names.restored(weights) if names else weights
 
@@ -361,18 +341,18 @@ class Forecaster(TrainedModel[Network]):
             ``unique_id`` and ``cutoff`` of each window.
         weights : (n, heads, lookback) array
         """
-        network = self._attending()
         windows = sequences.windows_of(split)
         unique_ids = np.array(sequences.unique_ids, dtype=object)[windows.series]
         frame = pd.DataFrame({"unique_id": unique_ids, "cutoff": sequences.dates(windows.end - 1)})
-        return frame, attention_of_windows(
-            network, self.chosen, sequences.values, sequences.offsets, windows.series, windows.end, self.scaling
-        )
+        return frame, self._attending().attention_of_windows(sequences, windows)
 
-    def _attending(self) -> Network:
+    def _ensemble(self) -> Ensemble:
+        return Ensemble(tuple(member.network for member in self.members), self.chosen, self.scaling)
+
+    def _attending(self) -> Ensemble:
         if self.network.attention is None:
             raise InputError("The model has no attention; train it with attention dot, general or additive.")
-        return self.network
+        return self._ensemble()
 
     def _context_of(self, df: pd.DataFrame | None) -> Context:
         """Return the end of each series of `df`, by default of the data the model was fitted on."""
@@ -385,12 +365,6 @@ class Forecaster(TrainedModel[Network]):
     def _names_of(self, df: pd.DataFrame | None) -> SeriesNames | None:
         """Return how the series of `df`, by default of the data the model was fitted on, are named there."""
         return self._names if df is None else SeriesNames.of_frame(df)
-
-    def _unscaled(self, context: Context, scaled: np.ndarray) -> np.ndarray:
-        """Return forecasts (n_series, horizon) in y's unit, one series after another."""
-        scalers = context.scalers
-        scale, center = (np.array([getattr(s, name)[0] for s in scalers])[:, None] for name in ("scale", "center"))
-        return (scaled.astype(np.float64) * _varies(scalers)[:, None] * scale + center).ravel()
 
     def ends(self, name: Literal["train_end", "validation_end"], unique_ids: Iterable[str]) -> pd.Series:
         """Return the last timestamp of training or validation for each of several series, by ``unique_id``."""
@@ -448,39 +422,11 @@ class Forecaster(TrainedModel[Network]):
         DataFrame
             ``unique_id``, ``cutoff`` (last input ds), ``ds``, ``step`` (1 to horizon), ``y`` and ``y_hat`` in y's unit.
         """
-        network = self.network
-        self._require_sizes(sequences)
-        if sequences.columns != self.columns:
-            raise InputError(
-                f"The sequences have the columns {', '.join(sequences.columns)}, but the model was trained on "
-                f"{', '.join(self.columns)}; build them again."
-            )
-        for name, scaler in zip(sequences.unique_ids, sequences.scalers, strict=True):
-            if name not in self.scalers or scaler.to_dict() != self.scalers[name].to_dict():
-                raise InputError(f"{name} is not scaled as in training; build the sequences with the model's scalers.")
+        ensemble = self._ensemble()
+        checks.require_sizes(sequences, self.chosen)
+        checks.require_known(sequences, self.columns, self.scalers)
         windows = sequences.windows_of(split)
-        horizon = self.settings.horizon
-        steps = np.tile(np.arange(1, horizon + 1), len(windows))
-        series = np.repeat(windows.series, horizon)
-        end = np.repeat(windows.end, horizon)
-        scaled = self._predict_scaled(network, sequences, windows) * _varies(sequences.scalers)[windows.series, None]
-        y_hat = sequences.unscale_y(scaled, windows.series)
-        y = sequences.unscale_y(sequences.values[windows.end[:, None] + np.arange(horizon), 0], windows.series)
-        return pd.DataFrame(
-            {
-                "unique_id": np.array(sequences.unique_ids, dtype=object)[series],
-                "cutoff": sequences.dates(end - 1),
-                "ds": sequences.dates(end + steps - 1),
-                "step": steps,
-                "y": y.ravel(),
-                "y_hat": y_hat.ravel(),
-            }
-        )
-
-    def _predict_scaled(self, network: Network, sequences: Sequences, windows: Windows) -> np.ndarray:
-        """Return scaled forecasts (n, horizon) of windows, float32 or float64."""
-        place = sequences.values, sequences.offsets, windows.series, windows.end
-        return predict_windows(network, self.chosen, *place, self.scaling)
+        return frame_of_windows(sequences, windows, ensemble.predict_windows(sequences, windows))
 
     @property
     def recipe(self) -> Recipe:
@@ -524,11 +470,12 @@ class Forecaster(TrainedModel[Network]):
             "own_boundaries": self.own_boundaries,
             "context": context.to_dict(),
             "names": self._names.to_dict() if self._names else None,
-            "recipe": {"settings": self.chosen.model_dump(mode="json"), "sentence": self.recipe.sentence},
+            "recipe": self.recipe.to_dict(),
             "sees_missing": self.sees_missing,
             "started_from": self.started_from,
         }
-        return document, {"context": context.to_arrays()}
+        of_members, arrays = parts_of_members(self._members)
+        return {**document, **of_members}, {"context": context.to_arrays(), **arrays}
 
     def _restore(self, document: Mapping[str, Any], arrays: Mapping[str, Mapping[str, np.ndarray]]) -> None:
         self.columns = tuple(document["columns"])
@@ -540,7 +487,7 @@ class Forecaster(TrainedModel[Network]):
         self._names = SeriesNames.from_dict(names) if names else None
         recipe = document.get("recipe")
         if recipe:
-            self._recipe = Recipe(ForecasterSettings(**recipe["settings"]), recipe["sentence"])
+            self._recipe = Recipe.from_dict(recipe, self.settings)
         self.sees_missing = bool(document.get("sees_missing", False))
         self.started_from = document.get("started_from", "")
         if any(scaler.columns != self.columns for scaler in self.scalers.values()):
@@ -548,11 +495,7 @@ class Forecaster(TrainedModel[Network]):
         if self._context.values.shape[1] != len(self.columns):
             raise ValueError("its last rows have other columns")
 
-
-def _varies(scalers: Sequence[Scaler]) -> np.ndarray:
-    """Return 1 for each series, 0 where y was constant in training: its forecast is that constant, without noise."""
-    return np.array([0.0 if scaler.is_constant else 1.0 for scaler in scalers])
-
-
-def _hash(weights: Mapping[str, np.ndarray]) -> str:
-    return hashlib.sha256(b"".join(np.ascontiguousarray(array).tobytes() for array in weights.values())).hexdigest()
+    def _restore_rest(self, contents: Checkpoint, path: str | Path, backend: str | None) -> None:
+        if self.settings.n_models > 1:
+            parts = (member_checkpoint(contents, number) for number in range(self.settings.n_models))
+            self._unite(tuple(self.from_checkpoint(part, path, backend) for part in parts))

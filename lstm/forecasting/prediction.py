@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gatecast.data.sequences.sequences import Sequences
+from gatecast.data.sequences.windows import Windows
 from gatecast.kernels.losses import LOSSES
 from gatecast.kernels.window_scaling import NONE, WindowScaling
 from gatecast.lstm.config import ForecasterSettings
@@ -14,7 +16,9 @@ from gatecast.lstm.forecasting.context import Context
 from gatecast.lstm.forecasting.network import Network
 from gatecast.lstm.forecasting.scaled_windows import ScaledWindows, scaled_windows
 
-__all__ = ["attention_of_windows", "attention_weights", "predict_next", "predict_windows", "window_loss"]
+__all__ = [
+    "attention_of_windows", "attention_weights", "frame_of_windows", "predict_next", "predict_windows", "window_loss",
+]  # fmt: skip
 
 # Windows predicted at once: enough to fill the cores, few enough that their activations stay small.
 _BATCH = 256
@@ -123,6 +127,25 @@ def window_loss(
         loss_sum += known * float(loss)
         count += known
     return loss_sum / max(count, 1)
+
+
+def frame_of_windows(sequences: Sequences, windows: Windows, y_hat: np.ndarray) -> pd.DataFrame:
+    """Return forecasts (n, horizon) of windows, in y's unit, as `Forecaster.predict_windows` does."""
+    horizon = y_hat.shape[1]
+    steps = np.tile(np.arange(1, horizon + 1), len(windows))
+    series = np.repeat(windows.series, horizon)
+    end = np.repeat(windows.end, horizon)
+    y = sequences.unscale_y(sequences.values[windows.end[:, None] + np.arange(horizon), 0], windows.series)
+    return pd.DataFrame(
+        {
+            "unique_id": np.array(sequences.unique_ids, dtype=object)[series],
+            "cutoff": sequences.dates(end - 1),
+            "ds": sequences.dates(end + steps - 1),
+            "step": steps,
+            "y": y.ravel(),
+            "y_hat": y_hat.ravel(),
+        }
+    )
 
 
 def attention_of_windows(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -58,6 +59,16 @@ class Recipe(NamedTuple):
 
     settings: ForecasterSettings
     sentence: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps of it."""
+        return {"settings": self.settings.model_dump(mode="json"), "sentence": self.sentence}
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any], settings: ForecasterSettings) -> Recipe:
+        """Undo `to_dict`; what the model's own `settings` do not leave open is theirs, as the backend it moved to."""
+        own = {name: value for name, value in settings.model_dump().items() if value != "auto" and name != "season"}
+        return cls(ForecasterSettings(**{**document["settings"], **own}), document["sentence"])
 
 
 def choose(settings: ForecasterSettings, panel: Panel) -> Recipe:

@@ -85,7 +85,8 @@ def save_torch(model: LSTM | Forecaster, path: str | Path) -> Path:
 
     In torch, ``module.load_state_dict(safetensors.torch.load_file(path))`` reads it; for an `LSTM` the module is an
     ``nn.LSTM``. A forecaster's names begin with ``lstm.``, ``attention.`` and ``head.``: those of a module with an
-    ``nn.LSTM`` called lstm and an ``nn.Linear`` called head.
+    ``nn.LSTM`` called lstm and an ``nn.Linear`` called head. Those of an ensemble have ``members.0.`` and so on before
+    that: an ``nn.ModuleList`` called members.
     """
     import safetensors.numpy
 
@@ -102,8 +103,9 @@ def save_onnx(model: Forecaster, path: str | Path) -> Path:
     Input ``x`` (batch, lookback, columns) and output ``y_hat`` (batch, horizon) are float32. A model that scales its
     windows takes and returns values as they are, and has a second input ``series`` (batch,), int64: the number of each
     window's series among the scalers. Of one that does not, both are scaled. With attention there is a second output
-    ``attention`` (batch, heads, lookback). Metadata: ``columns``, ``scalers`` of each series, ``lookback``,
-    ``horizon``, ``settings`` and ``data_hash``, as JSON.
+    ``attention`` (batch, heads, lookback). The networks of an ensemble are in one graph, which ends with the mean or
+    median of their forecasts and the mean of their attention. Metadata: ``columns``, ``scalers`` of each series,
+    ``lookback``, ``horizon``, ``settings`` and ``data_hash``, as JSON.
 
     Raises
     ------
@@ -137,7 +139,10 @@ def load_onnx(path: str | Path, *, dtype: str = "float32", backend: str = "cpu")
 
 
 def _network_state(model: Forecaster) -> dict[str, np.ndarray]:
-    return with_both_biases(model.network.parameters.to_host(), np.zeros_like)
+    states = [with_both_biases(member.network.parameters.to_host(), np.zeros_like) for member in model.members]
+    if len(states) == 1:
+        return states[0]
+    return {f"members.{number}.{name}": array for number, state in enumerate(states) for name, array in state.items()}
 
 
 def _read_safetensors(path: Path) -> dict[str, Any]:

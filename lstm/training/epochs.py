@@ -11,12 +11,13 @@ from typing import TypeVar
 
 from gatecast.lstm.training.checkpoint import DOCUMENT, DamagedError
 
-__all__ = ["clear", "epoch_path", "keep_last", "newest"]
+__all__ = ["are_in", "clear", "epoch_path", "keep_last", "member_path", "newest"]
 
 Model = TypeVar("Model")
 
 _LOGGER = logging.getLogger(__name__)
 _NAME = re.compile(r"epoch-(\d+)")
+_MEMBER = re.compile(r"member-\d+")
 
 
 def epoch_path(folder: Path, epoch: int) -> Path:
@@ -24,9 +25,21 @@ def epoch_path(folder: Path, epoch: int) -> Path:
     return folder / f"epoch-{epoch:04d}"
 
 
+def member_path(folder: Path, number: int) -> Path:
+    """Return the folder in which a member of an ensemble leaves its checkpoints."""
+    return folder / f"member-{number}"
+
+
+def are_in(folder: Path) -> bool:
+    """Tell whether a training, of a model or of a member of an ensemble, left a checkpoint in `folder`."""
+    return any(_checkpoints(place) for place in (folder, *_members(folder)))
+
+
 def clear(folder: Path) -> None:
     """Remove what an earlier training left in `folder`, and nothing else."""
     for path in (*_checkpoints(folder), *folder.glob(".epoch-*.tmp"), *folder.glob(".epoch-*.former")):
+        shutil.rmtree(path)
+    for path in _members(folder):
         shutil.rmtree(path)
 
 
@@ -50,6 +63,10 @@ def newest(folder: Path, load: Callable[[Path], Model]) -> tuple[Path, Model] | 
             if not (path / DOCUMENT).is_file():
                 shutil.rmtree(path)  # the epoch's next checkpoint would not replace a folder that is not a checkpoint
     return None
+
+
+def _members(folder: Path) -> list[Path]:
+    return [path for path in folder.glob("member-*") if _MEMBER.fullmatch(path.name)]
 
 
 def _checkpoints(folder: Path) -> list[Path]:

@@ -43,6 +43,8 @@ class TrainedModel(ABC, Generic[NetworkT]):
         """Content hash of the data it was fitted on"""
         self.total_steps = 0
         """Optimiser steps of the whole training; early stopping may leave out the last ones"""
+        self.time_share = 1.0
+        """Of `max_minutes`: less than 1 for one of several models that follow each other in that time"""
         self._network: NetworkT | None = None
         self._snapshot: Snapshot | None = None
 
@@ -111,15 +113,16 @@ class TrainedModel(ABC, Generic[NetworkT]):
         extra_files : mapping of name to bytes, optional
             Files to keep with the model, covered by its hash.
         """
-        return checkpoint.write(self._contents(extra_files or {}), path, overwrite)
+        return checkpoint.write(self.contents(extra_files), path, overwrite)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copy and pickle a fitted model as what `save` writes, since its network belongs to this process."""
         if self._snapshot is None:
             return self.from_settings, (self.settings,)
-        return self.from_checkpoint, (self._contents({}), f"the copy of a {self.kind}")
+        return self.from_checkpoint, (self.contents(), f"the copy of a {self.kind}")
 
-    def _contents(self, extra_files: Mapping[str, bytes]) -> checkpoint.Checkpoint:
+    def contents(self, extra_files: Mapping[str, bytes] | None = None) -> checkpoint.Checkpoint:
+        """Return what `save` writes."""
         snapshot = self._require_snapshot()
         document, more = self._to_checkpoint()
         # The batches of an epoch are a function of these two; nothing else random is carried along.
@@ -136,7 +139,7 @@ class TrainedModel(ABC, Generic[NetworkT]):
             "optimizer": snapshot.to_arrays(),
             **more,
         }
-        return checkpoint.Checkpoint(self.kind, document, arrays, extra_files)
+        return checkpoint.Checkpoint(self.kind, document, arrays, extra_files or {})
 
     @classmethod
     def from_checkpoint(cls, contents: checkpoint.Checkpoint, path: str | Path, backend: str | None = None) -> Self:
@@ -167,6 +170,7 @@ class TrainedModel(ABC, Generic[NetworkT]):
             network.parameters.load(stored)
             values = network.ops.to_host(network.parameters.values)
             model._snapshot = Snapshot.restore(values, arrays["optimizer"], document["training"])
+            model._restore_rest(contents, path, backend)
         except (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             problem = " ".join(str(error).split())  # pydantic's has several lines
             raise FormatError(
@@ -207,11 +211,18 @@ class TrainedModel(ABC, Generic[NetworkT]):
     def _restore(self, document: Mapping[str, Any], arrays: Mapping[str, Mapping[str, np.ndarray]]) -> None:
         """Take over what `_to_checkpoint` gave; the network is made afterwards."""
 
+    def _restore_rest(self, contents: checkpoint.Checkpoint, path: str | Path, backend: str | None) -> None:
+        """Take over what needs the network."""
+
     def _plan(self, network: NetworkT, batches: Batches, validate: Callable[[], float], make_steps: MakeSteps) -> int:
         """Return the number of steps to train for: all epochs, or what the time budget has room for."""
         most: int = self._training_settings.max_epochs * batches.steps_per_epoch
         minutes: float | None = self.settings.max_minutes
-        return most if minutes is None else min(most, steps_within(minutes, network, batches, validate, make_steps))
+        return (
+            most
+            if minutes is None
+            else min(most, steps_within(minutes * self.time_share, network, batches, validate, make_steps))
+        )
 
     def _train(
         self,

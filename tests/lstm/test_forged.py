@@ -67,7 +67,7 @@ def forged(contents: checkpoint.Checkpoint, path: tuple[Any, ...], value: Any) -
 
 
 def test_no_value_of_a_document_gets_a_model_of_another_size(model):
-    contents = model._contents({})
+    contents = model.contents()
     contents = checkpoint.Checkpoint(contents.kind, json.loads(json.dumps(contents.document)), contents.arrays)
     tracemalloc.start()
     try:
@@ -103,7 +103,7 @@ def test_sizes_that_are_not_those_of_the_weights_are_refused(models, tmp_path, n
 
 
 def test_a_vocabulary_token_that_is_a_list_is_refused(models):
-    contents = models["CharLM"]._contents({})
+    contents = models["CharLM"].contents()
     with pytest.raises(CheckpointError, match="a token of a vocabulary is no text"):
         CharLM.from_checkpoint(forged(contents, ("vocabulary", "tokens", 3), ["a"]), "forged")
 
@@ -132,7 +132,7 @@ HEADERS = {
 
 @pytest.mark.parametrize("header", HEADERS.values(), ids=HEADERS)
 def test_a_header_that_claims_what_is_not_there_is_refused(models, tmp_path, header):
-    contents = models["Forecaster"]._contents({})
+    contents = models["Forecaster"].contents()
     text = json.dumps(header).encode()
     whole = struct.pack("<Q", len(text)) + text + bytes(8)
     path = checkpoint.write(

@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 
 from gatecast import LSTM
+from gatecast.data.errors import InputError
+from gatecast.lstm.interop.exchange import load_onnx, save_onnx
+from tests.lstm.frames import sine_frame, small_model
 from tests.reference import relative_error
 
 onnx = pytest.importorskip("onnx", reason="make test-peers installs onnx in an environment of its own")
@@ -44,3 +47,31 @@ def test_lstm_agrees_with_onnx_runtime(batch, seq, input_size, hidden_size):
     y, (h_n, _) = ours.forward(x)
     assert relative_error(y, y_peer[:, 0].swapaxes(0, 1)) < 1e-5
     assert relative_error(h_n, h_peer) < 1e-5
+
+
+@pytest.mark.parametrize("attention", ["none", "dot"])
+@pytest.mark.parametrize("window_scaling", ["standard", "none"])
+@pytest.mark.parametrize(("n_models", "ensemble"), [(3, "mean"), (3, "median"), (4, "median")])
+def test_an_ensemble_is_one_graph(tmp_path, n_models, ensemble, window_scaling, attention):
+    skip = "auto" if window_scaling == "standard" else "none"
+    residual = "auto" if window_scaling == "standard" else "none"
+    model = small_model(
+        n_models=n_models, ensemble=ensemble, window_scaling=window_scaling, residual=residual, linear_skip=skip,
+        attention=attention, hidden_size=4, max_epochs=1, horizon=2,
+    ).fit(sine_frame(names=("alpha", "beta")))  # fmt: skip
+    path = save_onnx(model, tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    context = model._context
+    scaled = np.stack([context.rows_of(k)[-8:] for k in range(2)]).astype("float32")
+    scale, center = (np.stack([getattr(s, name) for s in context.scalers]) for name in ("scale", "center"))
+    inputs = {"x": scaled}
+    if model.scaling is not None:
+        inputs = {"x": (scaled * scale[:, None] + center[:, None]).astype("float32"), "series": np.arange(2)}
+    y_hat, *weights = session.run(None, inputs)
+    if model.scaling is None:
+        y_hat = y_hat * scale[:, :1] + center[:, :1]
+    assert relative_error(y_hat.ravel(), model.predict()["y_hat"].to_numpy()) < 1e-5
+    if weights:
+        assert relative_error(weights[0].ravel(), model.attention_weights()["weight"].to_numpy()) < 1e-5
+    with pytest.raises(InputError, match="an ensemble of several networks"):
+        load_onnx(path)

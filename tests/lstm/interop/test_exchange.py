@@ -49,6 +49,14 @@ def test_a_forecaster_is_written_with_all_its_parts(tmp_path):
     assert np.array_equal(lstm.state_dict()["weight_hh_l0"], model.network.parameters["lstm.weight_hh_l0"])
 
 
+def test_the_networks_of_an_ensemble_have_names_of_their_own(tmp_path):
+    model = small_model(max_epochs=1, n_models=2).fit(sine_frame())
+    path = interop.save_torch(model, tmp_path / "all.safetensors")
+    for number, member in enumerate(model.members):
+        lstm = interop.load_torch(path, f"members.{number}.lstm.")
+        assert np.array_equal(lstm.state_dict()["weight_hh_l0"], member.network.parameters["lstm.weight_hh_l0"])
+
+
 def changed(change):
     arrays = LSTM(2, 3, 2).state_dict()
     change(arrays)

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from gatecast.lstm.training.checkpoint import DamagedError, FormatError
-from gatecast.lstm.training.epochs import clear, epoch_path, keep_last, newest
+from gatecast.lstm.training.epochs import are_in, clear, epoch_path, keep_last, member_path, newest
 
 
 def make(folder, *epochs):
@@ -29,8 +29,20 @@ def test_clearing_removes_checkpoints_and_nothing_else(tmp_path):
     (tmp_path / ".epoch-0003.former").mkdir()
     (tmp_path / "notes.txt").write_text("mine")
     (tmp_path / "epoch-of-rain").mkdir()
+    make(member_path(tmp_path, 11), 1)
+    (tmp_path / "member-of-parliament").mkdir()
     clear(tmp_path)
-    assert names(tmp_path) == ["epoch-of-rain", "notes.txt"]
+    assert names(tmp_path) == ["epoch-of-rain", "member-of-parliament", "notes.txt"]
+
+
+def test_checkpoints_of_a_model_and_of_members_are_found(tmp_path):
+    assert not are_in(tmp_path / "nowhere")
+    member_path(tmp_path / "ensemble", 1).mkdir(parents=True)
+    assert not are_in(tmp_path / "ensemble")
+    make(member_path(tmp_path / "ensemble", 1), 3)
+    make(tmp_path / "model", 1)
+    assert are_in(tmp_path / "ensemble")
+    assert are_in(tmp_path / "model")
 
 
 def test_a_damaged_checkpoint_is_reported_and_passed_over(tmp_path, caplog):

@@ -1,0 +1,88 @@
+"""What a forecaster asks of what it is given: sequences, a model to start from, a number of samples."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+import numpy as np
+
+from gatecast.data.errors import InputError
+from gatecast.data.sequences.scaling import Scaler
+from gatecast.data.sequences.sequences import Sequences
+from gatecast.lstm.config import ForecasterSettings
+from gatecast.lstm.forecasting.network import Network
+
+__all__ = ["hash_of_weights", "require_known", "require_samples", "require_sizes", "weights_to_start"]
+
+
+def require_sizes(sequences: Sequences, settings: ForecasterSettings) -> None:
+    """Raise InputError if sequences were built with other sizes than a model's chosen ones."""
+    for name in ("lookback", "horizon"):
+        theirs = getattr(sequences.settings, name)
+        ours = getattr(settings, name)
+        if theirs != ours:
+            raise InputError(f"The sequences have {name} {theirs}, but the model has {ours}; build them again.")
+
+
+def require_known(sequences: Sequences, columns: tuple[str, ...], scalers: Mapping[str, Scaler]) -> None:
+    """Raise InputError if sequences have other columns or scalers than those a model was trained on."""
+    if sequences.columns != columns:
+        raise InputError(
+            f"The sequences have the columns {', '.join(sequences.columns)}, but the model was trained on "
+            f"{', '.join(columns)}; build them again."
+        )
+    for name, scaler in zip(sequences.unique_ids, sequences.scalers, strict=True):
+        if name not in scalers or scaler.to_dict() != scalers[name].to_dict():
+            raise InputError(f"{name} is not scaled as in training; build the sequences with the model's scalers.")
+
+
+def require_samples(n_samples: int, settings: ForecasterSettings) -> None:
+    """Raise InputError if so many samples make no interval, or a model cannot draw any."""
+    if n_samples < 2:
+        raise InputError(f"n_samples is {n_samples}; an interval needs at least 2 samples, better 100.")
+    if not settings.has_dropout:
+        raise InputError(
+            "The model was trained without dropout, so all samples would be alike; train it with dropout or "
+            "recurrent_dropout."
+        )
+
+
+def weights_to_start(
+    start: Network, columns: tuple[str, ...], network: Network, wanted: tuple[str, ...]
+) -> dict[str, np.ndarray]:
+    """Return the weights of a network to start from.
+
+    Parameters
+    ----------
+    start : Network
+    columns : tuple of str
+        What it was trained on.
+    network : Network
+        One like that to be trained; it takes the weights over.
+    wanted : tuple of str
+        Columns of the data to train on.
+
+    Raises
+    ------
+    InputError
+        They do not fit.
+    """
+    weights = start.parameters.to_host()
+    if columns != wanted:
+        raise InputError(
+            f"The model to start from was trained on the columns {', '.join(columns)}, but the data has "
+            f"{', '.join(wanted)}; start from another model, or from none."
+        )
+    try:
+        network.parameters.load(weights)
+    except ValueError as error:
+        raise InputError(
+            f"The model to start from has weights of other shapes ({error}); choose its settings, or start from none."
+        ) from error
+    return weights
+
+
+def hash_of_weights(weights: Mapping[str, np.ndarray]) -> str:
+    """Return the SHA-256 of weights, in hex."""
+    return hashlib.sha256(b"".join(np.ascontiguousarray(array).tobytes() for array in weights.values())).hexdigest()

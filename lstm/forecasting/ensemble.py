@@ -1,0 +1,103 @@
+"""The networks of a forecaster, one or several, as one that forecasts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from gatecast.data.sequences.scaling import Scaler
+from gatecast.data.sequences.sequences import Sequences
+from gatecast.data.sequences.windows import Windows
+from gatecast.kernels.window_scaling import WindowScaling
+from gatecast.lstm.config import ForecasterSettings
+from gatecast.lstm.forecasting.context import Context
+from gatecast.lstm.forecasting.network import Network
+from gatecast.lstm.forecasting.prediction import (
+    attention_of_windows,
+    attention_weights,
+    predict_next,
+    predict_windows,
+)
+from gatecast.lstm.forecasting.uncertainty import draw_samples
+
+__all__ = ["Ensemble"]
+
+
+@dataclass(frozen=True, eq=False)
+class Ensemble:
+    """Networks that were trained on the same rows from different seeds; what they say is put together in y's unit.
+
+    Attributes
+    ----------
+    networks : tuple of Network
+        A single one is taken as it is.
+    settings : ForecasterSettings
+        Chosen.
+    scaling : WindowScaling or None
+        Of each window; None where it is taken as it is.
+    """
+
+    networks: tuple[Network, ...]
+    settings: ForecasterSettings
+    scaling: WindowScaling | None
+
+    def predict_next(self, context: Context) -> np.ndarray:
+        """Forecast what follows each series, (n_series, horizon)."""
+        return self._together(
+            [
+                _in_unit(predict_next(network, self.settings, context, scaling=self.scaling), context.scalers)
+                for network in self.networks
+            ]
+        )
+
+    def predict_windows(self, sequences: Sequences, windows: Windows) -> np.ndarray:
+        """Forecast what follows each window, (n, horizon)."""
+        place = sequences.values, sequences.offsets, windows.series, windows.end
+        varies = _varies(sequences.scalers)[windows.series, None]
+        scaled = [predict_windows(network, self.settings, *place, self.scaling) for network in self.networks]
+        return self._together([sequences.unscale_y(each * varies, windows.series) for each in scaled])
+
+    def sample(self, context: Context, noise: float, n_samples: int, seed: int) -> np.ndarray:
+        """Draw samples of what follows each series, each of a network taken at random; see `draw_samples`.
+
+        Returns
+        -------
+        (n_samples, n_series, horizon) array
+        """
+
+        def predict(step: int) -> np.ndarray:
+            network = self.networks[step % len(self.networks)]
+            return predict_next(network, self.settings, context, step, self.scaling)
+
+        return np.stack([_in_unit(sample, context.scalers) for sample in draw_samples(predict, noise, n_samples, seed)])
+
+    def attention_weights(self, context: Context) -> pd.DataFrame:
+        """Return how much each forecast looks at each row, on average over the networks; see `prediction`."""
+        frames = [attention_weights(network, self.settings, context, self.scaling) for network in self.networks]
+        return frames[0].assign(weight=np.mean([frame["weight"].to_numpy() for frame in frames], axis=0))
+
+    def attention_of_windows(self, sequences: Sequences, windows: Windows) -> np.ndarray:
+        """Return how much the forecast of each window looks at each of its rows, (n, heads, lookback): the mean."""
+        place = sequences.values, sequences.offsets, windows.series, windows.end
+        weights = [attention_of_windows(network, self.settings, *place, self.scaling) for network in self.networks]
+        return np.asarray(np.mean(weights, axis=0))
+
+    def _together(self, forecasts: Sequence[np.ndarray]) -> np.ndarray:
+        if len(forecasts) == 1:
+            return forecasts[0]
+        combine = np.median if self.settings.ensemble == "median" else np.mean
+        return np.asarray(combine(np.stack(forecasts), axis=0))
+
+
+def _in_unit(scaled: np.ndarray, scalers: Sequence[Scaler]) -> np.ndarray:
+    """Return forecasts (n_series, horizon) in y's unit."""
+    scale, center = (np.array([getattr(s, name)[0] for s in scalers])[:, None] for name in ("scale", "center"))
+    return np.asarray(scaled.astype(np.float64) * _varies(scalers)[:, None] * scale + center)
+
+
+def _varies(scalers: Sequence[Scaler]) -> np.ndarray:
+    """Return 1 for each series, 0 where y was constant in training: its forecast is that constant, without noise."""
+    return np.array([0.0 if scaler.is_constant else 1.0 for scaler in scalers])
