@@ -49,7 +49,8 @@ def forecaster_graph(model: Forecaster) -> ModelProto:
         "scalers": {unique_id: scaler.to_dict() for unique_id, scaler in model.scalers.items()},
         "lookback": settings.window,
         "horizon": settings.horizon,
-        "settings": settings.model_dump(mode="json"),
+        "settings": model.settings.model_dump(mode="json"),
+        "chosen": settings.model_dump(mode="json"),
         "data_hash": model.data_hash,
     }
     for key, value in metadata.items():

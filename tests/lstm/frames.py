@@ -20,6 +20,8 @@ SMALL = {
     "patience": 3,
     "learning_rate": 0.02,
 }
+PLAIN = {"window_scaling": "none", "season": "none", "residual": "none", "linear_skip": "none", "loss": "mse"}
+"""The method of 0.1.0: windows as they are, and nothing but the network"""
 
 
 def sine_frame(rows: int = 120, names: tuple[str, ...] = ("alpha",), noise: float = 0.1, seed: int = 3) -> pd.DataFrame:

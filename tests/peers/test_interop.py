@@ -13,7 +13,7 @@ from gatecast import Forecaster
 from gatecast.data.errors import InputError
 from gatecast.lstm.interop import exchange as interop
 from gatecast.lstm.interop.onnx_graph import state_dict_of
-from tests.lstm.frames import sine_frame, small_model
+from tests.lstm.frames import PLAIN, sine_frame, small_model
 from tests.reference import relative_error
 
 torch = pytest.importorskip("torch", reason="make test-peers installs torch in an environment of its own")
@@ -41,7 +41,7 @@ def test_torch_writes_what_we_read_and_reads_what_we_write(tmp_path, rng, bias, 
 
 
 def test_a_forecaster_is_a_torch_module(tmp_path):
-    model = small_model(max_epochs=1, num_layers=2, horizon=3).fit(sine_frame())
+    model = small_model(max_epochs=1, num_layers=2, horizon=3, **PLAIN).fit(sine_frame())
 
     class Module(torch.nn.Module):
         def __init__(self):
@@ -67,7 +67,7 @@ def variants():
             continue
         for attention, heads in (("none", 1), *itertools.product(("dot", "general", "additive"), (1, 3))):
             yield {
-                "num_layers": layers, "bidirectional": bidirectional, "residual": residual, "layer_norm": norm,
+                "num_layers": layers, "bidirectional": bidirectional, "residual_layers": residual, "layer_norm": norm,
                 "attention": attention, "attention_heads": heads,
             }  # fmt: skip
 
@@ -89,7 +89,7 @@ def windows(model):
 
 @pytest.mark.parametrize("settings", [*variants(), *EXTRA], ids=lambda s: " ".join(f"{k}={v}" for k, v in s.items()))
 def test_the_graph_gives_the_forecasters_output(tmp_path, frame, settings):
-    model = small_model(hidden_size=6, horizon=2, max_epochs=1, **settings).fit(frame)
+    model = small_model(hidden_size=6, horizon=2, max_epochs=1, **PLAIN, **settings).fit(frame)
     path = interop.save_onnx(model, tmp_path / "model.onnx")
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     metadata = session.get_modelmeta().custom_metadata_map
