@@ -259,6 +259,11 @@ class ForecasterSettings(NetworkSettings):
         return self.lookback
 
     @property
+    def skip_size(self) -> int:
+        """Rows of the target that the linear skip reads; 0 where there is none."""
+        return self.window if self.linear_skip == "window" else 0
+
+    @property
     def epoch_steps(self) -> int | None:
         """Batches of an epoch at most, once it is chosen; None for all windows."""
         return None if isinstance(self.steps_per_epoch, str) else self.steps_per_epoch

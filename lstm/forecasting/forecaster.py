@@ -236,15 +236,14 @@ class Forecaster(TrainedModel[Network]):
 
     def _make_network(self) -> Network:
         settings = self.chosen
-        skip_size = settings.window if settings.linear_skip == "window" else 0
-        return Network(len(self.columns) + self.sees_missing, settings.horizon, settings, skip_size, settings.loss)
+        columns = len(self.columns) + self.sees_missing
+        return Network(columns, settings.horizon, settings, settings.skip_size, settings.loss)
 
     def _least_weights(self) -> int:
         settings = self.chosen
         sizes = settings.hidden_size, settings.num_layers, settings.directions
-        read_by_head = settings.directions * settings.hidden_size
-        read_by_skip = settings.window if settings.linear_skip == "window" else 0
-        return count_weights(len(self.columns), *sizes) + settings.horizon * (read_by_head + read_by_skip)
+        of_a_step = settings.directions * settings.hidden_size + settings.skip_size
+        return count_weights(len(self.columns), *sizes) + settings.horizon * of_a_step
 
     # ---------------------------------------------------------------- results
 
@@ -485,8 +484,7 @@ class Forecaster(TrainedModel[Network]):
         self._context = Context.from_arrays(arrays["context"], self.scalers, **document["context"])
         names = document.get("names")  # as good as None in models of 0.1.0
         self._names = SeriesNames.from_dict(names) if names else None
-        recipe = document.get("recipe")
-        if recipe:
+        if recipe := document.get("recipe"):
             self._recipe = Recipe.from_dict(recipe, self.settings)
         self.sees_missing = bool(document.get("sees_missing", False))
         self.started_from = document.get("started_from", "")

@@ -61,7 +61,8 @@ def start_linear(
     best = int(np.argmin([late.squared_error(candidate) for candidate in candidates])) if late.rows else len(candidates)
     best = min(best, len(candidates) - 1)
     regression: Regression = next((early + late).regressions(PENALTIES[best : best + 1]))
-    network.skip.parameters.set_flat(np.concatenate([regression.coefficients.T.ravel(), regression.intercept]))
+    weights = np.concatenate([regression.coefficients.T.ravel(), regression.intercept])
+    network.skip.parameters.set_flat(weights.astype(network.dtype))  # the GPU does not convert
 
 
 def _last_share(firsts: np.ndarray) -> np.ndarray:

@@ -67,7 +67,8 @@ class Recipe(NamedTuple):
     @classmethod
     def from_dict(cls, document: Mapping[str, Any], settings: ForecasterSettings) -> Recipe:
         """Undo `to_dict`; what the model's own `settings` do not leave open is theirs, as the backend it moved to."""
-        own = {name: value for name, value in settings.model_dump().items() if value != "auto" and name != "season"}
+        given = {name: value for name, value in settings.model_dump().items() if value != "auto" and name != "season"}
+        own = {**given, "backend": settings.backend}  # where auto is not for the data to decide
         return cls(ForecasterSettings(**{**document["settings"], **own}), document["sentence"])
 
 

@@ -54,6 +54,15 @@ def by_symbols(result: dict[str, Any]) -> dict[tuple[str, ...], dict[str, Any]]:
     return {tuple(each["symbols"]): each for each in result["outcomes"]}
 
 
+def test_a_member_of_a_fleet_may_be_an_ensemble(server: str, workspace: Workspace, path: Path) -> None:
+    data = DataSettings(source="csv", path=path)
+    retrain = RetrainSettings(data=data, model=ForecasterSettings(**MODEL, n_models=2, ensemble="median"))
+    (made,) = fleet(settings(path, retrain=retrain, groups=(("a",),)))["outcomes"]
+    registry = Registry(workspace, made["name"])
+    assert [member.settings.seed for member in load(registry.path(made["version"])).members] == [0, 1]
+    assert np.isfinite(read_parquet(Path(made["forecast"]))[0]["y_hat"]).all()
+
+
 def test_the_fleet_goes_on_when_some_fail_and_trains_no_model_twice(
     server: str, workspace: Workspace, path: Path
 ) -> None:

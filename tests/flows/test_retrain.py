@@ -141,6 +141,38 @@ def test_a_resumed_training_has_the_bits_of_an_uninterrupted_one(
     assert resumed["checkpoint"]["version"] == trained[1]["checkpoint"]["version"]
 
 
+def test_an_ensemble_is_one_version_and_resumed_to_the_same_bits(
+    server: str, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = small_settings(model={"n_models": 3, "max_epochs": 2})
+    shown: list[tuple[int, int]] = []
+
+    class Interrupting(module.TrainingProgress):
+        def __call__(self, record: Any) -> None:
+            super().__call__(record)
+            shown.append((self.completed, self.total))
+            if len(shown) == 3:
+                raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "TrainingProgress", Interrupting)
+        with pytest.raises(KeyboardInterrupt):
+            retrain(settings)
+    assert [total for _, total in shown] == [6, 6, 6]
+    resumed = retrain(settings, resume=True)
+    assert resumed["train"]["summary"].startswith("went on with the interrupted training, 3 models side by side, the")
+    version = Path(resumed["checkpoint"]["path"])
+    written = {path.name: path.read_bytes() for path in version.glob("*.safetensors")}
+    assert {"model.safetensors", "model-1.safetensors", "optimizer-2.safetensors"} <= set(written)
+    model = Registry(workspace, "sample-range").model(version.name, FORECASTER)
+    assert [member.settings.seed for member in model.members] == [0, 1, 2]
+    forecasts, _ = read_parquet(Path(resumed["forecast"]["path"]))
+    assert np.isfinite(forecasts["y_hat"]).all()
+    again = retrain(settings, force=True)
+    assert again["checkpoint"]["version"] == version.name
+    assert {path.name: path.read_bytes() for path in version.glob("*.safetensors")} == written
+
+
 def test_a_training_that_fails_is_tried_again_from_its_last_epoch(
     trained: tuple[Workspace, dict[str, Any]], workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

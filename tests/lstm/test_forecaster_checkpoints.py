@@ -26,7 +26,7 @@ class InterruptionError(Exception):
 
 def small_model(**changes):
     """One without the skip, which makes the network before its first step an epoch 0."""
-    return frames.small_model(**{"linear_skip": "none", "refit": "none", **changes})
+    return frames.small_model(**{"linear_skip": "none", "fit_until": "training", **changes})
 
 
 @pytest.fixture(scope="module")

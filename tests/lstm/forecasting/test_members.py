@@ -19,7 +19,7 @@ from tests.lstm.frames import SPLIT, sequences_for, sine_frame, small_model
 SETTINGS = {"max_epochs": 3, "hidden_size": 4, "patience": 3}
 KINDS = [
     {},
-    {"refit": "validation", "weight_average": "ema"},
+    {"fit_until": "validation", "weight_average": "ema"},
     {"dropout": 0.3, "recurrent_dropout": 0.2, "num_layers": 2, "linear_skip": "none"},
     {"stateful": True},
 ]
@@ -81,7 +81,7 @@ class InterruptionError(Exception):
 @pytest.mark.parametrize("threads", [1, 2], indirect=True)
 @pytest.mark.parametrize("after", [1, 4, 8])
 def test_an_interrupted_training_goes_on_to_the_same_bits(frame, tmp_path, threads, after):
-    settings = {**SETTINGS, "n_models": 3, "linear_skip": "none", "refit": "validation"}
+    settings = {**SETTINGS, "n_models": 3, "linear_skip": "none", "fit_until": "validation"}
     sequences = sequences_for(small_model(**settings), frame)
     straight = small_model(**settings).fit_sequences(sequences, checkpoints=tmp_path / "straight")
     seen = []
@@ -134,7 +134,7 @@ def test_one_that_diverges_ends_them_all(frame, threads):
 
 
 def test_an_ensemble_starts_from_the_members_of_another(frame):
-    settings = {**SETTINGS, "max_epochs": 1, "refit": "none"}
+    settings = {**SETTINGS, "max_epochs": 1, "fit_until": "training"}
     first = small_model(**settings, n_models=2).fit(frame, SPLIT)
     warm = small_model(**settings, n_models=3).fit(frame, SPLIT, start=first)
     for number, member in enumerate(warm.members):
@@ -144,6 +144,13 @@ def test_an_ensemble_starts_from_the_members_of_another(frame):
     assert small_model(**settings).fit(frame, SPLIT, start=first).started_from == warm.started_from
     again = first.fit(frame, SPLIT, start=first)
     assert again.members[1].started_from == warm.members[1].started_from
+
+
+def test_all_members_move_to_another_backend(frame, tmp_path):
+    model = small_model(**SETTINGS, n_models=2).fit(frame, SPLIT)
+    moved = load(model.save(tmp_path / "model"), backend="auto")
+    assert [each.chosen.backend for each in (moved, *moved.members)] == ["auto"] * 3
+    np.testing.assert_allclose(moved.predict()["y_hat"], model.predict()["y_hat"], rtol=1e-5)
 
 
 @pytest.mark.parametrize("threads", [2], indirect=True)
