@@ -26,7 +26,7 @@ class InterruptionError(Exception):
 
 def small_model(**changes):
     """One without the skip, which makes the network before its first step an epoch 0."""
-    return frames.small_model(**{"linear_skip": "none", "refit": "none", **changes})
+    return frames.small_model(**{"linear_skip": "none", "fit_until": "training", **changes})
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +109,7 @@ def interrupted(model, sequences, folder, epoch):
         {"dtype": "float64"},
         {"steps_per_epoch": 3, "schedule": "one_cycle"},
         {"weight_average": "ema", "ema_decay": 0.9},
+        {"transform": "boxcox", "loss": "mse"},
         {"linear_skip": "window", "weight_average": "ema"},
         {"dropout": 0.2, "recurrent_dropout": 0.2, "weight_dropout": 0.1, "num_layers": 2, "attention": "dot"},
     ],
