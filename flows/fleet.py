@@ -19,8 +19,8 @@ from uuid import UUID
 import pandas as pd
 from rich.progress import Progress
 
-from gatecast.data.sequences.sequences import SequenceSettings, build_sequences
-from gatecast.data.sequences.splits import TEST
+from gatecast.data.sequences.sequences import build_sequences
+from gatecast.data.sequences.splits import TEST, SplitSettings
 from gatecast.data.store import atomic_file, symbol_filename, write_json
 from gatecast.flows.engine.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
 from gatecast.flows.engine.orchestration import Steps, artifact_key, code_version, flow, run_name, task
@@ -32,6 +32,7 @@ from gatecast.flows.judging.yardsticks import require_baselines
 from gatecast.flows.member import STARTED, Member, MemberTrained, member_name, members_of, train_one
 from gatecast.flows.settings.runs import FleetSettings, GateSettings, RetrainSettings, Workspace
 from gatecast.lstm.forecasting.forecaster import Forecaster
+from gatecast.lstm.forecasting.recipe import sequence_settings
 
 DEFAULTS = FleetSettings()
 ATTEMPTS = 2
@@ -167,8 +168,8 @@ def prepare(settings: RetrainSettings) -> Result:
         update={"lookback": 2, "horizon": 1, "max_epochs": 1, "max_minutes": None, "batch_size": 4}
     )
     ds = pd.date_range("2000-01-01", periods=60)
-    frame = pd.DataFrame({"unique_id": "a", "ds": ds, "y": range(60)})
-    sequences = build_sequences(frame, SequenceSettings(lookback=2, scaling=tiny.scaling))
+    frame = pd.DataFrame({"unique_id": "a", "ds": ds, "y": range(1, 61)})
+    sequences = build_sequences(frame, sequence_settings(tiny, frame, SplitSettings()))
     model = Forecaster.from_settings(tiny).fit_sequences(sequences)
     model.predict_windows(sequences, TEST)
     model.predict()

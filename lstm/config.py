@@ -40,9 +40,13 @@ _PLAIN_SIZES: Mapping[str, Any] = MappingProxyType(
         "steps_per_epoch": None,
         "patience": 5,
         "weight_average": "none",
+        "scaling": "standard",
+        "transform": "none",
     }
 )
 """What 0.1.0 took by default for settings that may be left to the data now"""
+_CENTRED = ("standard", "minmax", "robust")
+"""Scalings after which a value near the center is small, whatever its size"""
 _STORED_BY_EARLIER_VERSIONS = 20
 """Settings that 0.1.0 stored of a forecaster, at least: all it had, where a user gives a few"""
 
@@ -219,8 +223,15 @@ class ForecasterSettings(NetworkSettings):
     ensemble: Literal["mean", "median"] = Field(
         default="mean", description="How the forecasts of several networks become one"
     )
-    scaling: Literal["standard", "minmax", "robust", "none"] = Field(
-        default="standard", description="Scaler of each series, fitted on its training rows"
+    scaling: Literal["auto", "standard", "minmax", "robust", "size", "none"] = Field(
+        default="auto",
+        description="Scaler of each series, fitted on its training rows; auto is standard, or size where a window is"
+        " divided by its mean size or the loss is relative",
+    )
+    transform: Literal["auto", "none", "log", "log1p", "boxcox"] = Field(
+        default="auto",
+        description="What y goes through before it is scaled, where its deviations grow with its level: its logarithm,"
+        " that of 1 + y, or the power of Box-Cox that suits each series; auto is none",
     )
     stateful: bool = Field(
         default=False,
@@ -238,6 +249,8 @@ class ForecasterSettings(NetworkSettings):
         is_stored = not settings.keys() & _PLAIN.keys() - {"residual"} and len(settings) >= _STORED_BY_EARLIER_VERSIONS
         if isinstance(settings.get("residual"), bool):
             settings["residual_layers"] = settings.pop("residual")
+        if len(settings) >= _STORED_BY_EARLIER_VERSIONS:
+            settings.setdefault("transform", "none")
         return {**_PLAIN, **settings} if is_stored else settings
 
     @field_validator("season", mode="before")
@@ -264,6 +277,18 @@ class ForecasterSettings(NetworkSettings):
         return self.window if self.linear_skip == "window" else 0
 
     @property
+    def scaler(self) -> Literal["standard", "minmax", "robust", "size", "none"]:
+        """The scaler of each series, once it is chosen."""
+        assert self.scaling != "auto", "the scaler follows from other settings; see `lstm.forecasting.recipe`"
+        return self.scaling
+
+    @property
+    def of_y(self) -> Literal["none", "log", "log1p", "boxcox"]:
+        """The transform of y, once it is chosen."""
+        assert self.transform != "auto", "the transform is chosen with other settings; see `lstm.forecasting.recipe`"
+        return self.transform
+
+    @property
     def epoch_steps(self) -> int | None:
         """Batches of an epoch at most, once it is chosen; None for all windows."""
         return None if isinstance(self.steps_per_epoch, str) else self.steps_per_epoch
@@ -277,7 +302,14 @@ class ForecasterSettings(NetworkSettings):
     def plain(self) -> Self:
         """These settings with the method of 0.1.0 wherever they say ``auto``."""
         choices = {**_PLAIN_SIZES, **_PLAIN, "max_epochs": 30 if self.max_minutes is None else _NO_LIMIT}
+        if self.is_relative:
+            choices["scaling"] = "size"
         return self.model_copy(update={name: choices[name] for name in choices if getattr(self, name) == "auto"})
+
+    @property
+    def is_relative(self) -> bool:
+        """Whether the size of values counts, which a scaler that centres them takes away."""
+        return self.window_scaling == "mean" or self.loss == "smape"
 
     @property
     def average_decay(self) -> float | None:
@@ -290,6 +322,16 @@ class ForecasterSettings(NetworkSettings):
             for name, plain in _PLAIN.items():
                 if getattr(self, name) not in ("auto", plain):
                     raise ValueError(f"stateful reads whole series, not windows; leave {name} out")
+        return self
+
+    @model_validator(mode="after")
+    def _keeps_the_size_of_values(self) -> Self:
+        if self.is_relative and self.scaling in _CENTRED:
+            relative = "window_scaling mean" if self.window_scaling == "mean" else "loss smape"
+            raise ValueError(
+                f"{relative} goes by the size of values, which the scaling {self.scaling} takes away; leave scaling"
+                " out, or choose size or none"
+            )
         return self
 
     @model_validator(mode="after")

@@ -46,7 +46,7 @@ def scale_frame(
     scalers : mapping of unique_id to Scaler
         Those the model was trained with. A series without one gets its own, fitted on all rows given.
     kind : str, optional
-        Of those scalers; by default that of the model's.
+        Of those scalers; by default that of the model's. The transform is always theirs.
 
     Raises
     ------
@@ -71,10 +71,11 @@ def scale_frame(
     numbers = frame[list(columns)].to_numpy(np.float64)
     if kind is None:
         kind = next(iter(scalers.values())).kind if scalers else "standard"
+    transform = next(iter(scalers.values())).of_y.kind if scalers else "none"
     own = tuple(
         scaler_of(unique_id, columns, scalers)
         if unique_id in scalers
-        else Scaler.fit(numbers[first:stop], columns, kind, unique_id)
+        else Scaler.fit(numbers[first:stop], columns, kind, unique_id, transform)
         for unique_id, first, stop in zip(unique_ids, offsets[:-1], offsets[1:], strict=True)
     )
     ds = pd.DatetimeIndex(frame["ds"])

@@ -23,7 +23,7 @@ from gatecast.data.quality.series import validate_series
 from gatecast.data.sequences.files import Arrays, decode_arrays, map_arrays, read_description, write_arrays
 from gatecast.data.sequences.notes import NAMED, PanelNotes, named
 from gatecast.data.sequences.regular import regular_frame
-from gatecast.data.sequences.scaling import Scaler, ScalerKind, scale, scaler_of
+from gatecast.data.sequences.scaling import Scaler, ScalerKind, scale, scaler_of, unscale_y
 from gatecast.data.sequences.splits import (
     SPLIT_NAMES,
     TEST,
@@ -35,6 +35,7 @@ from gatecast.data.sequences.splits import (
     own_boundaries,
     split_series,
 )
+from gatecast.data.sequences.transforms import TransformKind
 from gatecast.data.sequences.windows import FEWEST_KNOWN, Windows, assign_windows
 from gatecast.data.settings import Settings
 from gatecast.data.store import atomic_directory, content_hash, settled
@@ -50,6 +51,7 @@ class SequenceSettings(Settings):
     lookback: int = Field(default=60, gt=0, description="Input rows of a window")
     horizon: int = Field(default=1, gt=0, description="Rows ahead that are predicted")
     scaling: ScalerKind = Field(default="standard", description="Scaler of each series, fitted on its training rows")
+    transform: TransformKind = Field(default="none", description="What y goes through before it is scaled")
     split: SplitSettings = Field(default_factory=SplitSettings, description="Training, validation and test period")
     gaps: Gaps = Field(
         default="keep", description="mask: put in the rows that are missing on the calendar of a series; keep: do not"
@@ -138,7 +140,7 @@ class Sequences:
         dates = pd.DatetimeIndex(self.ds[rows])
         return dates if self.timezone is None else dates.tz_localize("UTC").tz_convert(self.timezone)
 
-    def unscale_y(self, values: np.ndarray, series: np.ndarray) -> np.ndarray:
+    def unscale_y(self, values: np.ndarray, series: np.ndarray, variance: np.ndarray | None = None) -> np.ndarray:
         """Turn scaled y back into its unit.
 
         Parameters
@@ -147,17 +149,14 @@ class Sequences:
             Scaled.
         series : int, (n,)
             Number of the series of each row.
+        variance : float, (horizon,), optional
+            As for `scaling.unscale_y`.
 
         Returns
         -------
         float64, shape of `values`
         """
-        each_row = (-1,) + (1,) * (values.ndim - 1)
-        center, scale = (
-            np.array([getattr(scaler, name)[0] for scaler in self.scalers])[series].reshape(each_row)
-            for name in ("center", "scale")
-        )
-        return values.astype(np.float64) * scale + center
+        return unscale_y(values, self.scalers, series, variance)
 
     def _description(self) -> dict[str, object]:
         return {
@@ -276,7 +275,8 @@ class Parts:
             return
         if self.given is None:
             # One row after another in memory: the order in which numbers are added decides the last bits of a mean.
-            scaler = Scaler.fit(np.ascontiguousarray(values[:fitted]), self.columns, settings.scaling, unique_id)
+            training = np.ascontiguousarray(values[:fitted])
+            scaler = Scaler.fit(training, self.columns, settings.scaling, unique_id, settings.transform)
         else:
             scaler = scaler_of(unique_id, self.columns, self.given)
         here = slice(self.offsets[-1], self.offsets[-1] + len(ds))

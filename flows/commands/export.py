@@ -92,12 +92,14 @@ def find(model: str) -> tuple[Path, Path]:
 
 def describe(model: Forecaster, to: str) -> list[str]:
     """Print what another program has to know."""
+    from gatecast.lstm.interop.onnx_graph import reads_raw
+
     settings = model.chosen
     if to == "torch":
         return _describe_state_dict(model)
     length = "any length" if settings.stateful else settings.window
     x = f"input x: (batch, {length}, {len(model.columns)}) float32, the columns {', '.join(model.columns)}"
-    if model.scaling is None:
+    if not reads_raw(model):
         return [x, f"output y_hat: (batch, {settings.horizon}), scaled as x; scalers are in the metadata"]
     return [
         f"{x}, as they are and without gaps",

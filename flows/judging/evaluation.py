@@ -58,7 +58,8 @@ def sequence_settings(settings: RetrainSettings) -> SequenceSettings:
     return SequenceSettings(
         lookback=model.lookback,
         horizon=model.horizon,
-        scaling=model.scaling,
+        scaling=model.scaler,
+        transform=model.of_y,
         split=settings.split,
         # Bars come on the days on which they were traded.
         gaps="mask" if settings.target is None else "keep",

@@ -359,7 +359,7 @@ class RetrainSettings(Settings):
         description="The LSTM and its training",
         json_schema_extra={
             "defaults": {
-                "scaling": "standard; minmax for the features slides",
+                "scaling": "standard, minmax for the features slides, or size",
             }
         },
     )
@@ -435,7 +435,7 @@ class RetrainSettings(Settings):
             return self.model_copy(update={"name": name, "split": split, "model": model})
         target = self.target or "range"
         features = self.features or "returns"
-        if "scaling" not in model.model_fields_set:
+        if model.scaling == "auto" and not model.is_relative:
             model = model.model_copy(update={"scaling": FEATURE_SETS[features].scaling})
         return self.model_copy(
             update={

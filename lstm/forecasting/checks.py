@@ -17,8 +17,8 @@ __all__ = ["hash_of_weights", "require_known", "require_samples", "require_sizes
 
 
 def require_sizes(sequences: Sequences, settings: ForecasterSettings) -> None:
-    """Raise InputError if sequences were built with other sizes than a model's chosen ones."""
-    for name in ("lookback", "horizon"):
+    """Raise InputError if sequences were built with other sizes, scaling or transform than a model's chosen ones."""
+    for name in ("lookback", "horizon", "scaling", "transform"):
         theirs = getattr(sequences.settings, name)
         ours = getattr(settings, name)
         if theirs != ours:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from gatecast.data.sequences.scaling import Scaler
+from gatecast.data.sequences.scaling import Scaler, unscale_y
 from gatecast.data.sequences.sequences import Sequences
 from gatecast.data.sequences.windows import Windows
 from gatecast.kernels.window_scaling import WindowScaling
@@ -38,18 +38,21 @@ class Ensemble:
         Chosen.
     scaling : WindowScaling or None
         Of each window; None where it is taken as it is.
+    variances : tuple of (horizon,) arrays, or of None
+        Of the errors of each network's scaled forecasts, where the mean of transformed values is put right with it.
     """
 
     networks: tuple[Network, ...]
     settings: ForecasterSettings
     scaling: WindowScaling | None
+    variances: tuple[np.ndarray | None, ...]
 
     def predict_next(self, context: Context) -> np.ndarray:
         """Forecast what follows each series, (n_series, horizon)."""
         return self._together(
             [
-                _in_unit(predict_next(network, self.settings, context, scaling=self.scaling), context.scalers)
-                for network in self.networks
+                _in_unit(predict_next(network, self.settings, context, scaling=self.scaling), context.scalers, variance)
+                for network, variance in zip(self.networks, self.variances, strict=True)
             ]
         )
 
@@ -58,7 +61,12 @@ class Ensemble:
         place = sequences.values, sequences.offsets, windows.series, windows.end
         varies = _varies(sequences.scalers)[windows.series, None]
         scaled = [predict_windows(network, self.settings, *place, self.scaling) for network in self.networks]
-        return self._together([sequences.unscale_y(each * varies, windows.series) for each in scaled])
+        return self._together(
+            [
+                sequences.unscale_y(each * varies, windows.series, variance)
+                for each, variance in zip(scaled, self.variances, strict=True)
+            ]
+        )
 
     def sample(self, context: Context, noise: float, n_samples: int, seed: int) -> np.ndarray:
         """Draw samples of what follows each series, each of a network taken at random; see `draw_samples`.
@@ -92,10 +100,10 @@ class Ensemble:
         return np.asarray(combine(np.stack(forecasts), axis=0))
 
 
-def _in_unit(scaled: np.ndarray, scalers: Sequence[Scaler]) -> np.ndarray:
-    """Return forecasts (n_series, horizon) in y's unit."""
-    scale, center = (np.array([getattr(s, name)[0] for s in scalers])[:, None] for name in ("scale", "center"))
-    return np.asarray(scaled.astype(np.float64) * _varies(scalers)[:, None] * scale + center)
+def _in_unit(scaled: np.ndarray, scalers: Sequence[Scaler], variance: np.ndarray | None = None) -> np.ndarray:
+    """Return forecasts (n_series, horizon) in y's unit; samples have their noise already, and need no variance."""
+    scaled = scaled.astype(np.float64) * _varies(scalers)[:, None]
+    return unscale_y(scaled, scalers, np.arange(len(scaled)), variance)
 
 
 def _varies(scalers: Sequence[Scaler]) -> np.ndarray:

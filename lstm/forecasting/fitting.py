@@ -69,6 +69,21 @@ class Fitting:
         place = sequences.values, sequences.offsets, windows.series, windows.end
         return lambda: float(np.mean((predict_windows(network, settings, *place) - targets) ** 2))
 
+    def step_variance(self, network: Network) -> np.ndarray | None:
+        """Return the variance of the errors on the validation windows, scaled, for each step ahead, float64 (horizon,).
+
+        None where no forecast is corrected with it: y is not transformed, or forecasts are medians by their loss.
+        """
+        settings, sequences = self.settings, self.sequences
+        if settings.of_y == "none" or settings.loss != "mse":
+            return None
+        windows = sequences.windows_of(VALIDATION)
+        place = sequences.values, sequences.offsets, windows.series, windows.end
+        y_hat = predict_windows(network, settings, *place, self.scaling).astype(np.float64)
+        errors = y_hat - sequences.values[windows.end[:, None] + np.arange(settings.horizon), 0]
+        known = [of_step[~np.isnan(of_step)] for of_step in errors.T]
+        return np.array([of_step.var() if len(of_step) else 0.0 for of_step in known])
+
     @property
     def is_refitted(self) -> bool:
         """Whether the validation rows are learnt too, once they have said for how long to train."""

@@ -79,6 +79,9 @@ class Forecaster(TrainedModel[Network]):
         """Last timestamps of training and validation, the latest over all series"""
         self.own_boundaries: dict[str, dict[str, str]] = {}
         """The same of each series that has other ones"""
+        self.step_variance: np.ndarray | None = None
+        """Of the errors of scaled forecasts, to put the mean of transformed values back; None where nothing is put back
+        so, and in a checkpoint of an epoch"""
         self._context: Context | None = None
         self._names: SeriesNames | None = None
         self._members: tuple[Self, ...] = ()
@@ -184,6 +187,7 @@ class Forecaster(TrainedModel[Network]):
             stopped=stopped, checkpoints=checkpoints, keep=keep, on_epoch=on_epoch, make_steps=make_steps,
             average_decay=self.chosen.average_decay, validate_first=start is not None or network.skip is not None,
         )  # fmt: skip
+        self.step_variance = fitting.step_variance(network)
         if fitting.is_refitted and start is None:
             self._refit(fitting)
         return self
@@ -203,7 +207,7 @@ class Forecaster(TrainedModel[Network]):
     def _unite(self, members: tuple[Self, ...]) -> Self:
         """Become the ensemble of these; `history`, and whatever there is of one network, are of the first."""
         self._members = members
-        for name in ("_network", "_snapshot", "total_steps", "boundaries", "own_boundaries"):
+        for name in ("_network", "_snapshot", "total_steps", "boundaries", "own_boundaries", "step_variance"):
             setattr(self, name, getattr(members[0], name))
         return self
 
@@ -346,7 +350,8 @@ class Forecaster(TrainedModel[Network]):
         return frame, self._attending().attention_of_windows(sequences, windows)
 
     def _ensemble(self) -> Ensemble:
-        return Ensemble(tuple(member.network for member in self.members), self.chosen, self.scaling)
+        variances = tuple(member.step_variance for member in self.members)
+        return Ensemble(tuple(member.network for member in self.members), self.chosen, self.scaling, variances)
 
     def _attending(self) -> Ensemble:
         if self.network.attention is None:
@@ -356,8 +361,7 @@ class Forecaster(TrainedModel[Network]):
     def _context_of(self, df: pd.DataFrame | None) -> Context:
         """Return the end of each series of `df`, by default of the data the model was fitted on."""
         if df is not None:
-            kind = self.settings.scaling
-            return Context.of_frame(df, self.columns, self.scalers, self.context_rows, self._context, kind)
+            return Context.of_frame(df, self.columns, self.scalers, self.context_rows, self._context)
         assert self._context is not None  # there is a network only if there is a context
         return self._context
 
@@ -472,6 +476,7 @@ class Forecaster(TrainedModel[Network]):
             "recipe": self.recipe.to_dict(),
             "sees_missing": self.sees_missing,
             "started_from": self.started_from,
+            "step_variance": None if self.step_variance is None else self.step_variance.tolist(),
         }
         of_members, arrays = parts_of_members(self._members)
         return {**document, **of_members}, {"context": context.to_arrays(), **arrays}
@@ -488,6 +493,8 @@ class Forecaster(TrainedModel[Network]):
             self._recipe = Recipe.from_dict(recipe, self.settings)
         self.sees_missing = bool(document.get("sees_missing", False))
         self.started_from = document.get("started_from", "")
+        variance = document.get("step_variance")  # none in models of before
+        self.step_variance = None if variance is None else np.array(variance, np.float64)
         if any(scaler.columns != self.columns for scaler in self.scalers.values()):
             raise ValueError("a scaler is of other columns")
         if self._context.values.shape[1] != len(self.columns):

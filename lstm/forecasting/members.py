@@ -17,7 +17,7 @@ from gatecast.lstm.training.side_by_side import run_side_by_side
 
 __all__ = ["fit_members", "member_checkpoint", "parts_of_members"]
 
-_OWN = ("training", "total_steps")
+_OWN = ("training", "total_steps", "step_variance")
 """What a member has of a checkpoint's document for itself"""
 
 

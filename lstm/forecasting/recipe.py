@@ -15,6 +15,7 @@ from gatecast.data.quality.series import validate_series
 from gatecast.data.sequences.scaling import require_magnitudes
 from gatecast.data.sequences.sequences import Sequences, SequenceSettings
 from gatecast.data.sequences.splits import SplitSettings, split_series
+from gatecast.data.sequences.transforms import YTransform, transformed
 from gatecast.data.sequences.windows import FEWEST_KNOWN
 from gatecast.lstm.config import ForecasterSettings
 from gatecast.lstm.forecasting.panel import Panel
@@ -79,7 +80,7 @@ def choose(settings: ForecasterSettings, panel: Panel) -> Recipe:
     ----------
     settings : ForecasterSettings
     panel : Panel
-        The series and how many rows of each train.
+        The series, as the transform leaves them, and how many rows of each train.
     """
     if settings.stateful:
         return Recipe(settings.plain, "")
@@ -94,12 +95,14 @@ def choose(settings: ForecasterSettings, panel: Panel) -> Recipe:
         residual=best_residual(panel, lookback, settings.horizon, spanned) if settings.residual == "auto" else "",
         linear_skip="window",
         loss="mae",
+        transform="none",
         learning_rate=_LEARNING_RATE,
         schedule="one_cycle",
         weight_average="ema",
         fit_until="validation" if windows <= _MOST_REFITTED else "training",
         **_lengths(settings, windows),
     ).model_copy(update={"season": spanned})
+    chosen = _filled(chosen, scaling="size" if chosen.is_relative else "standard")
     return Recipe(chosen, _sentence(chosen, seasons))
 
 
@@ -122,13 +125,21 @@ def recipe_of(settings: ForecasterSettings, frame: pd.DataFrame, split: SplitSet
         split_series(ds[first:stop], ~np.isnan(y[first:stop]), split, FEWEST_KNOWN, settings.horizon).train_rows
         for first, stop in pairwise(offsets)
     ]
+    if settings.transform != "auto" and settings.transform != "none":
+        y = y.copy()
+        for unique_id, first, count in zip(unique_ids, offsets, trained, strict=False):
+            rows = slice(first, first + count)
+            of_y = YTransform.fit(y[rows], settings.transform, unique_id)
+            y[rows] = transformed(of_y.kind, y[rows], of_y.power)
     return choose(settings, Panel(pd.Index(unique_ids), ds, y, offsets, np.array(trained, np.int64)))
 
 
 def sequence_settings(settings: ForecasterSettings, frame: pd.DataFrame, split: SplitSettings) -> SequenceSettings:
     """Return how the sequences of a series frame are built for a forecaster of these settings."""
     chosen = recipe_of(settings, frame, split).settings
-    return SequenceSettings(lookback=chosen.window, horizon=chosen.horizon, scaling=chosen.scaling, split=split)
+    return SequenceSettings(
+        lookback=chosen.window, horizon=chosen.horizon, scaling=chosen.scaler, transform=chosen.of_y, split=split
+    )
 
 
 def panel_of(sequences: Sequences) -> Panel:
@@ -194,7 +205,9 @@ def _sentence(settings: ForecasterSettings, seasons: Seasons) -> str:
         "last": " added to the last value",
         "seasonal": f" added to the season of {seasons.main} before",
     }
+    of_y = {"none": "", "log": " of logarithms", "log1p": " of logarithms of 1 + y", "boxcox": " of Box-Cox powers"}
+    windows = f"{settings.window} rows{of_y[settings.of_y]}"
     return (
-        f"{seasons.sentence} Windows of {settings.window} rows, {how[settings.window_scaling]}; forecasts"
+        f"{seasons.sentence} Windows of {windows}, {how[settings.window_scaling]}; forecasts"
         f"{added[settings.residual] or ' of the values themselves'}, trained by {settings.loss}."
     )

@@ -14,6 +14,8 @@ __all__ = ["ScaledWindows", "scaled_windows", "scaling_of"]
 
 _FLOOR = 0.1
 """Least deviation of a window, in deviations of its series: one that hardly varies does not explode"""
+_FLOOR_OF_SIZE = 0.01
+"""The same in mean sizes of its series, where that is its scale: the deviation is but a part of the size"""
 
 
 class ScaledWindows(NamedTuple):
@@ -52,7 +54,8 @@ def scaling_of(settings: ForecasterSettings, indicator: bool = False) -> WindowS
     elif settings.residual == "seasonal":
         season = int(settings.season[0])
     is_plain = not kind and not season and not indicator and settings.loss == "mse" and settings.linear_skip == "none"
-    return None if is_plain else WindowScaling(kind, season, _FLOOR, indicator)
+    floor = _FLOOR_OF_SIZE if settings.scaling == "size" and settings.window_scaling == "standard" else _FLOOR
+    return None if is_plain else WindowScaling(kind, season, floor, indicator)
 
 
 def scaled_windows(

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gatecast.data.errors import InputError
-from gatecast.kernels.window_scaling import LAST, MEAN, STANDARD, WindowScaling
+from gatecast.data.sequences.transforms import mean_factor
+from gatecast.kernels.window_scaling import LAST, MEAN, NONE, STANDARD, WindowScaling
 from gatecast.lstm.interop.onnx_operators import Operators, add_networks, import_onnx
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
+    from gatecast.lstm.config import ForecasterSettings
     from gatecast.lstm.forecasting.forecaster import Forecaster
     from gatecast.lstm.forecasting.network import Network
 
@@ -23,6 +25,8 @@ __all__ = ["forecaster_graph", "read_model", "state_dict_of"]
 # The first version with LayerNormalization, and the oldest file format that has it: old runtimes can read it.
 _OPSET = 17
 _IR_VERSION = 8
+_LOGS = {"least_log": -87.0, "greatest_log": 87.0}
+"""Logarithms whose exponentials are float32"""
 _NOT_OURS = ("activation_alpha", "activation_beta", "clip", "input_forget")
 _DEFAULT_ACTIVATIONS = [b"Sigmoid", b"Tanh", b"Tanh"]
 
@@ -31,14 +35,14 @@ def forecaster_graph(model: Forecaster) -> ModelProto:
     """Return a fitted forecaster as an ONNX model with its scalers and names as metadata; see `interop.save_onnx`."""
     settings = model.chosen
     length: int | str = "seq" if settings.stateful else settings.window
-    if model.scaling is None:
+    if not reads_raw(model):
         graph = _scaled_graph(model, length)
         text = (
             "x holds the columns of the metadata, y first, each scaled as (value - center) / scale with its series'"
             " entry in scalers; y_hat * scale[0] + center[0] is the forecast in y's unit."
         )
     else:
-        graph = _raw_graph(model, model.scaling)
+        graph = _raw_graph(model, model.scaling or WindowScaling(NONE, season=0, floor=1.0, indicator=False))
         text = (
             "x holds the columns of the metadata, y first, as they are and without gaps; series the number of each"
             " window's series among the scalers. y_hat is the forecast in y's unit."
@@ -61,6 +65,11 @@ def forecaster_graph(model: Forecaster) -> ModelProto:
     return graph
 
 
+def reads_raw(model: Forecaster) -> bool:
+    """Tell whether the graph of a forecaster takes values as they are, and scales and transforms them itself."""
+    return model.scaling is not None or model.chosen.of_y != "none"
+
+
 def _scaled_graph(model: Forecaster, seq_len: int | str) -> ModelProto:
     """Return a forecaster as an ONNX model from ``x`` (batch, seq, columns), scaled, to scaled ``y_hat``."""
     builder = Operators()
@@ -74,8 +83,9 @@ def _networks(model: Forecaster) -> list[Network]:
 
 def _raw_graph(model: Forecaster, scaling: WindowScaling) -> ModelProto:
     """Return a forecaster as an ONNX model that scales ``x`` (batch, lookback, columns) itself."""
-    builder = Operators()
     settings = model.chosen
+    _require_transform(settings)
+    builder = Operators()
     scalers = list(model.scalers.values())
     tables = {
         "series_center": np.array([scaler.center for scaler in scalers]),
@@ -89,18 +99,66 @@ def _raw_graph(model: Forecaster, scaling: WindowScaling) -> ModelProto:
         for name, table in tables.items()
     }
     columns = [builder.add("Unsqueeze", of_series[name], builder.integers(1)) for name in list(tables)[:2]]
-    values = builder.add("Div", builder.add("Sub", "x", columns[0]), columns[1])
+    straight = _transformed(builder, settings.of_y, len(model.columns))
+    values = builder.add("Div", builder.add("Sub", straight, columns[0]), columns[1])
     windows = _ScaledWindow(builder, values, scaling, settings.window, settings.horizon)
     # The scaling is the same for all networks, and so is what undoes it: their mean may be taken before.
     y_hat = add_networks(builder, _networks(model), settings.ensemble, windows.x, windows.past)
     forecast = builder.add("Add", windows.base, builder.add("Mul", y_hat, windows.spread))
     scaled = builder.add("Mul", forecast, of_series["forecast_scale"])
-    builder.add("Add", scaled, of_series["forecast_center"], output="y_hat")
+    if settings.of_y == "none":
+        builder.add("Add", scaled, of_series["forecast_center"], output="y_hat")
+    else:
+        logs = builder.add("Add", scaled, of_series["forecast_center"])
+        _back(builder, model, logs, tables["forecast_scale"])
     inputs: list[tuple[str, str, list[Any]]] = [
         ("x", "FLOAT", ["batch", settings.window, len(model.columns)]),
         ("series", "INT64", ["batch"]),
     ]
     return _checked(builder, inputs, settings.window, model)
+
+
+def _require_transform(settings: ForecasterSettings) -> None:
+    """Raise InputError if a graph cannot hold the transform."""
+    # Forecasts of several networks are put together after their transform is undone, and by then one graph is left.
+    limits = {
+        "a stateful model with a transform": settings.stateful,
+        "several networks with a transform": settings.n_models > 1 and settings.of_y != "none",
+        "the transform boxcox": settings.of_y == "boxcox",
+    }
+    for what, is_given in limits.items():
+        if is_given:
+            raise InputError(f"An ONNX file cannot hold {what}; train one network with transform log, or with none.")
+
+
+def _transformed(builder: Operators, kind: str, columns: int) -> str:
+    """Add the transform of y, the first column of ``x``."""
+    if kind == "none":
+        return "x"
+    y = builder.add("Gather", "x", builder.integers(0), axis=2)
+    if kind == "log1p":
+        y = builder.add("Add", y, builder.constant("one", np.ones(1, "float32")))
+    y = builder.add("Log", y)
+    if columns == 1:
+        return y
+    others = builder.add("Gather", "x", builder.integers(*range(1, columns)), axis=2)
+    return builder.add("Concat", y, others, axis=2)
+
+
+def _back(builder: Operators, model: Forecaster, logs: str, spread: np.ndarray) -> None:
+    """Add what `data.sequences.transforms.back` does with logarithms, within float32: the output.
+
+    `spread` (n_series, 1) are the deviations of the series, in logarithms.
+    """
+    least, most = (builder.constant(name, np.array(bound, "float32")) for name, bound in _LOGS.items())
+    y = builder.add("Exp", builder.add("Clip", logs, least, most))
+    if model.step_variance is not None:
+        factors = mean_factor(model.step_variance * spread**2)
+        table = builder.constant("factors", factors.astype("float32"))
+        y = builder.add("Mul", y, builder.add("Gather", table, "series", axis=0))
+    if model.chosen.of_y == "log1p":
+        y = builder.add("Sub", y, builder.constant("added", np.ones(1, "float32")))
+    builder.add("Identity", y, output="y_hat")
 
 
 class _ScaledWindow:

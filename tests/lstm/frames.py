@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gatecast.data.sequences.sequences import Sequences, SequenceSettings, build_sequences
+from gatecast.data.sequences.sequences import Sequences, build_sequences
 from gatecast.data.sequences.splits import SplitSettings
 from gatecast.lstm.forecasting.forecaster import Forecaster
+from gatecast.lstm.forecasting.recipe import sequence_settings
 
 SPLIT = SplitSettings(validation_fraction=0.15, test_fraction=0.15)
 SMALL = {
@@ -43,11 +44,5 @@ def small_model(**changes: Any) -> Forecaster:
 
 def sequences_for(model: Forecaster, frame: pd.DataFrame, split: SplitSettings = SPLIT) -> Sequences:
     """Sequences as `model` needs them."""
-    settings = SequenceSettings(
-        lookback=model.settings.lookback,
-        horizon=model.settings.horizon,
-        scaling=model.settings.scaling,
-        split=split,
-        gaps="mask",  # as `Forecaster.fit` has it
-    )
-    return build_sequences(frame, settings)
+    settings = sequence_settings(model.settings, frame, split)
+    return build_sequences(frame, settings.model_copy(update={"gaps": "mask"}))  # as `Forecaster.fit` has it

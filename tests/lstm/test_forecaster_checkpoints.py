@@ -109,6 +109,7 @@ def interrupted(model, sequences, folder, epoch):
         {"dtype": "float64"},
         {"steps_per_epoch": 3, "schedule": "one_cycle"},
         {"weight_average": "ema", "ema_decay": 0.9},
+        {"transform": "boxcox", "loss": "mse"},
         {"linear_skip": "window", "weight_average": "ema"},
         {"dropout": 0.2, "recurrent_dropout": 0.2, "weight_dropout": 0.1, "num_layers": 2, "attention": "dot"},
     ],

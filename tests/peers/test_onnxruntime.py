@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from gatecast import LSTM
+from gatecast import LSTM, Forecaster
 from gatecast.data.errors import InputError
 from gatecast.lstm.interop.exchange import load_onnx, save_onnx
 from tests.lstm.frames import sine_frame, small_model
@@ -75,3 +76,54 @@ def test_an_ensemble_is_one_graph(tmp_path, n_models, ensemble, window_scaling, 
         assert relative_error(weights[0].ravel(), model.attention_weights()["weight"].to_numpy()) < 1e-5
     with pytest.raises(InputError, match="an ensemble of several networks"):
         load_onnx(path)
+
+
+def panel(columns: list[str]) -> pd.DataFrame:
+    """Positive weeks of two series, and a covariate."""
+    rng = np.random.default_rng(0)
+    days = np.arange(120)
+    ds = pd.date_range("2000-01-01", periods=len(days))
+    parts = []
+    for number, name in enumerate("ab"):
+        y = np.exp(1 + number + 0.5 * np.sin(2 * np.pi * days / 7) + 0.1 * rng.normal(size=len(days)))
+        parts.append(pd.DataFrame({"unique_id": name, "ds": ds, "y": y, "z": rng.normal(size=len(days))}))
+    return pd.concat(parts)[["unique_id", "ds", *columns]]
+
+
+@pytest.mark.parametrize("columns", [["y"], ["y", "z"]])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"window_scaling": "last", "residual": "none"},
+        {"window_scaling": "mean", "residual": "last"},
+        {"window_scaling": "none", "residual": "seasonal", "season": 7},
+        {"attention": "dot", "bidirectional": True},
+        {"transform": "log"},
+        {"transform": "log", "loss": "mse"},
+        {"transform": "log1p", "loss": "mse"},
+        {"transform": "log", "loss": "mse", "window_scaling": "none", "residual": "none", "linear_skip": "none"},
+    ],
+)
+def test_a_graph_that_scales_windows_itself_forecasts_as_the_model_does(tmp_path, columns, settings):
+    frame = panel(columns)
+    model = Forecaster(lookback=14, horizon=9, hidden_size=4, max_epochs=1, **settings).fit(frame)
+    path = save_onnx(model, tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    windows = np.stack([of_series[columns].to_numpy()[-14:] for _, of_series in frame.groupby("unique_id")])
+    y_hat = session.run(["y_hat"], {"x": windows.astype("float32"), "series": np.arange(2)})[0]
+    assert relative_error(y_hat.ravel(), model.predict()["y_hat"].to_numpy()) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("settings", "what"),
+    [
+        ({"transform": "boxcox"}, "the transform boxcox"),
+        ({"transform": "log", "stateful": True}, "a stateful model with a transform"),
+        ({"transform": "log", "n_models": 2}, "several networks with a transform"),
+    ],
+)
+def test_a_transform_that_no_graph_holds_is_named(tmp_path, settings, what):
+    model = Forecaster(lookback=14, hidden_size=4, max_epochs=1, **settings).fit(panel(["y"]))
+    with pytest.raises(InputError, match=f"cannot hold {what}; train one network with transform log"):
+        save_onnx(model, tmp_path / "model.onnx")

@@ -141,14 +141,16 @@ def test_every_window_knows_two_inputs_and_a_target():
     lookback=st.integers(1, 30),
     horizon=st.integers(1, 12),
     purge=st.integers(0, 3),
-    scaling=st.sampled_from(["standard", "minmax", "robust"]),
+    scaling=st.sampled_from(["standard", "minmax", "robust", "size"]),
+    transform=st.sampled_from(["none", "log", "log1p", "boxcox"]),
     dated=st.booleans(),
 )
-def test_what_follows_a_boundary_changes_nothing_before_it(seed, lookback, horizon, purge, scaling, dated):
+def test_what_follows_a_boundary_changes_nothing_before_it(seed, lookback, horizon, purge, scaling, transform, dated):
     """Permute the values after the training of each series: scalers, boundaries and windows stay."""
     days = {"train_end": date(2020, 5, 1), "validation_end": date(2020, 6, 1)} if dated else {}
     split = SplitSettings(purge=purge, **days)
-    settings = SequenceSettings(lookback=lookback, horizon=horizon, scaling=scaling, split=split, gaps="mask")
+    how = {"scaling": scaling, "transform": transform, "split": split, "gaps": "mask"}
+    settings = SequenceSettings(lookback=lookback, horizon=horizon, **how)
     rng = np.random.default_rng(seed)
     frame = planted()
     try:

@@ -21,6 +21,7 @@ def make_values(rows: int = 50) -> np.ndarray:
         ("standard", lambda v: v.mean(axis=0), lambda v: v.std(axis=0)),
         ("minmax", lambda v: v.min(axis=0), lambda v: np.ptp(v, axis=0)),
         ("robust", lambda v: np.median(v, axis=0), lambda v: np.subtract(*np.percentile(v, [75, 25], axis=0))),
+        ("size", lambda v: np.zeros(2), lambda v: np.abs(v).mean(axis=0)),
         ("none", lambda v: np.zeros(2), lambda v: np.ones(2)),
     ],
 )
@@ -37,6 +38,12 @@ def test_a_constant_column_has_scale_one(kind):
     scaler = Scaler.fit(np.full((5, 1), 7.0), ("y",), kind)
     assert scaler.scale.tolist() == [1.0]
     assert scaler.transform(np.array([[7.0]])).tolist() == [[0.0]]
+
+
+def test_a_column_of_zeros_has_size_one():
+    scaler = Scaler.fit(np.zeros((5, 1)), ("y",), "size")
+    assert (scaler.center.tolist(), scaler.scale.tolist(), scaler.is_constant) == ([0.0], [1.0], True)
+    assert Scaler.fit(np.full((5, 1), -7.0), ("y",), "size").scale.tolist() == [7.0]
 
 
 @pytest.mark.parametrize(
@@ -66,7 +73,7 @@ def test_json_round_trip_keeps_every_bit():
 
 
 def test_an_unknown_kind_is_refused():
-    with pytest.raises(InputError, match="Unknown scaling 'max'; choose one of standard, minmax, robust, none"):
+    with pytest.raises(InputError, match="Unknown scaling 'max'; choose one of standard, minmax, robust, size, none"):
         Scaler.fit(make_values(), COLUMNS, "max")  # type: ignore[arg-type]
 
 

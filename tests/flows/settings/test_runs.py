@@ -42,6 +42,8 @@ def test_a_feature_set_brings_its_scaling_unless_one_is_given() -> None:
     assert several.resolved("bars").name == "sample-range-5-steps"
     chosen = RetrainSettings(features="slides", model=ForecasterSettings(scaling="robust"))
     assert chosen.resolved("bars").model.scaling == "robust"
+    relative = RetrainSettings(features="slides", model=ForecasterSettings(loss="smape"))
+    assert relative.resolved("bars").model.scaling == "auto"  # size, in the end
 
 
 def test_a_series_frame_has_no_target_to_choose(tmp_path: Path) -> None:

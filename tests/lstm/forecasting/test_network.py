@@ -102,7 +102,9 @@ def test_both_backends_agree(rng):
     dy_hat = rng.standard_normal((2, 2))
     results = []
     for backend in ("cpu", "cuda"):
-        net = network(2, residual_layers=True, layer_norm=True, bidirectional=True, attention="general", backend=backend)
+        net = network(
+            2, residual_layers=True, layer_norm=True, bidirectional=True, attention="general", backend=backend
+        )
         y_hat, state = net.forward(x, training=True)
         net.backward(net.ops.as_array(dy_hat, "float64"))
         results.append([np.asarray(array) for array in (y_hat, *state, net.parameters.gradients)])

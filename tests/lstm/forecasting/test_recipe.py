@@ -4,10 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from gatecast.data.errors import InputError
+from gatecast.data.sequences.sequences import build_sequences
 from gatecast.data.sequences.splits import SplitSettings
+from gatecast.data.settings import SettingsError
 from gatecast.lstm.config import ForecasterSettings
+from gatecast.lstm.forecasting.forecaster import Forecaster
 from gatecast.lstm.forecasting.panel import Panel
-from gatecast.lstm.forecasting.recipe import choose, recipe_of
+from gatecast.lstm.forecasting.recipe import choose, recipe_of, sequence_settings
 
 WEEK = 7
 
@@ -53,10 +57,49 @@ def test_what_is_set_stays():
     given = ForecasterSettings(
         lookback=11, season=(7,), window_scaling="last", residual="none", linear_skip="none", loss="huber",
         learning_rate=0.5, schedule="constant", steps_per_epoch=None, patience=2, fit_until="training", max_epochs=3,
-        weight_average="none",
+        weight_average="none", scaling="robust", transform="none",
     )  # fmt: skip
     assert not given.is_open
     assert choose(given, Panel.of_frame(panel())).settings == given
+
+
+@pytest.mark.parametrize(
+    ("given", "scaling"),
+    [
+        ({}, "standard"),
+        ({"window_scaling": "mean"}, "size"),
+        ({"loss": "smape"}, "size"),
+        ({"loss": "smape", "scaling": "none"}, "none"),
+        ({"loss": "huber", "scaling": "minmax"}, "minmax"),
+    ],
+)
+def test_values_keep_their_size_where_it_counts(given, scaling):
+    settings = ForecasterSettings(**given)
+    assert choose(settings, Panel.of_frame(panel())).settings.scaling == scaling
+    assert settings.plain.scaling == scaling
+
+
+@pytest.mark.parametrize("given", [{"window_scaling": "mean"}, {"loss": "smape"}])
+@pytest.mark.parametrize("scaling", ["standard", "minmax", "robust"])
+def test_a_scaling_that_takes_the_size_away_is_refused_where_it_counts(given, scaling):
+    with pytest.raises(SettingsError, match=f"which the scaling {scaling} takes away; leave scaling out"):
+        ForecasterSettings(scaling=scaling, **given)
+
+
+def test_a_relative_loss_is_trained_on_values_that_keep_their_size():
+    model = Forecaster(
+        lookback=14, horizon=WEEK, hidden_size=4, max_epochs=2, loss="smape", window_scaling="mean"
+    ).fit(panel())  # fmt: skip
+    assert {scaler.kind for scaler in model.scalers.values()} == {"size"}
+    y_hat = model.predict()["y_hat"].to_numpy()
+    assert np.abs(y_hat - 20).max() < 6
+
+
+def test_sequences_of_another_scaling_are_refused():
+    frame = panel()
+    sequences = build_sequences(frame, sequence_settings(ForecasterSettings(lookback=14), frame, SplitSettings()))
+    with pytest.raises(InputError, match="The sequences have scaling standard, but the model has size"):
+        Forecaster(lookback=14, loss="smape").fit_sequences(sequences)
 
 
 @pytest.mark.parametrize("rows", [12, 40, 100, 3000])
