@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from itertools import takewhile
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -13,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from gatecast.data.errors import SettingsError
 from gatecast.data.secrets import HIDDEN, SECRET
 
-__all__ = ["AGE_PATTERN", "NAME_PATTERN", "Settings", "expected", "fields_of", "nearest"]
+__all__ = ["AGE_PATTERN", "NAME_PATTERN", "Settings", "expected", "fields_of", "first_problem", "nearest"]
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
 AGE_PATTERN = r"^\d+(d|h|min)$"
@@ -37,13 +39,17 @@ else:
             try:
                 return super().__call__(*arguments, **settings)
             except ValidationError as error:
-                problem = _joined(error.errors(include_url=False), cls)
+                problem = first_problem(error)
                 if problem["type"] == SECRET:
                     problem["input"] = HIDDEN
                 raise SettingsError(_sentence(cls, problem), problem) from None
 
     class _Model(BaseModel, metaclass=_OneSentence):
         pass
+
+
+_FORM = re.compile(r"constrained-\w+|(literal|tuple|list)\[.*|int|float|str|bool")
+"""What pydantic calls a form of a value"""
 
 
 class Settings(_Model):
@@ -60,22 +66,18 @@ class Settings(_Model):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
 
-def _joined(problems: Sequence[Any], settings: type[BaseModel]) -> dict[str, Any]:
+def first_problem(error: ValidationError) -> dict[str, Any]:
     """Return the first problem; where a setting has several forms, with what every form expects.
 
     Pydantic reports each form that a value does not have, and puts the form's name behind the setting's.
     """
+    problems: Sequence[Any] = error.errors(include_url=False)
     problem = dict(problems[0])
-    names: list[str] = []
-    for part in problem["loc"]:
-        if part in fields_of(settings, names):
-            names.append(part)
-        else:
-            break
-    forms = [other for other in problems if list(other["loc"][: len(names)]) == names]
+    names = tuple(takewhile(lambda part: not _FORM.fullmatch(str(part)), problem["loc"]))
+    forms = [other for other in problems if other["loc"][: len(names)] == names]
     if len(forms) > 1 and len(names) < len(problem["loc"]):
         texts = dict.fromkeys(expected(form).partition(", unable")[0] for form in forms)
-        problem |= {"loc": tuple(names), "msg": ", or ".join(texts), "ctx": {}}
+        problem |= {"loc": names, "msg": ", or ".join(texts), "ctx": {}}
     return problem
 
 

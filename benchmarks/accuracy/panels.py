@@ -54,7 +54,7 @@ def unseen_series(task: Task, seed: int, **settings: object) -> tuple[float, flo
 
 
 def _trained(task: Task, frame: pd.DataFrame, seed: int, **settings: object) -> Forecaster:
-    model = Forecaster(horizon=task.horizon, seed=seed, fit_until="training", **settings)  # type: ignore[arg-type]
+    model = Forecaster(horizon=task.horizon, seed=seed, fit_until="training", **settings)
     split = SplitSettings(train_end=task.train_end.date(), validation_end=task.validation_end.date(), purge=0)
     return model.fit(frame, split, gaps="keep")
 

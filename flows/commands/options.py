@@ -17,6 +17,7 @@ import typer
 from pydantic import BaseModel, ValidationError
 
 from gatecast.data.errors import InputError
+from gatecast.data.settings import first_problem
 from gatecast.flows.commands.setting import Setting, options_by_name, settings_in
 from gatecast.flows.engine.command_line import CommandLine
 from gatecast.flows.engine.login import take_login_out_of_address
@@ -67,7 +68,7 @@ class Typed(Generic[Model]):
             return self.model.model_validate(self.values)
         except ValidationError as error:
             spellings = {setting.path: setting.spellings for setting in self.options if not setting.is_argument}
-            raise InputError(explain_settings(error.errors(include_url=False)[0], spellings)) from None
+            raise InputError(explain_settings(first_problem(error), spellings)) from None
 
     @cached_property
     def options(self) -> tuple[Setting, ...]:

@@ -200,14 +200,18 @@ def _refused(described: Mapping[str, Any], schema: Mapping[str, Any]) -> list[st
 
 
 def _value(text: str, described: Mapping[str, Any], schema: Mapping[str, Any]) -> Any:
-    kinds = {form.get("type") for form in _variants(described, schema)}
+    forms = list(_variants(described, schema))
+    kinds = {form.get("type") for form in forms}
+    if text.strip() in {choice for form in forms for choice in (*form.get("enum", ()), form.get("const"))}:
+        return text.strip()
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
         value = text.strip()
     if "array" in kinds and not isinstance(value, list):
         return [name for name in split_list(text) if name]
-    return text if "string" in kinds and not isinstance(value, str) and value is not None else value
+    is_number = isinstance(value, (int, float)) and {"integer", "number"} & kinds
+    return text if "string" in kinds and not is_number and not isinstance(value, str) and value is not None else value
 
 
 def follow(api: httpx.Client, run_id: str) -> None:

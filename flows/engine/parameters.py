@@ -9,7 +9,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from gatecast.data.errors import InputError
 from gatecast.data.secrets import SECRET
-from gatecast.data.settings import expected
+from gatecast.data.settings import expected, first_problem
 
 
 def require_valid(function: Callable[..., Any], given: Mapping[str, Any]) -> None:
@@ -45,7 +45,7 @@ def explain_problem(where: str, error: ValidationError, hint: Any = None) -> str
     hint : type, optional
         Of the settings, for a name that is in the wrong place.
     """
-    problem = error.errors(include_url=False)[0]
+    problem = first_problem(error)
     names = ".".join(str(name) for name in problem["loc"])
     reason = problem["msg"].removeprefix("Value error, ")
     if not names and where.endswith(":"):

@@ -145,11 +145,12 @@ def explain(error: Exception) -> tuple[str, int]:
     from pydantic import ValidationError
 
     from gatecast.data.errors import InputError, SettingsError
+    from gatecast.data.settings import first_problem
 
     if isinstance(error, SettingsError):
         return explain_settings(error.problem), INPUT_IS_WRONG
     if isinstance(error, ValidationError):
-        return explain_settings(error.errors(include_url=False)[0]), INPUT_IS_WRONG
+        return explain_settings(first_problem(error)), INPUT_IS_WRONG
     if isinstance(error, InputError):
         return str(error), INPUT_IS_WRONG
     full = full_disk(error)

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from gatecast.data.errors import DamagedError, FormatError, KindError
+from gatecast.data.settings import first_problem
 from gatecast.flows.registry.kinds import ModelKind, Rows, find_kind
 from gatecast.flows.registry.lineages import LINEAGE, read_lineage
 from gatecast.flows.registry.measures import Figure
@@ -173,6 +174,6 @@ class StoredVersions:
 def _problem(error: Exception) -> str:
     """Return in a few words what is wrong with settings or scores."""
     if isinstance(error, ValidationError):
-        first = error.errors(include_url=False)[0]
+        first = first_problem(error)
         return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
     return f"{type(error).__name__}: {error}"

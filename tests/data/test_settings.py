@@ -55,7 +55,7 @@ SENTENCES = {
     ),
     "nested value": (
         lambda: RetrainSettings(model={"lookback": -1}),
-        "model.lookback -1 is not allowed: it should be greater than X",
+        "model.lookback -1 is not allowed: it should be greater than 0, or 'auto'.",
     ),
     "pattern": (
         lambda: DataSettings(max_stale="5 days"),

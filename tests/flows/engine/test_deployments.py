@@ -59,7 +59,7 @@ def test_a_file_nested_without_end_is_refused(tmp_path: Path) -> None:
         ("[deployments.'a/b']\nflow = 'retrain'", "'a/b' is no name"),
         (
             "[deployments.a]\nflow = 'retrain'\n[deployments.a.settings.model]\nlookback = -1",
-            r"gatecast.toml: deployments.a.settings.model.lookback is wrong: input should be greater than 0",
+            r"gatecast.toml: deployments.a.settings.model.lookback is wrong: greater than 0, or 'auto'",
         ),
         (
             "[deployments.a]\nflow = 'retrain'\n[deployments.a.settings]\ntargt = 'range'",
