@@ -286,10 +286,10 @@ class _Course:
     def conclude(self, means: _Means, begun: float) -> None:
         """Validate the network after an epoch, and record the epoch."""
         network = self._network
-        values = network.ops.to_host(network.parameters.values)
-        state = self._optimizer.state_dict()
-        validated = state.get("average", values)
-        network.parameters.set_flat(validated)
+        own_values = None
+        if self._optimizer.averages:  # the average is what is validated, and takes the place of the weights meanwhile
+            own_values = network.ops.to_host(network.parameters.values)
+            network.parameters.set_flat(self._optimizer.state_dict()["average"])
         validation_loss = self._validate()
         epoch = _epochs(self.history) + 1 if self._optimizer.steps else 0
         if not math.isfinite(validation_loss + (means.train_loss if epoch else 0.0)):
@@ -301,11 +301,15 @@ class _Course:
             best, time.perf_counter() - begun,
         )  # fmt: skip
         self.history = (*self.history, record)
+        validated = network.ops.to_host(network.parameters.values)
+        values = validated if own_values is None else own_values
+        state = self._optimizer.state_dict()
         self._best_values = validated if best else self._best_values
         self.snapshot = Snapshot(values, state, self._optimizer.steps, self._best_values, self.history)
         if self._on_epoch is not None:
             self._on_epoch(record, self.snapshot)
-        network.parameters.set_flat(values)
+        if own_values is not None:
+            network.parameters.set_flat(own_values)
 
 
 def _divergence(epoch: int, train_loss: float, validation_loss: float) -> str:

@@ -20,7 +20,7 @@ from tests.reference import relative_error
 
 SETTINGS = ForecasterSettings(
     lookback=3, hidden_size=4, learning_rate=0.02, batch_size=4, max_epochs=3, patience=3, seed=3, dropout=0.2
-)
+).plain
 
 
 @pytest.fixture(autouse=True)

@@ -304,7 +304,8 @@ def test_a_time_budget_becomes_a_number_of_steps_that_a_resumption_keeps(frame, 
 def test_a_time_budget_is_measured_and_limits_the_steps(frame):
     model = small_model(max_minutes=1e-9, max_epochs=50).fit(frame, SPLIT)
     assert model.total_steps == model.history[-1].step == 1
-    assert Forecaster(max_minutes=3).settings.max_epochs > 30 == Forecaster().settings.max_epochs
+    assert Forecaster(max_minutes=3).settings.plain.max_epochs > 30 == Forecaster().settings.plain.max_epochs
+    assert small_model(max_minutes=1e-9, max_epochs="auto").fit(frame, SPLIT).chosen.max_epochs == 1000
 
 
 def test_a_training_that_older_code_left_goes_on(frame, tmp_path):

@@ -121,7 +121,8 @@ def test_a_zone_that_cannot_be_kept_is_refused_before_training() -> None:
 def test_a_model_that_was_saved_without_schedules_finds_them_in_its_last_rows() -> None:
     context = Context.of_sequences(sequences_for(small_model(), series("shop", shop())), 64)
     arrays = {name: array for name, array in context.to_arrays().items() if name != "schedule"}
-    again = Context.from_arrays(arrays, context.unique_ids, None)
+    scalers = dict(zip(context.unique_ids, context.scalers, strict=True))
+    again = Context.from_arrays(arrays, scalers, context.unique_ids, None)
     assert again.schedules == context.schedules
     assert again.next_rows(3).equals(context.next_rows(3))
 
@@ -130,5 +131,6 @@ def test_a_model_that_was_saved_without_schedules_finds_them_in_its_last_rows() 
 def test_a_series_without_its_schedule_is_refused(number: int) -> None:
     context = Context.of_sequences(sequences_for(small_model(), series("shop", shop())), 64)
     arrays = context.to_arrays() | {"schedule": np.array([number])}
+    scalers = dict(zip(context.unique_ids, context.scalers, strict=True))
     with pytest.raises(ValueError, match="has no schedule"):
-        Context.from_arrays(arrays, **context.to_dict())
+        Context.from_arrays(arrays, scalers, **context.to_dict())
