@@ -68,7 +68,7 @@ def test_the_gate_and_the_split_are_set_by_options() -> None:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--lookback", "-5"], "--lookback -5 is not allowed: it should be greater than 0."),
+        (["--lookback", "-5"], "--lookback -5 is not allowed: it should be greater than 0, or 'auto'."),
         (["--stateful", "--bidirectional"], "bidirectional would show what follows; choose one"),
         (["--residual-layers"], "choose --num-layers of at least 2"),
         (["--attention", "cosine"], "--attention cosine is not allowed: it should be 'none', 'dot', 'general' or"),
@@ -76,7 +76,7 @@ def test_the_gate_and_the_split_are_set_by_options() -> None:
         (["--dropout-kind", "locked"], "it should be 'variational' or 'per_step'."),
         (["--heads", "4"], "--attention-heads needs an attention"),
         (["--attention", "dot", "--heads", "5"], "--attention-heads is 5; choose a divisor of 32"),
-        (["--epochs", "0"], "--epochs 0 is not allowed: it should be greater than 0."),
+        (["--epochs", "0"], "--epochs 0 is not allowed: it should be greater than 0, or 'auto'."),
         (["--target", "volume"], "--target volume is not allowed: it should be 'range', 'return' or 'close'."),
         (["--source", "excel"], "--source excel is not allowed"),
         (["--train-end", "2010-01-01"], "Give both --train-end and --validation-end, or neither."),
@@ -86,7 +86,7 @@ def test_the_gate_and_the_split_are_set_by_options() -> None:
         ),
         (["--validation-fraction", "0.6", "--test-fraction", "0.4"], "--test-fraction leave nothing to train on"),
         (["--backend", "gpu"], "--backend gpu is not allowed: it should be 'cpu', 'cuda' or 'auto'."),
-        (["--patience", "0"], "--patience 0 is not allowed: it should be greater than 0."),
+        (["--patience", "0"], "--patience 0 is not allowed: it should be greater than 0, or 'auto'."),
         (["--name", "../up"], "--name ../up is not allowed: it should be letters, digits, dots, dashes and"),
         (["--max-stale", "5 days"], "--max-stale 5 days is not allowed: it should be a number and d, h or min, as 5d"),
         (["--minimum-gain", "2"], "--minimum-gain 2.0 is not allowed: it should be less than 1."),
@@ -167,7 +167,7 @@ def test_retrain_ends_with_scores_paths_and_the_next_command(in_trained: tuple[W
     assert done.exit_code == 0, done.output
     for expected in (
         "HAR(1,5,22)",
-        "The model loses to HAR(1,5,22)",
+        in_trained[1]["evaluate"]["summary"].split(",")[0],  # the verdict
         "Seconds",
         str(in_trained[0].root),
         "unchanged, from cache",
@@ -182,7 +182,8 @@ def test_forecast_prints_what_it_wrote(trained: tuple[Workspace, dict[str, Any]]
     done = gatecast("forecast", "--workspace", str(trained[0].root))
     assert done.exit_code == 0, done.output
     assert "sp500: expected daily volatility" in done.output
-    assert "On its test rows, 2014-01-03 to 2015-06-30: The model loses to HAR(1,5,22)" in done.output
+    verdict = trained[1]["evaluate"]["summary"].split(",")[0]
+    assert f"On its test rows, 2014-01-03 to 2015-06-30: {verdict}" in done.output
     assert trained[1]["forecast"]["path"] in done.output
 
 

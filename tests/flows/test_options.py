@@ -296,7 +296,7 @@ def test_the_default_of_a_setting_within_is_that_of_the_outer_one() -> None:
 
 def test_an_error_names_the_option_as_it_was_typed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["gatecast", "retrain", "--max-epochs=0"])
-    with pytest.raises(InputError, match=r"^--max-epochs 0 is not allowed: it should be greater than 0\.$"):
+    with pytest.raises(InputError, match=r"^--max-epochs 0 is not allowed: it should be greater than 0, or 'auto'\.$"):
         parsed(RetrainOptions, "--max-epochs", "0").fleet.settings()
     with pytest.raises(InputError, match=r"^--samples 1 is not allowed: it should be 0, or 2 and more\.$"):
         Typed(ForecastSettings, values={"n_samples": 1}).settings()
