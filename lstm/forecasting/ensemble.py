@@ -20,8 +20,9 @@ from gatecast.lstm.forecasting.prediction import (
     attention_weights,
     predict_next,
     predict_windows,
+    spread_next,
 )
-from gatecast.lstm.forecasting.uncertainty import draw_samples
+from gatecast.lstm.forecasting.uncertainty import deviation_of, draw_samples
 
 __all__ = ["Ensemble"]
 
@@ -68,8 +69,15 @@ class Ensemble:
             ]
         )
 
-    def sample(self, context: Context, noise: float, n_samples: int, seed: int) -> np.ndarray:
+    def sample(self, context: Context, loss: float, n_samples: int, seed: int) -> np.ndarray:
         """Draw samples of what follows each series, each of a network taken at random; see `draw_samples`.
+
+        Parameters
+        ----------
+        context : Context
+        loss : float
+            Of the validation rows, of which the noise is as large.
+        n_samples, seed : int
 
         Returns
         -------
@@ -80,6 +88,11 @@ class Ensemble:
             network = self.networks[step % len(self.networks)]
             return predict_next(network, self.settings, context, step, self.scaling)
 
+        noise: float | np.ndarray = deviation_of(loss, self.settings.loss)
+        if self.settings.loss == "smape":
+            noise = noise * np.abs(predict_next(self.networks[0], self.settings, context, scaling=self.scaling))
+        elif self.scaling is not None:
+            noise = noise * spread_next(self.networks[0], self.settings, context, self.scaling)[:, None]
         return np.stack([_in_unit(sample, context.scalers) for sample in draw_samples(predict, noise, n_samples, seed)])
 
     def attention_weights(self, context: Context) -> pd.DataFrame:

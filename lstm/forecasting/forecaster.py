@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -312,7 +311,7 @@ class Forecaster(TrainedModel[Network]):
         context = self._context_of(df)
         checks.require_samples(n_samples, self.settings)
         losses = [min(record.validation_loss for record in member.history) for member in self.members]
-        values = ensemble.sample(context, math.sqrt(sum(losses) / len(losses)), n_samples, seed).reshape(n_samples, -1)
+        values = ensemble.sample(context, sum(losses) / len(losses), n_samples, seed).reshape(n_samples, -1)
         rows = context.next_rows(self.settings.horizon)
         names = self._names_of(df)
         return (names.restored(rows), values[:, names.order_of(rows)]) if names else (rows, values)

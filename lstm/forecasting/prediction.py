@@ -17,7 +17,8 @@ from gatecast.lstm.forecasting.network import Network
 from gatecast.lstm.forecasting.scaled_windows import ScaledWindows, scaled_windows
 
 __all__ = [
-    "attention_of_windows", "attention_weights", "frame_of_windows", "predict_next", "predict_windows", "window_loss",
+    "attention_of_windows", "attention_weights", "frame_of_windows", "predict_next", "predict_windows",
+    "spread_next", "window_loss",
 ]  # fmt: skip
 
 # Windows predicted at once: enough to fill the cores, few enough that their activations stay small.
@@ -217,6 +218,13 @@ def predict_next(
     batches = [slice(first, first + _BATCH) for first in range(0, len(end), _BATCH)]
     parts = [_forecast(network, settings, values, firsts[b], end[b], scaling, dropout_step) for b in batches]
     return np.concatenate(parts)
+
+
+def spread_next(network: Network, settings: ForecasterSettings, context: Context, scaling: WindowScaling) -> np.ndarray:
+    """Return what the last window of each series is divided by, (n_series,)."""
+    values = network.ops.as_array(context.values, network.dtype)
+    windows = _scaled(network, settings, values, context.offsets[:-1], context.offsets[1:], scaling)
+    return np.asarray(network.ops.to_host(windows.spread))
 
 
 def attention_weights(

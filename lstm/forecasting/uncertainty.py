@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
-__all__ = ["draw_samples", "interval_names", "intervals"]
+__all__ = ["deviation_of", "draw_samples", "interval_names", "intervals"]
 
 
-def draw_samples(predict: Callable[[int], np.ndarray], noise_deviation: float, n_samples: int, seed: int) -> np.ndarray:
+def deviation_of(loss: float, kind: str) -> float:
+    """Return the standard deviation of errors of which a loss is the mean, as if they were normal.
+
+    That of the smape is a share of the forecast; the others are in the unit of the loss.
+    """
+    if kind == "mse":
+        return math.sqrt(loss)
+    if kind == "huber":
+        return math.sqrt(2 * loss) if loss <= 0.5 else loss + 0.5  # square up to 1, line beyond
+    return loss * math.sqrt(math.pi / 2)
+
+
+def draw_samples(
+    predict: Callable[[int], np.ndarray], noise_deviation: float | np.ndarray, n_samples: int, seed: int
+) -> np.ndarray:
     """Draw forecasts of a network that drops out as in training, with the noise that no network can predict.
 
     What the network does not know shows in how the forecasts differ with what is dropped (Gal & Ghahramani 2016, arXiv
@@ -20,8 +35,8 @@ def draw_samples(predict: Callable[[int], np.ndarray], noise_deviation: float, n
     ----------
     predict : callable
         ``predict(step)`` returns the forecasts, of any shape, with the dropout masks of a step.
-    noise_deviation : float
-        Standard deviation of the noise, in the unit of the forecasts.
+    noise_deviation : float or array
+        Standard deviation of the noise, in the unit of the forecasts; of a shape that goes with theirs.
     n_samples : int
     seed : int
 

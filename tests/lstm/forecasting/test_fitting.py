@@ -122,3 +122,14 @@ def test_a_forecast_moves_with_its_series():
     # Another level and spread, of a series that was not trained on: its own rows scale it.
     moved = data.tail(60).assign(unique_id="moved", y=data["y"].tail(60) * 50 + 1000)
     np.testing.assert_allclose(model.predict(moved)["y_hat"], ahead * 50 + 1000, rtol=1e-4)
+
+
+@pytest.mark.parametrize("settings", [{}, {"loss": "mse"}, {"loss": "smape", "window_scaling": "mean"}])
+def test_samples_are_as_wide_as_their_series(settings):
+    data = frame(series=1)
+    model = fitted(data, dropout=0.1, fit_until="training", **settings)
+    _, samples = model.sample(data.tail(60), n_samples=200)
+    moved = data.tail(60).assign(unique_id="moved", y=data["y"].tail(60) * 50)
+    _, of_moved = model.sample(moved, n_samples=200)
+    np.testing.assert_allclose(of_moved.std(axis=0), 50 * samples.std(axis=0), rtol=1e-3)
+    assert 0.1 < samples.std(axis=0).mean() < 1.5  # the noise of the data has 0.3

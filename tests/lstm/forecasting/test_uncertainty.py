@@ -6,8 +6,8 @@ import pytest
 
 import gatecast
 from gatecast.data.errors import InputError
-from gatecast.lstm.forecasting.uncertainty import draw_samples, intervals
-from tests.lstm.frames import sine_frame, small_model
+from gatecast.lstm.forecasting.uncertainty import deviation_of, draw_samples, intervals
+from tests.lstm.frames import PLAIN, sine_frame, small_model
 
 DROPOUT = {"dropout": 0.2, "recurrent_dropout": 0.2}
 
@@ -56,7 +56,7 @@ def test_prediction_with_samples_has_intervals_and_the_seed_decides(tmp_path, se
 
 
 def test_samples_differ_by_what_is_dropped_and_not_by_noise_alone():
-    model = small_model(**DROPOUT).fit(sine_frame())
+    model = small_model(**DROPOUT, **PLAIN).fit(sine_frame())
     _, samples = model.sample(n_samples=200)
     noise = np.sqrt(min(record.validation_loss for record in model.history)) * model.scalers["alpha"].scale[0]
     assert samples.std() > 1.01 * noise
@@ -79,3 +79,12 @@ def test_most_of_what_follows_lies_within_the_intervals():
         forecast = model.predict(whole[:end], n_samples=60)
         inside.append(bool(forecast["y_hat-lo-90"][0] <= whole["y"][end] <= forecast["y_hat-hi-90"][0]))
     assert 0.8 <= np.mean(inside) <= 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "loss_of"),
+    [("mse", np.square), ("mae", np.abs), ("huber", lambda e: np.where(np.abs(e) <= 1, e**2 / 2, np.abs(e) - 0.5))],
+)
+def test_the_deviation_of_errors_follows_from_their_loss(rng, kind, loss_of):
+    errors = 0.3 * rng.normal(size=100_000)
+    assert deviation_of(float(np.mean(loss_of(errors))), kind) == pytest.approx(0.3, rel=0.02)
