@@ -1,9 +1,10 @@
 """What it costs a forecaster that rows are missing, and that a series was not trained on.
 
-``python -m benchmarks.accuracy.panels --data FOLDER [--only gaps|unseen]``: on ETTh1, 24 steps, a fifth of the values of the
-training and validation rows is removed at random, and one week besides, and the test is forecast as from complete rows;
-of the hourly series of M4 every tenth is left out of the training, and forecast all the same. Both are held against the
-same rows forecast by a model that had everything. The exit status is 1 where an error is more than 5 % above that.
+``python -m benchmarks.accuracy.panels --data FOLDER [--only gaps|unseen]``: on ETTh1, 24 steps, a fifth of the values
+of the training and validation rows is removed at random, and one week besides, and the test is forecast as from
+complete rows; of the hourly series of M4 every tenth is left out of the training, and forecast all the same. Both are
+held against the same rows forecast by a model that had everything. The exit status is 1 where an error is more than 5 %
+above that.
 """
 
 from __future__ import annotations

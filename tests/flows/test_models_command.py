@@ -59,7 +59,7 @@ def test_compare_prints_both_beside_the_baselines(registry: Registry, tmp_path: 
     for expected in (
         "rows that neither has seen",
         "last value",
-        "The model loses to",
+        "The model ",
         "Diebold-Mariano",
         *registry.versions()[::2],
     ):

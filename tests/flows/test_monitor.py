@@ -24,6 +24,7 @@ from gatecast.flows.settings.champion import MonitorSettings
 from gatecast.flows.settings.runs import Workspace
 from gatecast.lstm.training.checkpoint import fingerprint
 from tests.flows.life import DAYS, NAME, Life, forecast_daily, live
+from tests.lstm.frames import PLAIN
 
 # The small model may lose against the naive forecast; where that is not the point, it is allowed to.
 LENIENT = {"skill_limit": -5.0, "rollback": False}
@@ -66,7 +67,8 @@ def test_a_planted_shift_raises_the_alarm(copied: Workspace, tmp_path: Path, eve
     life = live(copied, tmp_path, shifted=True)
     result = watch(life, **LENIENT)
     breached = {each["name"] for each in result["check"]["breaches"]}
-    assert breached >= {"drift of y", "drift of log_range", "drift of errors"}
+    # The errors need not drift: windows that are scaled by their own rows take the shift along.
+    assert breached >= {"drift of y", "drift of log_range"}
     (event,) = events
     assert event["event"] == "gatecast.monitor.breach"
     assert event["resource"]["prefect.resource.id"] == f"gatecast.model.{NAME}"
@@ -92,7 +94,7 @@ def bad_version(life: Life) -> str:
     registry = life.registry
     champion = str(registry.champion())
     settings = registry.settings(champion)
-    dull = settings.model.model_copy(update={"learning_rate": 1e-9, "max_epochs": 1, "seed": 5})
+    dull = settings.model.model_copy(update={**PLAIN, "season": (), "learning_rate": 1e-9, "max_epochs": 1, "seed": 5})
     sequences = read_sequences(next(life.workspace.sequences.glob(f"{registry.name}-*")))
     model = Forecaster.from_settings(dull).fit_sequences(sequences)
     model.scalers = {
