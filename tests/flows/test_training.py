@@ -28,7 +28,7 @@ def job(tmp_path: Path) -> Job:
 def fitted() -> Forecaster:
     ds = pd.date_range("2020-01-01", periods=60)
     frame = pd.DataFrame({"unique_id": "a", "ds": ds, "y": np.sin(np.arange(60.0))})
-    return Forecaster(lookback=4, hidden_size=2, max_epochs=2, batch_size=8, refit="none").fit(frame)
+    return Forecaster(lookback=4, hidden_size=2, max_epochs=2, batch_size=8, fit_until="training").fit(frame)
 
 
 def test_a_job_says_where_its_files_belong(job: Job, tmp_path: Path) -> None:

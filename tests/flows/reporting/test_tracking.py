@@ -54,7 +54,7 @@ def test_a_version_is_one_run_with_parameters_figures_report_and_model(
     expected = {row["forecast"]: row["rmse"] for row in registry.evaluation(version)["scores"]}
     assert run.data.metrics["sp500/lstm/rmse"] == pytest.approx(expected["lstm"])
     assert run.data.metrics["sp500/naive/rmse"] == pytest.approx(expected["naive"])
-    assert len(client.get_metric_history(run.info.run_id, "validation_loss")) == 3
+    assert len(client.get_metric_history(run.info.run_id, "validation_loss")) == 4  # and epoch 0
     assert {Path(file.path).name for file in client.list_artifacts(run.info.run_id, "report")} == {
         "forecast.png", "losses.png", "evaluation.json", "predictions.parquet",
     }  # fmt: skip
