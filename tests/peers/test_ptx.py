@@ -65,7 +65,6 @@ signatures = {
     generation._generate: (two, three, three, two, two, one, one, one, int64, two, two, one, number, int64, number)
     + (integers,),
     gather._gather: (two, integers, three),
-    gather._scale: (two, integers, integers, int64, int64, float64, boolean, three, two, two, two, one),
     attention._query_scores: (two, three, integers, three),
     attention._add_query_gradient: (two, integers, three, three),
     attention._add_query: (two, three, integers),
@@ -105,6 +104,7 @@ wide = {
     loss._forecast_gradient: (int64, two, two, two, two, one, sums, two),
     loss._gradient: (two, two, one, sums, two),
     loss.cross_entropy_rows: (two, integers, one, sums, two, one),
+    gather._scale: (two, integers, integers, int64, int64, float64, boolean, three, two, two, two, one),
     optim._norm: (sums, sums),
     optim._clip: (one, sums, float64),
     _keep: (sums, sums, integers, types.Array(float64, 2, "C")),
