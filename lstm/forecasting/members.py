@@ -80,6 +80,7 @@ def fit_members(
         epochs.clear(checkpoints)
 
     def fit(number: int, tell: Callable[[EpochRecord], None]) -> None:
+        """Train one member, which leaves its own checkpoints."""
         member = members[number]
         member.time_share = 1 / -(-count // workers)
 

@@ -81,12 +81,23 @@ def choose(settings: ForecasterSettings, panel: Panel) -> Recipe:
     settings : ForecasterSettings
     panel : Panel
         The series, as the transform leaves them, and how many rows of each train.
+
+    Raises
+    ------
+    InputError
+        A seasonal residual is asked for, and no season fits into a window.
     """
     if settings.stateful:
         return Recipe(settings.plain, "")
     seasons = _seasons_of(settings, panel)
     lookback = _lookback(settings.horizon, seasons, panel) if settings.lookback == "auto" else settings.window
     spanned = tuple(period for period in seasons.periods if period <= lookback)
+    if settings.residual == "seasonal" and not spanned:
+        found = f"none of {', '.join(map(str, seasons.periods))} rows is" if seasons.periods else "no season is"
+        raise InputError(
+            f"residual seasonal needs a season within a window, but {found} within {lookback} rows; set season and"
+            " lookback, or choose residual last."
+        )
     windows = int(np.maximum(panel.trained - lookback - settings.horizon + 1, 0).sum())
     chosen = _filled(
         settings,

@@ -121,3 +121,10 @@ def test_rows_after_the_training_change_nothing():
     after = frame.groupby("unique_id").cumcount() >= 300  # validation and test are the last 30 %
     changed.loc[after, "y"] = np.random.default_rng(1).permutation(frame.loc[after, "y"].to_numpy()) * 100
     assert recipe_of(ForecasterSettings(), frame, split) == recipe_of(ForecasterSettings(), changed, split)
+
+
+@pytest.mark.parametrize("settings", [{"season": "none"}, {"season": (900,)}, {"season": (7,), "lookback": 5}])
+def test_a_seasonal_residual_without_a_season_in_the_window_is_refused(settings):
+    given = ForecasterSettings(residual="seasonal", **settings)
+    with pytest.raises(InputError, match=r"^residual seasonal needs a season within a window, but .* residual last\.$"):
+        choose(given, Panel.of_frame(panel(rows=200)))
