@@ -33,15 +33,17 @@ def artifacts(*prefixes: str) -> list[Any]:
 
 
 def test_a_run_publishes_under_keys_that_stay(trained: tuple[Workspace, dict[str, Any]]) -> None:
-    found = {artifact.key: artifact for artifact in artifacts("sample-range-")}
-    assert {key.removeprefix("sample-range-") for key in found} >= KINDS
-    assert trained[1]["evaluate"]["summary"].startswith("The model ")
-    # The newest run of this name is what they show: the same verdict everywhere, whichever it is.
-    (verdict,) = re.findall(r"The model .+? \(MASE [\d.]+ against [\d.]+\)", found["sample-range-scores"].description)
-    assert verdict in found["sample-range-champion"].description
-    assert verdict in found["sample-range-pictures"].data
-    assert "LSTM" in found["sample-range-scores"].data
-    assert len(found["sample-range-pictures"].data) < 200_000
+    runs: dict[Any, dict[str, Any]] = {}  # other tests retrain a model of this name on the same server
+    for artifact in artifacts("sample-range-"):
+        runs.setdefault(artifact.flow_run_id, {})[artifact.key.removeprefix("sample-range-")] = artifact
+    whole = [found for found in runs.values() if found.keys() >= KINDS]
+    assert whole
+    for found in whole:
+        (verdict,) = re.findall(r"The model .+? \(MASE [\d.]+ against [\d.]+\)", found["scores"].description)
+        assert verdict in found["champion"].description
+        assert verdict in found["pictures"].data
+        assert "LSTM" in found["scores"].data
+        assert len(found["pictures"].data) < 200_000
 
 
 def test_the_report_is_one_page_that_needs_nothing_else(trained: tuple[Workspace, dict[str, Any]]) -> None:
