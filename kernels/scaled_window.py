@@ -8,7 +8,7 @@ from numba.extending import register_jitable
 
 from gatecast.kernels.window_scaling import LAST, MEAN, NONE, RESIDUAL_TO_LAST
 
-__all__ = ["scale_column", "write_past", "write_targets"]
+__all__ = ["scale_column", "take_differences", "write_past", "write_targets"]
 
 
 @register_jitable
@@ -24,6 +24,13 @@ def scale_column(values, begin, first, end, column, kind, season, floor, window)
         window[row - begin, column] = (values[row, column] - center) / scale
     _fill_gaps(window, column, first - begin, season)
     return center, scale
+
+
+@register_jitable
+def take_differences(window, first, lag):
+    """Turn column 0 of a scaled window, whose series begins at its row `first`, into differences over `lag` rows."""
+    for t in range(window.shape[0] - 1, first - 1, -1):
+        window[t, 0] = window[t, 0] - window[t - lag, 0] if t - lag >= first else 0
 
 
 @register_jitable

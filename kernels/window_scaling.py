@@ -31,9 +31,13 @@ class WindowScaling(NamedTuple):
         Least divisor, in the unit of the values: a window that hardly varies does not explode.
     indicator : bool
         Whether windows have one more column, 1 where column 0 is missing and 0 elsewhere.
+    lag : int
+        Where not 0, column 0 of a window is its differences from that many rows before; the first rows of the window
+        and of a series, which have none before, are 0.
     """
 
     kind: int
     season: int
     floor: float
     indicator: bool
+    lag: int = 0

@@ -45,6 +45,8 @@ _PLAIN_SIZES: Mapping[str, Any] = MappingProxyType(
     }
 )
 """What 0.1.0 took by default for settings that may be left to the data now"""
+_RESIDUALS: Mapping[str, Literal["last", "seasonal"]] = MappingProxyType({"first": "last", "seasonal": "seasonal"})
+"""What forecasts are added to, by the differences that the network reads"""
 _CENTRED = ("standard", "minmax", "robust")
 """Scalings after which a value near the center is small, whatever its size"""
 _STORED_BY_EARLIER_VERSIONS = 20
@@ -158,12 +160,32 @@ class ForecasterSettings(NetworkSettings):
         default="auto",
         description="What the network corrects: the last value, the value of a season before, or nothing",
     )
+    differences: Literal["none", "first", "seasonal"] = Field(
+        default="none",
+        description="What of y a window holds: its values, or their changes from the row before (first) or from the"
+        " season before (seasonal), which the forecasts are then added to",
+    )
     linear_skip: Literal["auto", "none", "window"] = Field(
         default="auto",
         description="A linear path from the window past the LSTM to the forecast, begun as ridge regression",
     )
     loss: Literal["auto", "mse", "mae", "huber", "smape"] = Field(
         default="auto", description="What training makes small, in the unit of the scaled windows"
+    )
+    weight_column: str | None = Field(
+        default=None,
+        description="Column that says how much each row counts as a target of training and validation; it is no"
+        " covariate",
+    )
+    step_weights: tuple[Annotated[float, Field(ge=0)], ...] | None = Field(
+        default=None, description="How much each step ahead counts, as many numbers as the horizon; by default alike"
+    )
+    series_embedding: int = Field(
+        default=0,
+        ge=0,
+        le=1_024,
+        description="Numbers learnt for each series, which the network reads at every row; for a series that it was not"
+        " trained on they are 0",
     )
     horizon: int = Field(
         default=1,
@@ -272,6 +294,17 @@ class ForecasterSettings(NetworkSettings):
         return self.lookback
 
     @property
+    def with_residual(self) -> Self:
+        """These settings with the residual that follows from the differences."""
+        residual = _RESIDUALS.get(self.differences, self.residual)
+        return self.model_copy(update={"residual": residual})
+
+    @property
+    def is_weighted(self) -> bool:
+        """Whether some targets count more than others."""
+        return self.weight_column is not None or self.step_weights is not None
+
+    @property
     def skip_size(self) -> int:
         """Rows of the target that the linear skip reads; 0 where there is none."""
         return self.window if self.linear_skip == "window" else 0
@@ -322,6 +355,42 @@ class ForecasterSettings(NetworkSettings):
             for name, plain in _PLAIN.items():
                 if getattr(self, name) not in ("auto", plain):
                     raise ValueError(f"stateful reads whole series, not windows; leave {name} out")
+        return self
+
+    @model_validator(mode="after")
+    def _has_plain_targets_where_stateful(self) -> Self:
+        given = {
+            "differences": self.differences != "none",
+            "weight_column": self.weight_column is not None,
+            "step_weights": self.step_weights is not None,
+            "series_embedding": self.series_embedding > 0,
+        }
+        if self.stateful and any(given.values()):
+            name = next(name for name, is_given in given.items() if is_given)
+            raise ValueError(f"stateful reads whole series, not windows; leave {name} out")
+        return self
+
+    @model_validator(mode="after")
+    def _weighs_every_step(self) -> Self:
+        if self.step_weights is None:
+            return self
+        if len(self.step_weights) != self.horizon:
+            raise ValueError(
+                f"step_weights has {len(self.step_weights)} numbers for a horizon of {self.horizon}; give one for each"
+                " step ahead"
+            )
+        if not any(self.step_weights):
+            raise ValueError("step_weights are all 0; give the steps that count a greater weight")
+        return self
+
+    @model_validator(mode="after")
+    def _adds_differences_up(self) -> Self:
+        residual = _RESIDUALS.get(self.differences)
+        if residual is not None and self.residual not in ("auto", residual):
+            raise ValueError(
+                f"differences {self.differences} are added to the residual {residual}, not {self.residual}; leave"
+                " residual out"
+            )
         return self
 
     @model_validator(mode="after")

@@ -24,6 +24,8 @@ SERIES_FILE = "series.parquet"
 WINDOWS_FILE = "windows.parquet"
 METADATA_KEY = "gatecast"
 _ROWS_AT_ONCE = 1 << 18
+_WEIGHTS = "weight of a row"
+"""Column of the weights; no column of anybody's data has this name by chance"""
 
 
 class Arrays(NamedTuple):
@@ -34,6 +36,7 @@ class Arrays(NamedTuple):
     ds: np.ndarray
     values: np.ndarray
     windows: Windows
+    weights: np.ndarray | None = None
 
 
 def write_arrays(
@@ -54,6 +57,8 @@ def write_arrays(
             codes = np.searchsorted(arrays.offsets, np.arange(rows.start, rows.stop), side="right") - 1
             ds = pa.array(arrays.ds[rows]).cast(pa.timestamp("ns", zone))
             values = {name: pa.array(arrays.values[rows, place]) for place, name in enumerate(columns)}
+            if arrays.weights is not None:
+                values[_WEIGHTS] = pa.array(arrays.weights[rows])
             yield {"unique_id": named(codes), "ds": ds, **values}
 
     def windows() -> Iterator[dict[str, pa.Array]]:
@@ -179,19 +184,24 @@ def _decode(directory: Path, columns: Sequence[str]) -> Arrays:
         rows = file.metadata.num_rows
         ds = np.empty(rows, "datetime64[ns]")
         values = np.empty((rows, len(columns)), np.float32)
+        is_weighted = _WEIGHTS in file.schema_arrow.names
+        weights = np.empty(rows, np.float32) if is_weighted else None
+        wanted = ["unique_id", "ds", *columns, *([_WEIGHTS] if is_weighted else [])]
         first = 0
-        for batch in file.iter_batches(_ROWS_AT_ONCE, columns=["unique_id", "ds", *columns]):
+        for batch in file.iter_batches(_ROWS_AT_ONCE, columns=wanted):
             stop = first + len(batch)
             ds[first:stop] = batch.column("ds").cast(pa.timestamp("ns")).to_numpy()
             for place, name in enumerate(columns):
                 values[first:stop, place] = batch.column(name).to_numpy(zero_copy_only=False)
+            if weights is not None:
+                weights[first:stop] = batch.column(_WEIGHTS).to_numpy()
             _add_runs(runs, batch.column("unique_id"))
             first = stop
     unique_ids = tuple(name for name, _ in runs)
     if len(set(unique_ids)) != len(unique_ids):
         raise ValueError("the rows of a series do not lie together")
     offsets = np.concatenate([[0], np.cumsum([count for _, count in runs])]).astype(np.int64)
-    return Arrays(unique_ids, offsets, ds, values, _decode_windows(windows_path, unique_ids))
+    return Arrays(unique_ids, offsets, ds, values, _decode_windows(windows_path, unique_ids), weights)
 
 
 def _decode_windows(path: Path, unique_ids: tuple[str, ...]) -> Windows:
@@ -250,7 +260,10 @@ def _write_mapped(arrays: Arrays, series_path: Path, windows_path: Path) -> None
     columns = arrays.values.shape[1]
     values = pa.FixedSizeListArray.from_arrays(pa.array(arrays.values.reshape(-1)), columns)
     names = json.dumps({"unique_ids": arrays.unique_ids, "offsets": arrays.offsets.tolist()})
-    _write_batch({"ds": pa.array(arrays.ds), "values": values}, series_path, {METADATA_KEY: names})
+    of_rows = {"ds": pa.array(arrays.ds), "values": values}
+    if arrays.weights is not None:
+        of_rows[_WEIGHTS] = pa.array(arrays.weights)
+    _write_batch(of_rows, series_path, {METADATA_KEY: names})
     fields = {name: pa.array(getattr(arrays.windows, name)) for name in ("series", "start", "end", "split")}
     _write_batch(fields, windows_path, {})
 
@@ -264,16 +277,19 @@ def _write_batch(columns: dict[str, pa.Array], path: Path, metadata: dict[str, s
 
 
 def _map(series_path: Path, windows_path: Path, columns: int) -> Arrays:
-    metadata, series = _mapped_columns(series_path, {"ds": "datetime64[ns]", "values": "float32"})
+    wanted = {"ds": "datetime64[ns]", "values": "float32", _WEIGHTS: "float32"}
+    metadata, series = _mapped_columns(series_path, wanted, optional=_WEIGHTS)
     _, windows = _mapped_columns(windows_path, {"series": "int32", "start": "int64", "end": "int64", "split": "int8"})
     names = json.loads(metadata[METADATA_KEY.encode()])
     unique_ids = tuple(map(str, names["unique_ids"]))
     offsets = np.array(names["offsets"], np.int64)
     values = series["values"].reshape(-1, columns)
-    return Arrays(unique_ids, offsets, series["ds"], values, Windows(**windows))
+    return Arrays(unique_ids, offsets, series["ds"], values, Windows(**windows), series.get(_WEIGHTS))
 
 
-def _mapped_columns(path: Path, dtypes: dict[str, str]) -> tuple[dict[bytes, bytes], dict[str, np.ndarray]]:
+def _mapped_columns(
+    path: Path, dtypes: dict[str, str], optional: str = ""
+) -> tuple[dict[bytes, bytes], dict[str, np.ndarray]]:
     """Return the metadata and the columns of a file of one batch; a change to an array stays with its process."""
     import pyarrow as pa
 
@@ -282,6 +298,8 @@ def _mapped_columns(path: Path, dtypes: dict[str, str]) -> tuple[dict[bytes, byt
         batch = pa.ipc.open_file(whole).get_batch(0)
         columns = {}
         for name, dtype in dtypes.items():
+            if name == optional and name not in batch.schema.names:
+                continue
             column = batch.column(name)
             numbers = column.values if pa.types.is_fixed_size_list(column.type) else column
             offset = numbers.buffers()[1].address - whole.address

@@ -36,6 +36,7 @@ from gatecast.data.sequences.splits import (
     split_series,
 )
 from gatecast.data.sequences.transforms import TransformKind
+from gatecast.data.sequences.weights import RowWeights
 from gatecast.data.sequences.windows import FEWEST_KNOWN, Windows, assign_windows
 from gatecast.data.settings import Settings
 from gatecast.data.store import atomic_directory, content_hash, settled
@@ -53,6 +54,9 @@ class SequenceSettings(Settings):
     scaling: ScalerKind = Field(default="standard", description="Scaler of each series, fitted on its training rows")
     transform: TransformKind = Field(default="none", description="What y goes through before it is scaled")
     split: SplitSettings = Field(default_factory=SplitSettings, description="Training, validation and test period")
+    weight_column: str | None = Field(
+        default=None, description="Column that says how much each row weighs as a target; it is no covariate"
+    )
     gaps: Gaps = Field(
         default="keep", description="mask: put in the rows that are missing on the calendar of a series; keep: do not"
     )
@@ -92,6 +96,8 @@ class Sequences:
         The first rows of each series that train, and that train or validate.
     notes : PanelNotes
         What the panel lacks.
+    weights : float32, (rows,), or None
+        How much each row weighs as a target; None where all weigh the same.
     """
 
     columns: tuple[str, ...]
@@ -108,6 +114,7 @@ class Sequences:
     train_rows: np.ndarray
     validation_rows: np.ndarray
     notes: PanelNotes
+    weights: np.ndarray | None = None
 
     @property
     def covariates(self) -> tuple[str, ...]:
@@ -125,6 +132,8 @@ class Sequences:
             "offsets": self.offsets,
             "unique_ids": np.array(self.unique_ids),
         }
+        if self.weights is not None:
+            arrays["weights"] = self.weights
         return content_hash({"description": description, **arrays, **windows})
 
     def ends(self, name: Literal["train_end", "validation_end"]) -> pd.Series:
@@ -159,11 +168,14 @@ class Sequences:
         return unscale_y(values, self.scalers, series, variance)
 
     def _description(self) -> dict[str, object]:
+        settings = self.settings.model_dump(mode="json")
+        if settings["weight_column"] is None:  # the hash of what was written before there were weights
+            del settings["weight_column"]
         return {
             "format": 1,
             "columns": list(self.columns),
             "timezone": self.timezone,
-            "settings": self.settings.model_dump(mode="json"),
+            "settings": settings,
             "boundaries": self.boundaries,
             "own_boundaries": self.own_boundaries,
             "train_rows": self.train_rows.tolist(),
@@ -225,7 +237,7 @@ class Parts:
     Parameters
     ----------
     columns : tuple of str
-        ``y`` and the covariates.
+        ``y``, the covariates, and that of the weights if there is one.
     settings : SequenceSettings
     timezone : tzinfo or None
     rows : int
@@ -242,8 +254,12 @@ class Parts:
         rows: int,
         scalers: Mapping[str, Scaler] | None = None,
     ):
-        self.columns = columns
+        self.columns = tuple(column for column in columns if column != settings.weight_column)
         self.settings = settings
+        name = settings.weight_column
+        # Rows to forecast, as a trained model scales them, need no weights.
+        is_weighted = name is not None and (scalers is None or name in columns)
+        self.weights = RowWeights(columns, name, rows) if name is not None and is_weighted else None
         self.timezone = timezone
         self.given = scalers
         self.unique_ids: list[str] = []
@@ -252,11 +268,11 @@ class Parts:
         self.scalers: list[Scaler] = []
         self.left_out: list[str] = []
         self.ds = np.empty(rows, "datetime64[ns]")
-        self.values = np.empty((rows, len(columns)), np.float32)
+        self.values = np.empty((rows, len(self.columns)), np.float32)
         self.known = np.empty(rows, bool)
 
     def add(self, unique_id: str, ds: pd.DatetimeIndex, values: np.ndarray) -> None:
-        """Scale and keep a series, whose values are float64, (rows, n_columns), or count it as left out.
+        """Scale and keep a series, whose values are float64, (rows, all columns), or count it as left out.
 
         Raises
         ------
@@ -264,6 +280,8 @@ class Parts:
             The series has no given scaler, or a value that is too large or too small to scale.
         """
         settings = self.settings
+        if self.weights is not None:
+            values = self.weights.take(unique_id, ds, values, self.offsets[-1])
         known = ~np.isnan(values[:, 0])
         if known.sum() < FEWEST_KNOWN:
             self.left_out.append(unique_id)
@@ -334,6 +352,7 @@ class Parts:
             train_rows=train_rows,
             validation_rows=validation_rows,
             notes=notes,
+            weights=None if self.weights is None else self.weights.finished(windows, settings.horizon, rows),
         )
 
     def _notes(self, windows: Windows, sparse: Sequence[str]) -> PanelNotes:

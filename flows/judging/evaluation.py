@@ -60,6 +60,7 @@ def sequence_settings(settings: RetrainSettings) -> SequenceSettings:
         horizon=model.horizon,
         scaling=model.scaler,
         transform=model.of_y,
+        weight_column=model.weight_column,
         split=settings.split,
         # Bars come on the days on which they were traded.
         gaps="mask" if settings.target is None else "keep",

@@ -12,8 +12,8 @@ from gatecast.kernels.cpu.attention import attention_workspace, dot_attention_ba
 from gatecast.kernels.cpu.call import cleared
 from gatecast.kernels.cpu.crf import CRFWeights, crf_log_partition, crf_loss, crf_marginals, crf_viterbi, crf_workspace
 from gatecast.kernels.cpu.dropout import dropout
-from gatecast.kernels.cpu.embedding import embedding_backward, embedding_forward
-from gatecast.kernels.cpu.gather import gather_windows, scale_windows
+from gatecast.kernels.cpu.embedding import embedding_backward, embedding_forward, repeat_over_steps, sum_over_steps
+from gatecast.kernels.cpu.gather import gather_windows, scale_windows, weigh_targets
 from gatecast.kernels.cpu.generation import generate_tokens, generation_workspace
 from gatecast.kernels.cpu.layer_norm import (
     LayerNormWeights,
@@ -75,13 +75,16 @@ __all__ = [
     "mse_loss",
     "name",
     "ones",
+    "repeat_over_steps",
     "scale_windows",
     "softmax_cross_entropy",
     "softmax_workspace",
+    "sum_over_steps",
     "tanh_backward",
     "tanh_forward",
     "to_floats",
     "to_host",
+    "weigh_targets",
     "window_training",
     "zeros",
 ]

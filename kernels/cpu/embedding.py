@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from gatecast.kernels.cpu.call import run
 from gatecast.kernels.cpu.compilation import inner_kernel, kernel
 
-__all__ = ["add_to_table", "embedding_backward", "embedding_forward", "look_up"]
+__all__ = [
+    "add_to_table", "embedding_backward", "embedding_forward", "look_up", "repeat_over_steps", "sum_over_steps",
+]  # fmt: skip
 
 
 def embedding_forward(weight: np.ndarray, indices: np.ndarray, y: np.ndarray) -> None:
@@ -20,7 +23,7 @@ def embedding_forward(weight: np.ndarray, indices: np.ndarray, y: np.ndarray) ->
     y : (rows, size) array
         ``=``
     """
-    _forward(weight, indices, y)
+    run(_forward, weight, indices, y)
 
 
 def embedding_backward(indices: np.ndarray, dy: np.ndarray, d_weight: np.ndarray, accumulate: bool) -> None:
@@ -35,7 +38,52 @@ def embedding_backward(indices: np.ndarray, dy: np.ndarray, d_weight: np.ndarray
         ``=`` if `accumulate` is False, ``+=`` if it is True (for weights that serve elsewhere too).
     accumulate : bool
     """
-    _backward(indices, dy, d_weight, accumulate)
+    run(_backward, indices, dy, d_weight, accumulate)
+
+
+def repeat_over_steps(vectors: np.ndarray, x: np.ndarray) -> None:
+    """``x[n, t, -size:] = vectors[n]`` at every step t.
+
+    Parameters
+    ----------
+    vectors : (rows, size) array
+    x : (rows, T, size or more) array
+        ``=`` in its last columns; the others are left as they are.
+    """
+    run(_repeat, vectors, x)
+
+
+def sum_over_steps(dx: np.ndarray, d_vectors: np.ndarray) -> None:
+    """``d_vectors[n] = sum over t of dx[n, t, -size:]``: the backward pass of `repeat_over_steps`.
+
+    Parameters
+    ----------
+    dx : (rows, T, size or more) array
+    d_vectors : (rows, size) array
+        ``=``
+    """
+    run(_sum, dx, d_vectors)
+
+
+@kernel
+def _repeat(vectors, x):
+    rows, size = vectors.shape
+    first = x.shape[2] - size
+    for n in range(rows):
+        for t in range(x.shape[1]):
+            for j in range(size):
+                x[n, t, first + j] = vectors[n, j]
+
+
+@kernel
+def _sum(dx, d_vectors):
+    rows, size = d_vectors.shape
+    first = dx.shape[2] - size
+    for n in range(rows):
+        d_vectors[n] = 0
+        for t in range(dx.shape[1]):
+            for j in range(size):
+                d_vectors[n, j] += dx[n, t, first + j]
 
 
 @kernel

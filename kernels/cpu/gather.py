@@ -8,10 +8,10 @@ from gatecast.kernels.cpu.borrow import borrowed
 from gatecast.kernels.cpu.call import run
 from gatecast.kernels.cpu.compilation import kernel
 from gatecast.kernels.cpu.pack import copy
-from gatecast.kernels.scaled_window import scale_column, write_past, write_targets
+from gatecast.kernels.scaled_window import scale_column, take_differences, write_past, write_targets
 from gatecast.kernels.window_scaling import WindowScaling
 
-__all__ = ["gather_windows", "scale_windows"]
+__all__ = ["gather_windows", "scale_windows", "weigh_targets"]
 
 
 def gather_windows(values: np.ndarray, starts: np.ndarray, windows: np.ndarray) -> None:
@@ -68,7 +68,7 @@ def scale_windows(
     windows : (n, T, columns) array
         ``=`` scaled. A missing value lies on the straight line between its neighbours; in a gap of more than half a
         season it is that of a season before; before the first that is known it is 0. One more column if the scaling has
-        an indicator.
+        an indicator; columns beyond it are left as they are.
     past : (n, T) array
         ``=`` column 0 of `windows` divided by the root of T: a linear layer that reads all steps at once then learns
         as fast as one that reads a single one.
@@ -84,7 +84,7 @@ def scale_windows(
 
 
 @kernel
-def _scale_windows(values, starts, firsts, kind, season, floor, indicator, windows, past, targets, base, spread):
+def _scale_windows(values, starts, firsts, kind, season, floor, indicator, lag, windows, past, targets, base, spread):
     count, steps = past.shape
     columns = values.shape[1]
     for n in range(count):
@@ -97,4 +97,30 @@ def _scale_windows(values, starts, firsts, kind, season, floor, indicator, windo
             if j == 0:
                 write_targets(values, first, end, center, scale, season, targets[n], base[n])
                 spread[n] = scale
+        if lag:
+            take_differences(window, first - begin, lag)
         write_past(values, begin, first, window, indicator, past[n])
+
+
+def weigh_targets(of_rows: np.ndarray, ends: np.ndarray, of_steps: np.ndarray, weights: np.ndarray) -> None:
+    """``weights[n, k] = of_rows[ends[n] + k] * of_steps[k]``.
+
+    Parameters
+    ----------
+    of_rows : (rows,) array
+        Weight of each row as a target.
+    ends : (n,) int64 array
+        Row after each window's last input row.
+    of_steps : (horizon,) array
+        Weight of each step ahead.
+    weights : (n, horizon) array
+        ``=``
+    """
+    run(_weigh_targets, of_rows, ends, of_steps, weights)
+
+
+@kernel
+def _weigh_targets(of_rows, ends, of_steps, weights):
+    for n in range(weights.shape[0]):
+        for k in range(weights.shape[1]):
+            weights[n, k] = of_rows[ends[n] + k] * of_steps[k]

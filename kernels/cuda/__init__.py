@@ -16,8 +16,8 @@ from gatecast.kernels.cuda.attention import (
 )
 from gatecast.kernels.cuda.crf import CRFWeights, crf_log_partition, crf_loss, crf_marginals, crf_viterbi, crf_workspace
 from gatecast.kernels.cuda.dropout import dropout
-from gatecast.kernels.cuda.embedding import embedding_backward, embedding_forward
-from gatecast.kernels.cuda.gather import gather_windows, scale_windows
+from gatecast.kernels.cuda.embedding import embedding_backward, embedding_forward, repeat_over_steps, sum_over_steps
+from gatecast.kernels.cuda.gather import gather_windows, scale_windows, weigh_targets
 from gatecast.kernels.cuda.generation import generate_tokens, generation_workspace
 from gatecast.kernels.cuda.layer_norm import (
     LayerNormWeights,
@@ -86,13 +86,16 @@ __all__ = [
     "mse_loss",
     "name",
     "ones",
+    "repeat_over_steps",
     "scale_windows",
     "softmax_cross_entropy",
     "softmax_workspace",
+    "sum_over_steps",
     "tanh_backward",
     "tanh_forward",
     "to_floats",
     "to_host",
+    "weigh_targets",
     "window_training",
     "zeros",
 ]

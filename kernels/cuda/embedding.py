@@ -9,7 +9,7 @@ from numba import cuda
 from gatecast.kernels.cuda.call import kernel
 from gatecast.kernels.cuda.launch import launch
 
-__all__ = ["embedding_backward", "embedding_forward"]
+__all__ = ["embedding_backward", "embedding_forward", "repeat_over_steps", "sum_over_steps"]
 
 _SHARES = 64  # of the entries: many enough that a common one does not keep its column's thread from the others
 
@@ -23,6 +23,35 @@ def embedding_backward(indices: Any, dy: Any, d_weight: Any, accumulate: bool) -
     """``d_weight[indices[n]] += dy[n]``; arguments as `kernels.cpu.embedding.embedding_backward`."""
     shares = min(_SHARES, d_weight.shape[0])
     launch(_backward, (shares, d_weight.shape[1]), shares, indices, dy, d_weight, accumulate)
+
+
+def repeat_over_steps(vectors: Any, x: Any) -> None:
+    """``x[n, t, -size:] = vectors[n]``; arguments as `kernels.cpu.embedding.repeat_over_steps`."""
+    launch(_repeat, (x.shape[0], x.shape[1]), vectors, x)
+
+
+def sum_over_steps(dx: Any, d_vectors: Any) -> None:
+    """``d_vectors[n] = sum over t of dx[n, t, -size:]``; arguments as `kernels.cpu.embedding.sum_over_steps`."""
+    launch(_sum, d_vectors.shape, dx, d_vectors)
+
+
+@kernel
+def _repeat(vectors, x):
+    t, n = cuda.grid(2)
+    if n < x.shape[0] and t < x.shape[1]:
+        for j in range(vectors.shape[1]):
+            x[n, t, x.shape[2] - vectors.shape[1] + j] = vectors[n, j]
+
+
+@kernel
+def _sum(dx, d_vectors):
+    j, n = cuda.grid(2)
+    if n < d_vectors.shape[0] and j < d_vectors.shape[1]:
+        column = dx.shape[2] - d_vectors.shape[1] + j
+        total = dx[n, 0, column]
+        for t in range(1, dx.shape[1]):
+            total += dx[n, t, column]
+        d_vectors[n, j] = total
 
 
 @kernel

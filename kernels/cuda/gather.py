@@ -8,10 +8,10 @@ from numba import cuda
 
 from gatecast.kernels.cuda.call import kernel
 from gatecast.kernels.cuda.launch import launch
-from gatecast.kernels.scaled_window import scale_column, write_past, write_targets
+from gatecast.kernels.scaled_window import scale_column, take_differences, write_past, write_targets
 from gatecast.kernels.window_scaling import WindowScaling
 
-__all__ = ["gather_windows", "scale_windows"]
+__all__ = ["gather_windows", "scale_windows", "weigh_targets"]
 
 
 def gather_windows(values: Any, starts: Any, windows: Any) -> None:
@@ -36,7 +36,7 @@ def scale_windows(
 
 
 @kernel
-def _scale(values, starts, firsts, kind, season, floor, indicator, windows, past, targets, base, spread):
+def _scale(values, starts, firsts, kind, season, floor, indicator, lag, windows, past, targets, base, spread):
     column, n = cuda.grid(2)
     if n >= windows.shape[0] or column >= values.shape[1]:
         return
@@ -47,8 +47,22 @@ def _scale(values, starts, firsts, kind, season, floor, indicator, windows, past
     center, scale = scale_column(values, begin, first, end, column, kind, season, floor, window)
     if column == 0:
         write_targets(values, first, end, center, scale, season, targets[n], base[n])
+        if lag:
+            take_differences(window, first - begin, lag)
         write_past(values, begin, first, window, indicator, past[n])
         spread[n] = scale
+
+
+def weigh_targets(of_rows: Any, ends: Any, of_steps: Any, weights: Any) -> None:
+    """``weights[n, k] = of_rows[ends[n] + k] * of_steps[k]``; arguments as `kernels.cpu.gather.weigh_targets`."""
+    launch(_weigh, weights.shape, of_rows, ends, of_steps, weights)
+
+
+@kernel
+def _weigh(of_rows, ends, of_steps, weights):
+    k, n = cuda.grid(2)
+    if n < weights.shape[0] and k < weights.shape[1]:
+        weights[n, k] = of_rows[ends[n] + k] * of_steps[k]
 
 
 @kernel

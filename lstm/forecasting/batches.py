@@ -14,6 +14,7 @@ import numpy as np
 
 from gatecast.kernels.window_scaling import WindowScaling
 from gatecast.lstm.forecasting.scaled_windows import scaled_windows
+from gatecast.lstm.forecasting.target_weights import TargetWeights
 
 __all__ = ["Batch", "StreamBatches", "WindowBatches"]
 
@@ -35,6 +36,8 @@ class Batch(NamedTuple):
     """(rows, horizon): what forecasts are added to"""
     spread: Any = None
     """(rows,): what they are multiplied by before"""
+    series: Any = None
+    """(rows,) int64: the number of each window's series; None where the network has learnt nothing of the series"""
 
 
 class WindowBatches:
@@ -56,6 +59,12 @@ class WindowBatches:
     steps_per_epoch : int, optional
         Batches of an epoch. The next epoch takes the windows that follow, so that all are seen before one comes twice.
         By default, and at most, an epoch has all windows.
+    target_weights : TargetWeights, optional
+        With `scaling`; by default all targets weigh the same.
+    series : (n,) array, optional
+        Number of the series of each window, for a network that has learnt vectors of `embedding_size` of them; with
+        `scaling`.
+    embedding_size : int
     """
 
     def __init__(
@@ -70,9 +79,15 @@ class WindowBatches:
         firsts: np.ndarray | None = None,
         scaling: WindowScaling | None = None,
         steps_per_epoch: int | None = None,
+        target_weights: TargetWeights | None = None,
+        series: np.ndarray | None = None,
+        embedding_size: int = 0,
     ):
         self.scaling = scaling
         self._firsts = firsts
+        self._target_weights = target_weights
+        self._series = series
+        self._embedding_size = embedding_size
         self.dtype = values.dtype.name
         self.values = ops.as_array(values, self.dtype)
         self._ends = ends
@@ -111,26 +126,31 @@ class WindowBatches:
         return self._kept[1]
 
     def places(self, number: int) -> np.ndarray:
-        """Return where the windows of an epoch are, in its order, int64 (3, n).
+        """Return where the windows of an epoch are, in its order, int64 (3 or 4, n).
 
-        That is the first row of each window, the row after its last input row, and the first row of its series.
+        That is the first row of each window, the row after its last input row, the first row of its series and, where
+        `series` was given, the number of the series.
         """
         order = self.order(number)
         ends = self._ends[order]
         firsts = np.zeros_like(ends) if self._firsts is None else self._firsts[order]
-        return np.stack([ends - self.lookback, ends, firsts]).astype(np.int64, copy=False)
+        numbers = [] if self._series is None else [self._series[order]]
+        return np.stack([ends - self.lookback, ends, firsts, *numbers]).astype(np.int64, copy=False)
 
-    def gather(self, starts: Any, ends: Any, firsts: Any) -> Batch:
+    def gather(self, starts: Any, ends: Any, firsts: Any, series: Any = None) -> Batch:
         """Gather the windows at some `places`, each (batch,) int64 where the backend computes."""
         ops = self._ops
         count = ends.shape[0]
         if self.scaling is not None:
             sizes = self.lookback, self.horizon
-            windows = scaled_windows(ops, self.values, self.dtype, starts, firsts, self.scaling, sizes)
-            weights = ops.ones((count, self.horizon), self.dtype)
-            return Batch(
-                windows.x, windows.targets, weights, False, past=windows.past, base=windows.base, spread=windows.spread
+            windows = scaled_windows(
+                ops, self.values, self.dtype, starts, firsts, self.scaling, sizes, more_columns=self._embedding_size
             )
+            weights = ops.ones((count, self.horizon), self.dtype)
+            if self._target_weights is not None:
+                ops.weigh_targets(self._target_weights.of_rows, ends, self._target_weights.of_steps, weights)
+            x, past, targets, base, spread = windows
+            return Batch(x, targets, weights, False, past, base, spread, series)
         x = ops.zeros((count, self.lookback, self.values.shape[1]), self.dtype)
         y = ops.zeros((count, self.horizon, 1), self.dtype)
         ops.gather_windows(self.values, starts, x)

@@ -13,7 +13,9 @@ from gatecast.data.sequences.sequences import Sequences
 from gatecast.lstm.config import ForecasterSettings
 from gatecast.lstm.forecasting.network import Network
 
-__all__ = ["hash_of_weights", "require_known", "require_samples", "require_sizes", "weights_to_start"]
+__all__ = [
+    "hash_of_weights", "require_known", "require_same_series", "require_samples", "require_sizes", "weights_to_start",
+]  # fmt: skip
 
 
 def require_sizes(sequences: Sequences, settings: ForecasterSettings) -> None:
@@ -45,6 +47,15 @@ def require_samples(n_samples: int, settings: ForecasterSettings) -> None:
         raise InputError(
             "The model was trained without dropout, so all samples would be alike; train it with dropout or "
             "recurrent_dropout."
+        )
+
+
+def require_same_series(theirs: tuple[str, ...], ours: tuple[str, ...], settings: ForecasterSettings) -> None:
+    """Raise InputError if a model to start from has learnt vectors of other series than those of the data."""
+    if settings.series_embedding and theirs != ours:
+        raise InputError(
+            "The model to start from has learnt a vector for each of its series, and the data has other ones; start from"
+            " none, or leave series_embedding out."
         )
 
 

@@ -22,6 +22,7 @@ from gatecast.lstm.forecasting.prediction import (
     predict_windows,
     spread_next,
 )
+from gatecast.lstm.forecasting.reader import SeriesRows, WindowReader
 from gatecast.lstm.forecasting.uncertainty import deviation_of, draw_samples
 
 __all__ = ["Ensemble"]
@@ -41,27 +42,37 @@ class Ensemble:
         Of each window; None where it is taken as it is.
     variances : tuple of (horizon,) arrays, or of None
         Of the errors of each network's scaled forecasts, where the mean of transformed values is put right with it.
+    unique_ids : tuple of str
+        The series that the networks were trained on.
     """
 
     networks: tuple[Network, ...]
     settings: ForecasterSettings
     scaling: WindowScaling | None
     variances: tuple[np.ndarray | None, ...]
+    unique_ids: tuple[str, ...]
+
+    def _readers(self, rows: SeriesRows) -> list[WindowReader]:
+        """Return what reads series for each network."""
+        numbers = None
+        if self.settings.series_embedding:
+            places = {unique_id: number for number, unique_id in enumerate(self.unique_ids)}
+            numbers = np.array([places.get(unique_id, len(places)) for unique_id in rows.unique_ids])
+        return [WindowReader(network, self.settings, self.scaling, rows, numbers) for network in self.networks]
 
     def predict_next(self, context: Context) -> np.ndarray:
         """Forecast what follows each series, (n_series, horizon)."""
         return self._together(
             [
-                _in_unit(predict_next(network, self.settings, context, scaling=self.scaling), context.scalers, variance)
-                for network, variance in zip(self.networks, self.variances, strict=True)
+                _in_unit(predict_next(reader), context.scalers, variance)
+                for reader, variance in zip(self._readers(context), self.variances, strict=True)
             ]
         )
 
     def predict_windows(self, sequences: Sequences, windows: Windows) -> np.ndarray:
         """Forecast what follows each window, (n, horizon)."""
-        place = sequences.values, sequences.offsets, windows.series, windows.end
         varies = _varies(sequences.scalers)[windows.series, None]
-        scaled = [predict_windows(network, self.settings, *place, self.scaling) for network in self.networks]
+        scaled = [predict_windows(reader, windows.series, windows.end) for reader in self._readers(sequences)]
         return self._together(
             [
                 sequences.unscale_y(each * varies, windows.series, variance)
@@ -83,27 +94,26 @@ class Ensemble:
         -------
         (n_samples, n_series, horizon) array
         """
+        readers = self._readers(context)
 
         def predict(step: int) -> np.ndarray:
-            network = self.networks[step % len(self.networks)]
-            return predict_next(network, self.settings, context, step, self.scaling)
+            return predict_next(readers[step % len(readers)], step)
 
         noise: float | np.ndarray = deviation_of(loss, self.settings.loss)
         if self.settings.loss == "smape":
-            noise = noise * np.abs(predict_next(self.networks[0], self.settings, context, scaling=self.scaling))
+            noise = noise * np.abs(predict_next(readers[0]))
         elif self.scaling is not None:
-            noise = noise * spread_next(self.networks[0], self.settings, context, self.scaling)[:, None]
+            noise = noise * spread_next(readers[0])[:, None]
         return np.stack([_in_unit(sample, context.scalers) for sample in draw_samples(predict, noise, n_samples, seed)])
 
     def attention_weights(self, context: Context) -> pd.DataFrame:
         """Return how much each forecast looks at each row, on average over the networks; see `prediction`."""
-        frames = [attention_weights(network, self.settings, context, self.scaling) for network in self.networks]
+        frames = [attention_weights(reader, context) for reader in self._readers(context)]
         return frames[0].assign(weight=np.mean([frame["weight"].to_numpy() for frame in frames], axis=0))
 
     def attention_of_windows(self, sequences: Sequences, windows: Windows) -> np.ndarray:
         """Return how much the forecast of each window looks at each of its rows, (n, heads, lookback): the mean."""
-        place = sequences.values, sequences.offsets, windows.series, windows.end
-        weights = [attention_of_windows(network, self.settings, *place, self.scaling) for network in self.networks]
+        weights = [attention_of_windows(reader, windows.series, windows.end) for reader in self._readers(sequences)]
         return np.asarray(np.mean(weights, axis=0))
 
     def _together(self, forecasts: Sequence[np.ndarray]) -> np.ndarray:

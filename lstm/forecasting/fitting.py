@@ -17,6 +17,8 @@ from gatecast.lstm.forecasting.batches import StreamBatches, WindowBatches
 from gatecast.lstm.forecasting.linear_start import start_linear
 from gatecast.lstm.forecasting.network import Network
 from gatecast.lstm.forecasting.prediction import predict_windows, window_loss
+from gatecast.lstm.forecasting.reader import WindowReader
+from gatecast.lstm.forecasting.target_weights import TargetWeights
 from gatecast.lstm.forecasting.window_steps import make_steps
 from gatecast.lstm.training.loop import Batches, Snapshot, fit
 
@@ -44,7 +46,7 @@ class Fitting:
         """Let a network with a linear skip begin as ridge regression over the windows of the splits up to `last`."""
         if network.skip is not None and self.scaling is not None:
             windows = self._until(last)
-            start_linear(network, self.settings, self.sequences.values, *self._places(windows), self.scaling)
+            start_linear(self._reader(network), windows.series, windows.end, self.sequences.weights)
 
     def batches(self, network: Network, last: int) -> Batches:
         """Return the batches of the splits up to `last`."""
@@ -55,19 +57,26 @@ class Fitting:
         ops = network.ops
         if settings.stateful:
             return StreamBatches(values, windows.series, windows.end, *sizes, settings.batch_size, settings.seed, ops)
-        firsts, ends = self._places(windows)
-        where = values, ends, *sizes, settings.batch_size, settings.seed, ops
-        return WindowBatches(*where, firsts=firsts, scaling=self.scaling, steps_per_epoch=settings.epoch_steps)
+        return WindowBatches(
+            values, windows.end, *sizes, settings.batch_size, settings.seed, ops,
+            firsts=self.sequences.offsets[windows.series],
+            scaling=self.scaling,
+            steps_per_epoch=settings.epoch_steps,
+            target_weights=TargetWeights.of(settings, self.sequences, ops),
+            series=windows.series if settings.series_embedding else None,
+            embedding_size=settings.series_embedding,
+        )  # fmt: skip
 
     def validation(self, network: Network) -> Callable[[], float]:
         """Return what computes the validation loss of a network as it is."""
-        settings, sequences, scaling = self.settings, self.sequences, self.scaling
+        settings, sequences = self.settings, self.sequences
         windows = sequences.windows_of(VALIDATION)
-        if scaling is not None:
-            return lambda: window_loss(network, settings, sequences.values, *self._places(windows), scaling)
+        reader = self._reader(network)
+        if self.scaling is not None:
+            weights = TargetWeights.of(settings, sequences, network.ops)
+            return lambda: window_loss(reader, windows.series, windows.end, weights)
         targets = sequences.values[windows.end[:, None] + np.arange(settings.horizon), 0]
-        place = sequences.values, sequences.offsets, windows.series, windows.end
-        return lambda: float(np.mean((predict_windows(network, settings, *place) - targets) ** 2))
+        return lambda: float(np.mean((predict_windows(reader, windows.series, windows.end) - targets) ** 2))
 
     def step_variance(self, network: Network) -> np.ndarray | None:
         """Return the variance of the errors on the validation windows, scaled, for each step ahead, float64 (horizon,).
@@ -78,8 +87,7 @@ class Fitting:
         if settings.of_y == "none" or settings.loss != "mse":
             return None
         windows = sequences.windows_of(VALIDATION)
-        place = sequences.values, sequences.offsets, windows.series, windows.end
-        y_hat = predict_windows(network, settings, *place, self.scaling).astype(np.float64)
+        y_hat = predict_windows(self._reader(network), windows.series, windows.end).astype(np.float64)
         errors = y_hat - sequences.values[windows.end[:, None] + np.arange(settings.horizon), 0]
         known = [of_step[~np.isnan(of_step)] for of_step in errors.T]
         return np.array([of_step.var() if len(of_step) else 0.0 for of_step in known])
@@ -118,9 +126,9 @@ class Fitting:
         chosen = windows.split <= last
         return Windows(windows.series[chosen], windows.start[chosen], windows.end[chosen], windows.split[chosen])
 
-    def _places(self, windows: Windows) -> tuple[np.ndarray, np.ndarray]:
-        """Return the first row of each window's series, and the row after its last input row."""
-        return self.sequences.offsets[windows.series], windows.end
+    def _reader(self, network: Network) -> WindowReader:
+        numbers = np.arange(len(self.sequences.unique_ids)) if self.settings.series_embedding else None
+        return WindowReader(network, self.settings, self.scaling, self.sequences, numbers)
 
 
 def _without_average(optimizer: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -164,9 +164,8 @@ class Forecaster(TrainedModel[Network]):
         starts = () if start is None else start.members
         weights = None
         if start is not None:
-            trial = (
-                type(self).from_settings(self.settings)._adopt(sequences, rules)
-            )  # if it fails, this one is as before
+            trial = type(self).from_settings(self.settings)._adopt(sequences, rules)  # this one is as before if it fails
+            checks.require_same_series(start.unique_ids, sequences.unique_ids, self.settings)
             weights = checks.weights_to_start(start.network, start.columns, trial, sequences.columns)
         network = self._adopt(sequences, rules)
         self.started_from = "" if weights is None else checks.hash_of_weights(weights)
@@ -240,13 +239,16 @@ class Forecaster(TrainedModel[Network]):
     def _make_network(self) -> Network:
         settings = self.chosen
         columns = len(self.columns) + self.sees_missing
-        return Network(columns, settings.horizon, settings, settings.skip_size, settings.loss)
+        embedding = len(self.unique_ids), settings.series_embedding
+        return Network(columns, settings.horizon, settings, settings.skip_size, settings.loss, embedding)
 
     def _least_weights(self) -> int:
         settings = self.chosen
         sizes = settings.hidden_size, settings.num_layers, settings.directions
         of_a_step = settings.directions * settings.hidden_size + settings.skip_size
-        return count_weights(len(self.columns), *sizes) + settings.horizon * of_a_step
+        of_series = len(self.unique_ids) * settings.series_embedding
+        columns = len(self.columns) + settings.series_embedding
+        return count_weights(columns, *sizes) + settings.horizon * of_a_step + of_series
 
     # ---------------------------------------------------------------- results
 
@@ -349,8 +351,9 @@ class Forecaster(TrainedModel[Network]):
         return frame, self._attending().attention_of_windows(sequences, windows)
 
     def _ensemble(self) -> Ensemble:
+        networks = tuple(member.network for member in self.members)
         variances = tuple(member.step_variance for member in self.members)
-        return Ensemble(tuple(member.network for member in self.members), self.chosen, self.scaling, variances)
+        return Ensemble(networks, self.chosen, self.scaling, variances, self.unique_ids)
 
     def _attending(self) -> Ensemble:
         if self.network.attention is None:
@@ -448,6 +451,11 @@ class Forecaster(TrainedModel[Network]):
     def scaling(self) -> WindowScaling | None:
         """What each window is scaled by; None where it is taken as it is."""
         return scaling_of(self.chosen, self.sees_missing)
+
+    @property
+    def unique_ids(self) -> tuple[str, ...]:
+        """The series that the model was trained on, by whose places it knows them."""
+        return () if self._context is None else self._context.unique_ids
 
     @property
     def dates_in_words(self) -> str:

@@ -6,12 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from gatecast.kernels.window_scaling import WindowScaling
-from gatecast.lstm.config import ForecasterSettings
-from gatecast.lstm.forecasting.network import Network
+from gatecast.lstm.forecasting.reader import WindowReader
 from gatecast.lstm.forecasting.residuals import PENALTIES
 from gatecast.lstm.forecasting.ridge import Moments, Regression
-from gatecast.lstm.forecasting.scaled_windows import scaled_windows
 
 __all__ = ["start_linear"]
 
@@ -23,12 +20,7 @@ _HELD_BACK = 0.2
 
 
 def start_linear(
-    network: Network,
-    settings: ForecasterSettings,
-    values: np.ndarray,
-    firsts: np.ndarray,
-    end: np.ndarray,
-    scaling: WindowScaling,
+    reader: WindowReader, series: np.ndarray, end: np.ndarray, row_weights: np.ndarray | None = None
 ) -> None:
     """Set the linear skip of a network to the ridge regression of the targets on the windows, ``=``.
 
@@ -36,25 +28,22 @@ def start_linear(
 
     Parameters
     ----------
-    network : Network
-        With a skip and a head of zeros.
-    settings : ForecasterSettings
-        Chosen.
-    values : (rows, columns) array
-        All series, one after another, scaled.
-    firsts, end : (n,) int64 arrays
-        First row of each training window's series, and the row after its last input row; series by series.
-    scaling : WindowScaling
+    reader : WindowReader
+        Of a network with a skip and a head of zeros.
+    series, end : (n,) arrays
+        Series of each training window, one after another, and the row after its last input row.
+    row_weights : (rows,) array, optional
+        How much each row weighs as a target; a window weighs as much as the mean of its targets. By default all windows
+        weigh the same.
     """
+    network = reader.network
     assert network.skip is not None, "only a network with a skip begins as its skip"
     if len(end) > _MOST_WINDOWS:
         some = np.linspace(0, len(end) - 1, _MOST_WINDOWS).astype(np.int64)
-        firsts, end = firsts[some], end[some]
-    late_from = _last_share(firsts)
+        series, end = series[some], end[some]
+    late_from = _last_share(series)
     is_late = np.arange(len(end)) >= late_from
-    early, late = (
-        _moments(network, settings, values, firsts[chosen], end[chosen], scaling) for chosen in (~is_late, is_late)
-    )
+    early, late = (_moments(reader, series[chosen], end[chosen], row_weights) for chosen in (~is_late, is_late))
     if early.rows < 2:
         return
     candidates = list(early.regressions(PENALTIES))
@@ -65,41 +54,33 @@ def start_linear(
     network.skip.parameters.set_flat(weights.astype(network.dtype))  # the GPU does not convert
 
 
-def _last_share(firsts: np.ndarray) -> np.ndarray:
+def _last_share(series: np.ndarray) -> np.ndarray:
     """Return for each window the number of the first that is held back of its series."""
-    _, begins, counts = np.unique(firsts, return_index=True, return_counts=True)
+    _, begins, counts = np.unique(series, return_index=True, return_counts=True)
     limits = begins + counts - np.maximum(1, (counts * _HELD_BACK).astype(np.int64))
     return np.repeat(limits, counts)
 
 
-def _moments(
-    network: Network,
-    settings: ForecasterSettings,
-    values: np.ndarray,
-    firsts: np.ndarray,
-    end: np.ndarray,
-    scaling: WindowScaling,
-) -> Moments:
-    batches = _batches(network, settings, values, firsts, end, scaling)
-    return sum((Moments.of(x, y) for x, y in batches), start=Moments.zero(settings.window, settings.horizon))
+def _moments(reader: WindowReader, series: np.ndarray, end: np.ndarray, row_weights: np.ndarray | None) -> Moments:
+    batches = _batches(reader, series, end, row_weights)
+    zero = Moments.zero(reader.settings.window, reader.settings.horizon)
+    return sum((Moments.of(*batch) for batch in batches), start=zero)
 
 
 def _batches(
-    network: Network,
-    settings: ForecasterSettings,
-    values: np.ndarray,
-    firsts: np.ndarray,
-    end: np.ndarray,
-    scaling: WindowScaling,
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Give the inputs and targets of windows whose targets are all known, in float64."""
-    ops, dtype = network.ops, network.dtype
-    sizes = settings.window, settings.horizon
-    values = ops.as_array(values, dtype)
+    reader: WindowReader, series: np.ndarray, end: np.ndarray, row_weights: np.ndarray | None
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
+    """Give the inputs and targets of windows whose targets are all known, in float64, and their weights."""
     for first in range(0, len(end), _BATCH):
         rows = slice(first, first + _BATCH)
-        starts = ops.as_array(end[rows] - settings.window, "int64")
-        windows = scaled_windows(ops, values, dtype, starts, ops.as_array(firsts[rows], "int64"), scaling, sizes)
-        past, targets = (ops.to_host(array).astype(np.float64) for array in (windows.past, windows.targets))
-        known = np.isfinite(targets).all(axis=1)
-        yield past[known], targets[known]
+        windows = reader.read(series[rows], end[rows], known=True)
+        past, targets = (reader.ops.to_host(array).astype(np.float64) for array in (windows.past, windows.targets))
+        is_used = np.isfinite(targets).all(axis=1)
+        weights = None
+        if row_weights is not None:
+            of_targets = row_weights[end[rows, None] + np.arange(targets.shape[1])]
+            weights = of_targets.mean(axis=1, dtype=np.float64)
+            # A row that does not count says nothing of any step.
+            is_used &= (of_targets > 0).all(axis=1)
+            weights = weights[is_used]
+        yield past[is_used], targets[is_used], weights

@@ -12,7 +12,7 @@ from gatecast.lstm.config import NetworkSettings
 from gatecast.lstm.forecasting.batches import Batch
 from gatecast.lstm.nn.attention import Attention
 from gatecast.lstm.nn.columns import copy_columns
-from gatecast.lstm.nn.layers import Dropout, Linear
+from gatecast.lstm.nn.layers import Dropout, Embedding, Linear
 from gatecast.lstm.nn.parameters import Parameters
 from gatecast.lstm.nn.recurrent import LSTM, State
 from gatecast.lstm.nn.stack import Stack
@@ -37,10 +37,20 @@ class Network:
         network begins as its skip.
     loss : str
         One of `kernels.losses.LOSSES`.
+    embedding : (int, int)
+        How many series there are, and of how many numbers the vector is that is learnt for each and read at every step,
+        next to the inputs. The vectors begin at zero, and that of number `n_series` stays so: it is for series that the
+        network does not know.
     """
 
     def __init__(
-        self, input_size: int, output_size: int, settings: NetworkSettings, skip_size: int = 0, loss: str = "mse"
+        self,
+        input_size: int,
+        output_size: int,
+        settings: NetworkSettings,
+        skip_size: int = 0,
+        loss: str = "mse",
+        embedding: tuple[int, int] = (0, 0),
     ):
         self.settings = settings
         self.dtype = settings.dtype
@@ -48,7 +58,8 @@ class Network:
         generator = np.random.default_rng(settings.seed)
         where: dict[str, Any] = {"dtype": settings.dtype, "backend": settings.backend}
         width = settings.directions * settings.hidden_size
-        self.lstm: LSTM | Stack = _make_layers(input_size, settings, generator)
+        n_series, embedding_size = embedding
+        self.lstm: LSTM | Stack = _make_layers(input_size + embedding_size, settings, generator)
         parts = {"lstm": self.lstm.parameters}
         self.attention: Attention | None = None
         if settings.attention != "none":
@@ -63,6 +74,10 @@ class Network:
             self.skip.parameters.set_flat(np.zeros(len(self.skip.parameters), self.dtype))
             self.head.parameters.set_flat(np.zeros(len(self.head.parameters), self.dtype))
             parts["skip"] = self.skip.parameters
+        self.series: Embedding | None = None
+        if embedding_size:
+            self.series = Embedding(n_series + 1, embedding_size, scale=0.0, **where)
+            parts["series"] = self.series.parameters
         self.loss = loss
         self.parameters = Parameters.join(parts, self.ops)
         self._every_step: tuple[int, int] | None = None
@@ -76,12 +91,14 @@ class Network:
         step: int | None = None,
         every_step: bool = False,
         past: Any = None,
+        series: Any = None,
     ) -> tuple[Any, State]:
         """Predict from the last output of each window, or from that of every step.
 
         Parameters
         ----------
         x : (batch, seq, input_size) array
+            Where there are vectors of the series, their columns come last and are written, ``=``.
         state : (h_0, c_0), optional
         training : bool
             Drop out, and keep what `backward` needs.
@@ -91,6 +108,8 @@ class Network:
             Cannot be used with attention, which looks back from the last step.
         past : (batch, skip_size) array, optional
             What the linear skip reads; required where there is one.
+        series : (batch,) int64 array, optional
+            Number of each window's series; required where there are vectors of them.
 
         Returns
         -------
@@ -99,6 +118,8 @@ class Network:
         """
         if every_step and self.attention is not None:
             raise ValueError("attention looks back from the last step, so there is no prediction for every step")
+        if self.series is not None:
+            self.ops.repeat_over_steps(self.series.look_up(series), x)
         y, (h_n, c_n) = self.lstm.forward(
             x, state, training=training, step=step, every_step=every_step or self.attention is not None
         )
@@ -131,14 +152,20 @@ class Network:
         d_last = d_outputs.reshape(d_head.shape)
         if self.attention is not None:
             dy, d_last = self.attention.backward(d_last, in_place=True)
-        self.lstm.backward(dy, self._last_output_gradient(d_last), input_grad=False)
+        is_embedded = self.series is not None
+        dx, _ = self.lstm.backward(dy, self._last_output_gradient(d_last), input_grad=is_embedded)
+        if self.series is not None:
+            d_vectors = self.ops.empty((dx.shape[0], self.series.embedding_size), self.dtype)
+            self.ops.sum_over_steps(dx, d_vectors)
+            self.series.backward(d_vectors)
 
     def backpropagate(self, batch: Batch, state: State | None, step: int) -> tuple[float, State]:
         """Write the gradients of one batch, ``=``; return its loss and the state after it, as `Trainable` has it."""
         every_step = batch.every_step
         y_hat, state = self.forward(
-            batch.x, state if every_step else None, training=True, step=step, every_step=every_step, past=batch.past
-        )
+            batch.x, state if every_step else None, training=True, step=step, every_step=every_step,
+            past=batch.past, series=batch.series,
+        )  # fmt: skip
         gradient = self.ops.zeros(y_hat.shape, self.dtype)
         if batch.base is None:
             loss = self.ops.mse_loss(y_hat, batch.y, batch.weights, gradient)

@@ -2,132 +2,85 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
 from gatecast.data.sequences.sequences import Sequences
 from gatecast.data.sequences.windows import Windows
 from gatecast.kernels.losses import LOSSES
-from gatecast.kernels.window_scaling import NONE, WindowScaling
-from gatecast.lstm.config import ForecasterSettings
 from gatecast.lstm.forecasting.context import Context
-from gatecast.lstm.forecasting.network import Network
-from gatecast.lstm.forecasting.scaled_windows import ScaledWindows, scaled_windows
+from gatecast.lstm.forecasting.reader import WindowReader
+from gatecast.lstm.forecasting.target_weights import TargetWeights
 
 __all__ = [
     "attention_of_windows", "attention_weights", "frame_of_windows", "predict_next", "predict_windows",
     "spread_next", "window_loss",
 ]  # fmt: skip
 
-# Windows predicted at once: enough to fill the cores, few enough that their activations stay small.
-_BATCH = 256
-_PLAIN = WindowScaling(NONE, season=0, floor=1.0, indicator=False)
-"""Takes windows as they are"""
 
-
-def predict_windows(
-    network: Network,
-    settings: ForecasterSettings,
-    values: np.ndarray,
-    offsets: np.ndarray,
-    series: np.ndarray,
-    end: np.ndarray,
-    scaling: WindowScaling | None = None,
-) -> np.ndarray:
+def predict_windows(reader: WindowReader, series: np.ndarray, end: np.ndarray) -> np.ndarray:
     """Forecast what follows each window.
 
     Parameters
     ----------
-    network : Network
-    settings : ForecasterSettings
-    values : (rows, columns) array
-        All series, one after another, scaled.
-    offsets : (n_series + 1,) array
-        Where each series begins.
+    reader : WindowReader
     series, end : (n,) arrays
         Series of each window, and the row after its last input row.
-    scaling : WindowScaling, optional
-        What each window is scaled by; by default it is taken as it is.
 
     Returns
     -------
     (n, horizon) array
         Scaled, of the network's dtype.
     """
-    values = network.ops.as_array(values, network.dtype)
-    scaled = np.empty((len(end), settings.horizon), network.dtype)
-    if settings.stateful:
+    network = reader.network
+    scaled = np.empty((len(end), reader.settings.horizon), network.dtype)
+    if reader.settings.stateful:
         for number in np.unique(series):
             chosen = series == number
-            first = offsets[number]
+            first = reader.offsets[number]
             ends = end[chosen]
-            stream = values[first : ends.max()]
+            stream = reader.values[first : ends.max()]
             y_hat, _ = network.forward(stream.reshape(1, *stream.shape), every_step=True)
             scaled[chosen] = network.ops.to_host(y_hat)[ends - 1 - first]
         return scaled
-    for first in range(0, len(end), _BATCH):
-        rows = slice(first, first + _BATCH)
-        scaled[rows] = _forecast(network, settings, values, offsets[series[rows]], end[rows], scaling)
+    for rows in reader.batches(len(end)):
+        scaled[rows] = reader.forecast(series[rows], end[rows])
     return scaled
 
 
-def _forecast(
-    network: Network,
-    settings: ForecasterSettings,
-    values: Any,
-    firsts: np.ndarray,
-    end: np.ndarray,
-    scaling: WindowScaling | None,
-    dropout_step: int | None = None,
-) -> np.ndarray:
-    """Forecast what follows the windows that end before the rows `end`, (n, horizon)."""
-    windows = _scaled(network, settings, values, firsts, end, scaling or _PLAIN)
-    y_hat, _ = network.forward(windows.x, past=windows.past, training=dropout_step is not None, step=dropout_step)
-    return windows.restored(network.ops.to_host(y_hat), network.ops)
-
-
-def _scaled(
-    network: Network,
-    settings: ForecasterSettings,
-    values: Any,
-    firsts: np.ndarray,
-    end: np.ndarray,
-    scaling: WindowScaling,
-    known: bool = False,
-) -> ScaledWindows:
-    starts = network.ops.as_array(end - settings.window, "int64")
-    firsts = network.ops.as_array(firsts, "int64")
-    sizes = settings.window, settings.horizon
-    return scaled_windows(network.ops, values, network.dtype, starts, firsts, scaling, sizes, known)
-
-
 def window_loss(
-    network: Network,
-    settings: ForecasterSettings,
-    values: np.ndarray,
-    firsts: np.ndarray,
-    end: np.ndarray,
-    scaling: WindowScaling,
+    reader: WindowReader, series: np.ndarray, end: np.ndarray, target_weights: TargetWeights | None = None
 ) -> float:
-    """Return the mean loss of the forecasts of windows whose targets are known, as training has it."""
-    ops = network.ops
-    values = ops.as_array(values, network.dtype)
-    loss_sum, count = 0.0, 0
-    for first in range(0, len(end), _BATCH):
-        rows = slice(first, first + _BATCH)
-        windows = _scaled(network, settings, values, firsts[rows], end[rows], scaling, known=True)
-        y_hat, _ = network.forward(windows.x, past=windows.past)
-        known = int(np.isfinite(ops.to_host(windows.targets)).sum())
+    """Return the mean loss of the forecasts of windows whose targets are known, as training has it.
+
+    Parameters
+    ----------
+    reader : WindowReader
+    series, end : (n,) arrays
+        As for `predict_windows`.
+    target_weights : TargetWeights, optional
+        By default all targets weigh the same.
+    """
+    network, ops = reader.network, reader.ops
+    loss_sum = 0.0
+    weight_sum = 0.0
+    for rows in reader.batches(len(end)):
+        windows = reader.read(series[rows], end[rows], known=True)
+        y_hat = reader.forward(windows, series[rows])
         weights = ops.ones(y_hat.shape, network.dtype)
+        if target_weights is not None:
+            ops.weigh_targets(
+                target_weights.of_rows, ops.as_array(end[rows], "int64"), target_weights.of_steps, weights
+            )
         unused = ops.empty(y_hat.shape, network.dtype)
         loss = ops.forecast_loss(
             LOSSES[network.loss], y_hat, windows.targets, weights, windows.base, windows.spread, unused
         )
-        loss_sum += known * float(loss)
-        count += known
-    return loss_sum / max(count, 1)
+        is_known = np.isfinite(ops.to_host(windows.targets))
+        weight = float(ops.to_host(weights)[is_known].sum(dtype=np.float64))
+        loss_sum += weight * float(loss)
+        weight_sum += weight
+    return loss_sum / weight_sum if weight_sum else 0.0
 
 
 def frame_of_windows(sequences: Sequences, windows: Windows, y_hat: np.ndarray) -> pd.DataFrame:
@@ -149,88 +102,70 @@ def frame_of_windows(sequences: Sequences, windows: Windows, y_hat: np.ndarray) 
     )
 
 
-def attention_of_windows(
-    network: Network,
-    settings: ForecasterSettings,
-    values: np.ndarray,
-    offsets: np.ndarray,
-    series: np.ndarray,
-    end: np.ndarray,
-    scaling: WindowScaling | None = None,
-) -> np.ndarray:
+def attention_of_windows(reader: WindowReader, series: np.ndarray, end: np.ndarray) -> np.ndarray:
     """Return how much the forecast of each window looks at each of its rows, (n, heads, lookback).
 
     Parameters
     ----------
-    network : Network
-        With attention.
-    settings : ForecasterSettings
-    values, offsets, series, end, scaling
+    reader : WindowReader
+        Of a network with attention.
+    series, end : (n,) arrays
         As for `predict_windows`.
     """
+    network = reader.network
     assert network.attention is not None, "only a network with attention has weights"
-    values = network.ops.as_array(values, network.dtype)
-    weights = np.empty((len(end), settings.attention_heads, settings.window), network.dtype)
-    for first in range(0, len(end), _BATCH):
-        rows = slice(first, first + _BATCH)
-        _forecast(network, settings, values, offsets[series[rows]], end[rows], scaling)
-        of_batch = network.attention.weights
-        weights[first : first + _BATCH] = of_batch.reshape(-1, *weights.shape[1:])
+    weights = np.empty((len(end), reader.settings.attention_heads, reader.settings.window), network.dtype)
+    for rows in reader.batches(len(end)):
+        reader.forecast(series[rows], end[rows])
+        weights[rows] = network.attention.weights.reshape(-1, *weights.shape[1:])
     return weights
 
 
-def predict_next(
-    network: Network,
-    settings: ForecasterSettings,
-    context: Context,
-    dropout_step: int | None = None,
-    scaling: WindowScaling | None = None,
-) -> np.ndarray:
+def predict_next(reader: WindowReader, dropout_step: int | None = None) -> np.ndarray:
     """Forecast what follows each series.
 
     Parameters
     ----------
-    network : Network
-    settings : ForecasterSettings
-    context : Context
-        The last rows of each series.
+    reader : WindowReader
+        Of the last rows of each series.
     dropout_step : int, optional
         Drop out as in training, with the masks of this step: one sample of Monte-Carlo dropout. By default nothing is
         dropped.
-    scaling : WindowScaling, optional
-        As for `predict_windows`.
 
     Returns
     -------
     (n_series, horizon) array
         Scaled, of the network's dtype.
     """
-    ops = network.ops
-    if settings.stateful:  # the state has seen more rows of one series than of another
+    network = reader.network
+    count = len(reader.offsets) - 1
+    if reader.settings.stateful:  # the state has seen more rows of one series than of another
         parts = []
-        for series in range(len(context.unique_ids)):
-            x = ops.as_array(context.rows_of(series)[None], network.dtype)
+        for first, stop in zip(reader.offsets[:-1], reader.offsets[1:], strict=True):
+            stream = reader.values[first:stop]
+            x = stream.reshape(1, *stream.shape)
             y_hat, _ = network.forward(x, training=dropout_step is not None, step=dropout_step)
-            parts.append(ops.to_host(y_hat))
+            parts.append(network.ops.to_host(y_hat))
         return np.concatenate(parts)
-    values = ops.as_array(context.values, network.dtype)
-    firsts, end = context.offsets[:-1], context.offsets[1:]
-    batches = [slice(first, first + _BATCH) for first in range(0, len(end), _BATCH)]
-    parts = [_forecast(network, settings, values, firsts[b], end[b], scaling, dropout_step) for b in batches]
-    return np.concatenate(parts)
+    series = np.arange(count)
+    end = reader.offsets[1:]
+    return np.concatenate([reader.forecast(series[b], end[b], dropout_step) for b in reader.batches(count)])
 
 
-def spread_next(network: Network, settings: ForecasterSettings, context: Context, scaling: WindowScaling) -> np.ndarray:
+def spread_next(reader: WindowReader) -> np.ndarray:
     """Return what the last window of each series is divided by, (n_series,)."""
-    values = network.ops.as_array(context.values, network.dtype)
-    windows = _scaled(network, settings, values, context.offsets[:-1], context.offsets[1:], scaling)
-    return np.asarray(network.ops.to_host(windows.spread))
+    windows = reader.read(np.arange(len(reader.offsets) - 1), reader.offsets[1:])
+    return np.asarray(reader.ops.to_host(windows.spread))
 
 
-def attention_weights(
-    network: Network, settings: ForecasterSettings, context: Context, scaling: WindowScaling | None = None
-) -> pd.DataFrame:
+def attention_weights(reader: WindowReader, context: Context) -> pd.DataFrame:
     """Return how much each forecast of `predict_next` looks at each row.
+
+    Parameters
+    ----------
+    reader : WindowReader
+    context : Context
+        What it reads.
 
     Returns
     -------
@@ -238,11 +173,10 @@ def attention_weights(
         ``unique_id``, ``head`` (from 0), ``ds`` and ``weight``; the weights of a series and head add up to 1. Rows of a
         window that are before the first of its series are left out.
     """
-    heads = settings.attention_heads
-    lookback = settings.window
+    heads = reader.settings.attention_heads
+    lookback = reader.settings.window
     count = len(context.unique_ids)
-    place = context.values, context.offsets, np.arange(count), context.offsets[1:]
-    weights = attention_of_windows(network, settings, *place, scaling)
+    weights = attention_of_windows(reader, np.arange(count), context.offsets[1:])
     dates = [context.dates_of(series)[-lookback:] for series in range(count) for _ in range(heads)]
     rows = np.array([len(of_head) for of_head in dates])
     return pd.DataFrame(

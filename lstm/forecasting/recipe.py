@@ -89,15 +89,11 @@ def choose(settings: ForecasterSettings, panel: Panel) -> Recipe:
     """
     if settings.stateful:
         return Recipe(settings.plain, "")
+    settings = settings.with_residual
     seasons = _seasons_of(settings, panel)
     lookback = _lookback(settings.horizon, seasons, panel) if settings.lookback == "auto" else settings.window
     spanned = tuple(period for period in seasons.periods if period <= lookback)
-    if settings.residual == "seasonal" and not spanned:
-        found = f"none of {', '.join(map(str, seasons.periods))} rows is" if seasons.periods else "no season is"
-        raise InputError(
-            f"residual seasonal needs a season within a window, but {found} within {lookback} rows; set season and"
-            " lookback, or choose residual last."
-        )
+    _require_season(settings, seasons, spanned, lookback)
     windows = int(np.maximum(panel.trained - lookback - settings.horizon + 1, 0).sum())
     chosen = _filled(
         settings,
@@ -149,7 +145,12 @@ def sequence_settings(settings: ForecasterSettings, frame: pd.DataFrame, split: 
     """Return how the sequences of a series frame are built for a forecaster of these settings."""
     chosen = recipe_of(settings, frame, split).settings
     return SequenceSettings(
-        lookback=chosen.window, horizon=chosen.horizon, scaling=chosen.scaler, transform=chosen.of_y, split=split
+        lookback=chosen.window,
+        horizon=chosen.horizon,
+        scaling=chosen.scaler,
+        transform=chosen.of_y,
+        weight_column=chosen.weight_column,
+        split=split,
     )
 
 
@@ -175,6 +176,22 @@ def _seasons_of(settings: ForecasterSettings, panel: Panel) -> Seasons:
     if settings.season == "auto":
         return find_seasons(panel)
     return given_seasons(() if settings.season == "none" else settings.season, panel)
+
+
+def _require_season(settings: ForecasterSettings, seasons: Seasons, spanned: tuple[int, ...], lookback: int) -> None:
+    """Raise InputError if a window is too short for the season that is asked for."""
+    if settings.residual != "seasonal":
+        return
+    is_differenced = settings.differences == "seasonal"
+    longest = lookback - 1 if is_differenced else lookback  # a window of one season has no difference
+    if spanned and spanned[0] <= longest:
+        return
+    name, other = ("differences", "first") if is_differenced else ("residual", "last")
+    found = f"none of {', '.join(map(str, seasons.periods))} rows is" if seasons.periods else "no season is"
+    raise InputError(
+        f"{name} seasonal needs a season within a window, but {found} within {longest} rows; set season and lookback,"
+        f" or choose {name} {other}."
+    )
 
 
 def _lookback(horizon: int, seasons: Seasons, panel: Panel) -> int:
@@ -217,7 +234,8 @@ def _sentence(settings: ForecasterSettings, seasons: Seasons) -> str:
         "seasonal": f" added to the season of {seasons.main} before",
     }
     of_y = {"none": "", "log": " of logarithms", "log1p": " of logarithms of 1 + y", "boxcox": " of Box-Cox powers"}
-    windows = f"{settings.window} rows{of_y[settings.of_y]}"
+    changes = {"none": "", "first": " of changes", "seasonal": " of changes from a season before"}
+    windows = f"{settings.window} rows{changes[settings.differences]}{of_y[settings.of_y]}"
     return (
         f"{seasons.sentence} Windows of {windows}, {how[settings.window_scaling]}; forecasts"
         f"{added[settings.residual] or ' of the values themselves'}, trained by {settings.loss}."

@@ -122,7 +122,8 @@ class Regression(NamedTuple):
 class Moments(NamedTuple):
     """Sums over rows of inputs x (n, p) and targets y (n, q): all that a regression needs to know of them."""
 
-    rows: int
+    rows: float
+    """Their number; where they are weighted, the sum of their weights"""
     x: np.ndarray
     y: np.ndarray
     xx: np.ndarray
@@ -135,8 +136,12 @@ class Moments(NamedTuple):
         return cls(0, np.zeros(p), np.zeros(q), np.zeros((p, p)), np.zeros((p, q)), np.zeros(q))
 
     @classmethod
-    def of(cls, x: np.ndarray, y: np.ndarray) -> Moments:
-        """Return those of inputs (n, p) and targets (n, q)."""
+    def of(cls, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None) -> Moments:
+        """Return those of inputs (n, p) and targets (n, q); weights (n,) say how much each row counts."""
+        if weights is not None:
+            weighted_x, weighted_y = weights[:, None] * x, weights[:, None] * y
+            sums = weighted_x.sum(axis=0), weighted_y.sum(axis=0)
+            return cls(float(weights.sum()), *sums, x.T @ weighted_x, x.T @ weighted_y, (y * weighted_y).sum(axis=0))
         return cls(len(x), x.sum(axis=0), y.sum(axis=0), x.T @ x, x.T @ y, (y**2).sum(axis=0))
 
     def __add__(self, other: tuple) -> Moments:

@@ -53,9 +53,14 @@ def scaling_of(settings: ForecasterSettings, indicator: bool = False) -> WindowS
         season = RESIDUAL_TO_LAST
     elif settings.residual == "seasonal":
         season = int(settings.season[0])
-    is_plain = not kind and not season and not indicator and settings.loss == "mse" and settings.linear_skip == "none"
+    lag = {"none": 0, "first": 1, "seasonal": season}[settings.differences]
+    is_plain = (
+        not (kind or season or indicator or settings.is_weighted or settings.series_embedding)
+        and settings.loss == "mse"
+        and settings.linear_skip == "none"
+    )
     floor = _FLOOR_OF_SIZE if settings.scaling == "size" and settings.window_scaling == "standard" else _FLOOR
-    return None if is_plain else WindowScaling(kind, season, floor, indicator)
+    return None if is_plain else WindowScaling(kind, season, floor, indicator, lag)
 
 
 def scaled_windows(
@@ -67,6 +72,7 @@ def scaled_windows(
     scaling: WindowScaling,
     sizes: tuple[int, int],
     known: bool = True,
+    more_columns: int = 0,
 ) -> ScaledWindows:
     """Gather windows and scale each.
 
@@ -79,11 +85,13 @@ def scaled_windows(
     sizes : (lookback, horizon)
     known : bool
         Whether the rows after the windows exist.
+    more_columns : int
+        Of `x`, after those of the values, that are left for the network to fill.
     """
     lookback, horizon = sizes
     count = starts.shape[0]
     shapes = (
-        (count, lookback, values.shape[1] + scaling.indicator),
+        (count, lookback, values.shape[1] + scaling.indicator + more_columns),
         (count, lookback),
         (count, horizon if known else 0),
         (count, horizon),

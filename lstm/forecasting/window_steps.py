@@ -71,7 +71,7 @@ class WindowSteps:
 
         Parameters
         ----------
-        places : (steps, 3, B) int64 array
+        places : (steps, kinds, B) int64 array
             Where the windows are: `WindowBatches.places` of each batch. Not more steps than `steps_per_call` has.
         learning_rate : callable
             As for `epoch`.
@@ -82,7 +82,7 @@ class WindowSteps:
         batch_size = places.shape[2]
         is_first = batch_size not in self._trainings
         if is_first:
-            self._trainings[batch_size] = self._make_training(batch_size)
+            self._trainings[batch_size] = self._make_training(places.shape[1], batch_size)
             self._network.lstm.release_memory()
         take = self._trainings[batch_size]
         losses, norms = take(ops.as_array(places, "int64"), optimizer.steps + 1, np.array(rates))
@@ -91,17 +91,17 @@ class WindowSteps:
         optimizer.took(len(places))
         yield from map(StepRecord, rates, losses, norms)
 
-    def _make_training(self, batch_size: int) -> Any:
-        """Return what takes the steps on batches of one size."""
+    def _make_training(self, kinds: int, batch_size: int) -> Any:
+        """Return what takes the steps on batches of one size, whose places are of so many kinds."""
         network = self._network
         batches = self._batches
 
         def backpropagate(places: Any, step: int) -> Any:
             """Write the gradients of the windows at these places, and return their loss."""
-            loss, _ = network.backpropagate(batches.gather(*(places[kind] for kind in range(3))), None, step)
+            loss, _ = network.backpropagate(batches.gather(*(places[kind] for kind in range(kinds))), None, step)
             return loss
 
-        shape = self._steps_per_call(batch_size), 3, batch_size
+        shape = self._steps_per_call(batch_size), kinds, batch_size
         return network.ops.window_training(backpropagate, shape, self._optimizer.arrays, self._optimizer.constants)
 
     def _steps_per_call(self, batch_size: int) -> int:

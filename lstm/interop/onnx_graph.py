@@ -101,9 +101,9 @@ def _raw_graph(model: Forecaster, scaling: WindowScaling) -> ModelProto:
     columns = [builder.add("Unsqueeze", of_series[name], builder.integers(1)) for name in list(tables)[:2]]
     straight = _transformed(builder, settings.of_y, len(model.columns))
     values = builder.add("Div", builder.add("Sub", straight, columns[0]), columns[1])
-    windows = _ScaledWindow(builder, values, scaling, settings.window, settings.horizon)
+    windows = _ScaledWindow(builder, values, len(model.columns), scaling, settings.window, settings.horizon)
     # The scaling is the same for all networks, and so is what undoes it: their mean may be taken before.
-    y_hat = add_networks(builder, _networks(model), settings.ensemble, windows.x, windows.past)
+    y_hat = add_networks(builder, _networks(model), settings.ensemble, windows.x, windows.past, _numbers(builder, model))
     forecast = builder.add("Add", windows.base, builder.add("Mul", y_hat, windows.spread))
     scaled = builder.add("Mul", forecast, of_series["forecast_scale"])
     if settings.of_y == "none":
@@ -116,6 +116,14 @@ def _raw_graph(model: Forecaster, scaling: WindowScaling) -> ModelProto:
         ("series", "INT64", ["batch"]),
     ]
     return _checked(builder, inputs, settings.window, model)
+
+
+def _numbers(builder: Operators, model: Forecaster) -> str:
+    """Add the numbers by which the networks know the series; nothing where they have learnt nothing of each."""
+    if not model.chosen.series_embedding:
+        return ""
+    places = [model.unique_ids.index(unique_id) for unique_id in model.scalers]
+    return builder.add("Gather", builder.constant("numbers", np.array(places, np.int64)), "series", axis=0)
 
 
 def _require_transform(settings: ForecasterSettings) -> None:
@@ -139,10 +147,15 @@ def _transformed(builder: Operators, kind: str, columns: int) -> str:
     if kind == "log1p":
         y = builder.add("Add", y, builder.constant("one", np.ones(1, "float32")))
     y = builder.add("Log", y)
+    return _with_first_column(builder, y, "x", columns)
+
+
+def _with_first_column(builder: Operators, first: str, values: str, columns: int) -> str:
+    """Return values (batch, seq, columns) with another column 0, (batch, seq, 1)."""
     if columns == 1:
-        return y
-    others = builder.add("Gather", "x", builder.integers(*range(1, columns)), axis=2)
-    return builder.add("Concat", y, others, axis=2)
+        return first
+    others = builder.add("Gather", values, builder.integers(*range(1, columns)), axis=2)
+    return builder.add("Concat", first, others, axis=2)
 
 
 def _back(builder: Operators, model: Forecaster, logs: str, spread: np.ndarray) -> None:
@@ -172,7 +185,9 @@ class _ScaledWindow:
     spread : (batch, 1)
     """
 
-    def __init__(self, builder: Operators, values: str, scaling: WindowScaling, lookback: int, horizon: int):
+    def __init__(
+        self, builder: Operators, values: str, columns: int, scaling: WindowScaling, lookback: int, horizon: int
+    ):
         self._builder = builder
         add, floor = builder.add, builder.constant("floor", np.array([scaling.floor], "float32"))
         last = add("Gather", values, builder.integers(lookback - 1), axis=1)
@@ -190,6 +205,12 @@ class _ScaledWindow:
         scaled = add("Div", add("Sub", values, center), spread)
         y = self._first(scaled)
         present = add("Sub", y, y)
+        if scaling.lag:
+            before = add("Slice", y, builder.integers(0), builder.integers(-scaling.lag), builder.integers(1))
+            after = add("Slice", y, builder.integers(scaling.lag), builder.integers(lookback), builder.integers(1))
+            first = add("Slice", present, builder.integers(0), builder.integers(scaling.lag), builder.integers(1))
+            y = add("Concat", first, add("Sub", after, before), axis=1)
+            scaled = _with_first_column(builder, y, scaled, columns)
         self.x = add("Concat", scaled, present, axis=2) if scaling.indicator else scaled
         share = builder.constant("share", np.array([1 / np.sqrt(lookback)], "float32"))
         self.past = add("Mul", add("Squeeze", y, builder.integers(2)), share)

@@ -61,6 +61,7 @@ def add_networks(
     combine: str,
     x: str,
     past: str = "",
+    series: str = "",
     output: str | None = None,
 ) -> str:
     """Add networks, and what makes one forecast of theirs: their mean or median.
@@ -74,13 +75,15 @@ def add_networks(
     combine : {"mean", "median"}
     x, past : str
         Of (batch, seq, input) and, for a linear skip, (batch, seq).
+    series : str
+        Of (batch,), the numbers of the series, for networks that have learnt vectors of them.
     output : str, optional
         Name of the forecasts (batch, horizon).
     """
     if len(networks) == 1:
-        return _NetworkOperators(operators, networks[0]).add_all(x, past, output, "attention")[0]
+        return _NetworkOperators(operators, networks[0]).add_all(x, past, series, output, "attention")[0]
     of_members = [
-        _NetworkOperators(operators, network, f"members.{number}.").add_all(x, past)
+        _NetworkOperators(operators, network, f"members.{number}.").add_all(x, past, series)
         for number, network in enumerate(networks)
     ]
     forecasts, attentions = zip(*of_members, strict=True)
@@ -107,8 +110,12 @@ class _NetworkOperators:
     def _constant(self, name: str, array: np.ndarray) -> str:
         return self._operators.constant(self._prefix + name, array)
 
-    def add_all(self, x: str, past: str, output: str | None = None, attention: str | None = None) -> tuple[str, str]:
+    def add_all(
+        self, x: str, past: str, series: str, output: str | None = None, attention: str | None = None
+    ) -> tuple[str, str]:
         """Add the whole network, from (batch, seq, input) to forecasts (batch, horizon) and the attention's weights."""
+        if self._network.series is not None:
+            x = self._with_vectors(x, series)
         y, last = self._layers(x)
         weights = ""
         if self._network.attention is not None:
@@ -116,6 +123,18 @@ class _NetworkOperators:
         if self._network.skip is None:
             return self._linear("head", last, output=output), weights
         return self._add("Add", self._linear("head", last), self._linear("skip", past), output=output), weights
+
+    def _with_vectors(self, x: str, series: str) -> str:
+        """Add the vectors of the series to the columns of every step."""
+        table = self._constant("series.weight", self._arrays["series.weight"])
+        vectors = self._add("Unsqueeze", self._add("Gather", table, series, axis=0), self._integers(1))
+        steps = self._add("Slice", self._add("Shape", x), self._integers(1), self._integers(2))
+        return self._add(
+            "Concat",
+            x,
+            self._add("Tile", vectors, self._add("Concat", self._integers(1), steps, self._integers(1), axis=0)),
+            axis=2,
+        )
 
     def _layers(self, x: str) -> tuple[str, str]:
         """Add the LSTM layers: outputs of every step (seq, batch, D), and the last output (batch, D)."""

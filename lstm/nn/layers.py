@@ -72,11 +72,17 @@ class Embedding:
     def forward(self, indices: np.ndarray) -> Any:
         """Return the vectors (..., embedding_size) of indices (...), integers of any shape in NumPy."""
         indices = checked_indices(indices, self.vocabulary_size)
+        y = self.look_up(self._ops.as_array(indices.ravel(), "int64"))
         self._shape = indices.shape
-        self._indices = self._ops.as_array(indices.ravel(), "int64")
-        y = self._ops.zeros((indices.size, self.embedding_size), self.dtype)
-        self._ops.embedding_forward(self.parameters["weight"], self._indices, y)
         return y.reshape(*self._shape, self.embedding_size)
+
+    def look_up(self, indices: Any) -> Any:
+        """Return the vectors (rows, embedding_size) of int64 indices (rows,) on the backend, which are not checked."""
+        self._shape = indices.shape
+        self._indices = indices
+        y = self._ops.zeros((indices.shape[0], self.embedding_size), self.dtype)
+        self._ops.embedding_forward(self.parameters["weight"], indices, y)
+        return y
 
     def backward(self, dy: Any, accumulate: bool = False) -> None:
         """Write the gradient of `weight` from dy (..., embedding_size) of the last forward pass.

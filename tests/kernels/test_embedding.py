@@ -38,3 +38,18 @@ def test_both_backends_add_in_the_same_order(rng):
         ops.embedding_backward(on_device(ops, indices), on_device(ops, dy), gradient, False)
         results.append(ops.to_host(gradient))
     np.testing.assert_array_equal(*results)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_vectors_are_repeated_over_steps_and_summed_back(ops, rng, dtype):
+    vectors = rng.normal(size=(5, 3)).astype(dtype)
+    x = rng.normal(size=(5, 4, 7)).astype(dtype)
+    given = on_device(ops, x.copy())
+    ops.repeat_over_steps(on_device(ops, vectors), given)
+    expected = x.copy()
+    expected[:, :, 4:] = vectors[:, None]
+    np.testing.assert_array_equal(ops.to_host(given), expected)
+    summed = on_device(ops, np.full((5, 3), 99, dtype))
+    ops.sum_over_steps(on_device(ops, x), summed)
+    tolerance = 1e-6 if dtype == "float32" else 1e-14
+    np.testing.assert_allclose(ops.to_host(summed), x[:, :, 4:].astype(float).sum(axis=1), atol=tolerance)

@@ -68,8 +68,13 @@ def expected_windows(values, starts, firsts, scaling, horizon):
             base[k] = known[0] if len(known) else center[0]
         end = start + LOOKBACK
         scaled = (window - center) / scale
+        begin = max(0, first - start)
         for column in scaled.T:
-            fill_gaps(column, max(0, first - start), scaling.season)
+            fill_gaps(column, begin, scaling.season)
+        if scaling.lag:
+            before = np.concatenate([np.full(scaling.lag, np.nan), scaled[: -scaling.lag, 0]])
+            before[: begin + scaling.lag] = np.nan
+            scaled[:, 0] = np.nan_to_num(scaled[:, 0] - before)
         missing = np.isnan(window[:, :1]).astype(float)
         found.append(
             {
@@ -86,13 +91,14 @@ def expected_windows(values, starts, firsts, scaling, horizon):
 @pytest.mark.parametrize("kind", SCALINGS)
 @pytest.mark.parametrize("season", [0, 1, 3, 7])
 @pytest.mark.parametrize("indicator", [False, True])
+@pytest.mark.parametrize("lag", [0, 1, 3])
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 2e-6), ("float64", 1e-12)])
-def test_windows_are_as_defined(ops, rng, kind, season, indicator, dtype, tolerance):
+def test_windows_are_as_defined(ops, rng, kind, season, indicator, lag, dtype, tolerance):
     values = (3 + rng.normal(size=(40, 2))).astype(dtype)
     values[rng.random(values.shape) < 0.2] = np.nan
     starts = np.array([-5, 3, 14, 25])
     firsts = np.array([0, 0, 17, 17])
-    scaling = WindowScaling(SCALINGS[kind], season, FLOOR, indicator)
+    scaling = WindowScaling(SCALINGS[kind], season, FLOOR, indicator, lag)
     found = scaled_windows(ops, values, starts, firsts, scaling, 5)
     for name, expected in expected_windows(values, starts, firsts, scaling, 5).items():
         np.testing.assert_allclose(found[name], expected, atol=tolerance, rtol=tolerance, err_msg=name)
@@ -136,3 +142,12 @@ def test_the_forecast_is_put_back_exactly_and_nothing_after_the_window_is_read(o
     ahead = scaled_windows(ops, np.where(np.arange(20) < 10, values.T, np.nan).T, [3], [0], scaling, 0, steps=4)
     for name in ("windows", "past", "base", "spread"):
         np.testing.assert_array_equal(ahead[name], known[name])
+
+
+def test_targets_are_weighed_by_row_and_by_step(ops, rng):
+    of_rows = rng.random(30)
+    of_steps = np.array([1.0, 0.5, 0.0])
+    ends = np.array([4, 27, 0, 9])
+    weights = on_device(ops, np.full((4, 3), 99.0))
+    ops.weigh_targets(on_device(ops, of_rows), on_device(ops, ends), on_device(ops, of_steps), weights)
+    np.testing.assert_array_equal(ops.to_host(weights), of_rows[ends[:, None] + np.arange(3)] * of_steps)

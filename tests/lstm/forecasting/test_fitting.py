@@ -77,6 +77,9 @@ def test_the_validation_rows_are_learnt_where_that_is_asked_for():
         {"window_scaling": "none", "residual": "last", "loss": "mse"},
         {"bidirectional": True, "dropout": 0.2},
         {"attention": "dot", "loss": "mae"},
+        {"differences": "first"},
+        {"differences": "seasonal", "season": 7},
+        {"series_embedding": 2, "step_weights": (1.0, 2.0, 0.5)},
     ],
     ids=lambda settings: " ".join(f"{name}={value}" for name, value in settings.items()) or "auto",
 )

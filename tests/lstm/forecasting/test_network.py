@@ -61,6 +61,36 @@ def gradient_error(rng, settings, every_step, masks_of=None):
     return relative_error(gradient, central_difference(loss, net.parameters.values))
 
 
+@pytest.mark.parametrize(
+    "settings", [{}, {"bidirectional": True}, {"num_layers": 2, "residual_layers": True, "attention": "dot"}], ids=name_of
+)
+def test_gradients_of_vectors_of_series_agree_with_central_differences(rng, settings):
+    chosen = NetworkSettings(**{"hidden_size": 2, "dtype": "float64", "seed": 1, **settings})
+    net = Network(3, 2, chosen, embedding=(4, 3))
+    net.series.parameters.set_flat(rng.standard_normal(len(net.series.parameters)))
+    x = rng.standard_normal((5, 3, 6))  # 3 inputs, and room for the vectors
+    series = np.array([0, 4, 2, 2, 0])
+    dy_hat = rng.standard_normal((5, 2))
+
+    def loss():
+        net.parameters.changed()
+        return float((net.forward(x, series=series)[0] * dy_hat).sum())
+
+    net.parameters.gradients[:] = 99
+    net.forward(x, training=True, series=series)
+    net.backward(dy_hat)
+    gradient = net.parameters.gradients.copy()
+    assert relative_error(gradient, central_difference(loss, net.parameters.values)) <= 1e-8
+
+
+def test_vectors_of_series_begin_at_zero_and_leave_the_other_weights_as_they_are(rng):
+    settings = NetworkSettings(hidden_size=2, dtype="float64")
+    with_vectors, without = Network(3, 2, settings, embedding=(4, 2)), Network(5, 2, settings)
+    assert not with_vectors.parameters.to_host()["series.weight"].any()
+    for name, weights in without.parameters.to_host().items():
+        np.testing.assert_array_equal(with_vectors.parameters.to_host()[name], weights, err_msg=name)
+
+
 DROPOUTS = {"dropout": 0.3, "recurrent_dropout": 0.3, "input_dropout": 0.2, "weight_dropout": 0.3}
 DEEP = {"num_layers": 3, "bidirectional": True, "residual_layers": True, "layer_norm": True, "attention": "additive"}
 

@@ -13,6 +13,7 @@ from gatecast.lstm.config import ForecasterSettings
 from gatecast.lstm.forecasting.batches import StreamBatches, WindowBatches
 from gatecast.lstm.forecasting.network import Network
 from gatecast.lstm.forecasting.scaled_windows import scaling_of
+from gatecast.lstm.forecasting.target_weights import TargetWeights
 from gatecast.lstm.forecasting.window_steps import WindowSteps, make_steps
 from gatecast.lstm.training.loop import SingleSteps, fit
 from gatecast.lstm.training.optim import Adam
@@ -35,7 +36,7 @@ def _network(**settings) -> Network:
     scaling = scaling_of(chosen)
     skip_size = LOOKBACK if chosen.linear_skip == "window" else 0
     columns = COLUMNS + (scaling is not None and scaling.indicator)
-    return Network(columns, chosen.horizon, chosen, skip_size, chosen.loss)
+    return Network(columns, chosen.horizon, chosen, skip_size, chosen.loss, (2, chosen.series_embedding))
 
 
 def _batches(network: Network, settings: dict) -> WindowBatches:
@@ -50,7 +51,13 @@ def _batches(network: Network, settings: dict) -> WindowBatches:
     firsts = np.where(ends < 28, 0, 25)
     size = settings.get("batch_size", 20)
     where = values, ends, LOOKBACK, chosen.horizon, size, 0, network.ops
-    return WindowBatches(*where, firsts, scaling, chosen.epoch_steps)
+    of_rows = network.ops.as_array(np.random.default_rng(1).random(rows), network.dtype)
+    of_steps = network.ops.as_array(np.array(chosen.step_weights or [1.0] * chosen.horizon), network.dtype)
+    weights = TargetWeights(of_rows, of_steps) if chosen.is_weighted else None
+    series = (firsts > 0).astype(np.int64) if chosen.series_embedding else None
+    return WindowBatches(
+        *where, firsts, scaling, chosen.epoch_steps, weights, series, embedding_size=chosen.series_embedding
+    )
 
 
 def _name(settings: dict) -> str:
@@ -90,6 +97,8 @@ METHODS = [
     {"window_scaling": "standard", "residual": "last", "linear_skip": "window", "loss": "mae"},
     {"window_scaling": "mean", "loss": "smape", "horizon": 3, "bidirectional": True, **DROPOUT},
     {"window_scaling": "last", "linear_skip": "window", "loss": "huber", "num_layers": 2, **PER_STEP},
+    {"window_scaling": "standard", "differences": "first", "weight_column": "w", "horizon": 2},
+    {"series_embedding": 3, "step_weights": (1.0, 0.5), "horizon": 2, "loss": "mae", "input_dropout": 0.1},
 ]
 
 
@@ -122,6 +131,8 @@ def test_same_bits_as_single_steps(settings, dtype):
         {"bidirectional": True, "attention": "additive"},
         {"num_layers": 2, "residual_layers": True, "layer_norm": True},
         METHODS[0],
+        METHODS[3],
+        {**METHODS[4], "input_dropout": 0.0},
     ],
     ids=_name,
 )
