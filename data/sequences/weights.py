@@ -69,8 +69,8 @@ class RowWeights:
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0])
             raise InputError(
-                f"{self._name} of {unique_id} is {weights[row]:g} on {format_date(ds[row])}; a weight is a finite number"
-                " of at least 0."
+                f"{self._name} of {unique_id} is {weights[row]:g} on {format_date(ds[row])}; a weight is a finite"
+                " number of at least 0."
             )
         self._values[first : first + len(weights)] = np.where(is_target, weights, 0)
         return np.delete(values, self._place, axis=1)

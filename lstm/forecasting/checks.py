@@ -54,8 +54,8 @@ def require_same_series(theirs: tuple[str, ...], ours: tuple[str, ...], settings
     """Raise InputError if a model to start from has learnt vectors of other series than those of the data."""
     if settings.series_embedding and theirs != ours:
         raise InputError(
-            "The model to start from has learnt a vector for each of its series, and the data has other ones; start from"
-            " none, or leave series_embedding out."
+            "The model to start from has learnt a vector for each of its series, and the data has other series; start"
+            " from none, or leave series_embedding out."
         )
 
 

@@ -164,7 +164,8 @@ class Forecaster(TrainedModel[Network]):
         starts = () if start is None else start.members
         weights = None
         if start is not None:
-            trial = type(self).from_settings(self.settings)._adopt(sequences, rules)  # this one is as before if it fails
+            # A trial, so that this model stays as it was if the weights do not fit.
+            trial = type(self).from_settings(self.settings)._adopt(sequences, rules)
             checks.require_same_series(start.unique_ids, sequences.unique_ids, self.settings)
             weights = checks.weights_to_start(start.network, start.columns, trial, sequences.columns)
         network = self._adopt(sequences, rules)

@@ -8,7 +8,7 @@ import numpy as np
 
 from gatecast.lstm.forecasting.reader import WindowReader
 from gatecast.lstm.forecasting.residuals import PENALTIES
-from gatecast.lstm.forecasting.ridge import Moments, Regression
+from gatecast.lstm.forecasting.ridge import Moments, Regression, filled_targets
 
 __all__ = ["start_linear"]
 
@@ -70,17 +70,15 @@ def _moments(reader: WindowReader, series: np.ndarray, end: np.ndarray, row_weig
 def _batches(
     reader: WindowReader, series: np.ndarray, end: np.ndarray, row_weights: np.ndarray | None
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
-    """Give the inputs and targets of windows whose targets are all known, in float64, and their weights."""
+    """Give the inputs and targets of windows, in float64, and their weights; see `filled_targets`."""
     for first in range(0, len(end), _BATCH):
         rows = slice(first, first + _BATCH)
         windows = reader.read(series[rows], end[rows], known=True)
         past, targets = (reader.ops.to_host(array).astype(np.float64) for array in (windows.past, windows.targets))
-        is_used = np.isfinite(targets).all(axis=1)
         weights = None
         if row_weights is not None:
             of_targets = row_weights[end[rows, None] + np.arange(targets.shape[1])]
             weights = of_targets.mean(axis=1, dtype=np.float64)
-            # A row that does not count says nothing of any step.
-            is_used &= (of_targets > 0).all(axis=1)
-            weights = weights[is_used]
-        yield past[is_used], targets[is_used], weights
+            targets = np.where(of_targets > 0, targets, np.nan)  # what does not count is as good as missing
+        targets, is_usable = filled_targets(targets)
+        yield past[is_usable], targets[is_usable], weights if weights is None else weights[is_usable]

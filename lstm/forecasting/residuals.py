@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from gatecast.lstm.forecasting.panel import Panel
-from gatecast.lstm.forecasting.ridge import Moments
+from gatecast.lstm.forecasting.ridge import Moments, filled_targets
 
 __all__ = ["PENALTIES", "Residual", "best_residual"]
 
@@ -90,8 +90,7 @@ def _base(
 
 
 def _moments(panel: Panel, origins: np.ndarray, x: np.ndarray, spread: np.ndarray, base: np.ndarray) -> Moments:
-    """Return those of windows, whose inputs are `x`, and targets that are all known."""
+    """Return those of windows, whose inputs are `x`; see `filled_targets`."""
     ahead = origins[:, None] + np.arange(1, base.shape[1] + 1)
-    y = (panel.y[ahead] - base) / spread[:, None]
-    known = np.isfinite(y).all(axis=1)
-    return Moments.of(x[known], y[known])
+    y, is_usable = filled_targets((panel.y[ahead] - base) / spread[:, None])
+    return Moments.of(x[is_usable], y[is_usable])

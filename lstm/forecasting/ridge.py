@@ -11,7 +11,7 @@ import numpy as np
 from gatecast.lstm.forecasting.baselines import Baseline
 from gatecast.lstm.forecasting.panel import Panel
 
-__all__ = ["Moments", "Regression", "Ridge"]
+__all__ = ["Moments", "Regression", "Ridge", "filled_targets"]
 
 # Windows that are gathered at once: enough for speed, few enough that the copies stay small.
 _BATCH = 4096
@@ -104,6 +104,37 @@ def _deviations(panel: Panel) -> np.ndarray:
     training = [panel.y[rows][:trained] for rows, trained in panel.each()]
     deviations = np.array([np.nanstd(y) if np.isfinite(y).any() else 1.0 for y in training])
     return np.where(deviations > 0, deviations, 1.0)
+
+
+def filled_targets(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Give the missing targets of windows a likely value, so that a gap does not cost all the steps around it.
+
+    Parameters
+    ----------
+    y : (n, horizon) array
+        NaN where a target is missing.
+
+    Returns
+    -------
+    filled : (n, horizon) array
+        A missing target lies on the line between its neighbours of the same window; before the first and after the last
+        it is like these.
+    is_usable : (n,) bool array
+        Whether at least half of the targets are known.
+    """
+    is_known = np.isfinite(y)
+    is_usable = 2 * is_known.sum(axis=1) >= y.shape[1]
+    if is_known.all():
+        return y, is_usable
+    places = np.arange(y.shape[1])
+    left = np.maximum.accumulate(np.where(is_known, places, -1), axis=1)
+    right = np.minimum.accumulate(np.where(is_known, places, y.shape[1])[:, ::-1], axis=1)[:, ::-1]
+    left, right = np.where(left < 0, right, left), np.where(right == y.shape[1], left, right)
+    windows = np.arange(len(y))[:, None]
+    inside = np.clip([left, right], 0, y.shape[1] - 1)  # a window without any target is not usable
+    before, after = y[windows, inside[0]], y[windows, inside[1]]
+    share = (places - left) / np.maximum(right - left, 1)
+    return np.where(is_known, y, before + share * (after - before)), is_usable
 
 
 class Regression(NamedTuple):

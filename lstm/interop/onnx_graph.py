@@ -103,7 +103,9 @@ def _raw_graph(model: Forecaster, scaling: WindowScaling) -> ModelProto:
     values = builder.add("Div", builder.add("Sub", straight, columns[0]), columns[1])
     windows = _ScaledWindow(builder, values, len(model.columns), scaling, settings.window, settings.horizon)
     # The scaling is the same for all networks, and so is what undoes it: their mean may be taken before.
-    y_hat = add_networks(builder, _networks(model), settings.ensemble, windows.x, windows.past, _numbers(builder, model))
+    y_hat = add_networks(
+        builder, _networks(model), settings.ensemble, windows.x, windows.past, _numbers(builder, model)
+    )
     forecast = builder.add("Add", windows.base, builder.add("Mul", y_hat, windows.spread))
     scaled = builder.add("Mul", forecast, of_series["forecast_scale"])
     if settings.of_y == "none":

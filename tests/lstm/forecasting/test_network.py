@@ -62,7 +62,9 @@ def gradient_error(rng, settings, every_step, masks_of=None):
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"bidirectional": True}, {"num_layers": 2, "residual_layers": True, "attention": "dot"}], ids=name_of
+    "settings",
+    [{}, {"bidirectional": True}, {"num_layers": 2, "residual_layers": True, "attention": "dot"}],
+    ids=name_of,
 )
 def test_gradients_of_vectors_of_series_agree_with_central_differences(rng, settings):
     chosen = NetworkSettings(**{"hidden_size": 2, "dtype": "float64", "seed": 1, **settings})

@@ -6,7 +6,7 @@ import pytest
 from sklearn.linear_model import Ridge as SklearnRidge
 
 from gatecast.lstm.forecasting.panel import Panel
-from gatecast.lstm.forecasting.ridge import Ridge
+from gatecast.lstm.forecasting.ridge import Ridge, filled_targets
 
 WINDOW, HORIZON, ROWS, TRAINED = 6, 3, 90, 60
 
@@ -101,3 +101,23 @@ def test_a_straight_line_goes_on(rng):
     panel = Panel.of_frame(frame, frame["ds"].iloc[80])
     y_hat = Ridge(8).forecast(panel, np.array([90, 110]), 2)
     assert y_hat == pytest.approx(np.array([[91, 92], [111, 112]]), abs=1e-6)
+
+
+def test_missing_targets_lie_between_their_neighbours(rng):
+    y = rng.normal(size=(200, 6))
+    y[rng.random(y.shape) < 0.4] = np.nan
+    y[0], y[1] = np.nan, 1.0
+    filled, is_usable = filled_targets(y)
+    places = np.arange(6)
+    for window, found, usable in zip(y, filled, is_usable, strict=True):
+        known = np.isfinite(window)
+        assert usable == (known.sum() >= 3)
+        if known.any():
+            np.testing.assert_allclose(found, np.interp(places, places[known], window[known]), atol=1e-12)
+
+
+def test_complete_targets_stay_as_they_are(rng):
+    y = rng.normal(size=(5, 3))
+    filled, is_usable = filled_targets(y)
+    assert filled is y
+    assert is_usable.all()
