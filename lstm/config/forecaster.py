@@ -1,25 +1,17 @@
-"""Settings of the models: frozen, validated when they are made, stored with every checkpoint.
-
-A setting is written once, here: its option on the command line, its field in the dashboard's form and its row in
-``docs/settings.md`` are made from it. What only the command line needs is in ``json_schema_extra``: ``options``, where
-the spelling is not just the name, and ``panel``, the part of the help that begins with this field.
-"""
+"""The settings of a forecaster."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from gatecast.data.settings import Settings
+from gatecast.lstm.config.network import NetworkSettings
+from gatecast.lstm.config.training import NO_LIMIT, Schedule
 
-__all__ = ["CharLMSettings", "ForecasterSettings", "NetworkSettings", "Schedule", "TaggerSettings"]
-
-Schedule = Literal["constant", "cosine", "one_cycle", "warm_up", "plateau"]
-"""Courses of the learning rate; `lstm.training.optim.learning_rate_at` follows them"""
-
+__all__ = ["ForecasterSettings"]
 
 _PLAIN: Mapping[str, str] = MappingProxyType(
     {
@@ -51,93 +43,6 @@ _CENTRED = ("standard", "minmax", "robust")
 """Scalings after which a value near the center is small, whatever its size"""
 _STORED_BY_EARLIER_VERSIONS = 20
 """Settings that 0.1.0 stored of a forecaster, at least: all it had, where a user gives a few"""
-
-
-_NO_LIMIT = 1000
-"""Epochs of a training that a time budget ends"""
-
-
-def _epochs(default: int) -> Callable[[dict[str, Any]], int]:
-    """Return the default of `max_epochs`: a time budget is there to be used, so that it is no limit then."""
-    return lambda settings: default if settings.get("max_minutes") is None else _NO_LIMIT
-
-
-class NetworkSettings(Settings):
-    """What a network of LSTM layers and a linear head is made from."""
-
-    model_config = ConfigDict(allow_inf_nan=False)
-
-    hidden_size: int = Field(
-        default=32, gt=0, le=65_536, description="Units of each LSTM layer", json_schema_extra={"panel": "Model"}
-    )
-    num_layers: int = Field(
-        default=1,
-        gt=0,
-        le=1_000,
-        description="LSTM layers, one on top of the other",
-        json_schema_extra={"options": ["--num-layers", "--layers"]},
-    )
-    bidirectional: bool = Field(default=False, description="Read each window from both ends; not with stateful")
-    residual_layers: bool = Field(
-        default=False, description="Add to each layer's output what it read, from the second layer on"
-    )
-    layer_norm: bool = Field(default=False, description="Normalise what each layer reads, from the second layer on")
-    attention: Literal["none", "dot", "general", "additive"] = Field(
-        default="none",
-        description="Score by which the last hidden state looks back over all of them; not with stateful",
-    )
-    attention_heads: int = Field(
-        default=1,
-        gt=0,
-        description="Parts of the hidden state that attend each on its own",
-        json_schema_extra={"options": ["--attention-heads", "--heads"]},
-    )
-    dropout: float = Field(
-        default=0.0,
-        ge=0,
-        lt=1,
-        description="Share of what a layer hands to the next, and the last to the head, that is dropped in training",
-    )
-    recurrent_dropout: float = Field(
-        default=0.0, ge=0, lt=1, description="Share of the hidden state dropped between steps"
-    )
-    input_dropout: float = Field(default=0.0, ge=0, lt=1, description="Share of the inputs that is dropped")
-    weight_dropout: float = Field(default=0.0, ge=0, lt=1, description="Share of the recurrent weights that is dropped")
-    dropout_kind: Literal["variational", "per_step"] = Field(
-        default="variational",
-        description="One mask for all steps of a window (variational) or another at each step (per_step)",
-    )
-    dtype: Literal["float32", "float64"] = Field(
-        default="float32", description="Precision of the arithmetic", json_schema_extra={"panel": "Training"}
-    )
-    backend: Literal["cpu", "cuda", "auto"] = Field(
-        default="cpu",
-        description="Where the arithmetic runs: cpu, cuda (an NVIDIA GPU) or auto (the GPU if there is one)",
-    )
-    seed: int = Field(default=0, ge=0, description="Seed of everything random; the same seed gives the same bits")
-
-    @property
-    def directions(self) -> int:
-        """1, or 2 where each window is read from both ends."""
-        return 2 if self.bidirectional else 1
-
-    @property
-    def has_dropout(self) -> bool:
-        """Whether anything is dropped in training."""
-        return max(self.dropout, self.recurrent_dropout, self.input_dropout, self.weight_dropout) > 0
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        if (self.residual_layers or self.layer_norm) and self.num_layers < 2:
-            raise ValueError("residual_layers and layer_norm go between layers; choose num_layers of at least 2")
-        if self.attention == "none" and self.attention_heads > 1:
-            raise ValueError("attention_heads needs an attention; choose dot, general or additive")
-        width = self.directions * self.hidden_size
-        if width % self.attention_heads:
-            raise ValueError(
-                f"attention_heads is {self.attention_heads}; choose a divisor of {width}, the hidden state"
-            )
-        return self
 
 
 class ForecasterSettings(NetworkSettings):
@@ -334,7 +239,7 @@ class ForecasterSettings(NetworkSettings):
     @property
     def plain(self) -> Self:
         """These settings with the method of 0.1.0 wherever they say ``auto``."""
-        choices = {**_PLAIN_SIZES, **_PLAIN, "max_epochs": 30 if self.max_minutes is None else _NO_LIMIT}
+        choices = {**_PLAIN_SIZES, **_PLAIN, "max_epochs": 30 if self.max_minutes is None else NO_LIMIT}
         if self.is_relative:
             choices["scaling"] = "size"
         return self.model_copy(update={name: choices[name] for name in choices if getattr(self, name) == "auto"})
@@ -412,179 +317,3 @@ class ForecasterSettings(NetworkSettings):
         if self.stateful and self.attention != "none":
             raise ValueError("stateful learns from every step, attention looks back from the last one; choose one")
         return self
-
-
-class CharLMSettings(Settings):
-    """What a `CharLM` is made from."""
-
-    model_config = ConfigDict(allow_inf_nan=False)
-
-    level: Literal["character", "word"] = Field(
-        default="character",
-        description="What the model reads and writes one by one",
-        json_schema_extra={"panel": "Model"},
-    )
-    min_count: int | None = Field(
-        default=None, gt=0, description="Rarer tokens become <unk>; 1 for characters and 2 for words by default"
-    )
-    max_vocabulary: int = Field(
-        default=20_000, gt=1, description="Tokens that are kept at most, the most frequent ones"
-    )
-    embedding_size: int | None = Field(
-        default=None,
-        gt=0,
-        le=65_536,
-        description="Numbers that stand for a token; 64 by default, with tie_weights the hidden size",
-    )
-    hidden_size: int = Field(default=384, gt=0, le=65_536, description="Units of each LSTM layer")
-    num_layers: int = Field(
-        default=1,
-        gt=0,
-        le=1_000,
-        description="LSTM layers, one on top of the other",
-        json_schema_extra={"options": ["--num-layers", "--layers"]},
-    )
-    tie_weights: bool = Field(
-        default=False, description="Let embedding and softmax share their weights; for large vocabularies"
-    )
-    dropout: float = Field(
-        default=0.2,
-        ge=0,
-        lt=1,
-        description="Share of the hidden states dropped on their way to the next layer or the softmax",
-    )
-    recurrent_dropout: float = Field(
-        default=0.1, ge=0, lt=1, description="Share of the hidden states dropped on their way to a layer's next step"
-    )
-    embedding_dropout: float = Field(default=0.0, ge=0, lt=1, description="Share of the embeddings' numbers dropped")
-    seq_len: int = Field(
-        default=64,
-        gt=0,
-        description="Steps that a gradient flows back through",
-        json_schema_extra={"panel": "Training"},
-    )
-    batch_size: int = Field(default=32, gt=0, description="Streams of the text that are read side by side")
-    learning_rate: float = Field(default=4e-3, gt=0, description="Greatest step size of Adam")
-    schedule: Schedule = Field(default="one_cycle", description="Course of the learning rate over training")
-    weight_decay: float = Field(default=0.0, ge=0, description="Decoupled weight decay of AdamW")
-    gradient_clip: float = Field(default=1.0, gt=0, description="Greatest norm of a gradient")
-    max_minutes: float | None = Field(
-        default=None,
-        gt=0,
-        description="Time for training; it is turned into a number of steps, which is kept",
-        json_schema_extra={"options": ["--minutes", "--max-minutes"]},
-    )
-    max_epochs: int = Field(
-        default_factory=_epochs(20),
-        gt=0,
-        description="Passes over the training text, at most; with max_minutes as many as it allows, else 20",
-        json_schema_extra={"options": ["--epochs", "--max-epochs"]},
-    )
-    patience: int = Field(default=5, gt=0, description="Epochs without a better validation loss before training stops")
-    validation_fraction: float = Field(
-        default=0.1, gt=0, lt=1, description="Share of the text, its end, that validates"
-    )
-    dtype: Literal["float32", "float64"] = Field(default="float32", description="Precision of the arithmetic")
-    backend: Literal["cpu", "cuda", "auto"] = Field(
-        default="cpu",
-        description="Where the arithmetic runs: cpu, cuda (an NVIDIA GPU) or auto (the GPU if there is one)",
-    )
-    seed: int = Field(default=0, ge=0, description="Seed of everything random; the same seed gives the same bits")
-
-    @property
-    def embedding(self) -> int:
-        """Size of the embedding that follows from these settings."""
-        return self.embedding_size or (self.hidden_size if self.tie_weights else 64)
-
-    @model_validator(mode="after")
-    def _can_tie(self) -> Self:
-        if self.tie_weights and self.embedding_size not in (None, self.hidden_size):
-            raise ValueError(
-                f"weights can be tied where embedding_size is hidden_size, {self.hidden_size}; leave embedding_size out"
-            )
-        return self
-
-
-class TaggerSettings(Settings):
-    """What a `Tagger` is made from."""
-
-    model_config = ConfigDict(allow_inf_nan=False)
-
-    crf: bool = Field(
-        default=True,
-        description="Choose the tags of a sentence together, by a CRF, instead of one by one",
-        json_schema_extra={"panel": "Model"},
-    )
-    bidirectional: bool = Field(
-        default=True,
-        description="Read each sentence from both ends, or forward only",
-        json_schema_extra={"options": ["--bidirectional/--forward"]},
-    )
-    scheme: Literal["auto", "BIO", "BIOES", "none"] = Field(
-        default="auto",
-        description="How the model marks chunks: BIO, or BIOES, whatever the file does; none for tags that mark no"
-        " chunks, such as parts of speech; auto is BIO where there are tags of chunks",
-    )
-    word_size: int = Field(default=100, gt=0, le=65_536, description="Numbers that stand for a word")
-    character_size: int = Field(default=25, gt=0, le=65_536, description="Numbers that stand for a character")
-    character_hidden_size: int = Field(
-        default=25, gt=0, le=65_536, description="Units of the LSTM that spells words, in each direction"
-    )
-    casing_size: int = Field(
-        default=8,
-        gt=0,
-        le=65_536,
-        description="Numbers that stand for how a word is written, as in title or upper case",
-    )
-    affix_size: int = Field(
-        default=16,
-        gt=0,
-        le=65_536,
-        description="Numbers that stand for a word's shape, and for each of its beginnings and ends",
-    )
-    hidden_size: int = Field(default=100, gt=0, le=65_536, description="Units of each LSTM layer, in each direction")
-    num_layers: int = Field(
-        default=1,
-        gt=0,
-        le=1_000,
-        description="LSTM layers, one on top of the other",
-        json_schema_extra={"options": ["--num-layers", "--layers"]},
-    )
-    dropout: float = Field(
-        default=0.7, ge=0, lt=1, description="Share of the LSTM's inputs and outputs dropped in training"
-    )
-    word_dropout: float = Field(
-        default=1.0,
-        ge=0,
-        description="Words seen n times in training are hidden at a rate of w / (w + n), w being this",
-    )
-    min_count: int = Field(default=1, gt=0, description="Rarer words are unknown ones")
-    longest_word: int = Field(default=24, gt=0, description="Of a longer word, only beginning and end are spelt out")
-    learning_rate: float = Field(
-        default=2e-3, gt=0, description="Step size of Adam", json_schema_extra={"panel": "Training"}
-    )
-    schedule: Schedule = Field(default="cosine", description="Course of the learning rate over training")
-    weight_decay: float = Field(default=0.0, ge=0, description="Decoupled weight decay of AdamW")
-    batch_size: int = Field(default=32, gt=0, description="Sentences of one step")
-    max_minutes: float | None = Field(
-        default=None,
-        gt=0,
-        description="Time for training; it is turned into a number of steps, which is kept",
-        json_schema_extra={"options": ["--minutes", "--max-minutes"]},
-    )
-    max_epochs: int = Field(
-        default_factory=_epochs(30),
-        gt=0,
-        description="Passes over the training sentences, at most; with max_minutes as many as it allows, else 30",
-        json_schema_extra={"options": ["--epochs", "--max-epochs"]},
-    )
-    patience: int = Field(
-        default=8, gt=0, description="Epochs without a better score on the dev sentences before it stops"
-    )
-    gradient_clip: float = Field(default=5.0, gt=0, description="Greatest norm of a gradient")
-    dtype: Literal["float32", "float64"] = Field(default="float32", description="Precision of the arithmetic")
-    backend: Literal["cpu", "cuda", "auto"] = Field(
-        default="cpu",
-        description="Where the arithmetic runs: cpu, cuda (an NVIDIA GPU) or auto (the GPU if there is one)",
-    )
-    seed: int = Field(default=0, ge=0, description="Seed of everything random; the same seed gives the same bits")
