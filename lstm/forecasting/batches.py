@@ -1,11 +1,13 @@
 """Training batches, gathered from the series as they are needed.
 
-`WindowBatches` draws windows in random order; each starts from a zero state. `StreamBatches` walks along the series
-side by side, so that the state at the end of one batch is the state at the beginning of the next.
+`WindowBatches` draws windows in random order; each starts from a zero state. `RowBatches` does so with rows that are
+there already. `StreamBatches` walks along the series side by side, so that the state at the end of one batch is the
+state at the beginning of the next.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -16,7 +18,7 @@ from gatecast.kernels.window_scaling import WindowScaling
 from gatecast.lstm.forecasting.scaled_windows import scaled_windows
 from gatecast.lstm.forecasting.target_weights import TargetWeights
 
-__all__ = ["Batch", "StreamBatches", "WindowBatches"]
+__all__ = ["Batch", "PlacedBatches", "RowBatches", "StreamBatches", "WindowBatches"]
 
 
 class Batch(NamedTuple):
@@ -40,7 +42,41 @@ class Batch(NamedTuple):
     """(rows,) int64: the number of each window's series; None where the network has learnt nothing of the series"""
 
 
-class WindowBatches:
+class PlacedBatches(ABC):
+    """Batches whose arrays are gathered from larger ones by their places, so that compiled code can repeat their steps.
+
+    Attributes
+    ----------
+    batch_size : int
+    lookback : int
+        Steps of the inputs.
+    steps_per_epoch : int
+    """
+
+    batch_size: int
+    lookback: int
+    steps_per_epoch: int
+    _ops: ModuleType
+
+    @abstractmethod
+    def places(self, number: int) -> np.ndarray:
+        """Return where the rows of an epoch are, in its order, int64 (kinds, n)."""
+
+    @abstractmethod
+    def gather(self, *places: Any) -> Batch:
+        """Gather the rows at some `places`, each kind (batch,) int64 where the backend computes."""
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        """Give the batches of an epoch in its own order."""
+        # The places go to the backend once an epoch; a batch then copies nothing.
+        places = [self._ops.as_array(rows, "int64") for rows in self.places(number)]
+        count = places[0].shape[0]
+        for first in range(0, count, self.batch_size):
+            batch = slice(first, min(first + self.batch_size, count))
+            yield self.gather(*(rows[batch] for rows in places))
+
+
+class WindowBatches(PlacedBatches):
     """Windows in random order, the same for the same seed and epoch.
 
     Parameters
@@ -101,15 +137,6 @@ class WindowBatches:
         self._windows_per_epoch = min(len(ends), self.steps_per_epoch * batch_size)
         self._kept: tuple[int, np.ndarray] | None = None
 
-    def epoch(self, number: int) -> Iterator[Batch]:
-        """Give the windows of an epoch in its own order."""
-        # The places of the windows go to the backend once an epoch; a batch then copies nothing.
-        places = [self._ops.as_array(rows, "int64") for rows in self.places(number)]
-        count = self._windows_per_epoch
-        for first in range(0, count, self.batch_size):
-            batch = slice(first, min(first + self.batch_size, count))
-            yield self.gather(*(rows[batch] for rows in places))
-
     def order(self, number: int) -> np.ndarray:
         """Return the windows of an epoch in its order, int64 (n,)."""
         # Epochs are the pieces of one long list: a pass over all windows in random order, and then the next pass.
@@ -137,8 +164,9 @@ class WindowBatches:
         numbers = [] if self._series is None else [self._series[order]]
         return np.stack([ends - self.lookback, ends, firsts, *numbers]).astype(np.int64, copy=False)
 
-    def gather(self, starts: Any, ends: Any, firsts: Any, series: Any = None) -> Batch:
-        """Gather the windows at some `places`, each (batch,) int64 where the backend computes."""
+    def gather(self, *places: Any) -> Batch:
+        """Gather the windows at some `places`, each kind (batch,) int64 where the backend computes."""
+        starts, ends, firsts, *series = places
         ops = self._ops
         count = ends.shape[0]
         if self.scaling is not None:
@@ -150,12 +178,72 @@ class WindowBatches:
             if self._target_weights is not None:
                 ops.weigh_targets(self._target_weights.of_rows, ends, self._target_weights.of_steps, weights)
             x, past, targets, base, spread = windows
-            return Batch(x, targets, weights, False, past, base, spread, series)
+            return Batch(x, targets, weights, False, past, base, spread, *series)
         x = ops.zeros((count, self.lookback, self.values.shape[1]), self.dtype)
         y = ops.zeros((count, self.horizon, 1), self.dtype)
         ops.gather_windows(self.values, starts, x)
         ops.gather_windows(self.values, ends, y)
         return Batch(x, y.reshape(count, self.horizon), ops.ones((count,), self.dtype), every_step=False)
+
+
+class RowBatches(PlacedBatches):
+    """Rows in random order, the same for the same seed and epoch.
+
+    Parameters
+    ----------
+    x : (n, steps, variables) float32 array
+    y : (n, outputs) float32 array
+    weights : (n,) float32 array
+    loss : str
+        One of `kernels.losses.LOSSES`, by which they are learnt.
+    batch_size, seed : int
+    ops : module
+    """
+
+    def __init__(
+        self,
+        x: np.ndarray,
+        y: np.ndarray,
+        weights: np.ndarray,
+        loss: str,
+        batch_size: int,
+        seed: int,
+        ops: ModuleType,
+    ):
+        count, self.lookback, variables = x.shape
+        self._ops = ops
+        self._seed = seed
+        self._count = count
+        self._is_squared = loss == "mse"
+        self._x = ops.as_array(x.reshape(count * self.lookback, variables), "float32")
+        self._y = ops.as_array(y, "float32")
+        columns = 1 if self._is_squared else y.shape[1]  # the other losses have weights for each target
+        self._weights = ops.as_array(np.repeat(weights[:, None], columns, axis=1), "float32")
+        self.batch_size = batch_size
+        self.steps_per_epoch = -(-count // batch_size)
+
+    def places(self, number: int) -> np.ndarray:
+        """Return where the rows of an epoch are, int64 (2, n): the first step of each, and its number."""
+        order = np.random.default_rng((self._seed, number)).permutation(self._count)
+        return np.stack([order * self.lookback, order]).astype(np.int64, copy=False)
+
+    def gather(self, *places: Any) -> Batch:
+        """Gather the rows at some `places`, each kind (batch,) int64 where the backend computes."""
+        starts, numbers = places
+        ops = self._ops
+        count = numbers.shape[0]
+        outputs = self._y.shape[1]
+        x = ops.zeros((count, self.lookback, self._x.shape[1]), "float32")
+        y = ops.zeros((count, 1, outputs), "float32")
+        weights = ops.zeros((count, 1, self._weights.shape[1]), "float32")
+        ops.gather_windows(self._x, starts, x)
+        ops.gather_windows(self._y, numbers, y)
+        ops.gather_windows(self._weights, numbers, weights)
+        y = y.reshape(count, outputs)
+        if self._is_squared:
+            return Batch(x, y, weights.reshape(count), every_step=False)
+        base, spread = ops.zeros((count, outputs), "float32"), ops.ones((count,), "float32")
+        return Batch(x, y, weights.reshape(count, outputs), every_step=False, base=base, spread=spread)
 
 
 class StreamBatches:

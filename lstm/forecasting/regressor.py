@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from types import ModuleType
 from typing import Any, Self
 
@@ -14,13 +13,15 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from gatecast.data.errors import InputError
 from gatecast.data.sequences.scaling import require_magnitudes
 from gatecast.lstm.config import ForecasterSettings
-from gatecast.lstm.forecasting.batches import Batch
+from gatecast.lstm.forecasting.batches import RowBatches
 from gatecast.lstm.forecasting.network import Network
+from gatecast.lstm.forecasting.window_steps import make_steps
 from gatecast.lstm.training.loop import EpochRecord, Snapshot, fit
 
 __all__ = ["LSTMRegressor"]
 
 _BATCH = 256  # rows predicted at once
+_LOSSES = ("mse", "mae", "huber")
 
 
 class LSTMRegressor(RegressorMixin, BaseEstimator):
@@ -33,6 +34,8 @@ class LSTMRegressor(RegressorMixin, BaseEstimator):
     ----------
     hidden_size, num_layers, bidirectional, residual, layer_norm, attention, attention_heads, dropout, recurrent_dropout
         The network; see `lstm.config.NetworkSettings`.
+    loss : {"mse", "mae", "huber"}
+        What training makes small, in the unit of standardised targets.
     learning_rate, schedule, weight_decay, gradient_clip, batch_size, max_epochs
         The training; see `lstm.config.ForecasterSettings`.
     validation_fraction : float
@@ -67,6 +70,7 @@ class LSTMRegressor(RegressorMixin, BaseEstimator):
         attention_heads: int = 1,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
+        loss: str = "mse",
         learning_rate: float = 1e-2,
         schedule: str = "cosine",
         weight_decay: float = 0.0,
@@ -88,6 +92,7 @@ class LSTMRegressor(RegressorMixin, BaseEstimator):
         self.attention_heads = attention_heads
         self.dropout = dropout
         self.recurrent_dropout = recurrent_dropout
+        self.loss = loss
         self.learning_rate = learning_rate
         self.schedule = schedule
         self.weight_decay = weight_decay
@@ -116,6 +121,8 @@ class LSTMRegressor(RegressorMixin, BaseEstimator):
         sample_weight : (n_samples,) array, optional
             How much each row counts relative to the others of its batch; 0 leaves it out.
         """
+        if self.loss not in _LOSSES:
+            raise ValueError(f"loss is {self.loss!r}; choose {', '.join(_LOSSES[:-1])} or {_LOSSES[-1]}")
         if not 0 <= self.validation_fraction < 1:
             raise ValueError(f"validation_fraction is {self.validation_fraction}; it must be at least 0 and below 1")
         former = self._snapshot.values if self.warm_start and hasattr(self, "_snapshot") else None
@@ -137,7 +144,7 @@ class LSTMRegressor(RegressorMixin, BaseEstimator):
         def validate() -> float:
             return self._error(network, *validation) if held_back else 0.0
 
-        self._keep(fit(network, batches, validate, settings), best=bool(held_back))
+        self._keep(fit(network, batches, validate, settings, make_steps=make_steps), best=bool(held_back))
         return self
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any | None = None) -> Self:
@@ -154,7 +161,8 @@ class LSTMRegressor(RegressorMixin, BaseEstimator):
         one_more = {"max_epochs": epochs, "patience": epochs, "schedule": "constant"}
         settings: Any = self._settings.model_copy(update=one_more)
         batches = self._batches(rows, network.ops)
-        self._keep(fit(network, batches, lambda: 0.0, settings, start=start), best=False)
+        snapshot = fit(network, batches, lambda: 0.0, settings, start=start, make_steps=make_steps)
+        self._keep(snapshot, best=False)
         return self
 
     def predict(self, X: Any) -> np.ndarray:
@@ -224,12 +232,12 @@ class LSTMRegressor(RegressorMixin, BaseEstimator):
     # ------------------------------------------------------------ the network
 
     def _make_network(self) -> Network:
-        return Network(len(self._x_center), len(self._y_center), self._settings)
+        return Network(len(self._x_center), len(self._y_center), self._settings, loss=self.loss)
 
-    def _batches(self, rows: list[np.ndarray], ops: ModuleType) -> _RowBatches:
+    def _batches(self, rows: list[np.ndarray], ops: ModuleType) -> RowBatches:
         X, y, weights = rows
         arrays = self._scaled_inputs(X), self._scaled_targets(y), weights.astype("float32")
-        return _RowBatches(arrays, self._settings.batch_size, self._settings.seed, ops)
+        return RowBatches(*arrays, self.loss, self._settings.batch_size, self._settings.seed, ops)
 
     def _predict_scaled(self, network: Network, X: np.ndarray) -> np.ndarray:
         """Return scaled predictions, float64; the network is not kept, since a fitted estimator has to be picklable."""
@@ -240,8 +248,13 @@ class LSTMRegressor(RegressorMixin, BaseEstimator):
         return np.concatenate(parts).astype(np.float64)
 
     def _error(self, network: Network, X: np.ndarray, y: np.ndarray, weights: np.ndarray) -> float:
-        errors = (self._predict_scaled(network, self._scaled_inputs(X)) - self._scaled_targets(y)) ** 2
-        return float(np.average(errors.mean(axis=1), weights=weights))
+        errors = np.abs(self._predict_scaled(network, self._scaled_inputs(X)) - self._scaled_targets(y))
+        losses = {
+            "mse": lambda: errors**2,
+            "mae": lambda: errors,
+            "huber": lambda: np.where(errors < 1, errors**2 / 2, errors - 0.5),
+        }
+        return float(np.average(losses[self.loss]().mean(axis=1), weights=weights))
 
     def _keep(self, snapshot: Snapshot, best: bool) -> None:
         values = snapshot.best_values if best else snapshot.values
@@ -250,32 +263,6 @@ class LSTMRegressor(RegressorMixin, BaseEstimator):
         )
         self.history_: tuple[EpochRecord, ...] = snapshot.history
         self.n_iter_ = len(snapshot.history)
-
-
-class _RowBatches:
-    """Rows in random order, the same for the same seed and epoch.
-
-    Parameters
-    ----------
-    arrays : x (n, steps, variables), y (n, outputs) and weights (n,), float32
-    batch_size, seed : int
-    ops : module
-    """
-
-    def __init__(self, arrays: tuple[np.ndarray, ...], batch_size: int, seed: int, ops: ModuleType):
-        self._arrays = arrays
-        self._batch_size = batch_size
-        self._seed = seed
-        self._ops = ops
-        self.steps_per_epoch = -(-len(arrays[0]) // batch_size)
-
-    def epoch(self, number: int) -> Iterator[Batch]:
-        """Give the rows of an epoch in its own order."""
-        order = np.random.default_rng((self._seed, number)).permutation(len(self._arrays[0]))
-        for first in range(0, len(order), self._batch_size):
-            rows = order[first : first + self._batch_size]
-            x, y, weights = (self._ops.as_array(array[rows], "float32") for array in self._arrays)
-            yield Batch(x, y, weights, every_step=False)
 
 
 def _scaled(name: str, values: np.ndarray, center: np.ndarray, scale: np.ndarray) -> np.ndarray:

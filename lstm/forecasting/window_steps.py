@@ -1,4 +1,4 @@
-"""Training steps on windows in compiled code, many in a call."""
+"""Training steps on windows and rows in compiled code, many in a call."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gatecast.lstm.forecasting.batches import WindowBatches
+from gatecast.lstm.forecasting.batches import PlacedBatches
 from gatecast.lstm.forecasting.network import Network
 from gatecast.lstm.training.loop import Batches, SingleSteps, StepRecord, Steps
 from gatecast.lstm.training.optim import Adam
@@ -27,7 +27,7 @@ def make_steps(network: Network, batches: Batches, optimizer: Adam) -> Steps:
     GPU those with dropout, whose launches are given the masks of their step and cannot be repeated.
     """
     is_repeatable = network.ops.name == "cpu" or not network.settings.has_dropout
-    if isinstance(batches, WindowBatches) and is_repeatable:
+    if isinstance(batches, PlacedBatches) and is_repeatable:
         return WindowSteps(network, batches, optimizer)
     return SingleSteps(network, batches, optimizer)
 
@@ -38,11 +38,11 @@ class WindowSteps:
     Parameters
     ----------
     network : Network
-    batches : WindowBatches
+    batches : PlacedBatches
     optimizer : Adam
     """
 
-    def __init__(self, network: Network, batches: WindowBatches, optimizer: Adam):
+    def __init__(self, network: Network, batches: PlacedBatches, optimizer: Adam):
         self._network = network
         self._batches = batches
         self._optimizer = optimizer
@@ -72,7 +72,7 @@ class WindowSteps:
         Parameters
         ----------
         places : (steps, kinds, B) int64 array
-            Where the windows are: `WindowBatches.places` of each batch. Not more steps than `steps_per_call` has.
+            Where the windows are: `PlacedBatches.places` of each batch. Not more steps than `steps_per_call` has.
         learning_rate : callable
             As for `epoch`.
         """

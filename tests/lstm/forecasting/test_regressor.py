@@ -177,3 +177,32 @@ def test_small_units_are_no_constants():
     y = rng.standard_normal(30)
     usual, small = (LSTMRegressor(max_epochs=3, hidden_size=2, random_state=0).fit(X, y * f) for f in (1, 1e-12))
     np.testing.assert_allclose(small.predict(X) * 1e12, usual.predict(X), rtol=1e-3)
+
+
+@pytest.mark.parametrize("loss", ["mse", "mae", "huber"])
+def test_steps_in_compiled_code_have_the_bits_of_single_steps(monkeypatch, loss):
+    from gatecast.lstm.forecasting import regressor
+    from gatecast.lstm.training.loop import SingleSteps
+
+    rng = np.random.default_rng(0)
+    X, y, weights = rng.normal(size=(70, 5, 2)), rng.normal(size=(70, 2)), rng.random(70)
+    predictions = []
+    for make in (regressor.make_steps, SingleSteps):
+        monkeypatch.setattr(regressor, "make_steps", make)
+        model = LSTMRegressor(hidden_size=6, loss=loss, dropout=0.2, max_epochs=3, random_state=0)
+        predictions.append(model.fit(X, y, weights).partial_fit(X, y, weights).predict(X))
+    np.testing.assert_array_equal(*predictions)
+
+
+def test_absolute_errors_forgive_outliers():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 4))
+    y = X[:, -1].copy()
+    spoilt = np.where(rng.random(300) < 0.1, 40.0, y)
+    errors = {
+        loss: np.abs(LSTMRegressor(loss=loss, random_state=0).fit(X, spoilt).predict(X) - y).mean()
+        for loss in ("mse", "mae")
+    }
+    assert errors["mae"] < 0.5 * errors["mse"]
+    with pytest.raises(ValueError, match="loss is 'smape'; choose mse, mae or huber"):
+        LSTMRegressor(loss="smape").fit(X, y)

@@ -97,7 +97,7 @@ METHODS = [
     {"window_scaling": "standard", "residual": "last", "linear_skip": "window", "loss": "mae"},
     {"window_scaling": "mean", "loss": "smape", "horizon": 3, "bidirectional": True, **DROPOUT},
     {"window_scaling": "last", "linear_skip": "window", "loss": "huber", "num_layers": 2, **PER_STEP},
-    {"window_scaling": "standard", "differences": "first", "weight_column": "w", "horizon": 2},
+    {"window_scaling": "standard", "differences": "first", "residual": "last", "weight_column": "w", "horizon": 2},
     {"series_embedding": 3, "step_weights": (1.0, 0.5), "horizon": 2, "loss": "mae", "input_dropout": 0.1},
 ]
 
