@@ -10,7 +10,10 @@ import numpy as np
 
 from gatecast.data.errors import InputError
 
-__all__ = ["AS_IS", "TransformKind", "YTransform", "back", "is_outside", "mean_factor", "transformed"]
+__all__ = [
+    "AS_IS", "GREATEST_FACTOR", "LEAST_FACTOR", "LEAST_POWER", "TransformKind", "YTransform", "back", "is_outside",
+    "mean_factor", "transformed",
+]  # fmt: skip
 
 TransformKind = Literal["none", "log", "log1p", "boxcox"]
 
@@ -18,11 +21,11 @@ _MOST_LOG = 345.0
 """Largest logarithm of a forecast, and the least with a minus: 1e150, the most that a scaler takes, stays finite"""
 _POWERS = (-1.0, 2.0)
 """Between which the power of Box-Cox is looked for, as in Hyndman's `BoxCox.lambda`"""
-_LEAST_POWER = 1e-8
+LEAST_POWER = 1e-8
 """Closer to 0, the values are logarithms as far as their digits go"""
 _FEWEST = 3
 """Different values that a power is looked for in; of fewer, any power is as good"""
-_LEAST_FACTOR, _GREATEST_FACTOR = 0.5, 2.0
+LEAST_FACTOR, GREATEST_FACTOR = 0.5, 2.0
 """Of the correction to the mean, which is an approximation for small variances"""
 
 
@@ -133,12 +136,12 @@ def mean_factor(
     """Return the mean of y in medians, where the median has the logarithm `logs`; see `back`."""
     with np.errstate(over="ignore", invalid="ignore"):
         factor = 1 + variance * (1 - power) / 2 * np.exp(-2 * power * logs)
-    return np.where(np.equal(variance, 0), 1.0, np.clip(factor, _LEAST_FACTOR, _GREATEST_FACTOR))
+    return np.where(np.equal(variance, 0), 1.0, np.clip(factor, LEAST_FACTOR, GREATEST_FACTOR))
 
 
 def _logs(values: np.ndarray, power: np.ndarray) -> np.ndarray:
     """Return the logarithms of y for Box-Cox values; infinite beyond the values that any y has."""
-    is_log = np.abs(power) < _LEAST_POWER
+    is_log = np.abs(power) < LEAST_POWER
     power = np.where(is_log, 1.0, power)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         logs = np.log1p(power * values) / power

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gatecast.data.errors import InputError
-from gatecast.data.sequences.transforms import mean_factor
 from gatecast.kernels.window_scaling import LAST, MEAN, NONE, STANDARD, WindowScaling
-from gatecast.lstm.interop.onnx_operators import Operators, add_networks, import_onnx
+from gatecast.lstm.interop.onnx_operators import Operators, add_combined, add_networks, import_onnx
+from gatecast.lstm.interop.onnx_transforms import TransformedSeries
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-    from gatecast.lstm.config import ForecasterSettings
     from gatecast.lstm.forecasting.forecaster import Forecaster
     from gatecast.lstm.forecasting.network import Network
 
@@ -25,8 +24,6 @@ __all__ = ["forecaster_graph", "read_model", "state_dict_of"]
 # The first version with LayerNormalization, and the oldest file format that has it: old runtimes can read it.
 _OPSET = 17
 _IR_VERSION = 8
-_LOGS = {"least_log": -87.0, "greatest_log": 87.0}
-"""Logarithms whose exponentials are float32"""
 _NOT_OURS = ("activation_alpha", "activation_beta", "clip", "input_forget")
 _DEFAULT_ACTIVATIONS = [b"Sigmoid", b"Tanh", b"Tanh"]
 
@@ -73,7 +70,11 @@ def reads_raw(model: Forecaster) -> bool:
 def _scaled_graph(model: Forecaster, seq_len: int | str) -> ModelProto:
     """Return a forecaster as an ONNX model from ``x`` (batch, seq, columns), scaled, to scaled ``y_hat``."""
     builder = Operators()
-    add_networks(builder, _networks(model), model.chosen.ensemble, "x", output="y_hat")
+    networks = _networks(model)
+    name = "y_hat" if len(networks) == 1 else None
+    forecasts = add_networks(builder, networks, "x", output=name)
+    if name is None:
+        add_combined(builder, forecasts, model.chosen.ensemble, output="y_hat")
     return _checked(builder, [("x", "FLOAT", ["batch", seq_len, len(model.columns)])], seq_len, model)
 
 
@@ -84,40 +85,62 @@ def _networks(model: Forecaster) -> list[Network]:
 def _raw_graph(model: Forecaster, scaling: WindowScaling) -> ModelProto:
     """Return a forecaster as an ONNX model that scales ``x`` (batch, lookback, columns) itself."""
     settings = model.chosen
-    _require_transform(settings)
+    if settings.stateful:
+        raise InputError("An ONNX file cannot hold a stateful model with a transform; train with transform none.")
     builder = Operators()
-    scalers = list(model.scalers.values())
-    tables = {
-        "series_center": np.array([scaler.center for scaler in scalers]),
-        "series_scale": np.array([scaler.scale for scaler in scalers]),
-        # Of a series that was constant in training, the forecast is that constant.
-        "forecast_scale": np.array([[0.0 if scaler.is_constant else scaler.scale[0]] for scaler in scalers]),
-        "forecast_center": np.array([[scaler.center[0]] for scaler in scalers]),
-    }
-    of_series = {
-        name: builder.add("Gather", builder.constant(name, table.astype("float32")), "series", axis=0)
-        for name, table in tables.items()
-    }
-    columns = [builder.add("Unsqueeze", of_series[name], builder.integers(1)) for name in list(tables)[:2]]
-    straight = _transformed(builder, settings.of_y, len(model.columns))
-    values = builder.add("Div", builder.add("Sub", straight, columns[0]), columns[1])
-    windows = _ScaledWindow(builder, values, len(model.columns), scaling, settings.window, settings.horizon)
-    # The scaling is the same for all networks, and so is what undoes it: their mean may be taken before.
-    y_hat = add_networks(
-        builder, _networks(model), settings.ensemble, windows.x, windows.past, _numbers(builder, model)
-    )
-    forecast = builder.add("Add", windows.base, builder.add("Mul", y_hat, windows.spread))
-    scaled = builder.add("Mul", forecast, of_series["forecast_scale"])
-    if settings.of_y == "none":
-        builder.add("Add", scaled, of_series["forecast_center"], output="y_hat")
-    else:
-        logs = builder.add("Add", scaled, of_series["forecast_center"])
-        _back(builder, model, logs, tables["forecast_scale"])
+    series = _SeriesScalers(builder, model)
+    windows = _ScaledWindow(builder, series.values, len(model.columns), scaling, settings.window, settings.horizon)
+    outputs = add_networks(builder, _networks(model), windows.x, windows.past, _numbers(builder, model))
+    forecasts = [builder.add("Add", windows.base, builder.add("Mul", y_hat, windows.spread)) for y_hat in outputs]
+    variances = [member.step_variance for member in model.members]
+    restored = [series.restored(*each) for each in zip(forecasts, variances, range(len(forecasts)), strict=True)]
+    add_combined(builder, restored, settings.ensemble, output="y_hat")
     inputs: list[tuple[str, str, list[Any]]] = [
         ("x", "FLOAT", ["batch", settings.window, len(model.columns)]),
         ("series", "INT64", ["batch"]),
     ]
     return _checked(builder, inputs, settings.window, model)
+
+
+class _SeriesScalers:
+    """The scaler, and transform of y, of each series, as operators on the inputs ``x`` and ``series``.
+
+    Attributes
+    ----------
+    values : str
+        ``x`` scaled, (batch, seq, columns).
+    """
+
+    def __init__(self, builder: Operators, model: Forecaster):
+        self._builder = builder
+        scalers = list(model.scalers.values())
+        center, scale = (
+            self._of_series(f"series_{name}", np.array([getattr(scaler, name) for scaler in scalers]))
+            for name in ("center", "scale")
+        )
+        columns = [builder.add("Unsqueeze", table, builder.integers(1)) for table in (center, scale)]
+        self.values = builder.add("Div", builder.add("Sub", "x", columns[0]), columns[1])
+        self._transformed: TransformedSeries | None = None
+        if model.chosen.of_y != "none":
+            self._transformed = TransformedSeries(builder, scalers)
+            y = builder.add("Gather", "x", builder.integers(0), axis=2)
+            scaled = self._transformed.scaled(y)
+            self.values = _with_first_column(builder, scaled, self.values, len(model.columns))
+            return
+        # Of a series that was constant in training, the forecast is that constant.
+        scales = np.array([[0.0 if scaler.is_constant else scaler.scale[0]] for scaler in scalers])
+        self._scale = self._of_series("forecast_scale", scales)
+        self._center = self._of_series("forecast_center", np.array([[scaler.center[0]] for scaler in scalers]))
+
+    def restored(self, y_hat: str, variance: np.ndarray | None, number: int) -> str:
+        """Add what turns the scaled forecasts of a network, the `number`-th, into the unit of y."""
+        if self._transformed is not None:
+            return self._transformed.restored(y_hat, variance, f"variance_{number}")
+        return self._builder.add("Add", self._builder.add("Mul", y_hat, self._scale), self._center)
+
+    def _of_series(self, name: str, table: np.ndarray) -> str:
+        builder = self._builder
+        return builder.add("Gather", builder.constant(name, table.astype("float32")), "series", axis=0)
 
 
 def _numbers(builder: Operators, model: Forecaster) -> str:
@@ -128,52 +151,12 @@ def _numbers(builder: Operators, model: Forecaster) -> str:
     return builder.add("Gather", builder.constant("numbers", np.array(places, np.int64)), "series", axis=0)
 
 
-def _require_transform(settings: ForecasterSettings) -> None:
-    """Raise InputError if a graph cannot hold the transform."""
-    # Forecasts of several networks are put together after their transform is undone, and by then one graph is left.
-    limits = {
-        "a stateful model with a transform": settings.stateful,
-        "several networks with a transform": settings.n_models > 1 and settings.of_y != "none",
-        "the transform boxcox": settings.of_y == "boxcox",
-    }
-    for what, is_given in limits.items():
-        if is_given:
-            raise InputError(f"An ONNX file cannot hold {what}; train one network with transform log, or with none.")
-
-
-def _transformed(builder: Operators, kind: str, columns: int) -> str:
-    """Add the transform of y, the first column of ``x``."""
-    if kind == "none":
-        return "x"
-    y = builder.add("Gather", "x", builder.integers(0), axis=2)
-    if kind == "log1p":
-        y = builder.add("Add", y, builder.constant("one", np.ones(1, "float32")))
-    y = builder.add("Log", y)
-    return _with_first_column(builder, y, "x", columns)
-
-
 def _with_first_column(builder: Operators, first: str, values: str, columns: int) -> str:
     """Return values (batch, seq, columns) with another column 0, (batch, seq, 1)."""
     if columns == 1:
         return first
     others = builder.add("Gather", values, builder.integers(*range(1, columns)), axis=2)
     return builder.add("Concat", first, others, axis=2)
-
-
-def _back(builder: Operators, model: Forecaster, logs: str, spread: np.ndarray) -> None:
-    """Add what `data.sequences.transforms.back` does with logarithms, within float32: the output.
-
-    `spread` (n_series, 1) are the deviations of the series, in logarithms.
-    """
-    least, most = (builder.constant(name, np.array(bound, "float32")) for name, bound in _LOGS.items())
-    y = builder.add("Exp", builder.add("Clip", logs, least, most))
-    if model.step_variance is not None:
-        factors = mean_factor(model.step_variance * spread**2)
-        table = builder.constant("factors", factors.astype("float32"))
-        y = builder.add("Mul", y, builder.add("Gather", table, "series", axis=0))
-    if model.chosen.of_y == "log1p":
-        y = builder.add("Sub", y, builder.constant("added", np.ones(1, "float32")))
-    builder.add("Identity", y, output="y_hat")
 
 
 class _ScaledWindow:

@@ -15,7 +15,7 @@ from gatecast.data.errors import InputError
 from gatecast.lstm.forecasting.network import Network
 from gatecast.lstm.nn.stack import Stack
 
-__all__ = ["Operators", "add_networks", "import_onnx"]
+__all__ = ["Operators", "add_combined", "add_networks", "import_onnx"]
 
 
 class Operators:
@@ -58,13 +58,12 @@ class Operators:
 def add_networks(
     operators: Operators,
     networks: Sequence[Network],
-    combine: str,
     x: str,
     past: str = "",
     series: str = "",
     output: str | None = None,
-) -> str:
-    """Add networks, and what makes one forecast of theirs: their mean or median.
+) -> list[str]:
+    """Add networks; return the names of their forecasts, each (batch, horizon).
 
     Their attention, if they have one, is the value ``attention``: the mean of several.
 
@@ -72,16 +71,15 @@ def add_networks(
     ----------
     operators : Operators
     networks : sequence of Network
-    combine : {"mean", "median"}
     x, past : str
         Of (batch, seq, input) and, for a linear skip, (batch, seq).
     series : str
         Of (batch,), the numbers of the series, for networks that have learnt vectors of them.
     output : str, optional
-        Name of the forecasts (batch, horizon).
+        Name of the forecasts of a single network.
     """
     if len(networks) == 1:
-        return _NetworkOperators(operators, networks[0]).add_all(x, past, series, output, "attention")[0]
+        return [_NetworkOperators(operators, networks[0]).add_all(x, past, series, output, "attention")[0]]
     of_members = [
         _NetworkOperators(operators, network, f"members.{number}.").add_all(x, past, series)
         for number, network in enumerate(networks)
@@ -89,6 +87,13 @@ def add_networks(
     forecasts, attentions = zip(*of_members, strict=True)
     if networks[0].attention is not None:
         operators.add("Mean", *attentions, output="attention")
+    return list(forecasts)
+
+
+def add_combined(operators: Operators, forecasts: Sequence[str], combine: str, output: str | None = None) -> str:
+    """Add what makes one forecast of several: their mean or median; a single one is taken as it is."""
+    if len(forecasts) == 1:
+        return operators.add("Identity", *forecasts, output=output)
     if combine == "median":
         return operators.median(*forecasts, output=output)
     return operators.add("Mean", *forecasts, output=output)
