@@ -44,7 +44,8 @@ from gatecast.flows.rolling import (
     unseen,
     yardstick_of,
 )
-from gatecast.flows.settings.runs import BacktestSettings, FleetSettings, RetrainSettings, Workspace
+from gatecast.flows.settings.runs import BacktestSettings, FleetSettings, RetrainSettings
+from gatecast.flows.settings.workspace import Workspace
 from gatecast.lstm.forecasting.metrics import regression, skill
 
 DEFAULTS = BacktestSettings()

@@ -30,7 +30,8 @@ from gatecast.flows.engine.terminal import console, explain, figure
 from gatecast.flows.ingest import ingest
 from gatecast.flows.judging.yardsticks import require_baselines
 from gatecast.flows.member import STARTED, Member, MemberTrained, member_name, members_of, train_one
-from gatecast.flows.settings.runs import FleetSettings, GateSettings, RetrainSettings, Workspace
+from gatecast.flows.settings.runs import FleetSettings, GateSettings, RetrainSettings
+from gatecast.flows.settings.workspace import Workspace
 from gatecast.lstm.forecasting.forecaster import Forecaster
 from gatecast.lstm.forecasting.recipe import sequence_settings
 

@@ -14,6 +14,7 @@ import pandas as pd
 
 from gatecast.data.bars.store import read_rows
 from gatecast.data.sequences.sequences import build_sequences
+from gatecast.data.settings import NAME_PATTERN
 from gatecast.data.store import as_json, read_parquet, sha256_file, symbol_filename, write_parquet
 from gatecast.flows.engine.orchestration import digest, hashes
 from gatecast.flows.engine.results import Written
@@ -25,7 +26,8 @@ from gatecast.flows.judging.evaluation import MODEL, NAIVE
 from gatecast.flows.judging.targets import series_frame
 from gatecast.flows.registry.kinds import FORECASTER
 from gatecast.flows.registry.registry import Registry
-from gatecast.flows.settings.runs import NAME_PATTERN, GateSettings, RetrainSettings, Workspace
+from gatecast.flows.settings.runs import GateSettings, RetrainSettings
+from gatecast.flows.settings.workspace import Workspace
 from gatecast.flows.training import registry_of, settle, warm_start
 from gatecast.lstm.forecasting.forecaster import Forecaster
 from gatecast.lstm.forecasting.metrics import skill

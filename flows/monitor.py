@@ -29,7 +29,8 @@ from gatecast.flows.registry.kinds import FORECASTER
 from gatecast.flows.registry.registry import Registry
 from gatecast.flows.reporting.prometheus import require_folder, write_metrics
 from gatecast.flows.settings.champion import MonitorSettings
-from gatecast.flows.settings.runs import BREACH, RetrainSettings, Workspace
+from gatecast.flows.settings.runs import BREACH, RetrainSettings
+from gatecast.flows.settings.workspace import Workspace
 from gatecast.lstm.forecasting.forecaster import Forecaster
 from gatecast.lstm.forecasting.metrics import regression
 

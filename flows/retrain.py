@@ -64,7 +64,9 @@ from gatecast.flows.reporting import tracking
 from gatecast.flows.reporting.attention import plot_attention
 from gatecast.flows.reporting.errors import draw_errors
 from gatecast.flows.reporting.publication import publish
-from gatecast.flows.settings.runs import DatesGiven, GateSettings, RetrainSettings, Workspace
+from gatecast.flows.settings.data import DatesGiven
+from gatecast.flows.settings.runs import GateSettings, RetrainSettings
+from gatecast.flows.settings.workspace import Workspace
 from gatecast.flows.training import Attempt, Job, checkpoint, registry_of, settle, take_back, warm_start
 from gatecast.lstm.config import ForecasterSettings
 from gatecast.lstm.forecasting.forecaster import Forecaster

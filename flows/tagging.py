@@ -24,8 +24,8 @@ from gatecast.flows.registry.catalogue import choose_champion
 from gatecast.flows.registry.kinds import TAGGER
 from gatecast.flows.registry.registry import Registry
 from gatecast.flows.reporting import tagging as tagging_report
-from gatecast.flows.settings.runs import Workspace
 from gatecast.flows.settings.tagging import TaggingSettings
+from gatecast.flows.settings.workspace import Workspace
 from gatecast.flows.training import Attempt, Job, checkpoint, registry_of, settle
 from gatecast.lstm.config import TaggerSettings
 from gatecast.lstm.models import load

@@ -41,8 +41,8 @@ from gatecast.flows.judging.comparison import Comparison, meet_language_model
 from gatecast.flows.judging.tables import language_model_table
 from gatecast.flows.registry.kinds import LANGUAGE_MODEL
 from gatecast.flows.reporting import pictures as report
-from gatecast.flows.settings.runs import Workspace
 from gatecast.flows.settings.text import TextSettings
+from gatecast.flows.settings.workspace import Workspace
 from gatecast.flows.training import Attempt, Job, checkpoint, registry_of, settle
 from gatecast.lstm.config import CharLMSettings
 from gatecast.lstm.language.char_lm import CharLM

@@ -17,6 +17,7 @@ from typing import Any, Literal, NamedTuple
 
 from gatecast.data.errors import DamagedError, InputError
 from gatecast.data.sequences.sequences import Sequences
+from gatecast.data.settings import Settings
 from gatecast.flows.engine.orchestration import Transaction, get_transaction, hashes, is_retry, task
 from gatecast.flows.engine.results import Promoted, Trained, Versioned
 from gatecast.flows.engine.terminal import counted
@@ -24,7 +25,8 @@ from gatecast.flows.judging import promotion
 from gatecast.flows.judging.comparison import Comparison
 from gatecast.flows.registry.kinds import FORECASTER, ModelKind
 from gatecast.flows.registry.registry import Registry
-from gatecast.flows.settings.runs import GateSettings, Settings, Workspace
+from gatecast.flows.settings.runs import GateSettings
+from gatecast.flows.settings.workspace import Workspace
 from gatecast.lstm.forecasting.forecaster import Forecaster
 from gatecast.lstm.models import load
 from gatecast.lstm.training import epochs

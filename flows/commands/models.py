@@ -48,7 +48,7 @@ class ModelOptions(CommonOptions):
     def registry(self) -> Registry:
         """Return the registry of the model, which must exist."""
         from gatecast.flows.registry.catalogue import find_registry
-        from gatecast.flows.settings.runs import Workspace
+        from gatecast.flows.settings.workspace import Workspace
 
         return find_registry(Workspace.from_environment(), self.name)
 
@@ -65,7 +65,7 @@ def list_models(options: CommonOptions) -> None:
         from gatecast.data.errors import InputError
         from gatecast.flows.registry import catalogue
         from gatecast.flows.registry.registry import Registry
-        from gatecast.flows.settings.runs import Workspace
+        from gatecast.flows.settings.workspace import Workspace
 
         workspace = Workspace.from_environment()
         names = catalogue.models(workspace)

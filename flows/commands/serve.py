@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from gatecast.flows.engine.deployments import ServeSettings
     from gatecast.flows.engine.server import Server
     from gatecast.flows.engine.watch import Watch
-    from gatecast.flows.settings.runs import Workspace
+    from gatecast.flows.settings.workspace import Workspace
 
 SETTINGS_FILE = Path("gatecast.toml")
 POLL_SECONDS = 1.0
@@ -88,7 +88,7 @@ def serve(options: ServeOptions) -> None:
         options.prepare()
         from gatecast.flows.engine.deployments import read_settings
         from gatecast.flows.engine.server import set_environment
-        from gatecast.flows.settings.runs import Workspace
+        from gatecast.flows.settings.workspace import Workspace
 
         workspace = Workspace.from_environment()
         os.environ["GATECAST_HOME"] = str(workspace.root)  # for the processes of the runs, wherever they are started

@@ -21,11 +21,11 @@ from zoneinfo import available_timezones
 from pydantic import Field, HttpUrl, TypeAdapter, ValidationError, field_validator, model_validator
 
 from gatecast.data.errors import InputError
+from gatecast.data.settings import NAME_PATTERN, Settings
 from gatecast.data.variables import resolved
 from gatecast.flows.engine.parameters import explain_problem, validated
 from gatecast.flows.engine.runs import TIME_LIMIT
 from gatecast.flows.engine.server import ENVIRONMENT
-from gatecast.flows.settings.runs import NAME_PATTERN, Settings
 
 if TYPE_CHECKING:
     from prefect import Flow

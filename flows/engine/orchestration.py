@@ -42,7 +42,7 @@ from gatecast.flows.engine.results import StepRecord
 from gatecast.flows.engine.runs import WhenBusy, alive, crash_dead_runs, one_at_a_time, report, time_limit_seconds
 from gatecast.flows.engine.server import Server, check_login, dashboard_url, quiet_import, set_environment
 from gatecast.flows.engine.terminal import print_step, warn, warnings_to
-from gatecast.flows.settings.runs import Workspace
+from gatecast.flows.settings.workspace import Workspace
 
 with quiet_import():
     import prefect

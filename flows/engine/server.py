@@ -33,7 +33,7 @@ from gatecast.data.store import is_damaged_sqlite, read_json, write_json
 from gatecast.flows.engine.command_line import CommandLine
 from gatecast.flows.engine.database import set_aside_with_journal
 from gatecast.flows.engine.login import take_login_out_of_address
-from gatecast.flows.settings.runs import Workspace
+from gatecast.flows.settings.workspace import Workspace
 
 if TYPE_CHECKING:
     from gatecast.flows.engine.guard import Guard

@@ -8,7 +8,7 @@ from pathlib import Path
 from gatecast.data.errors import FormatError, InputError
 from gatecast.flows.registry.kinds import ModelKind
 from gatecast.flows.registry.registry import Registry
-from gatecast.flows.settings.runs import Workspace
+from gatecast.flows.settings.workspace import Workspace
 
 
 def models(workspace: Workspace) -> list[str]:

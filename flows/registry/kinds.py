@@ -15,8 +15,8 @@ from gatecast.data.errors import FormatError
 from gatecast.flows.registry.measures import ACCURACY, BITS_PER_CHARACTER, F1, MEASURES, RMSE, Figure
 
 if TYPE_CHECKING:
+    from gatecast.data.settings import Settings
     from gatecast.flows.judging.comparison import Comparison, Contender
-    from gatecast.flows.settings.runs import Settings
 
 Evaluation = Mapping[str, Any]
 """The content of a version's ``evaluation.json``."""
@@ -98,7 +98,7 @@ def _compare_forecasters(first: Contender, second: Contender, path: Path | None)
     from gatecast.flows.engine.ingested import read_ingested
     from gatecast.flows.ingest import ingest
     from gatecast.flows.judging.comparison import compare_forecasters
-    from gatecast.flows.settings.runs import Workspace
+    from gatecast.flows.settings.workspace import Workspace
 
     directory = second.data
     if path is not None:

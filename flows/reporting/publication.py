@@ -39,7 +39,8 @@ from gatecast.flows.judging.targets import DISPLAYS
 from gatecast.flows.registry.registry import Registry
 from gatecast.flows.reporting.errors import TITLES
 from gatecast.flows.reporting.pictures import embedded_picture, inline
-from gatecast.flows.settings.runs import RetrainSettings, Workspace
+from gatecast.flows.settings.runs import RetrainSettings
+from gatecast.flows.settings.workspace import Workspace
 
 _LOGGER = logging.getLogger(__name__)
 ROWS = 200

@@ -26,7 +26,9 @@ from gatecast.flows.member import STARTED, Member, member_name, train_one
 from gatecast.flows.monitor import monitor
 from gatecast.flows.registry.registry import Registry
 from gatecast.flows.settings.champion import MonitorSettings
-from gatecast.flows.settings.runs import DataSettings, FleetSettings, RetrainSettings, Workspace
+from gatecast.flows.settings.data import DataSettings
+from gatecast.flows.settings.runs import FleetSettings, RetrainSettings
+from gatecast.flows.settings.workspace import Workspace
 from gatecast.lstm.config import ForecasterSettings
 
 MODEL = {"lookback": 8, "hidden_size": 4, "max_epochs": 2}

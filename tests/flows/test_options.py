@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field
 from typer.testing import CliRunner
 
 from gatecast.data.errors import InputError
+from gatecast.data.settings import Settings
 from gatecast.flows.cli import ENTRIES, app
 from gatecast.flows.commands.backtest import BacktestOptions
 from gatecast.flows.commands.data import CheckOptions
@@ -31,7 +32,7 @@ from gatecast.flows.commands.tag import TrainOptions as TagOptions
 from gatecast.flows.commands.text import TrainOptions as TextOptions
 from gatecast.flows.engine.deployments import KINDS
 from gatecast.flows.settings.champion import ForecastSettings
-from gatecast.flows.settings.runs import DataSettings, Settings
+from gatecast.flows.settings.data import DataSettings
 from tests.flows.typed import parsed
 
 

@@ -30,8 +30,10 @@ from gatecast.flows.ingest import ingest_data
 from gatecast.flows.monitor import monitor
 from gatecast.flows.retrain import retrain
 from gatecast.flows.settings.champion import MonitorSettings
-from gatecast.flows.settings.runs import BacktestSettings, DataSettings, FleetSettings, RetrainSettings, Workspace
+from gatecast.flows.settings.data import DataSettings
+from gatecast.flows.settings.runs import BacktestSettings, FleetSettings, RetrainSettings
 from gatecast.flows.settings.tagging import TaggingSettings
+from gatecast.flows.settings.workspace import Workspace
 from gatecast.flows.tagging import train_tagger
 from gatecast.flows.text import TextSettings, train_text
 from tests.data.sources.test_files import serving

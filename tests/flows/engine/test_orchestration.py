@@ -19,7 +19,7 @@ from gatecast.flows.engine.orchestration import (
     wait_until_recorded,
 )
 from gatecast.flows.engine.server import ENVIRONMENT
-from gatecast.flows.settings.runs import Workspace
+from gatecast.flows.settings.workspace import Workspace
 from tests.damage import HARMS, Harm
 
 

@@ -16,7 +16,7 @@ import pytest
 from gatecast.data.errors import InputError
 from gatecast.flows.engine import runs
 from gatecast.flows.engine.orchestration import Steps, cancelled, flow, is_retry, task
-from gatecast.flows.settings.runs import Workspace
+from gatecast.flows.settings.workspace import Workspace
 from tests.damage import HARM_NAMES, HARMS, Harm
 from tests.webhook import listening
 

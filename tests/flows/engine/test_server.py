@@ -16,7 +16,7 @@ from websockets.sync.client import connect
 
 from gatecast.data.errors import InputError
 from gatecast.flows.engine.server import Server, _is_free, dashboard_url, is_loopback
-from gatecast.flows.settings.runs import Workspace
+from gatecast.flows.settings.workspace import Workspace
 from tests.damage import HARM_NAMES, HARMS, Harm
 
 # Two transactions at a time; each reads and then writes, as Prefect's server does when it creates a run.
