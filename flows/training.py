@@ -23,12 +23,11 @@ from gatecast.flows.engine.results import Promoted, Trained, Versioned
 from gatecast.flows.engine.terminal import counted
 from gatecast.flows.judging import promotion
 from gatecast.flows.judging.comparison import Comparison
-from gatecast.flows.registry.kinds import FORECASTER, ModelKind
+from gatecast.flows.registry.kinds import FORECASTER, ModelKind, load_model
 from gatecast.flows.registry.registry import Registry
 from gatecast.flows.settings.runs import GateSettings
 from gatecast.flows.settings.workspace import Workspace
 from gatecast.lstm.forecasting.forecaster import Forecaster
-from gatecast.lstm.models import load
 from gatecast.lstm.training import epochs
 from gatecast.lstm.training.checkpoint import DOCUMENT
 from gatecast.lstm.training.model import TrainedModel
@@ -195,7 +194,7 @@ def checkpoint(job: Job, model: str, files: list[str], settings: Settings, linea
     registry = job.registry
     evaluation = {Path(file).name: Path(file).read_bytes() for file in files}
     with registry.locked():
-        version = registry.add_model(load(Path(model)), settings, evaluation, lineage)
+        version = registry.add_model(load_model(Path(model)), settings, evaluation, lineage)
     path = registry.path(version)
     return {"version": version, "path": str(path), "files": hashes(path), "summary": version}
 

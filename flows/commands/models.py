@@ -201,7 +201,7 @@ def _show_version(registry: Registry, version: str) -> None:
 def _use(registry: Registry) -> str:
     """Return the command that uses a model."""
     kind = registry.kind()
-    return f"{kind.used_by} --name {registry.name}" if kind else f"models show {registry.name}"
+    return f"{kind.used_by} --name {registry.name}" if kind and kind.used_by else f"models show {registry.name}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from prefect.deployments.runner import RunnerDeployment
     from prefect.runner import Runner
 
-    from gatecast.flows.engine.deployments import ServeSettings
+    from gatecast.flows.deployments import ServeSettings
     from gatecast.flows.engine.server import Server
     from gatecast.flows.engine.watch import Watch
     from gatecast.flows.settings.workspace import Workspace
@@ -86,7 +86,7 @@ def serve(options: ServeOptions) -> None:
         if ON_WINDOWS:
             raise InputError("gatecast serve needs Linux or macOS; run it in the Windows Subsystem for Linux.")
         options.prepare()
-        from gatecast.flows.engine.deployments import read_settings
+        from gatecast.flows.deployments import read_settings
         from gatecast.flows.engine.server import set_environment
         from gatecast.flows.settings.workspace import Workspace
 
@@ -140,7 +140,7 @@ def pass_on(settings: ServeSettings) -> None:
 
 def run(settings: ServeSettings, pool: str | None, workspace: Workspace, server: Server | None) -> None:
     """Register the deployments and run what is due, until the process is told to stop."""
-    from gatecast.flows.engine.deployments import TAG, build, register_in_pool
+    from gatecast.flows.deployments import TAG, build, register_in_pool
     from gatecast.flows.engine.runs import WEBHOOK, crash_dead_runs, crash_pending_runs
     from gatecast.flows.engine.watch import Watch
 

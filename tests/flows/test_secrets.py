@@ -22,7 +22,7 @@ from gatecast.data.errors import InputError, SettingsError, SourceError
 from gatecast.flows.backtest import backtest
 from gatecast.flows.cli import app
 from gatecast.flows.commands.run import with_settings
-from gatecast.flows.engine.deployments import ServeSettings, build, read_settings, register_in_pool
+from gatecast.flows.deployments import ServeSettings, build, read_settings, register_in_pool
 from gatecast.flows.engine.runs import WEBHOOK
 from gatecast.flows.fleet import fleet
 from gatecast.flows.forecast import forecast_latest

@@ -4,7 +4,7 @@ from annotated_types import Le
 
 from gatecast.flows.commands.setting import settings_in
 from gatecast.flows.commands.settings_page import PAGE, SECTIONS, allowed, page
-from gatecast.flows.engine.deployments import ServeSettings
+from gatecast.flows.deployments import ServeSettings
 from gatecast.flows.settings.data import DataSettings
 
 
