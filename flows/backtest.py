@@ -19,8 +19,9 @@ from rich.progress import Progress
 from gatecast.data.errors import InputError
 from gatecast.data.store import read_json, read_parquet, write_json, write_parquet
 from gatecast.flows.engine.artifacts import create_progress_artifact, update_progress_artifact
+from gatecast.flows.engine.caching import code_version, digest, hashes
 from gatecast.flows.engine.ingested import read_ingested
-from gatecast.flows.engine.orchestration import Output, Steps, code_version, digest, flow, hashes, run_name, task
+from gatecast.flows.engine.orchestration import Output, Steps, flow, run_name, task
 from gatecast.flows.engine.runners import task_runner
 from gatecast.flows.engine.terminal import console, counted
 from gatecast.flows.forecast import choose_model

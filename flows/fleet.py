@@ -23,7 +23,8 @@ from gatecast.data.sequences.sequences import build_sequences
 from gatecast.data.sequences.splits import TEST, SplitSettings
 from gatecast.data.store import atomic_file, symbol_filename, write_json
 from gatecast.flows.engine.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
-from gatecast.flows.engine.orchestration import Steps, artifact_key, code_version, flow, run_name, task
+from gatecast.flows.engine.caching import code_version
+from gatecast.flows.engine.orchestration import Steps, artifact_key, flow, run_name, task
 from gatecast.flows.engine.results import Result, StepRecord
 from gatecast.flows.engine.runners import require_runner, task_runner
 from gatecast.flows.engine.terminal import console, explain, figure

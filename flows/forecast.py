@@ -13,8 +13,9 @@ from gatecast.data.dates.timestamps import format_date
 from gatecast.data.errors import InputError
 from gatecast.data.sequences.features import Target, told_apart
 from gatecast.data.store import write_parquet
+from gatecast.flows.engine.caching import hashes
 from gatecast.flows.engine.ingested import read_ingested
-from gatecast.flows.engine.orchestration import Steps, flow, hashes, run_name, task
+from gatecast.flows.engine.orchestration import Steps, flow, run_name, task
 from gatecast.flows.engine.results import Forecasts, Ingested, StepRecord
 from gatecast.flows.ingest import ingest
 from gatecast.flows.judging.targets import DISPLAYS, Display, series_frame, target_of

@@ -16,7 +16,7 @@ from gatecast.data.bars.store import read_rows
 from gatecast.data.sequences.sequences import build_sequences
 from gatecast.data.settings import NAME_PATTERN
 from gatecast.data.store import as_json, read_parquet, sha256_file, symbol_filename, write_parquet
-from gatecast.flows.engine.orchestration import digest, hashes
+from gatecast.flows.engine.caching import digest, hashes
 from gatecast.flows.engine.results import Written
 from gatecast.flows.engine.runs import one_at_a_time
 from gatecast.flows.forecast import file_stem, predict_next

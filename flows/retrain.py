@@ -10,7 +10,7 @@ in `flows.training`. To follow it down to a single gate of the LSTM, read in thi
 4. ``kernels/cpu/lstm.py``, its loop over time, compiled by Numba;
 5. ``kernels/scalar.py``, the mathematics of one unit.
 
-A step whose inputs, code and files are unchanged is answered from cache (`flows.engine.orchestration.Unchanged`).
+A step whose inputs, code and files are unchanged is answered from cache (`flows.engine.caching.Unchanged`).
 `ingest` and `promote` always run, since they depend on the outside world: the data and the present champion. So do
 `choose`, which takes a moment, and `publish`, so that the page of every run shows its result.
 """
@@ -25,18 +25,9 @@ from gatecast.data.sequences.build import build_from_files
 from gatecast.data.sequences.sequences import SequenceSettings, read_sequences, write_sequences
 from gatecast.data.sequences.splits import SPLIT_NAMES, TEST
 from gatecast.data.store import read_parquet, write_json, write_parquet
+from gatecast.flows.engine.caching import code_version, digest, hashes
 from gatecast.flows.engine.ingested import ingested_files, read_ingested
-from gatecast.flows.engine.orchestration import (
-    Steps,
-    cancelled,
-    code_version,
-    digest,
-    flow,
-    hashes,
-    run_name,
-    task,
-    transaction,
-)
+from gatecast.flows.engine.orchestration import Steps, cancelled, flow, run_name, task, transaction
 from gatecast.flows.engine.progress import TrainingProgress
 from gatecast.flows.engine.results import (
     Evaluated,

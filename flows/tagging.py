@@ -15,7 +15,8 @@ from typing import Any, TypedDict
 from gatecast.data.language.tagging import TaggedText, has_chunks, read_conll, write_conll
 from gatecast.data.language.words import read_vectors
 from gatecast.data.store import atomic_directory, atomic_file, settled, sha256_file, write_json
-from gatecast.flows.engine.orchestration import Steps, cancelled, code_version, digest, flow, hashes, run_name, task
+from gatecast.flows.engine.caching import code_version, digest, hashes
+from gatecast.flows.engine.orchestration import Steps, cancelled, flow, run_name, task
 from gatecast.flows.engine.progress import TrainingProgress
 from gatecast.flows.engine.results import Promoted, Result, StepRecord, Trained, Versioned, Written
 from gatecast.flows.engine.runs import WhenBusy

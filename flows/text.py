@@ -23,17 +23,8 @@ from gatecast.flows.engine.artifacts import (
     create_table_artifact,
     escaped,
 )
-from gatecast.flows.engine.orchestration import (
-    Steps,
-    artifact_key,
-    cancelled,
-    code_version,
-    digest,
-    flow,
-    hashes,
-    run_name,
-    task,
-)
+from gatecast.flows.engine.caching import code_version, digest, hashes
+from gatecast.flows.engine.orchestration import Steps, artifact_key, cancelled, flow, run_name, task
 from gatecast.flows.engine.progress import StepProgress
 from gatecast.flows.engine.results import Promoted, Result, StepRecord, Trained, Versioned, Written
 from gatecast.flows.engine.runs import WhenBusy

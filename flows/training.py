@@ -18,7 +18,8 @@ from typing import Any, Literal, NamedTuple
 from gatecast.data.errors import DamagedError, InputError
 from gatecast.data.sequences.sequences import Sequences
 from gatecast.data.settings import Settings
-from gatecast.flows.engine.orchestration import Transaction, get_transaction, hashes, is_retry, task
+from gatecast.flows.engine.caching import hashes
+from gatecast.flows.engine.orchestration import Transaction, get_transaction, is_retry, task
 from gatecast.flows.engine.results import Promoted, Trained, Versioned
 from gatecast.flows.engine.terminal import counted
 from gatecast.flows.judging import promotion

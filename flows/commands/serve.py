@@ -109,8 +109,9 @@ def serve(options: ServeOptions) -> None:
 
 def connect(options: ServeOptions, workspace: Workspace, stack: ExitStack) -> Server | None:
     """Start the server and return it, or return None if the environment names a running one."""
+    from gatecast.flows.engine.login import check_password
     from gatecast.flows.engine.orchestration import use_server
-    from gatecast.flows.engine.server import Server, answers, check_password, dashboard_url
+    from gatecast.flows.engine.server import Server, answers, dashboard_url
 
     named = os.environ.get("PREFECT_API_URL")
     if named:

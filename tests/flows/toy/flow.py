@@ -10,8 +10,9 @@ from pydantic import Field
 
 from gatecast.data.settings import NAME_PATTERN, Settings
 from gatecast.data.store import sha256_file, write_json
+from gatecast.flows.engine.caching import code_version, digest, hashes
 from gatecast.flows.engine.deployable import Deployable
-from gatecast.flows.engine.orchestration import Steps, cancelled, code_version, digest, flow, hashes, run_name, task
+from gatecast.flows.engine.orchestration import Steps, cancelled, flow, run_name, task
 from gatecast.flows.engine.progress import TrainingProgress
 from gatecast.flows.engine.results import Promoted, Trained, Written
 from gatecast.flows.engine.runs import WhenBusy
