@@ -72,7 +72,7 @@ def backtest(settings: BacktestSettings = DEFAULTS, force: bool = False) -> dict
     workspace = Workspace.from_environment()
     require_baselines(settings)
     settings = of_champion(settings, workspace)
-    with Steps() as step:
+    with Steps(workspace) as step:
         bars = step(ingest, settings.data, workspace)
         settings = cast(BacktestSettings, settings.resolved(bars["kind"]))
         entrants = entrants_of(settings, workspace) or [_only_entrant(settings, workspace)]

@@ -107,7 +107,7 @@ def fleet(settings: FleetSettings = DEFAULTS, force: bool = False) -> FleetTrain
     require_runner(settings.runner)
     require_baselines(settings.retrain)
     workspace = Workspace.from_environment()
-    with Steps() as step:
+    with Steps(workspace) as step:
         # A source that is one file is read whole: a series that it lacks makes only its own model fail.
         symbols = tuple(dict.fromkeys(symbol for group in settings.groups for symbol in group))
         data = settings.retrain.data

@@ -72,7 +72,7 @@ def forecast_latest(
     if version is None:
         raise InputError(f"The model {registry.name} has no champion in {workspace.root}; retrain it first.")
     settings = registry.settings(version, FORECASTER)
-    with Steps() as step:
+    with Steps(workspace) as step:
         source = settings.data if asked.path is None else settings.data.from_file(asked.path)
         bars = step(ingest, source, workspace)
         if bars["kind"] != ("bars" if settings.target else "series"):

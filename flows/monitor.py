@@ -63,7 +63,7 @@ def monitor(settings: MonitorSettings = DEFAULTS) -> dict[str, Any]:
     if settings.prometheus is not None:
         require_folder(settings.prometheus)
     results: dict[str, Any] = {"roll_back": None, "raise_alarm": None}
-    with Steps() as step:
+    with Steps(workspace) as step:
         bars = step(ingest, data, workspace)
         scored = step(score_live, registry.name, bars["directory"], str(directory))
         checked = step(check, registry.name, version, bars["directory"], scored["live"], settings, str(directory))

@@ -128,14 +128,14 @@ def retrain(
     workspace = Workspace.from_environment()
     tracking.require()
     require_baselines(settings)
-    with Steps() as step:
+    with Steps(workspace) as step:
         bars = step(ingest, settings.data, workspace)
         settings = settings.resolved(bars["kind"])
         # The gate must not change the cache key of the training, so it travels separately.
         gate = settings.gate
         settings = settings.model_copy(update={"gate": GateSettings()})
         registry = registry_of(workspace, str(settings.name), FORECASTER)
-        if not step.alone(workspace, registry.name, when_busy):
+        if not step.alone(registry.name, when_busy):
             return cancelled(f"Another retrain of {registry.name} is under way.")
 
         if settings.model.is_open:
@@ -171,7 +171,7 @@ def retrain(
         tracked = (
             step(tracking.track, workspace, registry.name, version, evaluated, promoted) if tracking.wanted() else None
         )
-        published = step(publish, settings, bars, evaluated, version, promoted, forecasts)
+        published = step(publish, workspace, settings, bars, evaluated, version, promoted, forecasts)
     return {
         "settings": settings.to_dict(),
         "steps": step.records,

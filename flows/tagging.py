@@ -100,9 +100,9 @@ def train_tagger(
     """
     workspace = Workspace.from_environment()
     registry = registry_of(workspace, settings.model_name, TAGGER)
-    with Steps() as step:
+    with Steps(workspace) as step:
         text = step(read_sentences, settings, workspace.tagged)
-        if not step.alone(workspace, registry.name, when_busy):
+        if not step.alone(registry.name, when_busy):
             return cancelled(f"Another training of {registry.name} is under way.")
 
         model = settings.model.model_copy(update=text["model"])

@@ -103,9 +103,9 @@ def train_text(
     """
     workspace = Workspace.from_environment()
     registry = registry_of(workspace, settings.model_name, LANGUAGE_MODEL)
-    with Steps() as step:
+    with Steps(workspace) as step:
         text = step(read, settings.paths, workspace.texts)
-        if not step.alone(workspace, registry.name, when_busy):
+        if not step.alone(registry.name, when_busy):
             return cancelled(f"Another training of {registry.name} is under way.")
 
         job = Job(workspace, registry.name, digest(text["content_hash"], settings.model, code_version()))

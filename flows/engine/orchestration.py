@@ -192,20 +192,26 @@ class Steps:
 
     Used as a context manager inside a flow; calling it runs a task: ``bars = step(ingest, data, workspace)``.
 
+    Parameters
+    ----------
+    workspace : Workspace
+        That of the run.
+
     Attributes
     ----------
     records : list of StepRecord
         One for each step.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, workspace: Workspace) -> None:
         self.records: list[StepRecord] = []
+        self._workspace = workspace
         self._task_runs: list[UUID] = []
         self._held = ExitStack()
 
     def __enter__(self) -> Self:
         self._held.enter_context(warnings_to(_log_in_run))
-        self._held.enter_context(alive(Workspace.from_environment(), str(prefect.runtime.flow_run.id)))
+        self._held.enter_context(alive(self._workspace, str(prefect.runtime.flow_run.id)))
         return self
 
     def __call__(self, step: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -227,9 +233,9 @@ class Steps:
         """Also wait at the end for these task runs, such as those that were submitted to a task runner."""
         self._task_runs += task_runs
 
-    def alone(self, workspace: Workspace, name: str, when_busy: WhenBusy) -> bool:
+    def alone(self, name: str, when_busy: WhenBusy) -> bool:
         """Lock a model against other runs until the steps end; see `one_at_a_time`."""
-        return self._held.enter_context(one_at_a_time(workspace, name, when_busy))
+        return self._held.enter_context(one_at_a_time(self._workspace, name, when_busy))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

@@ -51,6 +51,7 @@ Table = list[dict[str, str]]
 
 @task("publish {settings.name}", cached=False)
 def publish(
+    workspace: Workspace,
     settings: RetrainSettings,
     bars: Ingested,
     evaluated: Evaluated,
@@ -62,13 +63,13 @@ def publish(
 
     Parameters
     ----------
+    workspace : Workspace
     settings : RetrainSettings
         Of the run, resolved.
     bars, evaluated, version, promoted, forecasts
         What the other steps returned.
     """
     name = str(settings.name)
-    workspace = Workspace.from_environment()
     registry = Registry(workspace, name)
     evaluation = read_json(Path(evaluated["evaluation"]))
     scores = short_score_table(evaluation)

@@ -6,6 +6,7 @@ import pytest
 
 from gatecast.flows.engine.caching import code_version, digest, hashes
 from gatecast.flows.engine.orchestration import Output, Steps, flow, task
+from gatecast.flows.settings.workspace import Workspace
 from tests.damage import HARMS, Harm
 
 
@@ -34,7 +35,7 @@ def write(path: str, text: str, note: str) -> Output:
 
 @flow
 def write_once(path: str, text: str, note: str = "", force: bool = False) -> tuple[str, bool]:
-    with Steps() as step:
+    with Steps(Workspace.from_environment()) as step:
         summary = step(write, path, text, note)["summary"]
     return summary, step.records[0]["cached"]
 

@@ -47,7 +47,7 @@ def fail() -> Output:
 
 @flow
 def failing() -> None:
-    with Steps() as step:
+    with Steps(Workspace.from_environment()) as step:
         step(fail)
 
 
@@ -67,7 +67,7 @@ def say() -> Output:
 
 @flow
 def saying() -> None:
-    with Steps() as step:
+    with Steps(Workspace.from_environment()) as step:
         step(say)
 
 

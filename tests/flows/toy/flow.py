@@ -71,8 +71,8 @@ def train_line(
     """
     workspace = Workspace.from_environment()
     registry = registry_of(workspace, settings.name, LINE)
-    with Steps() as step:
-        if not step.alone(workspace, registry.name, when_busy):
+    with Steps(workspace) as step:
+        if not step.alone(registry.name, when_busy):
             return cancelled(f"Another training of {registry.name} is under way.")
         points = sha256_file(settings.path / "points.csv")
         job = Job(workspace, registry.name, digest(points, settings.model, code_version()))
