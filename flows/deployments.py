@@ -19,7 +19,7 @@ from pydantic import Field, HttpUrl, TypeAdapter, ValidationError, field_validat
 from gatecast.data.errors import InputError
 from gatecast.data.settings import NAME_PATTERN, Settings
 from gatecast.data.variables import resolved
-from gatecast.flows.engine.deployable import Deployable
+from gatecast.flows.engine.deployable import CONTINUED, Deployable
 from gatecast.flows.engine.parameters import explain_problem, validated
 from gatecast.flows.engine.runs import TIME_LIMIT
 from gatecast.flows.engine.server import ENVIRONMENT
@@ -44,7 +44,9 @@ OTHERS = (
         "gatecast.flows.backtest:backtest",
         "Forecasts from many past origins and ranks models and baselines.",
     ),
-    Deployable("fleet", "gatecast.flows.fleet:fleet", "Trains a model for each series or group, side by side."),
+    Deployable(
+        "fleet", "gatecast.flows.fleet:fleet", "Trains a model for each series or group, side by side.", CONTINUED
+    ),
     Deployable(
         "ingest", "gatecast.flows.ingest:ingest_data", "Fetches the latest data and says what is wrong with it."
     ),

@@ -58,7 +58,7 @@ from gatecast.flows.reporting.publication import publish
 from gatecast.flows.settings.data import DatesGiven
 from gatecast.flows.settings.runs import GateSettings, RetrainSettings
 from gatecast.flows.settings.workspace import Workspace
-from gatecast.flows.training import Attempt, Job, checkpoint, registry_of, settle, take_back, warm_start
+from gatecast.flows.training import Attempt, Job, checkpoint, forecaster_job, registry_of, settle, take_back, warm_start
 from gatecast.lstm.config import ForecasterSettings
 from gatecast.lstm.forecasting.forecaster import Forecaster
 from gatecast.lstm.models import load
@@ -152,8 +152,7 @@ def retrain(
 
         dates = settings.data.dates
         champion = registry.champion() if settings.warm_start else None
-        key = digest(sequences["content_hash"], settings.model, dates, settings.warm_start, champion, code_version())
-        job = Job(workspace, registry.name, key)
+        job = forecaster_job(workspace, settings, sequences["content_hash"], champion)
         trained = step(train, job, sequences["directory"], settings.model, resume, dates, settings.warm_start, champion)
         evaluated = step(evaluate, job, trained["model"], sequences["directory"], data, settings)
         lineage = {

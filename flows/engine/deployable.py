@@ -5,10 +5,14 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from prefect import Flow
+
+CONTINUED: Mapping[str, Any] = MappingProxyType({"resume": True})
+"""Defaults of a training: after a crash, the next run continues where the last one stopped"""
 
 
 def imported(place: str) -> Any:

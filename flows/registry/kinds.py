@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from gatecast.data.errors import FormatError
-from gatecast.flows.engine.deployable import Deployable, imported
+from gatecast.flows.engine.deployable import CONTINUED, Deployable, imported
 from gatecast.flows.registry.measures import ACCURACY, BITS_PER_CHARACTER, F1, MEASURES, RMSE, Figure
 from gatecast.lstm.training import checkpoint
 
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 Evaluation = Mapping[str, Any]
 """The content of a version's ``evaluation.json``."""
 Rows = list[dict[str, str]]
-_CONTINUED: Mapping[str, Any] = MappingProxyType({"resume": True})
-"""After a crash, the next run of a deployment continues where the last one stopped"""
 PLACES: Mapping[str, str] = MappingProxyType(
     {
         "Forecaster": "gatecast.flows.registry.kinds:FORECASTER",
@@ -179,7 +177,7 @@ FORECASTER = ModelKind(
         "retrain",
         "gatecast.flows.retrain:retrain",
         "Trains on the latest data, compares with the naive forecasts and the champion, and forecasts with the winner.",
-        _CONTINUED,
+        CONTINUED,
     ),
     trained_by="retrain",
     used_by="forecast",
@@ -216,7 +214,7 @@ LANGUAGE_MODEL = ModelKind(
     called="language model",
     model="gatecast.lstm.language.char_lm:CharLM",
     settings_model="gatecast.flows.settings.text:TextSettings",
-    flow=Deployable("text", "gatecast.flows.text:train_text", "Trains a character model on text files.", _CONTINUED),
+    flow=Deployable("text", "gatecast.flows.text:train_text", "Trains a character model on text files.", CONTINUED),
     trained_by="text train",
     used_by="text generate",
     figure=_language_model_figure,
@@ -251,7 +249,7 @@ TAGGER = ModelKind(
     called="tagger",
     model="gatecast.lstm.tagging.tagger:Tagger",
     settings_model="gatecast.flows.settings.tagging:TaggingSettings",
-    flow=Deployable("tagging", "gatecast.flows.tagging:train_tagger", "Trains a tagger on CoNLL files.", _CONTINUED),
+    flow=Deployable("tagging", "gatecast.flows.tagging:train_tagger", "Trains a tagger on CoNLL files.", CONTINUED),
     trained_by="tag train",
     used_by="tag predict --text",
     figure=_tagger_figure,
