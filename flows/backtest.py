@@ -19,8 +19,9 @@ from rich.progress import Progress
 from gatecast.data.errors import InputError
 from gatecast.data.store import read_json, read_parquet, write_json, write_parquet
 from gatecast.flows.engine.artifacts import create_progress_artifact, update_progress_artifact
+from gatecast.flows.engine.caching import code_version, digest, hashes
 from gatecast.flows.engine.ingested import read_ingested
-from gatecast.flows.engine.orchestration import Output, Steps, code_version, digest, flow, hashes, run_name, task
+from gatecast.flows.engine.orchestration import Output, Steps, flow, run_name, task
 from gatecast.flows.engine.runners import task_runner
 from gatecast.flows.engine.terminal import console, counted
 from gatecast.flows.forecast import choose_model
@@ -44,7 +45,8 @@ from gatecast.flows.rolling import (
     unseen,
     yardstick_of,
 )
-from gatecast.flows.settings.runs import BacktestSettings, FleetSettings, RetrainSettings, Workspace
+from gatecast.flows.settings.runs import BacktestSettings, FleetSettings, RetrainSettings
+from gatecast.flows.settings.workspace import Workspace
 from gatecast.lstm.forecasting.metrics import regression, skill
 
 DEFAULTS = BacktestSettings()
@@ -70,7 +72,7 @@ def backtest(settings: BacktestSettings = DEFAULTS, force: bool = False) -> dict
     workspace = Workspace.from_environment()
     require_baselines(settings)
     settings = of_champion(settings, workspace)
-    with Steps() as step:
+    with Steps(workspace) as step:
         bars = step(ingest, settings.data, workspace)
         settings = cast(BacktestSettings, settings.resolved(bars["kind"]))
         entrants = entrants_of(settings, workspace) or [_only_entrant(settings, workspace)]

@@ -1,8 +1,8 @@
 """A fleet: one model for each series or group of series, trained on all cores.
 
 Each model takes the steps of `flows.retrain` in one task: sequences, training, evaluation, version, gate, forecast. A
-model that fails does not affect the others, and one whose worker is killed is trained again. What has not changed is
-answered from cache, so that running the fleet once more trains only what is missing.
+model that fails does not affect the others, and one whose worker is killed goes on from its last checkpoint. What has
+not changed is answered from cache, so that running the fleet once more trains only what is missing.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 from uuid import UUID
@@ -23,14 +24,16 @@ from gatecast.data.sequences.sequences import build_sequences
 from gatecast.data.sequences.splits import TEST, SplitSettings
 from gatecast.data.store import atomic_file, symbol_filename, write_json
 from gatecast.flows.engine.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
-from gatecast.flows.engine.orchestration import Steps, artifact_key, code_version, flow, run_name, task
+from gatecast.flows.engine.caching import code_version
+from gatecast.flows.engine.orchestration import Steps, artifact_key, flow, run_name, task
 from gatecast.flows.engine.results import Result, StepRecord
 from gatecast.flows.engine.runners import require_runner, task_runner
 from gatecast.flows.engine.terminal import console, explain, figure
 from gatecast.flows.ingest import ingest
 from gatecast.flows.judging.yardsticks import require_baselines
 from gatecast.flows.member import STARTED, Member, MemberTrained, member_name, members_of, train_one
-from gatecast.flows.settings.runs import FleetSettings, GateSettings, RetrainSettings, Workspace
+from gatecast.flows.settings.runs import FleetSettings, GateSettings, RetrainSettings
+from gatecast.flows.settings.workspace import Workspace
 from gatecast.lstm.forecasting.forecaster import Forecaster
 from gatecast.lstm.forecasting.recipe import sequence_settings
 
@@ -87,7 +90,7 @@ class FleetTrained(Summarised):
 @flow(
     name="fleet", flow_run_name=run_name(lambda given: FleetSettings.model_validate(given["settings"]).retrain.subject)
 )
-def fleet(settings: FleetSettings = DEFAULTS, force: bool = False) -> FleetTrained:
+def fleet(settings: FleetSettings = DEFAULTS, force: bool = False, resume: bool = False) -> FleetTrained:
     """Train a model for each group of series, in parallel, and continue if some fail.
 
     Parameters
@@ -96,6 +99,8 @@ def fleet(settings: FleetSettings = DEFAULTS, force: bool = False) -> FleetTrain
         What the models share, which series each one learns, and where they are trained.
     force : bool
         Train every model again, even where nothing has changed.
+    resume : bool
+        Continue the interrupted trainings with the same data, code and settings; the result is bit-identical.
 
     Returns
     -------
@@ -105,7 +110,7 @@ def fleet(settings: FleetSettings = DEFAULTS, force: bool = False) -> FleetTrain
     require_runner(settings.runner)
     require_baselines(settings.retrain)
     workspace = Workspace.from_environment()
-    with Steps() as step:
+    with Steps(workspace) as step:
         # A source that is one file is read whole: a series that it lacks makes only its own model fail.
         symbols = tuple(dict.fromkeys(symbol for group in settings.groups for symbol in group))
         data = settings.retrain.data
@@ -120,7 +125,7 @@ def fleet(settings: FleetSettings = DEFAULTS, force: bool = False) -> FleetTrain
         )
         if members:
             step(prepare, shared)
-            trained, task_runs = train_all(members, lineage, settings, workspace)
+            trained, task_runs = train_all(members, lineage, settings, workspace, resume)
             step.wait_for(task_runs)
             outcomes += trained
         directory = workspace.reports / f"{shared.name}-fleet"
@@ -177,9 +182,13 @@ def prepare(settings: RetrainSettings) -> Result:
 
 
 def train_all(
-    members: Sequence[Member], lineage: Mapping[str, Any], settings: FleetSettings, workspace: Workspace
+    members: Sequence[Member],
+    lineage: Mapping[str, Any],
+    settings: FleetSettings,
+    workspace: Workspace,
+    resume: bool = False,
 ) -> tuple[list[Outcome], list[UUID]]:
-    """Train the members in parallel; those whose worker dies are trained again, one at a time.
+    """Train the members in parallel; those whose worker dies go on afterwards, one at a time.
 
     Returns
     -------
@@ -194,10 +203,10 @@ def train_all(
     suspects = list[Member]()
     with _progress(len(members)) as report:
 
-        def run(some: Sequence[Member], workers: int | None) -> list[Member]:
+        def run(some: Sequence[Member], workers: int | None, resume: bool) -> list[Member]:
             """Train some members and return those that have no outcome yet, since their workers died."""
             with task_runner(settings.model_copy(update={"workers": workers})) as (runner, pool):
-                for member, future in _submit(runner, pool, some, lineage, settings.retrain.gate, workspace):
+                for member, future in _submit(runner, pool, some, lineage, settings.retrain.gate, workspace, resume):
                     found = _outcome_of(member, future)
                     if found is not None:
                         outcomes[found["name"]] = found
@@ -206,14 +215,14 @@ def train_all(
             return [member for member in some if str(member.settings.name) not in outcomes]
 
         while waiting:
-            left = run(waiting, settings.workers)
+            left = run(waiting, settings.workers, resume)
             # A dead process breaks its whole pool: only what was being trained can have killed it.
             started = [member for member in left if _mark(workspace, member).exists()] or left
             suspects += started
             waiting = [member for member in left if member not in started]
         for member in suspects:
             for _ in range(ATTEMPTS):
-                if not run([member], 1):
+                if not run([member], 1, resume=True):
                     break
             else:
                 error = f"The process that trained it died {ATTEMPTS} times; it may need more memory than there is."
@@ -230,6 +239,7 @@ def _submit(
     lineage: Mapping[str, Any],
     gate: GateSettings,
     workspace: Workspace,
+    resume: bool,
 ) -> Iterator[tuple[Member, Any]]:
     """Submit members to a task runner and yield each one with its future when that is done."""
     from prefect.futures import as_completed
@@ -243,6 +253,7 @@ def _submit(
             "files": list(member.files),
             "lineage": {**lineage, "code_version": code_version()},
             "workspace": workspace,
+            "resume": resume,
             "pool": pool,
         }
         future = runner.submit(train_member, parameters)
@@ -269,7 +280,7 @@ def _outcome_of(member: Member, future: Any) -> Outcome | None:
     return outcome(name, symbols, error=sentence)
 
 
-@task("train {settings.name}", cached=True, ignore=("files", "lineage", "workspace", "pool"))
+@task("train {settings.name}", cached=True, ignore=("files", "lineage", "workspace", "resume", "pool"))
 def train_member(
     settings: RetrainSettings,
     gate: GateSettings,
@@ -277,6 +288,7 @@ def train_member(
     files: list[str],
     lineage: dict[str, Any],
     workspace: Workspace,
+    resume: bool = False,
     pool: Executor | None = None,
 ) -> MemberTrained:
     """Take one model through all steps; see `train_one`.
@@ -295,11 +307,13 @@ def train_member(
         What else is known about the data and the code.
     workspace : Workspace
         All workers share it.
+    resume : bool
+        Continue an interrupted training.
     pool : Executor, optional
         Processes that do the work; it is done here if left out.
     """
-    arguments = (settings, gate, [Path(file) for file in files], lineage, workspace)
-    return train_one(*arguments) if pool is None else pool.submit(train_one, *arguments).result()
+    train = partial(train_one, settings, gate, [Path(file) for file in files], lineage, workspace, resume=resume)
+    return train() if pool is None else pool.submit(train).result()
 
 
 def _mark(workspace: Workspace, member: Member) -> Path:

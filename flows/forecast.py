@@ -13,8 +13,9 @@ from gatecast.data.dates.timestamps import format_date
 from gatecast.data.errors import InputError
 from gatecast.data.sequences.features import Target, told_apart
 from gatecast.data.store import write_parquet
+from gatecast.flows.engine.caching import hashes
 from gatecast.flows.engine.ingested import read_ingested
-from gatecast.flows.engine.orchestration import Steps, flow, hashes, run_name, task
+from gatecast.flows.engine.orchestration import Steps, flow, run_name, task
 from gatecast.flows.engine.results import Forecasts, Ingested, StepRecord
 from gatecast.flows.ingest import ingest
 from gatecast.flows.judging.targets import DISPLAYS, Display, series_frame, target_of
@@ -23,7 +24,8 @@ from gatecast.flows.registry.kinds import FORECASTER
 from gatecast.flows.registry.registry import Registry
 from gatecast.flows.settings.champion import ForecastSettings
 from gatecast.flows.settings.locations import LocalPath
-from gatecast.flows.settings.runs import RetrainSettings, Workspace
+from gatecast.flows.settings.runs import RetrainSettings
+from gatecast.flows.settings.workspace import Workspace
 from gatecast.lstm.forecasting.forecaster import Forecaster
 from gatecast.lstm.forecasting.uncertainty import interval_names, intervals
 
@@ -70,7 +72,7 @@ def forecast_latest(
     if version is None:
         raise InputError(f"The model {registry.name} has no champion in {workspace.root}; retrain it first.")
     settings = registry.settings(version, FORECASTER)
-    with Steps() as step:
+    with Steps(workspace) as step:
         source = settings.data if asked.path is None else settings.data.from_file(asked.path)
         bars = step(ingest, source, workspace)
         if bars["kind"] != ("bars" if settings.target else "series"):

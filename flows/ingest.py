@@ -43,7 +43,8 @@ from gatecast.flows.engine.orchestration import Output, State, flow, is_in_run, 
 from gatecast.flows.engine.progress import FetchProgress
 from gatecast.flows.engine.results import Ingested
 from gatecast.flows.engine.terminal import warn
-from gatecast.flows.settings.runs import DataSettings, Workspace
+from gatecast.flows.settings.data import DataSettings
+from gatecast.flows.settings.workspace import Workspace
 
 _LOGGER = logging.getLogger(__name__)
 OVERVIEW_FILE = "overview.json"

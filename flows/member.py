@@ -5,17 +5,19 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from gatecast.data.bars.store import read_rows
-from gatecast.data.sequences.sequences import build_sequences
+from gatecast.data.sequences.sequences import Sequences, build_sequences
+from gatecast.data.settings import NAME_PATTERN
 from gatecast.data.store import as_json, read_parquet, sha256_file, symbol_filename, write_parquet
-from gatecast.flows.engine.orchestration import digest, hashes
+from gatecast.flows.engine.caching import digest, hashes
 from gatecast.flows.engine.results import Written
 from gatecast.flows.engine.runs import one_at_a_time
 from gatecast.flows.forecast import file_stem, predict_next
@@ -25,10 +27,20 @@ from gatecast.flows.judging.evaluation import MODEL, NAIVE
 from gatecast.flows.judging.targets import series_frame
 from gatecast.flows.registry.kinds import FORECASTER
 from gatecast.flows.registry.registry import Registry
-from gatecast.flows.settings.runs import NAME_PATTERN, GateSettings, RetrainSettings, Workspace
-from gatecast.flows.training import registry_of, settle, warm_start
+from gatecast.flows.settings.runs import GateSettings, RetrainSettings
+from gatecast.flows.settings.workspace import Workspace
+from gatecast.flows.training import (
+    Attempt,
+    SparingCheckpoints,
+    WarmStart,
+    forecaster_job,
+    registry_of,
+    settle,
+    warm_start,
+)
 from gatecast.lstm.forecasting.forecaster import Forecaster
 from gatecast.lstm.forecasting.metrics import skill
+from gatecast.lstm.training import epochs
 
 STARTED = ".started"
 """File next to the versions of a model that is being trained"""
@@ -115,8 +127,12 @@ def train_one(
     files: Sequence[Path],
     lineage: Mapping[str, Any],
     workspace: Workspace,
+    *,
+    resume: bool = False,
 ) -> MemberTrained:
     """Train, evaluate, register, promote and forecast one model on one thread, without Prefect.
+
+    If `resume`, an interrupted training goes on from its last checkpoint; the result is bit-identical.
 
     Returns
     -------
@@ -133,10 +149,10 @@ def train_one(
         settings, _ = evaluation.choose_recipe(settings, frame)
         series = series_frame(frame, settings.target, settings.features)
         sequences = build_sequences(series, evaluation.sequence_settings(settings))
-        start = warm_start(registry, registry.champion(), sequences) if settings.warm_start else None
-        model = Forecaster.from_settings(settings.model).fit_sequences(
-            sequences, start=start.model if start else None, **settings.data.dates
-        )
+        former = registry.champion() if settings.warm_start else None
+        start = warm_start(registry, former, sequences) if settings.warm_start else None
+        job = forecaster_job(workspace, settings, sequences.content_hash, former)
+        model = _fit(settings, sequences, start, Attempt.at(job.checkpoints, resume))
         predictions, evaluated, _ = evaluation.run_test(model, sequences, frame, settings)
         total = evaluation.overall(evaluated["scores"])
         judged = evaluated["judged"]
@@ -152,6 +168,9 @@ def train_one(
             model = registry.model(champion, FORECASTER)
             settings = registry.settings(champion, FORECASTER)
         path = _forecast(model, frame, settings, champion, workspace)
+        epochs.clear(job.checkpoints)  # the version has all that is needed from now on
+        with suppress(OSError):  # it is not there, or a retrain of the same name keeps its model there
+            job.checkpoints.rmdir()
     return {
         "version": version,
         "champion": champion,
@@ -168,6 +187,15 @@ def train_one(
         "files": hashes(registry.path(version), path),
         "summary": evaluated["verdict"],
     }
+
+
+def _fit(settings: RetrainSettings, sequences: Sequences, start: WarmStart | None, attempt: Attempt) -> Forecaster:
+    """Fit the model; it leaves checkpoints, from which an interrupted training can continue."""
+    model = Forecaster.from_settings(settings.model)
+    fit = partial(model.fit_sequences, sequences, start=start.model if start else None, **settings.data.dates)
+    if attempt.found or settings.model.n_models > 1:  # each network of an ensemble leaves its own
+        return fit(checkpoints=attempt.checkpoints, resume=attempt.resume)
+    return fit(on_epoch=SparingCheckpoints(model, attempt.checkpoints))
 
 
 @contextmanager

@@ -29,7 +29,8 @@ from gatecast.flows.registry.kinds import FORECASTER
 from gatecast.flows.registry.registry import Registry
 from gatecast.flows.reporting.prometheus import require_folder, write_metrics
 from gatecast.flows.settings.champion import MonitorSettings
-from gatecast.flows.settings.runs import BREACH, RetrainSettings, Workspace
+from gatecast.flows.settings.runs import BREACH, RetrainSettings
+from gatecast.flows.settings.workspace import Workspace
 from gatecast.lstm.forecasting.forecaster import Forecaster
 from gatecast.lstm.forecasting.metrics import regression
 
@@ -62,7 +63,7 @@ def monitor(settings: MonitorSettings = DEFAULTS) -> dict[str, Any]:
     if settings.prometheus is not None:
         require_folder(settings.prometheus)
     results: dict[str, Any] = {"roll_back": None, "raise_alarm": None}
-    with Steps() as step:
+    with Steps(workspace) as step:
         bars = step(ingest, data, workspace)
         scored = step(score_live, registry.name, bars["directory"], str(directory))
         checked = step(check, registry.name, version, bars["directory"], scored["live"], settings, str(directory))

@@ -10,7 +10,7 @@ in `flows.training`. To follow it down to a single gate of the LSTM, read in thi
 4. ``kernels/cpu/lstm.py``, its loop over time, compiled by Numba;
 5. ``kernels/scalar.py``, the mathematics of one unit.
 
-A step whose inputs, code and files are unchanged is answered from cache (`flows.engine.orchestration.Unchanged`).
+A step whose inputs, code and files are unchanged is answered from cache (`flows.engine.caching.Unchanged`).
 `ingest` and `promote` always run, since they depend on the outside world: the data and the present champion. So do
 `choose`, which takes a moment, and `publish`, so that the page of every run shows its result.
 """
@@ -25,18 +25,9 @@ from gatecast.data.sequences.build import build_from_files
 from gatecast.data.sequences.sequences import SequenceSettings, read_sequences, write_sequences
 from gatecast.data.sequences.splits import SPLIT_NAMES, TEST
 from gatecast.data.store import read_parquet, write_json, write_parquet
+from gatecast.flows.engine.caching import code_version, digest, hashes
 from gatecast.flows.engine.ingested import ingested_files, read_ingested
-from gatecast.flows.engine.orchestration import (
-    Steps,
-    cancelled,
-    code_version,
-    digest,
-    flow,
-    hashes,
-    run_name,
-    task,
-    transaction,
-)
+from gatecast.flows.engine.orchestration import Steps, cancelled, flow, run_name, task, transaction
 from gatecast.flows.engine.progress import TrainingProgress
 from gatecast.flows.engine.results import (
     Evaluated,
@@ -64,8 +55,10 @@ from gatecast.flows.reporting import tracking
 from gatecast.flows.reporting.attention import plot_attention
 from gatecast.flows.reporting.errors import draw_errors
 from gatecast.flows.reporting.publication import publish
-from gatecast.flows.settings.runs import DatesGiven, GateSettings, RetrainSettings, Workspace
-from gatecast.flows.training import Attempt, Job, checkpoint, registry_of, settle, take_back, warm_start
+from gatecast.flows.settings.data import DatesGiven
+from gatecast.flows.settings.runs import GateSettings, RetrainSettings
+from gatecast.flows.settings.workspace import Workspace
+from gatecast.flows.training import Attempt, Job, checkpoint, forecaster_job, registry_of, settle, take_back, warm_start
 from gatecast.lstm.config import ForecasterSettings
 from gatecast.lstm.forecasting.forecaster import Forecaster
 from gatecast.lstm.models import load
@@ -135,14 +128,14 @@ def retrain(
     workspace = Workspace.from_environment()
     tracking.require()
     require_baselines(settings)
-    with Steps() as step:
+    with Steps(workspace) as step:
         bars = step(ingest, settings.data, workspace)
         settings = settings.resolved(bars["kind"])
         # The gate must not change the cache key of the training, so it travels separately.
         gate = settings.gate
         settings = settings.model_copy(update={"gate": GateSettings()})
         registry = registry_of(workspace, str(settings.name), FORECASTER)
-        if not step.alone(workspace, registry.name, when_busy):
+        if not step.alone(registry.name, when_busy):
             return cancelled(f"Another retrain of {registry.name} is under way.")
 
         if settings.model.is_open:
@@ -159,8 +152,7 @@ def retrain(
 
         dates = settings.data.dates
         champion = registry.champion() if settings.warm_start else None
-        key = digest(sequences["content_hash"], settings.model, dates, settings.warm_start, champion, code_version())
-        job = Job(workspace, registry.name, key)
+        job = forecaster_job(workspace, settings, sequences["content_hash"], champion)
         trained = step(train, job, sequences["directory"], settings.model, resume, dates, settings.warm_start, champion)
         evaluated = step(evaluate, job, trained["model"], sequences["directory"], data, settings)
         lineage = {
@@ -178,7 +170,7 @@ def retrain(
         tracked = (
             step(tracking.track, workspace, registry.name, version, evaluated, promoted) if tracking.wanted() else None
         )
-        published = step(publish, settings, bars, evaluated, version, promoted, forecasts)
+        published = step(publish, workspace, settings, bars, evaluated, version, promoted, forecasts)
     return {
         "settings": settings.to_dict(),
         "steps": step.records,

@@ -19,7 +19,8 @@ from gatecast.flows.judging.targets import series_frame, target_of
 from gatecast.flows.judging.yardsticks import Yardstick
 from gatecast.flows.registry.catalogue import find_registry
 from gatecast.flows.registry.kinds import FORECASTER
-from gatecast.flows.settings.runs import BacktestSettings, RetrainSettings, Workspace
+from gatecast.flows.settings.runs import BacktestSettings, RetrainSettings
+from gatecast.flows.settings.workspace import Workspace
 from gatecast.lstm.forecasting.backtest import cross_validation
 from gatecast.lstm.forecasting.forecaster import Forecaster
 from gatecast.lstm.models import load

@@ -15,7 +15,8 @@ from typing import Any, TypedDict
 from gatecast.data.language.tagging import TaggedText, has_chunks, read_conll, write_conll
 from gatecast.data.language.words import read_vectors
 from gatecast.data.store import atomic_directory, atomic_file, settled, sha256_file, write_json
-from gatecast.flows.engine.orchestration import Steps, cancelled, code_version, digest, flow, hashes, run_name, task
+from gatecast.flows.engine.caching import code_version, digest, hashes
+from gatecast.flows.engine.orchestration import Steps, cancelled, flow, run_name, task
 from gatecast.flows.engine.progress import TrainingProgress
 from gatecast.flows.engine.results import Promoted, Result, StepRecord, Trained, Versioned, Written
 from gatecast.flows.engine.runs import WhenBusy
@@ -24,8 +25,8 @@ from gatecast.flows.registry.catalogue import choose_champion
 from gatecast.flows.registry.kinds import TAGGER
 from gatecast.flows.registry.registry import Registry
 from gatecast.flows.reporting import tagging as tagging_report
-from gatecast.flows.settings.runs import Workspace
 from gatecast.flows.settings.tagging import TaggingSettings
+from gatecast.flows.settings.workspace import Workspace
 from gatecast.flows.training import Attempt, Job, checkpoint, registry_of, settle
 from gatecast.lstm.config import TaggerSettings
 from gatecast.lstm.models import load
@@ -99,9 +100,9 @@ def train_tagger(
     """
     workspace = Workspace.from_environment()
     registry = registry_of(workspace, settings.model_name, TAGGER)
-    with Steps() as step:
+    with Steps(workspace) as step:
         text = step(read_sentences, settings, workspace.tagged)
-        if not step.alone(workspace, registry.name, when_busy):
+        if not step.alone(registry.name, when_busy):
             return cancelled(f"Another training of {registry.name} is under way.")
 
         model = settings.model.model_copy(update=text["model"])

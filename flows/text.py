@@ -23,17 +23,8 @@ from gatecast.flows.engine.artifacts import (
     create_table_artifact,
     escaped,
 )
-from gatecast.flows.engine.orchestration import (
-    Steps,
-    artifact_key,
-    cancelled,
-    code_version,
-    digest,
-    flow,
-    hashes,
-    run_name,
-    task,
-)
+from gatecast.flows.engine.caching import code_version, digest, hashes
+from gatecast.flows.engine.orchestration import Steps, artifact_key, cancelled, flow, run_name, task
 from gatecast.flows.engine.progress import StepProgress
 from gatecast.flows.engine.results import Promoted, Result, StepRecord, Trained, Versioned, Written
 from gatecast.flows.engine.runs import WhenBusy
@@ -41,8 +32,8 @@ from gatecast.flows.judging.comparison import Comparison, meet_language_model
 from gatecast.flows.judging.tables import language_model_table
 from gatecast.flows.registry.kinds import LANGUAGE_MODEL
 from gatecast.flows.reporting import pictures as report
-from gatecast.flows.settings.runs import Workspace
 from gatecast.flows.settings.text import TextSettings
+from gatecast.flows.settings.workspace import Workspace
 from gatecast.flows.training import Attempt, Job, checkpoint, registry_of, settle
 from gatecast.lstm.config import CharLMSettings
 from gatecast.lstm.language.char_lm import CharLM
@@ -112,9 +103,9 @@ def train_text(
     """
     workspace = Workspace.from_environment()
     registry = registry_of(workspace, settings.model_name, LANGUAGE_MODEL)
-    with Steps() as step:
+    with Steps(workspace) as step:
         text = step(read, settings.paths, workspace.texts)
-        if not step.alone(workspace, registry.name, when_busy):
+        if not step.alone(registry.name, when_busy):
             return cancelled(f"Another training of {registry.name} is under way.")
 
         job = Job(workspace, registry.name, digest(text["content_hash"], settings.model, code_version()))

@@ -1,14 +1,16 @@
 """The road that the training of every kind of model takes.
 
 `Job` says which model is trained and where its files belong, `Attempt` trains with checkpoints and resumes,
-`checkpoint` makes the model a version, and `settle` decides whether that is the champion. What differs from kind to
-kind is in the flows: data, fitting, evaluation and comparison (`flows.retrain`, `flows.text`, `flows.tagging`).
+`SparingCheckpoints` are those of a training of seconds, `checkpoint` makes the model a version, and `settle` decides
+whether that is the champion. What differs from kind to kind is in the flows: data, fitting, evaluation and comparison
+(`flows.retrain`, `flows.text`, `flows.tagging`).
 """
 
 from __future__ import annotations
 
 import math
 import shutil
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,18 +19,21 @@ from typing import Any, Literal, NamedTuple
 
 from gatecast.data.errors import DamagedError, InputError
 from gatecast.data.sequences.sequences import Sequences
-from gatecast.flows.engine.orchestration import Transaction, get_transaction, hashes, is_retry, task
+from gatecast.data.settings import Settings
+from gatecast.flows.engine.caching import code_version, digest, hashes
+from gatecast.flows.engine.orchestration import Transaction, get_transaction, is_retry, task
 from gatecast.flows.engine.results import Promoted, Trained, Versioned
 from gatecast.flows.engine.terminal import counted
 from gatecast.flows.judging import promotion
 from gatecast.flows.judging.comparison import Comparison
-from gatecast.flows.registry.kinds import FORECASTER, ModelKind
+from gatecast.flows.registry.kinds import FORECASTER, ModelKind, load_model
 from gatecast.flows.registry.registry import Registry
-from gatecast.flows.settings.runs import GateSettings, Settings, Workspace
+from gatecast.flows.settings.runs import GateSettings, RetrainSettings
+from gatecast.flows.settings.workspace import Workspace
 from gatecast.lstm.forecasting.forecaster import Forecaster
-from gatecast.lstm.models import load
 from gatecast.lstm.training import epochs
 from gatecast.lstm.training.checkpoint import DOCUMENT
+from gatecast.lstm.training.loop import EpochRecord
 from gatecast.lstm.training.model import TrainedModel
 
 
@@ -139,6 +144,23 @@ class Job:
         return self.workspace.reports / self.name / self.key
 
 
+def forecaster_job(workspace: Workspace, settings: RetrainSettings, content_hash: str, champion: str | None) -> Job:
+    """Return the training of a forecaster.
+
+    Parameters
+    ----------
+    workspace : Workspace
+    settings : RetrainSettings
+        Resolved; the model has nothing left to choose.
+    content_hash : str
+        Of the training sequences.
+    champion : str, optional
+        Version that the training begins with, if it is to begin with the champion.
+    """
+    key = digest(content_hash, settings.model, settings.data.dates, settings.warm_start, champion, code_version())
+    return Job(workspace, str(settings.name), key)
+
+
 @dataclass(frozen=True)
 class Attempt:
     """An attempt at a training that leaves a checkpoint after each epoch.
@@ -160,8 +182,12 @@ class Attempt:
     @classmethod
     def of(cls, job: Job, resume: bool) -> Attempt:
         """Return the attempt of the present task, which resumes if it was asked to or was tried before."""
-        resume = resume or is_retry()
-        return cls(job.checkpoints, resume, resume and epochs.are_in(job.checkpoints))
+        return cls.at(job.checkpoints, resume or is_retry())
+
+    @classmethod
+    def at(cls, checkpoints: Path, resume: bool) -> Attempt:
+        """Return the attempt that leaves its checkpoints in this folder."""
+        return cls(checkpoints, resume, resume and epochs.are_in(checkpoints))
 
     def finish(self, model: TrainedModel[Any]) -> Trained:
         """Save the model that was fitted, and tell how its training went."""
@@ -187,13 +213,48 @@ class Attempt:
         return model.save(path, overwrite=True)
 
 
+class SparingCheckpoints:
+    """Leaves checkpoints of a training of seconds, which one after each epoch would make twice as long.
+
+    Called with the record of each epoch. After a checkpoint, the next one waits until writing takes no more than
+    `SHARE` of the time. The checkpoints of an earlier training are removed.
+
+    Parameters
+    ----------
+    model : TrainedModel
+        The model that is being fitted.
+    folder : Path
+        As in `Attempt`.
+    """
+
+    SHARE = 0.05
+    KEPT = 2
+    """The one before the last is used if the last is damaged"""
+
+    def __init__(self, model: TrainedModel[Any], folder: Path) -> None:
+        self._model = model
+        self._folder = folder
+        self._due = -math.inf
+        epochs.clear(folder)
+
+    def __call__(self, record: EpochRecord) -> None:
+        """Leave a checkpoint if one is due."""
+        started = time.monotonic()
+        if record.epoch == 0 or started < self._due:  # before the first step there is nothing to lose
+            return
+        self._model.save(epochs.epoch_path(self._folder, record.epoch), overwrite=True)
+        epochs.keep_last(self._folder, self.KEPT)
+        ended = time.monotonic()
+        self._due = ended + (ended - started) / self.SHARE
+
+
 @task("checkpoint {job.name}", cached=True)
 def checkpoint(job: Job, model: str, files: list[str], settings: Settings, lineage: dict[str, Any]) -> Versioned:
     """Make the model a version, with its settings and the files of its evaluation; see `Registry.add_model`."""
     registry = job.registry
     evaluation = {Path(file).name: Path(file).read_bytes() for file in files}
     with registry.locked():
-        version = registry.add_model(load(Path(model)), settings, evaluation, lineage)
+        version = registry.add_model(load_model(Path(model)), settings, evaluation, lineage)
     path = registry.path(version)
     return {"version": version, "path": str(path), "files": hashes(path), "summary": version}
 

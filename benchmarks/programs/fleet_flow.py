@@ -32,7 +32,8 @@ def main() -> None:
         path = _series(models, Path(folder) / "load.parquet")
         from gatecast.flows.engine.orchestration import start_embedded_server
         from gatecast.flows.fleet import fleet, prepare
-        from gatecast.flows.settings.runs import DataSettings, FleetSettings, RetrainSettings
+        from gatecast.flows.settings.data import DataSettings
+        from gatecast.flows.settings.runs import FleetSettings, RetrainSettings
 
         start_embedded_server()
         retrain = RetrainSettings(data=DataSettings(source="parquet", path=path))
@@ -69,7 +70,8 @@ def _without_prefect(retrain: object, workers: int, root: Path) -> float:
     """Return the seconds of reading the data and training the same models in a plain pool of processes."""
     from gatecast.flows.ingest import ingest
     from gatecast.flows.member import members_of, train_one
-    from gatecast.flows.settings.runs import RetrainSettings, Workspace
+    from gatecast.flows.settings.runs import RetrainSettings
+    from gatecast.flows.settings.workspace import Workspace
 
     assert isinstance(retrain, RetrainSettings)
     begun = time.perf_counter()

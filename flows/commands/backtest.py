@@ -49,7 +49,7 @@ def backtest(options: BacktestOptions) -> None:
         with starting_prefect(settings.data.path):
             from gatecast.flows.backtest import backtest as flow
             from gatecast.flows.backtest import of_champion
-            from gatecast.flows.settings.runs import Workspace
+            from gatecast.flows.settings.workspace import Workspace
 
             settings = of_champion(settings, Workspace.from_environment())
         show(flow(settings, force=options.force), time.perf_counter() - started)

@@ -13,7 +13,8 @@ import typer
 from gatecast.flows.commands.options import CommonOptions, Typed, takes
 from gatecast.flows.commands.setting import join_list
 from gatecast.flows.engine.terminal import INPUT_IS_WRONG, console, counted, explained, print_next, print_paths, say
-from gatecast.flows.settings.runs import DataSettings, RetrainSettings
+from gatecast.flows.settings.data import DataSettings
+from gatecast.flows.settings.runs import RetrainSettings
 
 if TYPE_CHECKING:
     import pandas as pd

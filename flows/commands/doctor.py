@@ -115,7 +115,7 @@ def workspace() -> Iterator[Finding]:
     from gatecast.data.errors import InputError
     from gatecast.flows.registry.catalogue import champions
     from gatecast.flows.registry.registry import Registry
-    from gatecast.flows.settings.runs import Workspace
+    from gatecast.flows.settings.workspace import Workspace
 
     here = Workspace.from_environment()
     nearest = next(path for path in (here.root, *here.root.parents) if path.exists())
@@ -143,7 +143,7 @@ def server() -> Iterator[Finding]:
     import httpx
 
     from gatecast.flows.engine.server import dashboard_url
-    from gatecast.flows.settings.runs import Workspace
+    from gatecast.flows.settings.workspace import Workspace
 
     url = os.environ.get("PREFECT_API_URL") or dashboard_url(Workspace.from_environment())
     if not url:

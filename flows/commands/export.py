@@ -74,7 +74,7 @@ def find(model: str) -> tuple[Path, Path]:
     from gatecast.data.errors import InputError
     from gatecast.flows.registry.catalogue import champions
     from gatecast.flows.registry.registry import Registry
-    from gatecast.flows.settings.runs import Workspace
+    from gatecast.flows.settings.workspace import Workspace
 
     workspace = Workspace.from_environment()
     exports = workspace.root / "exports"

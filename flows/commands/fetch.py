@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from gatecast.flows.commands.options import CommonOptions, Typed, starting_prefect, takes
 from gatecast.flows.engine.command_line import CommandLine
 from gatecast.flows.engine.terminal import explained, print_next, print_paths
-from gatecast.flows.settings.runs import DataSettings
+from gatecast.flows.settings.data import DataSettings
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -70,7 +70,7 @@ def read_groups(path: Path) -> tuple[tuple[str, ...], ...]:
     return tuple(groups)
 
 
-def retrain_fleet(options: Typed[FleetSettings], symbols_file: Path, force: bool) -> None:
+def retrain_fleet(options: Typed[FleetSettings], symbols_file: Path, force: bool, resume: bool) -> None:
     """Train the models of the file, and end with status 1 if some failed."""
     from gatecast.data.errors import InputError
 
@@ -84,7 +84,7 @@ def retrain_fleet(options: Typed[FleetSettings], symbols_file: Path, force: bool
         from gatecast.flows.fleet import fleet
 
         require_runner(settings.runner)
-    result = fleet(settings, force=force)
+    result = fleet(settings, force=force, resume=resume)
     show(result, time.perf_counter() - started)
     if result["failed"]:
         raise typer.Exit(RUN_FAILED)

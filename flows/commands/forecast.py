@@ -27,7 +27,7 @@ def forecast(options: ForecastOptions) -> None:
         settings = options.champion.settings()
         with starting_prefect(settings.path):
             from gatecast.flows.forecast import choose_model, forecast_latest
-            from gatecast.flows.settings.runs import Workspace
+            from gatecast.flows.settings.workspace import Workspace
 
             name = choose_model(Workspace.from_environment(), settings.name)
         result = forecast_latest(name, settings.path, settings.n_samples, settings.seed)
@@ -43,7 +43,7 @@ def forecast(options: ForecastOptions) -> None:
 def skill(name: str, version: str) -> str:
     """Say how a version did on its test rows, so that nobody has to trust a forecast blindly."""
     from gatecast.flows.registry.registry import Registry
-    from gatecast.flows.settings.runs import Workspace
+    from gatecast.flows.settings.workspace import Workspace
 
     evaluation = Registry(Workspace.from_environment(), name).evaluation(version)
     return f"On its test rows, {evaluation['first']} to {evaluation['last']}: {evaluation['verdict']}"

@@ -48,7 +48,7 @@ class ModelOptions(CommonOptions):
     def registry(self) -> Registry:
         """Return the registry of the model, which must exist."""
         from gatecast.flows.registry.catalogue import find_registry
-        from gatecast.flows.settings.runs import Workspace
+        from gatecast.flows.settings.workspace import Workspace
 
         return find_registry(Workspace.from_environment(), self.name)
 
@@ -65,7 +65,7 @@ def list_models(options: CommonOptions) -> None:
         from gatecast.data.errors import InputError
         from gatecast.flows.registry import catalogue
         from gatecast.flows.registry.registry import Registry
-        from gatecast.flows.settings.runs import Workspace
+        from gatecast.flows.settings.workspace import Workspace
 
         workspace = Workspace.from_environment()
         names = catalogue.models(workspace)
@@ -201,7 +201,7 @@ def _show_version(registry: Registry, version: str) -> None:
 def _use(registry: Registry) -> str:
     """Return the command that uses a model."""
     kind = registry.kind()
-    return f"{kind.used_by} --name {registry.name}" if kind else f"models show {registry.name}"
+    return f"{kind.used_by} --name {registry.name}" if kind and kind.used_by else f"models show {registry.name}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,7 +31,7 @@ def monitor(options: MonitorOptions) -> None:
         with starting_prefect(settings.path):
             from gatecast.flows.forecast import choose_model
             from gatecast.flows.monitor import monitor as flow
-            from gatecast.flows.settings.runs import Workspace
+            from gatecast.flows.settings.workspace import Workspace
 
             choose_model(Workspace.from_environment(), settings.name)
         show(flow(settings))

@@ -52,7 +52,7 @@ def retrain(options: RetrainOptions) -> None:
     """
     with options.training() as started:
         if options.symbols_file is not None:
-            retrain_fleet(options.fleet, options.symbols_file, options.force)
+            retrain_fleet(options.fleet, options.symbols_file, options.force, options.resume)
             return
         settings = options.fleet.settings().retrain
         with starting_prefect(settings.data.path):

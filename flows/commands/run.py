@@ -78,7 +78,7 @@ def client() -> Iterator[httpx.Client]:
 
     from gatecast.data.errors import InputError
     from gatecast.flows.engine.server import dashboard_url
-    from gatecast.flows.settings.runs import Workspace
+    from gatecast.flows.settings.workspace import Workspace
 
     workspace = Workspace.from_environment()
     url = os.environ.get("PREFECT_API_URL") or dashboard_url(workspace)

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from prefect.deployments.runner import RunnerDeployment
     from prefect.runner import Runner
 
-    from gatecast.flows.engine.deployments import ServeSettings
+    from gatecast.flows.deployments import ServeSettings
     from gatecast.flows.engine.server import Server
     from gatecast.flows.engine.watch import Watch
-    from gatecast.flows.settings.runs import Workspace
+    from gatecast.flows.settings.workspace import Workspace
 
 SETTINGS_FILE = Path("gatecast.toml")
 POLL_SECONDS = 1.0
@@ -86,9 +86,9 @@ def serve(options: ServeOptions) -> None:
         if ON_WINDOWS:
             raise InputError("gatecast serve needs Linux or macOS; run it in the Windows Subsystem for Linux.")
         options.prepare()
-        from gatecast.flows.engine.deployments import read_settings
+        from gatecast.flows.deployments import read_settings
         from gatecast.flows.engine.server import set_environment
-        from gatecast.flows.settings.runs import Workspace
+        from gatecast.flows.settings.workspace import Workspace
 
         workspace = Workspace.from_environment()
         os.environ["GATECAST_HOME"] = str(workspace.root)  # for the processes of the runs, wherever they are started
@@ -109,8 +109,9 @@ def serve(options: ServeOptions) -> None:
 
 def connect(options: ServeOptions, workspace: Workspace, stack: ExitStack) -> Server | None:
     """Start the server and return it, or return None if the environment names a running one."""
+    from gatecast.flows.engine.login import check_password
     from gatecast.flows.engine.orchestration import use_server
-    from gatecast.flows.engine.server import Server, answers, check_password, dashboard_url
+    from gatecast.flows.engine.server import Server, answers, dashboard_url
 
     named = os.environ.get("PREFECT_API_URL")
     if named:
@@ -140,7 +141,7 @@ def pass_on(settings: ServeSettings) -> None:
 
 def run(settings: ServeSettings, pool: str | None, workspace: Workspace, server: Server | None) -> None:
     """Register the deployments and run what is due, until the process is told to stop."""
-    from gatecast.flows.engine.deployments import TAG, build, register_in_pool
+    from gatecast.flows.deployments import TAG, build, register_in_pool
     from gatecast.flows.engine.runs import WEBHOOK, crash_dead_runs, crash_pending_runs
     from gatecast.flows.engine.watch import Watch
 

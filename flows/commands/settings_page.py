@@ -16,11 +16,11 @@ from pydantic import BaseModel
 
 from gatecast.data.settings import IN_WORDS
 from gatecast.flows.commands.setting import Setting, settings_in
-from gatecast.flows.engine.deployments import DeploymentSettings, ServeSettings
+from gatecast.flows.deployments import DeploymentSettings, ServeSettings
+from gatecast.flows.engine.deployable import imported
+from gatecast.flows.registry.kinds import FORECASTER, KINDS
 from gatecast.flows.settings.champion import ForecastSettings, MonitorSettings
 from gatecast.flows.settings.runs import BacktestSettings, FleetSettings, RetrainSettings
-from gatecast.flows.settings.tagging import TaggingSettings
-from gatecast.flows.settings.text import TextSettings
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "settings.md"
 INTRODUCTION = """# Settings
@@ -56,6 +56,14 @@ class Section:
     has_options: bool = True
 
 
+def _trainings() -> Iterator[Section]:
+    """Yield the table of each kind of model; that of forecasters is the first of the page."""
+    for kind in KINDS.values():
+        if kind is not FORECASTER:
+            heading = f"`gatecast {kind.trained_by}`, flow `{kind.flow.name}`"
+            yield Section(heading, f"Of a {kind.called}.", imported(kind.settings_model))
+
+
 SECTIONS = (
     Section(
         "`gatecast retrain`, flow `retrain`",
@@ -77,8 +85,7 @@ SECTIONS = (
     ),
     Section("`gatecast forecast`, flow `forecast`", "Of a model that is trained.", ForecastSettings),
     Section("`gatecast monitor`, flow `monitor`", "Of a model that is trained.", MonitorSettings),
-    Section("`gatecast text train`, flow `text`", "Of a language model.", TextSettings),
-    Section("`gatecast tag train`, flow `tagging`", "Of a tagger.", TaggingSettings),
+    *_trainings(),
     Section(
         "`gatecast.toml`",
         "The file that `gatecast serve` reads. `deployments` holds a table `[deployments.NAME]` for each deployment.",

@@ -109,7 +109,7 @@ def evaluate(options: EvaluateOptions) -> None:
     with explained(options.debug):
         options.prepare()
         from gatecast.data.language.tagging import read_conll
-        from gatecast.flows.settings.runs import Workspace
+        from gatecast.flows.settings.workspace import Workspace
 
         columns = options.columns.settings()
         text = read_conll(options.file, word_column=columns.word_column, tag_column=columns.tag_column)
@@ -154,7 +154,7 @@ def predict(options: PredictOptions) -> None:
     with explained(options.debug):
         options.prepare()
         from gatecast.data.errors import InputError
-        from gatecast.flows.settings.runs import Workspace
+        from gatecast.flows.settings.workspace import Workspace
 
         if options.form not in ("conll", "json"):
             raise InputError(f"--format {options.form} is not allowed: it should be conll or json.")

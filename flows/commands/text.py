@@ -27,7 +27,7 @@ from gatecast.flows.engine.terminal import (
 from gatecast.flows.settings.text import TextSettings
 
 if TYPE_CHECKING:
-    from gatecast.flows.settings.runs import Workspace
+    from gatecast.flows.settings.workspace import Workspace
     from gatecast.flows.text import TextTrained
     from gatecast.lstm.language.char_lm import CharLM
 
@@ -118,7 +118,7 @@ def evaluate(options: EvaluateOptions) -> None:
         options.prepare()
         from gatecast.data.errors import InputError
         from gatecast.data.language.text import read_text, tokenise
-        from gatecast.flows.settings.runs import Workspace
+        from gatecast.flows.settings.workspace import Workspace
 
         if not options.files:
             raise InputError("No text is named; give one or more files.")
@@ -156,7 +156,7 @@ def generate(options: GenerateOptions) -> None:
     with explained(options.debug):
         options.prepare()
         from gatecast.data.errors import InputError
-        from gatecast.flows.settings.runs import Workspace
+        from gatecast.flows.settings.workspace import Workspace
 
         if any("\ud800" <= letter <= "\udfff" for letter in options.prompt):  # bytes that could not be decoded
             raise InputError("The prompt is not UTF-8; give it in the terminal's encoding.")

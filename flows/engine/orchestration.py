@@ -1,11 +1,10 @@
-"""Prefect as this project uses it; every other module imports what it needs of Prefect from here.
+"""Prefect as this project uses it; other modules import what they need of Prefect from here.
 
 Importing this module changes neither environment nor disk; calling a flow and starting a server do (`prepare`).
 
 Five things are added to Prefect's own:
 
-- a task's result is JSON with its hash, and the task is answered from cache while its inputs, the code, the result
-  itself and the files it wrote are unchanged;
+- a task is answered from cache while nothing has changed that decides its result (`flows.engine.caching`);
 - warnings that the packages below log, such as that a damaged file is made again, appear in the log of the run;
 - a finished flow waits until the server has recorded its task runs: the embedded server drops what is still queued when
   the process ends;
@@ -17,53 +16,44 @@ Five things are added to Prefect's own:
 from __future__ import annotations
 
 import atexit
-import hashlib
-import json
-import logging
 import os
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, is_dataclass
-from datetime import UTC, datetime
-from functools import cache, partial
-from pathlib import Path
+from datetime import datetime
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 from uuid import UUID
 
-import gatecast
 from gatecast.data.display import one_line
 from gatecast.data.errors import InputError
-from gatecast.data.store import sha256_file
+from gatecast.flows.engine.caching import HashedJSON, Unchanged
+from gatecast.flows.engine.login import check_login
 from gatecast.flows.engine.parameters import require_valid
 from gatecast.flows.engine.results import StepRecord
 from gatecast.flows.engine.runs import WhenBusy, alive, crash_dead_runs, one_at_a_time, report, time_limit_seconds
-from gatecast.flows.engine.server import Server, check_login, dashboard_url, quiet_import, set_environment
+from gatecast.flows.engine.server import Server, dashboard_url, quiet_import, set_environment
 from gatecast.flows.engine.terminal import print_step, warn, warnings_to
-from gatecast.flows.settings.runs import Workspace
+from gatecast.flows.settings.workspace import Workspace
 
 with quiet_import():
     import prefect
     import prefect.runtime
     from prefect import Task, artifacts, get_run_logger
-    from prefect.cache_policies import NO_CACHE, CachePolicy
+    from prefect.cache_policies import NO_CACHE
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import TaskRunFilter, TaskRunFilterId
     from prefect.client.schemas.objects import State, TaskRun
     from prefect.context import TaskRunContext, refresh_global_settings_context
     from prefect.events import emit_event
     from prefect.exceptions import MissingContextError
-    from prefect.results import ResultStore
     from prefect.runner import Runner
-    from prefect.serializers import JSONSerializer
-    from prefect.settings import PREFECT_API_URL, PREFECT_LOCAL_STORAGE_PATH
+    from prefect.settings import PREFECT_API_URL
     from prefect.states import Cancelled
     from prefect.transactions import Transaction, get_transaction, transaction
-    from prefect.types import DateTime
     from prefect.utilities.callables import get_call_parameters
-from pydantic import Field
 
 __all__ = [
     "Output",
@@ -71,17 +61,13 @@ __all__ = [
     "State",
     "Steps",
     "Transaction",
-    "Unchanged",
     "artifact_key",
     "artifacts",
     "cancelled",
-    "code_version",
-    "digest",
     "emit_event",
     "flow",
     "flow_parameters",
     "get_transaction",
-    "hashes",
     "is_in_run",
     "is_retry",
     "prepare",
@@ -99,9 +85,6 @@ F = TypeVar("F")
 Output = dict[str, Any]
 """What a step returns, in JSON values: ``summary``, a line for people; paths; and, for a cached step, its ``files``."""
 
-
-_LOGGER = logging.getLogger(__name__)
-LONG_AGO = DateTime(2000, 1, 1, tzinfo=UTC)
 RECORD_LIMIT_SECONDS = 60.0
 RUNS_PER_QUERY = 200
 
@@ -164,114 +147,9 @@ else:
         )
 
 
-@cache
-def code_version() -> str:
-    """Return 16 hex digits that change with any source file of the four packages."""
-    root = Path(gatecast.__file__).parent
-    total = hashlib.sha256()
-    for package in ("data", "flows", "kernels", "lstm"):
-        for path in sorted((root / package).rglob("*.py")):
-            total.update(path.relative_to(root).as_posix().encode())
-            total.update(path.read_bytes())
-    return total.hexdigest()[:16]
-
-
 def artifact_key(*words: str) -> str:
     """Return the key of an artifact: lower-case letters, digits and dashes, as Prefect requires."""
     return re.sub(r"[^a-z0-9]+", "-", "-".join(words).lower()).strip("-")
-
-
-def digest(*values: Any) -> str:
-    """Return 12 hex digits of the SHA-256 of JSON values, settings, paths and dataclasses of these."""
-    text = json.dumps(values, sort_keys=True, default=_as_json)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def _as_json(value: Any) -> Any:
-    if isinstance(value, Path):
-        return str(value)
-    return vars(value) if is_dataclass(value) else value.model_dump(mode="json")
-
-
-def hashes(*paths: Path) -> dict[str, str]:
-    """Return path and SHA-256 of files, and of all files in directories: the record of what a step wrote."""
-    files = [
-        file for path in paths for file in (sorted(path.rglob("*")) if path.is_dir() else [path]) if file.is_file()
-    ]
-    return {str(file): sha256_file(file) for file in files}
-
-
-class HashedJSON(JSONSerializer[Any]):
-    """JSON with the hash of the value, so that an edited or damaged result is not used."""
-
-    type: str = Field(default="hashed-json", frozen=True)
-
-    def dumps(self, obj: Any) -> bytes:
-        """Return the value and its hash as JSON."""
-        value = super().dumps(obj)
-        return b'{"sha256": "%s", "value": %s}' % (_sha256(value), value)
-
-    def loads(self, blob: bytes) -> Any:
-        """Undo `dumps`; raise ValueError if the hash differs."""
-        stored = json.loads(blob)
-        value = json.dumps(stored["value"]).encode()
-        if _sha256(value) != stored["sha256"].encode():
-            raise ValueError("the stored result is not what was written there")
-        return super().loads(value)
-
-
-def _sha256(content: bytes) -> bytes:
-    return hashlib.sha256(content).hexdigest().encode()
-
-
-@dataclass
-class Unchanged(CachePolicy):
-    """Answer a task from cache while its inputs, the code and the files it wrote are unchanged.
-
-    A task lists its files with their hashes under ``files`` of its result (see `hashes`). A flow's parameter ``force``
-    makes every task run again.
-
-    Attributes
-    ----------
-    ignore : tuple of str
-        Inputs that do not change the result.
-    """
-
-    ignore: tuple[str, ...] = ()
-
-    def compute_key(
-        self, task_ctx: TaskRunContext, inputs: dict[str, Any], flow_parameters: dict[str, Any], **kwargs: Any
-    ) -> str:
-        """Return the key of the task's result; a result that must not be used is made to expire."""
-        considered = {name: value for name, value in inputs.items() if name not in self.ignore}
-        key = f"{task_ctx.task.name}-{digest(code_version(), considered)}"
-        store = task_ctx.result_store
-        forced = bool(flow_parameters.get("force"))
-        damage = None if forced else _damage(store, key)
-        if damage:
-            _LOGGER.warning("%s, so the step %s runs again.", damage, task_ctx.task.name)
-        if store.exists(key) and (forced or damage):
-            store.write(obj=None, key=key, expiration=LONG_AGO)
-        return key
-
-
-def _damage(store: ResultStore, key: str) -> str | None:
-    """Say which file keeps a stored result from being used; None if all are as the task left them."""
-    path = PREFECT_LOCAL_STORAGE_PATH.value() / key
-    try:
-        result = store.read(key).result
-        if result is None:
-            return None  # one that was made to expire
-        files: Mapping[str, str] = result["files"]
-    except (OSError, ValueError, TypeError, LookupError, RuntimeError):
-        # A file that others write too need not be damaged; a stored result is.
-        return f"{path} is damaged" if path.exists() else None
-    for file, expected in files.items():
-        if not Path(file).is_file():
-            return f"{file} is gone"
-        if sha256_file(Path(file)) != expected:
-            return f"{file} has changed"
-    return None
 
 
 def task(
@@ -314,20 +192,26 @@ class Steps:
 
     Used as a context manager inside a flow; calling it runs a task: ``bars = step(ingest, data, workspace)``.
 
+    Parameters
+    ----------
+    workspace : Workspace
+        That of the run.
+
     Attributes
     ----------
     records : list of StepRecord
         One for each step.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, workspace: Workspace) -> None:
         self.records: list[StepRecord] = []
+        self._workspace = workspace
         self._task_runs: list[UUID] = []
         self._held = ExitStack()
 
     def __enter__(self) -> Self:
         self._held.enter_context(warnings_to(_log_in_run))
-        self._held.enter_context(alive(Workspace.from_environment(), str(prefect.runtime.flow_run.id)))
+        self._held.enter_context(alive(self._workspace, str(prefect.runtime.flow_run.id)))
         return self
 
     def __call__(self, step: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -349,9 +233,9 @@ class Steps:
         """Also wait at the end for these task runs, such as those that were submitted to a task runner."""
         self._task_runs += task_runs
 
-    def alone(self, workspace: Workspace, name: str, when_busy: WhenBusy) -> bool:
+    def alone(self, name: str, when_busy: WhenBusy) -> bool:
         """Lock a model against other runs until the steps end; see `one_at_a_time`."""
-        return self._held.enter_context(one_at_a_time(workspace, name, when_busy))
+        return self._held.enter_context(one_at_a_time(self._workspace, name, when_busy))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

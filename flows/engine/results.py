@@ -19,7 +19,7 @@ class Written(Result):
     """What a cached step returns."""
 
     files: dict[str, str]
-    """Path and SHA-256 of everything that it wrote, see `flows.engine.orchestration.hashes`"""
+    """Path and SHA-256 of everything that it wrote, see `flows.engine.caching.hashes`"""
 
 
 class StepRecord(TypedDict):

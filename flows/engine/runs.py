@@ -21,7 +21,7 @@ from gatecast.data.display import one_line
 from gatecast.data.errors import InputError
 from gatecast.data.locks import ON_WINDOWS, open_lock_file, try_lock, wait_for_lock
 from gatecast.data.secrets import masked
-from gatecast.flows.settings.runs import Workspace
+from gatecast.flows.settings.workspace import Workspace
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun, State

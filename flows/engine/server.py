@@ -23,7 +23,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -32,8 +31,8 @@ from gatecast.data.errors import InputError
 from gatecast.data.store import is_damaged_sqlite, read_json, write_json
 from gatecast.flows.engine.command_line import CommandLine
 from gatecast.flows.engine.database import set_aside_with_journal
-from gatecast.flows.engine.login import take_login_out_of_address
-from gatecast.flows.settings.runs import Workspace
+from gatecast.flows.engine.login import has_password, take_login_out_of_address
+from gatecast.flows.settings.workspace import Workspace
 
 if TYPE_CHECKING:
     from gatecast.flows.engine.guard import Guard
@@ -313,61 +312,6 @@ def _wait_in_line() -> None:
         return begin(self, session, with_for_update=True)
 
     AioSqliteConfiguration.begin_transaction = begin_transaction  # type: ignore[method-assign]
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether an address or a name can be reached from this machine only.
-
-    Raises
-    ------
-    InputError
-        There is no such address.
-    """
-    try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise InputError(f"{host!r} is no address to listen on ({error}); 127.0.0.1 is one.") from error
-    return all(ip_address(str(entry[4][0])).is_loopback for entry in found)
-
-
-def has_password() -> bool:
-    """Tell whether the server asks for a password, by Prefect's settings."""
-    from prefect.settings import PREFECT_SERVER_API_AUTH_STRING
-
-    return bool(PREFECT_SERVER_API_AUTH_STRING.value())
-
-
-def check_password(host: str, *, insecure: bool) -> None:
-    """Refuse to listen without a password where other machines can connect, or with a password only the server knows.
-
-    Raises
-    ------
-    InputError
-        One of these is the case, or there is no such address; the message says what to set.
-    """
-    if not (is_loopback(host) or has_password() or insecure):
-        raise InputError(
-            f"--host {host} lets other machines run commands on this one; set PREFECT_SERVER_API_AUTH_STRING and"
-            " PREFECT_API_AUTH_STRING to user:password, or type --insecure."
-        )
-    check_login()
-
-
-def check_login() -> None:
-    """Refuse a password that only the server knows, since it would answer neither commands nor runs.
-
-    Raises
-    ------
-    InputError
-        This is the case; the message says what to set.
-    """
-    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_SERVER_API_AUTH_STRING
-
-    if has_password() and PREFECT_API_AUTH_STRING.value() != PREFECT_SERVER_API_AUTH_STRING.value():
-        raise InputError(
-            "PREFECT_API_AUTH_STRING, with which commands and runs log in, is not PREFECT_SERVER_API_AUTH_STRING, which"
-            " the server asks for; set both to user:password."
-        )
 
 
 def make_app(host: str, reports: str, allowed_hosts: Sequence[str]) -> Guard:

@@ -168,7 +168,7 @@ def full_disk(error: BaseException) -> Path | None:
 
     Prefect's server, whose database is in the workspace, reports it differently, so the disk itself is checked as well.
     """
-    from gatecast.flows.settings.runs import Workspace
+    from gatecast.flows.settings.workspace import Workspace
 
     root = Workspace.from_environment().root
     cause: BaseException | None = error

@@ -8,7 +8,7 @@ from pathlib import Path
 from gatecast.data.errors import FormatError, InputError
 from gatecast.flows.registry.kinds import ModelKind
 from gatecast.flows.registry.registry import Registry
-from gatecast.flows.settings.runs import Workspace
+from gatecast.flows.settings.workspace import Workspace
 
 
 def models(workspace: Workspace) -> list[str]:
@@ -63,7 +63,8 @@ def choose_champion(workspace: Workspace, name: str | None, kind: ModelKind) -> 
         registry = Registry(workspace, name)
         present = registry.kind()
         assert present is not None, "a model of unknown kind is among the known"
-        registry.require_kind(kind, f"use it with 'gatecast {present.used_by} --name {name}'")
+        use = f"{present.used_by} --name {name}" if present.used_by else f"models show {name}"
+        registry.require_kind(kind, f"use it with 'gatecast {use}'")
     if not known:
         raise InputError(
             f"{workspace.root} holds no trained {kind.called}; run 'gatecast {kind.trained_by}' first or name another"

@@ -1,31 +1,43 @@
 """The kinds of models: what the registry, its commands and the dashboard have to know about each.
 
-A new kind is one entry in `KINDS` and the functions that it names.
+`PLACES` is the only list of them. A new kind is a class and a file with its flow, in which its `ModelKind` can be
+declared too; its place in `PLACES` registers both. The kinds below are declared here instead, since ``gatecast models``
+would otherwise import Prefect with their flows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from gatecast.data.errors import FormatError
+from gatecast.flows.engine.deployable import CONTINUED, Deployable, imported
 from gatecast.flows.registry.measures import ACCURACY, BITS_PER_CHARACTER, F1, MEASURES, RMSE, Figure
+from gatecast.lstm.training import checkpoint
 
 if TYPE_CHECKING:
+    from gatecast.data.settings import Settings
     from gatecast.flows.judging.comparison import Comparison, Contender
-    from gatecast.flows.settings.runs import Settings
 
 Evaluation = Mapping[str, Any]
 """The content of a version's ``evaluation.json``."""
 Rows = list[dict[str, str]]
+PLACES: Mapping[str, str] = MappingProxyType(
+    {
+        "Forecaster": "gatecast.flows.registry.kinds:FORECASTER",
+        "CharLM": "gatecast.flows.registry.kinds:LANGUAGE_MODEL",
+        "Tagger": "gatecast.flows.registry.kinds:TAGGER",
+    }
+)
+"""Where each kind is declared, by its name; a kind is imported when it is first asked for"""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class ModelKind:
-    """One kind of model.
+    """One kind of model; there is one object of each.
 
     Attributes
     ----------
@@ -33,12 +45,18 @@ class ModelKind:
         Class of the model, which its checkpoints state.
     called : str
         What people call such a model.
-    trained_by, used_by : str
-        The commands, without ``gatecast``.
+    model : str
+        Place of the class, ``gatecast.lstm.tagging.tagger:Tagger``.
+    settings_model : str
+        Place of the settings of its training.
+    flow : Deployable
+        Its training, as the dashboard offers it.
+    trained_by : str
+        The command, without ``gatecast``; ``run`` and the flow's name if the kind has no command of its own.
+    used_by : str, optional
+        The command that uses it, if there is one.
     exported_to : tuple of str
         Formats that ``gatecast export`` can write.
-    settings : callable
-        Validates the settings that a version was trained with; a ValueError means that another Gatecast wrote them.
     figure : callable
         Returns what a version is judged by.
     test_data : callable
@@ -52,10 +70,12 @@ class ModelKind:
 
     name: str
     called: str
+    model: str
+    settings_model: str
+    flow: Deployable
     trained_by: str
-    used_by: str
+    used_by: str | None = None
     exported_to: tuple[str, ...] = ()
-    settings: Callable[[Mapping[str, Any]], Settings]
     figure: Callable[[Evaluation], Figure]
     test_data: Callable[[Evaluation], str]
     scores: Callable[[Evaluation], Rows]
@@ -63,18 +83,59 @@ class ModelKind:
 
     def load(self, path: Path) -> Any:
         """Load the model of a version."""
-        from gatecast.lstm.models import load
+        return imported(self.model).from_checkpoint(checkpoint.read(path), path)
 
-        return load(path)
+    def settings(self, values: Mapping[str, Any]) -> Settings:
+        """Validate the settings that a version was trained with; a ValueError: another Gatecast wrote them."""
+        return imported(self.settings_model).model_validate(values)
+
+
+class _Kinds(Mapping[str, ModelKind]):
+    """What `PLACES` names."""
+
+    def __getitem__(self, name: str) -> ModelKind:
+        return imported(PLACES[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(PLACES)
+
+    def __len__(self) -> int:
+        return len(PLACES)
+
+
+KINDS: Mapping[str, ModelKind] = _Kinds()
+"""Every kind by its name"""
+
+
+def find_kind(name: str, path: Path) -> ModelKind:
+    """Return the kind that the checkpoint at `path` states.
+
+    Raises
+    ------
+    FormatError
+        There is no such kind in this Gatecast.
+    """
+    if name not in KINDS:
+        known = ", ".join(KINDS)
+        raise FormatError(
+            f"{path} was written by another Gatecast: it holds a {name!r}, and this one knows {known}; use that"
+            " Gatecast."
+        )
+    return KINDS[name]
+
+
+def load_model(path: Path) -> Any:
+    """Load the checkpoint of a model of any kind.
+
+    Raises
+    ------
+    DamagedError, FormatError
+        See `data.errors`.
+    """
+    return find_kind(checkpoint.read_document(path)["kind"], path).load(path)
 
 
 # ---------------------------------------------------------------- forecasters
-
-
-def _forecaster_settings(values: Mapping[str, Any]) -> Settings:
-    from gatecast.flows.settings.runs import RetrainSettings
-
-    return RetrainSettings.model_validate(values)
 
 
 def _forecaster_figure(evaluation: Evaluation) -> Figure:
@@ -98,7 +159,7 @@ def _compare_forecasters(first: Contender, second: Contender, path: Path | None)
     from gatecast.flows.engine.ingested import read_ingested
     from gatecast.flows.ingest import ingest
     from gatecast.flows.judging.comparison import compare_forecasters
-    from gatecast.flows.settings.runs import Workspace
+    from gatecast.flows.settings.workspace import Workspace
 
     directory = second.data
     if path is not None:
@@ -110,10 +171,17 @@ def _compare_forecasters(first: Contender, second: Contender, path: Path | None)
 FORECASTER = ModelKind(
     name="Forecaster",
     called="forecaster",
+    model="gatecast.lstm.forecasting.forecaster:Forecaster",
+    settings_model="gatecast.flows.settings.runs:RetrainSettings",
+    flow=Deployable(
+        "retrain",
+        "gatecast.flows.retrain:retrain",
+        "Trains on the latest data, compares with the naive forecasts and the champion, and forecasts with the winner.",
+        CONTINUED,
+    ),
     trained_by="retrain",
     used_by="forecast",
     exported_to=("onnx", "torch"),
-    settings=_forecaster_settings,
     figure=_forecaster_figure,
     test_data=lambda evaluation: f"test period {evaluation['first']} to {evaluation['last']}, {evaluation['unit']}",
     scores=_forecaster_scores,
@@ -122,12 +190,6 @@ FORECASTER = ModelKind(
 
 
 # ---------------------------------------------------------------- language models
-
-
-def _text_settings(values: Mapping[str, Any]) -> Settings:
-    from gatecast.flows.settings.text import TextSettings
-
-    return TextSettings.model_validate(values)
 
 
 def _language_model_figure(evaluation: Evaluation) -> Figure:
@@ -150,9 +212,11 @@ def _compare_language_models(first: Contender, second: Contender, path: Path | N
 LANGUAGE_MODEL = ModelKind(
     name="CharLM",
     called="language model",
+    model="gatecast.lstm.language.char_lm:CharLM",
+    settings_model="gatecast.flows.settings.text:TextSettings",
+    flow=Deployable("text", "gatecast.flows.text:train_text", "Trains a character model on text files.", CONTINUED),
     trained_by="text train",
     used_by="text generate",
-    settings=_text_settings,
     figure=_language_model_figure,
     test_data=lambda evaluation: "last part of the text, which was not trained on (nats per token)",
     scores=_language_model_scores,
@@ -161,12 +225,6 @@ LANGUAGE_MODEL = ModelKind(
 
 
 # ---------------------------------------------------------------- taggers
-
-
-def _tagger_settings(values: Mapping[str, Any]) -> Settings:
-    from gatecast.flows.settings.tagging import TaggingSettings
-
-    return TaggingSettings.model_validate(values)
 
 
 def _tagger_figure(evaluation: Evaluation) -> Figure:
@@ -189,30 +247,13 @@ def _compare_taggers(first: Contender, second: Contender, path: Path | None) -> 
 TAGGER = ModelKind(
     name="Tagger",
     called="tagger",
+    model="gatecast.lstm.tagging.tagger:Tagger",
+    settings_model="gatecast.flows.settings.tagging:TaggingSettings",
+    flow=Deployable("tagging", "gatecast.flows.tagging:train_tagger", "Trains a tagger on CoNLL files.", CONTINUED),
     trained_by="tag train",
     used_by="tag predict --text",
-    settings=_tagger_settings,
     figure=_tagger_figure,
     test_data=lambda evaluation: f"the {evaluation['on']} sentences",
     scores=_tagger_scores,
     compare=_compare_taggers,
 )
-
-KINDS: Mapping[str, ModelKind] = MappingProxyType({kind.name: kind for kind in (FORECASTER, LANGUAGE_MODEL, TAGGER)})
-
-
-def find_kind(name: str, path: Path) -> ModelKind:
-    """Return the kind that the checkpoint at `path` states.
-
-    Raises
-    ------
-    FormatError
-        There is no such kind in this Gatecast.
-    """
-    if name not in KINDS:
-        known = ", ".join(KINDS)
-        raise FormatError(
-            f"{path} was written by another Gatecast: it holds a {name!r}, and this one knows {known}; use that"
-            " Gatecast."
-        )
-    return KINDS[name]

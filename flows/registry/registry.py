@@ -27,12 +27,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from gatecast.data.errors import DamagedError, InputError, KindError
 from gatecast.data.leftovers import remove_leftovers
 from gatecast.data.locks import lock_file
+from gatecast.data.settings import Settings
 from gatecast.data.store import sha256_file, sync
 from gatecast.flows.registry.decisions import Decisions
 from gatecast.flows.registry.kinds import ModelKind
 from gatecast.flows.registry.lineages import LINEAGE, is_whole, read_lineage, set_lineage_aside, write_lineage
 from gatecast.flows.registry.stored_versions import VERSION, StoredVersions
-from gatecast.flows.settings.runs import Settings, Workspace
+from gatecast.flows.settings.workspace import Workspace
 from gatecast.lstm.training.checkpoint import fingerprint
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from gatecast.data.settings import first_problem
 from gatecast.flows.registry.kinds import ModelKind, Rows, find_kind
 from gatecast.flows.registry.lineages import LINEAGE, read_lineage
 from gatecast.flows.registry.measures import Figure
-from gatecast.flows.settings.runs import Workspace
+from gatecast.flows.settings.workspace import Workspace
 from gatecast.lstm.training import checkpoint
 
 T = TypeVar("T")

@@ -11,7 +11,7 @@ import pandas as pd
 
 from gatecast.data.errors import InputError
 from gatecast.flows.judging.live import read_file
-from gatecast.flows.settings.runs import Workspace
+from gatecast.flows.settings.workspace import Workspace
 
 
 def require_folder(directory: Path) -> None:

@@ -39,7 +39,8 @@ from gatecast.flows.judging.targets import DISPLAYS
 from gatecast.flows.registry.registry import Registry
 from gatecast.flows.reporting.errors import TITLES
 from gatecast.flows.reporting.pictures import embedded_picture, inline
-from gatecast.flows.settings.runs import RetrainSettings, Workspace
+from gatecast.flows.settings.runs import RetrainSettings
+from gatecast.flows.settings.workspace import Workspace
 
 _LOGGER = logging.getLogger(__name__)
 ROWS = 200
@@ -50,6 +51,7 @@ Table = list[dict[str, str]]
 
 @task("publish {settings.name}", cached=False)
 def publish(
+    workspace: Workspace,
     settings: RetrainSettings,
     bars: Ingested,
     evaluated: Evaluated,
@@ -61,13 +63,13 @@ def publish(
 
     Parameters
     ----------
+    workspace : Workspace
     settings : RetrainSettings
         Of the run, resolved.
     bars, evaluated, version, promoted, forecasts
         What the other steps returned.
     """
     name = str(settings.name)
-    workspace = Workspace.from_environment()
     registry = Registry(workspace, name)
     evaluation = read_json(Path(evaluated["evaluation"]))
     scores = short_score_table(evaluation)

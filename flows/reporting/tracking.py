@@ -16,7 +16,8 @@ from gatecast.data.variables import secrets_hidden
 from gatecast.flows.engine.orchestration import task
 from gatecast.flows.engine.results import Evaluated, Promoted, Tracked, Versioned
 from gatecast.flows.registry.registry import Registry
-from gatecast.flows.settings.runs import Workspace, flat
+from gatecast.flows.settings.runs import flat
+from gatecast.flows.settings.workspace import Workspace
 from gatecast.lstm.models import load
 
 URI = "MLFLOW_TRACKING_URI"

@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import Field
 
+from gatecast.data.settings import NAME_PATTERN, Settings
 from gatecast.flows.settings.locations import LocalPath
-from gatecast.flows.settings.runs import NAME_PATTERN, Settings
 from gatecast.lstm.config import TaggerSettings
 
 

@@ -6,8 +6,8 @@ import re
 
 from pydantic import Field, field_validator
 
+from gatecast.data.settings import NAME_PATTERN, Settings
 from gatecast.flows.settings.locations import LocalPath
-from gatecast.flows.settings.runs import NAME_PATTERN, Settings
 from gatecast.lstm.config import CharLMSettings
 
 MINUTES = 3.0

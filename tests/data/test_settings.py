@@ -12,7 +12,8 @@ from gatecast import CharLM, Forecaster, LSTMRegressor, Tagger
 from gatecast.data.errors import InputError, SettingsError
 from gatecast.data.sequences.sequences import SequenceSettings
 from gatecast.data.sequences.splits import SplitSettings
-from gatecast.flows.settings.runs import DataSettings, RetrainSettings
+from gatecast.flows.settings.data import DataSettings
+from gatecast.flows.settings.runs import RetrainSettings
 from gatecast.flows.settings.tagging import TaggingSettings
 from gatecast.lstm.config import ForecasterSettings
 

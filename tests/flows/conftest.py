@@ -17,7 +17,9 @@ os.environ["PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL"] = "1"
 os.environ["PREFECT_TASKS_DEFAULT_RETRY_DELAY_SECONDS"] = "0"
 
 from gatecast.flows.engine.orchestration import prefect, prepare
-from gatecast.flows.settings.runs import DataSettings, RetrainSettings, Workspace
+from gatecast.flows.settings.data import DataSettings
+from gatecast.flows.settings.runs import RetrainSettings
+from gatecast.flows.settings.workspace import Workspace
 from gatecast.lstm.config import ForecasterSettings
 from tests.fixtures import copy_workspace
 

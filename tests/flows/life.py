@@ -18,7 +18,7 @@ from gatecast.data.sources.source import Selection, open_source
 from gatecast.data.store import read_json, sha256_file, write_json, write_parquet
 from gatecast.flows.forecast import predict_next
 from gatecast.flows.registry.registry import Decision, Registry
-from gatecast.flows.settings.runs import Workspace
+from gatecast.flows.settings.workspace import Workspace
 from gatecast.lstm.training.checkpoint import fingerprint
 
 NOTHING: Mapping[str, str] = MappingProxyType({})

@@ -16,7 +16,8 @@ from gatecast.flows.cli import app
 from gatecast.flows.commands.backtest import BacktestOptions
 from gatecast.flows.engine.ingested import read_ingested
 from gatecast.flows.retrain import retrain
-from gatecast.flows.settings.runs import BacktestSettings, Workspace
+from gatecast.flows.settings.runs import BacktestSettings
+from gatecast.flows.settings.workspace import Workspace
 from tests.flows.conftest import contents, small_settings
 from tests.flows.typed import parsed
 

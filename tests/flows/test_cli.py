@@ -15,7 +15,7 @@ from gatecast.data.sequences.splits import SplitSettings
 from gatecast.flows.cli import app
 from gatecast.flows.commands.retrain import RetrainOptions
 from gatecast.flows.engine.terminal import counted, explain
-from gatecast.flows.settings.runs import Workspace
+from gatecast.flows.settings.workspace import Workspace
 from tests.flows.conftest import contents
 from tests.flows.typed import parsed
 

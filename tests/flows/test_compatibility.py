@@ -10,7 +10,8 @@ from typer.testing import CliRunner, Result
 
 from gatecast.flows.cli import app
 from gatecast.flows.registry.registry import Registry
-from gatecast.flows.settings.runs import RetrainSettings, Workspace
+from gatecast.flows.settings.runs import RetrainSettings
+from gatecast.flows.settings.workspace import Workspace
 from tests.damage import Harm, one_bit, truncated
 from tests.fixtures import FIXTURES, REVISIONS, copy_workspace
 from tests.flows.conftest import contents

@@ -20,7 +20,9 @@ from gatecast.data.store import content_hash, read_json
 from gatecast.flows.cli import app
 from gatecast.flows.fleet import fleet
 from gatecast.flows.registry.registry import Registry
-from gatecast.flows.settings.runs import DataSettings, FleetSettings, RetrainSettings, Workspace
+from gatecast.flows.settings.data import DataSettings
+from gatecast.flows.settings.runs import FleetSettings, RetrainSettings
+from gatecast.flows.settings.workspace import Workspace
 from gatecast.flows.tagging import train_tagger
 from gatecast.flows.text import train_text
 from gatecast.lstm.config import ForecasterSettings

@@ -14,7 +14,9 @@ import pytest
 
 from gatecast.flows.fleet import fleet
 from gatecast.flows.registry.registry import Registry
-from gatecast.flows.settings.runs import DataSettings, FleetSettings, RetrainSettings, Workspace
+from gatecast.flows.settings.data import DataSettings
+from gatecast.flows.settings.runs import FleetSettings, RetrainSettings
+from gatecast.flows.settings.workspace import Workspace
 from gatecast.lstm.config import ForecasterSettings
 
 MODELS = 8

@@ -18,7 +18,9 @@ from gatecast.flows.commands.data import CheckOptions, settings_of
 from gatecast.flows.commands.fetch import FetchOptions
 from gatecast.flows.commands.setting import settings_in
 from gatecast.flows.retrain import retrain
-from gatecast.flows.settings.runs import DataSettings, RetrainSettings, Workspace
+from gatecast.flows.settings.data import DataSettings
+from gatecast.flows.settings.runs import RetrainSettings
+from gatecast.flows.settings.workspace import Workspace
 from tests.data.frames import make_bars
 from tests.data.yahoo.server import Reply, Yahoo, listing, serving
 from tests.flows.test_cli import gatecast, plain

@@ -8,7 +8,7 @@ import pytest
 import safetensors.numpy
 
 from gatecast import load
-from gatecast.flows.settings.runs import Workspace
+from gatecast.flows.settings.workspace import Workspace
 from tests.flows.test_cli import gatecast
 
 Trained = tuple[Workspace, dict[str, Any]]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import os
 import shlex
 import signal
@@ -22,12 +23,18 @@ from gatecast.flows.cli import app
 from gatecast.flows.commands.fleet import read_groups
 from gatecast.flows.engine.runners import require_runner
 from gatecast.flows.fleet import fleet, outcome, outcome_table
-from gatecast.flows.member import STARTED, Member, member_name, train_one
+from gatecast.flows.member import Member, member_name, train_one
 from gatecast.flows.monitor import monitor
 from gatecast.flows.registry.registry import Registry
 from gatecast.flows.settings.champion import MonitorSettings
-from gatecast.flows.settings.runs import DataSettings, FleetSettings, RetrainSettings, Workspace
+from gatecast.flows.settings.data import DataSettings
+from gatecast.flows.settings.runs import FleetSettings, RetrainSettings
+from gatecast.flows.settings.workspace import Workspace
+from gatecast.flows.training import SparingCheckpoints
 from gatecast.lstm.config import ForecasterSettings
+from gatecast.lstm.training import epochs
+from gatecast.lstm.training.loop import EpochRecord
+from gatecast.lstm.training.model import TrainedModel
 
 MODEL = {"lookback": 8, "hidden_size": 4, "max_epochs": 2}
 GROUPS = (("a",), ("b",), ("c", "d"), ("short",), ("none",))
@@ -97,17 +104,28 @@ def test_without_groups_every_series_is_a_model(server: str, workspace: Workspac
     assert [each["symbols"] for each in found.values() if each["error"]] == [["short"]]
 
 
-def killing(settings: RetrainSettings, *arguments: Any) -> dict[str, Any]:
-    """Stands for `train_one`; the first time, the model of series b kills its process."""
+def killing(settings: RetrainSettings, *arguments: Any, **options: Any) -> Any:
+    """Stands for `train_one`; the first time, the model of series b kills its process after two epochs."""
     workspace = arguments[-1]
     once = workspace.root / "killed-once"
-    if settings.data.symbols == ("b",) and not once.exists():
-        mark = workspace.models / str(settings.name) / STARTED
-        mark.parent.mkdir(parents=True, exist_ok=True)
-        mark.touch()
-        once.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return train_one(settings, *arguments)
+    if settings.data.symbols != ("b",):
+        return train_one(settings, *arguments, **options)
+    if once.exists():
+        left = sorted(path.name for path in workspace.models.joinpath(str(settings.name)).rglob("epoch-*"))
+        once.write_text(f"{options} {left}")
+        return train_one(settings, *arguments, **options)
+    leave = SparingCheckpoints.__call__
+
+    def leave_and_die(checkpoints: SparingCheckpoints, record: EpochRecord) -> None:
+        leave(checkpoints, record)
+        if record.epoch == 2:
+            once.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SparingCheckpoints, "SHARE", math.inf)  # a checkpoint after each epoch
+        patch.setattr(SparingCheckpoints, "__call__", leave_and_die)
+        return train_one(settings, *arguments, **options)
 
 
 def test_a_killed_process_loses_no_model_and_processes_train_the_same_as_threads(
@@ -118,12 +136,82 @@ def test_a_killed_process_loses_no_model_and_processes_train_the_same_as_threads
     with monkeypatch.context() as patch:
         patch.setattr(module, "train_one", killing)
         processes = by_symbols(fleet(settings(path, runner="processes", groups=groups), force=True))
-    assert (workspace.root / "killed-once").exists()
+    assert (workspace.root / "killed-once").read_text() == "{'resume': True} ['epoch-0001', 'epoch-0002']"
     assert processes[groups[-1]]["error"] == threads[groups[-1]]["error"]
     for group in groups[:-1]:
         assert processes[group]["error"] is None
         assert processes[group]["cached"] is False
         assert processes[group]["version"] == threads[group]["version"]
+
+
+class StopError(Exception):
+    """Stands for what ends a training in its middle."""
+
+
+@pytest.mark.parametrize("model", [{}, {"warm_start": True}, {"n_models": 2}], ids=["plain", "warm", "ensemble"])
+def test_a_fleet_that_was_interrupted_goes_on_with_the_same_bits(
+    server: str,
+    workspace: Workspace,
+    path: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    model: dict[str, Any],
+) -> None:
+    warm = model.pop("warm_start", False)
+    forecaster = ForecasterSettings(**{**MODEL, **model, "max_epochs": 5, "patience": 5})
+    retrain = RetrainSettings(data=DataSettings(source="csv", path=path), model=forecaster, warm_start=warm)
+    given = settings(path, retrain=retrain, groups=(("a",), ("b",), ("c",)), workers=1)
+    with monkeypatch.context() as patch:
+        patch.setenv("GATECAST_HOME", str(tmp_path / "uninterrupted"))
+        whole = by_symbols(fleet(given))
+
+    with monkeypatch.context() as patch:
+        interrupt(patch, ("b",), 3)
+        stopped = by_symbols(fleet(given))
+    assert [stopped[(name,)]["error"] is None for name in "abc"] == [True, False, True]
+    assert "stopped" in stopped[("b",)]["error"]
+    trainings = list((workspace.models / "load-b" / ".training").rglob("epoch-*"))
+    assert trainings, "the model that was interrupted left no checkpoint"
+    assert not list((workspace.models / "load-a").rglob("epoch-*")), "a finished model keeps its checkpoints"
+
+    found: list[Path] = []
+    newest = epochs.newest
+
+    def spy(folder: Path, load: Any) -> Any:
+        result = newest(folder, load)
+        found.extend([result[0]] if result else [])
+        return result
+
+    monkeypatch.setattr(epochs, "newest", spy)
+    resumed = by_symbols(fleet(given, resume=True))
+    assert [resumed[(name,)]["cached"] for name in "abc"] == [True, False, True]
+    assert {path.name for path in found} <= {path.name for path in trainings}
+    assert found, "it began again"
+    assert [resumed[(name,)]["version"] for name in "abc"] == [whole[(name,)]["version"] for name in "abc"]
+    assert not list(workspace.models.rglob("epoch-*"))
+
+
+def interrupt(patch: pytest.MonkeyPatch, symbols: tuple[str, ...], epoch: int) -> None:
+    """Let the training of a model end after an epoch."""
+    sound = module.train_one
+
+    def train(settings: RetrainSettings, *arguments: Any, **options: Any) -> Any:
+        if settings.data.symbols != symbols:
+            return sound(settings, *arguments, **options)
+        save = TrainedModel.save
+
+        def save_and_stop(model: TrainedModel[Any], path: Path, *rest: Any, **more: Any) -> Path:
+            saved = save(model, path, *rest, **more)
+            if model.epochs == epoch:
+                raise StopError("stopped")
+            return saved
+
+        with pytest.MonkeyPatch.context() as inner:
+            inner.setattr(TrainedModel, "save", save_and_stop)
+            inner.setattr(SparingCheckpoints, "SHARE", math.inf)  # a checkpoint after each epoch
+            return sound(settings, *arguments, **options)
+
+    patch.setattr(module, "train_one", train)
 
 
 def test_a_model_that_always_kills_its_worker_is_given_up(

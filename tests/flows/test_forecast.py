@@ -15,7 +15,9 @@ from gatecast.flows.engine.ingested import read_ingested
 from gatecast.flows.forecast import choose_model, file_stem, forecast_latest, predict_next, shown
 from gatecast.flows.registry.kinds import ModelKind
 from gatecast.flows.registry.registry import Registry
-from gatecast.flows.settings.runs import DataSettings, RetrainSettings, Workspace
+from gatecast.flows.settings.data import DataSettings
+from gatecast.flows.settings.runs import RetrainSettings
+from gatecast.flows.settings.workspace import Workspace
 from tests.flows.conftest import small_settings
 
 

@@ -13,7 +13,8 @@ from gatecast.data.errors import InputError, SourceError
 from gatecast.data.store import content_hash, read_parquet, write_parquet
 from gatecast.flows.engine.ingested import read_ingested
 from gatecast.flows.ingest import ingest_data, read_data, table_of
-from gatecast.flows.settings.runs import DataSettings, Workspace
+from gatecast.flows.settings.data import DataSettings
+from gatecast.flows.settings.workspace import Workspace
 from tests.damage import HARM_NAMES, HARMS, Harm
 from tests.data.frames import make_bars
 from tests.data.yahoo.server import Reply, Yahoo, listing, serving

@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 from gatecast.flows.cli import app
 from gatecast.flows.engine.ingested import read_ingested
 from gatecast.flows.registry.registry import Registry
-from gatecast.flows.settings.runs import Workspace
+from gatecast.flows.settings.workspace import Workspace
 from tests.flows.conftest import contents
 
 NAME = "sample-range"

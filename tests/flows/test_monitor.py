@@ -21,7 +21,7 @@ from gatecast.flows.judging.targets import series_frame
 from gatecast.flows.monitor import monitor
 from gatecast.flows.registry.registry import Registry
 from gatecast.flows.settings.champion import MonitorSettings
-from gatecast.flows.settings.runs import Workspace
+from gatecast.flows.settings.workspace import Workspace
 from gatecast.lstm.training.checkpoint import fingerprint
 from tests.flows.life import DAYS, NAME, Life, forecast_daily, live
 from tests.lstm.frames import PLAIN

@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field
 from typer.testing import CliRunner
 
 from gatecast.data.errors import InputError
+from gatecast.data.settings import Settings
 from gatecast.flows.cli import ENTRIES, app
 from gatecast.flows.commands.backtest import BacktestOptions
 from gatecast.flows.commands.data import CheckOptions
@@ -29,9 +30,9 @@ from gatecast.flows.commands.setting import Setting, join_list, settings_in, spl
 from gatecast.flows.commands.tag import EvaluateOptions, PredictOptions
 from gatecast.flows.commands.tag import TrainOptions as TagOptions
 from gatecast.flows.commands.text import TrainOptions as TextOptions
-from gatecast.flows.engine.deployments import KINDS
+from gatecast.flows.deployments import offered
 from gatecast.flows.settings.champion import ForecastSettings
-from gatecast.flows.settings.runs import DataSettings, Settings
+from gatecast.flows.settings.data import DataSettings
 from tests.flows.typed import parsed
 
 
@@ -150,7 +151,7 @@ def test_every_setting_has_an_option(name: str) -> None:
 
 
 def test_every_settings_model_belongs_to_a_command_or_to_the_file() -> None:
-    for kind in KINDS.values():
+    for kind in offered().values():
         importlib.import_module(kind.entrypoint.split(":")[0])
     of_commands = set().union(*(models_in(command.typed.model) for command in COMMANDS.values()))
     others = {each.__name__ for each in subclasses(Settings) - of_commands}
@@ -217,7 +218,7 @@ WITH_FLOWS = [name for name, command in COMMANDS.items() if command.kind]
 @pytest.mark.parametrize("name", WITH_FLOWS)
 def test_a_command_without_options_does_what_the_flow_does_by_default(name: str) -> None:
     command = COMMANDS[name]
-    module, function = KINDS[str(command.kind)].entrypoint.split(":")
+    module, function = offered()[str(command.kind)].entrypoint.split(":")
     signature = inspect.signature(getattr(importlib.import_module(module), function).fn)
     settings = command.parsed().settings()
     if "settings" not in signature.parameters:

@@ -12,7 +12,8 @@ from gatecast.flows.ingest import read_data
 from gatecast.flows.judging.live import score_forecasts
 from gatecast.flows.judging.yardsticks import Yardstick
 from gatecast.flows.retrain import retrain
-from gatecast.flows.settings.runs import DataSettings, Workspace
+from gatecast.flows.settings.data import DataSettings
+from gatecast.flows.settings.workspace import Workspace
 from tests.flows.conftest import small_settings
 
 

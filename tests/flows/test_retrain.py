@@ -18,7 +18,9 @@ from gatecast.flows.engine.runs import one_at_a_time
 from gatecast.flows.registry.kinds import FORECASTER
 from gatecast.flows.registry.registry import Registry
 from gatecast.flows.retrain import build_sequences, retrain, train
-from gatecast.flows.settings.runs import DataSettings, RetrainSettings, Workspace
+from gatecast.flows.settings.data import DataSettings
+from gatecast.flows.settings.runs import RetrainSettings
+from gatecast.flows.settings.workspace import Workspace
 from gatecast.flows.training import Job
 from tests.flows.conftest import contents, small_settings
 

@@ -6,7 +6,7 @@ import pytest
 
 from gatecast.data.errors import InputError
 from gatecast.flows.commands.run import with_settings
-from gatecast.flows.engine.deployments import ServeSettings, build
+from gatecast.flows.deployments import ServeSettings, build
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from gatecast.data.errors import InputError, SettingsError, SourceError
 from gatecast.flows.backtest import backtest
 from gatecast.flows.cli import app
 from gatecast.flows.commands.run import with_settings
-from gatecast.flows.engine.deployments import ServeSettings, build, read_settings, register_in_pool
+from gatecast.flows.deployments import ServeSettings, build, read_settings, register_in_pool
 from gatecast.flows.engine.runs import WEBHOOK
 from gatecast.flows.fleet import fleet
 from gatecast.flows.forecast import forecast_latest
@@ -30,8 +30,10 @@ from gatecast.flows.ingest import ingest_data
 from gatecast.flows.monitor import monitor
 from gatecast.flows.retrain import retrain
 from gatecast.flows.settings.champion import MonitorSettings
-from gatecast.flows.settings.runs import BacktestSettings, DataSettings, FleetSettings, RetrainSettings, Workspace
+from gatecast.flows.settings.data import DataSettings
+from gatecast.flows.settings.runs import BacktestSettings, FleetSettings, RetrainSettings
 from gatecast.flows.settings.tagging import TaggingSettings
+from gatecast.flows.settings.workspace import Workspace
 from gatecast.flows.tagging import train_tagger
 from gatecast.flows.text import TextSettings, train_text
 from tests.data.sources.test_files import serving

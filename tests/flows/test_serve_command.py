@@ -20,7 +20,7 @@ from gatecast.flows.cli import app
 from gatecast.flows.commands import serve
 from gatecast.flows.commands.serve import ServeOptions, connect, interrupt
 from gatecast.flows.engine.guard import Guard, read_allowed
-from gatecast.flows.settings.runs import Workspace
+from gatecast.flows.settings.workspace import Workspace
 
 ROOT = Path(__file__).parent.parent.parent
 

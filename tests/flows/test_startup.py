@@ -136,6 +136,7 @@ print(json.dumps([str(settings.home), settings.tasks.default_retry_delay_seconds
 CALL = """
 import json, os
 from gatecast.flows.engine.orchestration import Output, Steps, flow, task
+from gatecast.flows.settings.workspace import Workspace
 
 @task("write", cached=True)
 def write() -> Output:
@@ -143,7 +144,7 @@ def write() -> Output:
 
 @flow
 def small() -> str:
-    with Steps() as step:
+    with Steps(Workspace.from_environment()) as step:
         return step(write)["summary"]
 
 before = dict(os.environ)

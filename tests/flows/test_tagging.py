@@ -14,8 +14,8 @@ from gatecast.data.store import read_json
 from gatecast.flows import tagging as module
 from gatecast.flows.engine.runs import one_at_a_time
 from gatecast.flows.registry.registry import Registry
-from gatecast.flows.settings.runs import Workspace
 from gatecast.flows.settings.tagging import TaggingSettings
+from gatecast.flows.settings.workspace import Workspace
 from gatecast.flows.tagging import choose_tagger, train_tagger
 from gatecast.lstm.config import TaggerSettings
 from tests.flows.conftest import contents

@@ -13,9 +13,9 @@ from gatecast.data.errors import DamagedError, InputError
 from gatecast.data.sequences.sequences import SequenceSettings, build_sequences
 from gatecast.data.sequences.splits import SplitSettings
 from gatecast.flows import retrain, tagging, text
-from gatecast.flows.engine.orchestration import digest
+from gatecast.flows.engine.caching import digest
 from gatecast.flows.registry.registry import Registry
-from gatecast.flows.settings.runs import Workspace
+from gatecast.flows.settings.workspace import Workspace
 from gatecast.flows.training import Attempt, Job, warm_start
 
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from gatecast.data.store import read_json
 from gatecast.flows.cli import app
 from gatecast.flows.registry.registry import Registry
-from gatecast.flows.settings.runs import Workspace
+from gatecast.flows.settings.workspace import Workspace
 from tests.flows.judging.test_evaluation import frame_of, weekly
 
 SMALL = ("--lookback", "14", "--hidden-size", "8", "--epochs", "3")

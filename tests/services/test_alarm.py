@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from gatecast.data.store import read_json
-from gatecast.flows.settings.runs import BREACH, Workspace
+from gatecast.flows.settings.runs import BREACH
+from gatecast.flows.settings.workspace import Workspace
 from tests.flows.life import NAME, live
 from tests.services.conftest import GATECAST, Served
 from tests.services.processes import wait_for

@@ -4,8 +4,8 @@ from annotated_types import Le
 
 from gatecast.flows.commands.setting import settings_in
 from gatecast.flows.commands.settings_page import PAGE, SECTIONS, allowed, page
-from gatecast.flows.engine.deployments import ServeSettings
-from gatecast.flows.settings.runs import DataSettings
+from gatecast.flows.deployments import ServeSettings
+from gatecast.flows.settings.data import DataSettings
 
 
 def test_the_page_is_that_of_the_settings() -> None:

@@ -8,7 +8,7 @@ import pytest
 from gatecast.data.store import is_damaged_sqlite
 from gatecast.flows.engine.database import set_aside_with_journal
 from gatecast.flows.engine.server import Server
-from gatecast.flows.settings.runs import Workspace
+from gatecast.flows.settings.workspace import Workspace
 from tests.damage import HARM_NAMES, HARMS, Harm, emptied
 
 

@@ -16,7 +16,7 @@ import pytest
 from gatecast.data.errors import InputError
 from gatecast.flows.engine import runs
 from gatecast.flows.engine.orchestration import Steps, cancelled, flow, is_retry, task
-from gatecast.flows.settings.runs import Workspace
+from gatecast.flows.settings.workspace import Workspace
 from tests.damage import HARM_NAMES, HARMS, Harm
 from tests.webhook import listening
 
@@ -129,8 +129,8 @@ def test_a_run_that_waits_gets_its_turn(tmp_path: Path, monkeypatch: pytest.Monk
 
 @flow(name="busy")
 def busy(directory: str) -> str:
-    with Steps() as step:
-        if not step.alone(Workspace(Path(directory)), "model", "cancel"):
+    with Steps(Workspace(Path(directory))) as step:
+        if not step.alone("model", "cancel"):
             return cancelled("busy")
     return "done"
 
@@ -291,7 +291,7 @@ def flaky(path: str, wrong: bool) -> dict[str, Any]:
 
 @flow(name="trying")
 def trying(path: str, wrong: bool) -> str:
-    with Steps() as step:
+    with Steps(Workspace.from_environment()) as step:
         return str(step(flaky, path, wrong)["summary"])
 
 

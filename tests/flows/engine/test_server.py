@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import re
 import socket
 import subprocess
 import sys
@@ -15,8 +14,8 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from gatecast.data.errors import InputError
-from gatecast.flows.engine.server import Server, _is_free, dashboard_url, is_loopback
-from gatecast.flows.settings.runs import Workspace
+from gatecast.flows.engine.server import Server, _is_free, dashboard_url
+from gatecast.flows.settings.workspace import Workspace
 from tests.damage import HARM_NAMES, HARMS, Harm
 
 # Two transactions at a time; each reads and then writes, as Prefect's server does when it creates a run.
@@ -169,30 +168,6 @@ def test_a_server_has_an_address_for_this_machine(tmp_path: Path, host: str, add
 def test_a_server_refuses_a_malformed_name(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--allowed-host 'http://a' is no host"):
         Server(Workspace(tmp_path), allowed_hosts=["http://a"])
-
-
-@pytest.mark.parametrize(
-    ("host", "only_here"),
-    [
-        ("127.0.0.1", True),
-        ("127.0.0.2", True),
-        ("127.1", True),
-        ("localhost", True),
-        ("::1", True),
-        ("0.0.0.0", False),
-        ("0", False),
-        ("::", False),
-        ("192.0.2.7", False),
-    ],
-)
-def test_loopback_is_what_only_this_machine_reaches(host: str, only_here: bool) -> None:
-    assert is_loopback(host) is only_here
-
-
-@pytest.mark.parametrize("host", ["", "no such host", "[::1]"])
-def test_what_is_no_address_is_refused(host: str) -> None:
-    with pytest.raises(InputError, match=f"{re.escape(repr(host))} is no address to listen on"):
-        is_loopback(host)
 
 
 @pytest.mark.parametrize(

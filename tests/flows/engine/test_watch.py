@@ -9,8 +9,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from gatecast.flows.commands.serve import SWEEP_SECONDS
+from gatecast.flows.deployments import ServeSettings
 from gatecast.flows.engine import runs, watch
-from gatecast.flows.engine.deployments import ServeSettings
 from gatecast.flows.engine.orchestration import emit_event, flow
 from gatecast.flows.engine.watch import START_LIMIT_SECONDS, Watch
 from tests.webhook import listening

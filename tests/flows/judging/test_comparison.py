@@ -15,7 +15,7 @@ from gatecast.data.store import read_parquet
 from gatecast.flows.engine.ingested import read_ingested
 from gatecast.flows.judging.comparison import Contender, compare, compare_forecasters
 from gatecast.flows.registry.registry import Registry
-from gatecast.flows.settings.runs import Workspace
+from gatecast.flows.settings.workspace import Workspace
 from tests.flows.conftest import small_settings
 
 

@@ -9,7 +9,7 @@ import pytest
 from gatecast.data.store import read_parquet, write_parquet
 from gatecast.flows.judging.live import hindcast, read_forecasts, score_forecasts
 from gatecast.flows.judging.yardsticks import Yardstick
-from gatecast.flows.settings.runs import Workspace
+from gatecast.flows.settings.workspace import Workspace
 from tests.damage import HARM_NAMES, HARMS, Harm
 from tests.flows.conftest import small_settings
 from tests.flows.life import DAYS, NAME, Life, live, log_variance

@@ -16,7 +16,8 @@ from gatecast.flows.judging import promotion
 from gatecast.flows.judging.comparison import Comparison, meet_forecaster
 from gatecast.flows.registry.kinds import FORECASTER
 from gatecast.flows.registry.registry import Registry
-from gatecast.flows.settings.runs import GateSettings, RetrainSettings, Workspace
+from gatecast.flows.settings.runs import GateSettings, RetrainSettings
+from gatecast.flows.settings.workspace import Workspace
 from tests.flows.conftest import small_settings
 
 CHALLENGER = "v0002-bbbbbbbbbbbb"

@@ -8,7 +8,7 @@ from gatecast.data.errors import FormatError, InputError, KindError
 from gatecast.flows.registry.catalogue import champions, choose_champion, find_registry, models
 from gatecast.flows.registry.kinds import FORECASTER, LANGUAGE_MODEL, TAGGER, ModelKind
 from gatecast.flows.registry.registry import Registry
-from gatecast.flows.settings.runs import Workspace
+from gatecast.flows.settings.workspace import Workspace
 from tests.flows.life import of_another_gatecast
 
 

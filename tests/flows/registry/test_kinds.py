@@ -28,9 +28,10 @@ from gatecast.flows.registry.measures import RMSE
 from gatecast.flows.registry.registry import Decision, Registry
 from gatecast.flows.retrain import retrain
 from gatecast.flows.settings.champion import MonitorSettings
-from gatecast.flows.settings.runs import BacktestSettings, GateSettings, Workspace
+from gatecast.flows.settings.runs import BacktestSettings, GateSettings
 from gatecast.flows.settings.tagging import TaggingSettings
 from gatecast.flows.settings.text import TextSettings
+from gatecast.flows.settings.workspace import Workspace
 from gatecast.flows.tagging import train_tagger
 from gatecast.flows.text import train_text
 from tests.flows.conftest import contents, small_settings
@@ -122,7 +123,8 @@ def test_no_command_takes_a_model_of_another_kind(
 
 def test_the_other_models_of_a_fleet_are_trained(server: str, every_kind: Workspace, tmp_path: Path) -> None:
     from gatecast.flows.fleet import fleet
-    from gatecast.flows.settings.runs import DataSettings, FleetSettings, RetrainSettings
+    from gatecast.flows.settings.data import DataSettings
+    from gatecast.flows.settings.runs import FleetSettings, RetrainSettings
 
     every_kind.models.joinpath("names").rename(every_kind.models / "fleet-a")
     y = [float(day % 7) for day in range(120)]

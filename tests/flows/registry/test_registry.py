@@ -10,7 +10,8 @@ import pytest
 from gatecast.data.errors import InputError
 from gatecast.flows.registry.catalogue import champions, find_registry, models
 from gatecast.flows.registry.registry import Decision, Registry
-from gatecast.flows.settings.runs import RetrainSettings, Workspace
+from gatecast.flows.settings.runs import RetrainSettings
+from gatecast.flows.settings.workspace import Workspace
 from gatecast.lstm.training.checkpoint import Checkpoint, fingerprint, write
 from tests.damage import HARM_NAMES, HARMS, Harm, one_bit
 

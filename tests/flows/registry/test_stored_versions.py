@@ -7,9 +7,10 @@ import pytest
 from gatecast.data.errors import DamagedError, FormatError, KindError
 from gatecast.flows.registry.kinds import FORECASTER, KINDS, LANGUAGE_MODEL, TAGGER, ModelKind
 from gatecast.flows.registry.registry import Registry
-from gatecast.flows.settings.runs import RetrainSettings, Workspace
+from gatecast.flows.settings.runs import RetrainSettings
 from gatecast.flows.settings.tagging import TaggingSettings
 from gatecast.flows.settings.text import TextSettings
+from gatecast.flows.settings.workspace import Workspace
 from gatecast.lstm.models import MODELS
 from tests.flows.life import of_another_gatecast
 

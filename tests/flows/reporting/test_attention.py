@@ -9,7 +9,7 @@ from PIL import Image
 
 from gatecast.flows.reporting.attention import plot_attention
 from gatecast.flows.retrain import retrain
-from gatecast.flows.settings.runs import Workspace
+from gatecast.flows.settings.workspace import Workspace
 from tests.flows.conftest import small_settings
 from tests.flows.test_cli import gatecast
 

@@ -12,7 +12,7 @@ from gatecast.flows.judging.evaluation import MODEL
 from gatecast.flows.judging.tables import short_score_table, worst_series
 from gatecast.flows.judging.targets import DISPLAYS
 from gatecast.flows.reporting.errors import autocorrelation, draw_errors, typical_origins
-from gatecast.flows.settings.runs import Workspace
+from gatecast.flows.settings.workspace import Workspace
 from tests.flows.judging.test_evaluation import evaluated, frame_of
 
 

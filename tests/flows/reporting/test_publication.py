@@ -15,7 +15,9 @@ from gatecast.flows.commands.retrain import show as show_retrain
 from gatecast.flows.registry.registry import Registry
 from gatecast.flows.reporting.publication import data_table, forecast_table, report_link, version_table
 from gatecast.flows.retrain import retrain
-from gatecast.flows.settings.runs import DataSettings, RetrainSettings, Workspace
+from gatecast.flows.settings.data import DataSettings
+from gatecast.flows.settings.runs import RetrainSettings
+from gatecast.flows.settings.workspace import Workspace
 from gatecast.lstm.config import ForecasterSettings
 from tests.data.frames import make_series
 

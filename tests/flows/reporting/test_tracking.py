@@ -9,7 +9,8 @@ from gatecast.data.errors import InputError
 from gatecast.flows.registry.registry import Registry
 from gatecast.flows.reporting import tracking
 from gatecast.flows.retrain import retrain
-from gatecast.flows.settings.runs import Workspace, flat
+from gatecast.flows.settings.runs import flat
+from gatecast.flows.settings.workspace import Workspace
 from tests.flows.conftest import small_settings
 
 

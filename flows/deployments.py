@@ -1,94 +1,68 @@
 """What ``gatecast serve`` offers: the flows, each on demand, and the schedules of ``gatecast.toml``.
 
-A new kind of deployment is one line of `KINDS`. Its flow takes plain, typed parameters, preferably one pydantic model
-``settings``: Prefect makes the form of the dashboard from it, and ``gatecast.toml`` and ``gatecast run --set`` are
-checked against it.
+These are the trainings of the kinds of models (`flows.registry.kinds.PLACES`) and `OTHERS`. Prefect makes the form of
+the dashboard from a flow's ``settings``, and ``gatecast.toml`` and ``gatecast run --set`` are checked against it.
 """
 
 from __future__ import annotations
 
-import importlib
 import os
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, get_type_hints
 from zoneinfo import available_timezones
 
 from pydantic import Field, HttpUrl, TypeAdapter, ValidationError, field_validator, model_validator
 
 from gatecast.data.errors import InputError
+from gatecast.data.settings import NAME_PATTERN, Settings
 from gatecast.data.variables import resolved
+from gatecast.flows.engine.deployable import CONTINUED, Deployable
 from gatecast.flows.engine.parameters import explain_problem, validated
 from gatecast.flows.engine.runs import TIME_LIMIT
 from gatecast.flows.engine.server import ENVIRONMENT
-from gatecast.flows.settings.runs import NAME_PATTERN, Settings
+from gatecast.flows.registry.kinds import KINDS
 
 if TYPE_CHECKING:
     from prefect import Flow
     from prefect.deployments.runner import RunnerDeployment
 
 TAG = "gatecast"
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A flow that can be deployed.
-
-    Attributes
-    ----------
-    entrypoint : str
-        Module and name of the flow, ``flows.retrain:retrain``.
-    about : str
-        What it does, for the dashboard.
-    defaults : mapping
-        Parameters that differ between a deployed flow and one that is called directly.
-    """
-
-    entrypoint: str
-    about: str
-    defaults: Mapping[str, Any] = field(default_factory=dict)
-
-    def flow(self) -> Flow[..., Any]:
-        """Import the flow."""
-        module, name = self.entrypoint.split(":")
-        return getattr(importlib.import_module(module), name)
-
-
-KINDS: Mapping[str, Kind] = MappingProxyType(
-    {
-        "retrain": Kind(
-            "gatecast.flows.retrain:retrain",
-            "Trains on the latest data, compares with the naive forecasts and the champion, and forecasts with the"
-            " winner.",
-            # After a crash, the next run continues where the last one stopped.
-            {"resume": True},
-        ),
-        "forecast": Kind(
-            "gatecast.flows.forecast:forecast_latest", "Reads the latest data and forecasts with the champion."
-        ),
-        "monitor": Kind(
-            "gatecast.flows.monitor:monitor",
-            "Scores the forecasts on file, looks for drift, and raises an alarm that starts a retrain.",
-        ),
-        "backtest": Kind(
-            "gatecast.flows.backtest:backtest", "Forecasts from many past origins and ranks models and baselines."
-        ),
-        "fleet": Kind("gatecast.flows.fleet:fleet", "Trains a model for each series or group, side by side."),
-        "ingest": Kind("gatecast.flows.ingest:ingest_data", "Fetches the latest data and says what is wrong with it."),
-        "text": Kind("gatecast.flows.text:train_text", "Trains a character model on text files.", {"resume": True}),
-        "tagging": Kind("gatecast.flows.tagging:train_tagger", "Trains a tagger on CoNLL files.", {"resume": True}),
-    }
+OTHERS = (
+    Deployable(
+        "forecast", "gatecast.flows.forecast:forecast_latest", "Reads the latest data and forecasts with the champion."
+    ),
+    Deployable(
+        "monitor",
+        "gatecast.flows.monitor:monitor",
+        "Scores the forecasts on file, looks for drift, and raises an alarm that starts a retrain.",
+    ),
+    Deployable(
+        "backtest",
+        "gatecast.flows.backtest:backtest",
+        "Forecasts from many past origins and ranks models and baselines.",
+    ),
+    Deployable(
+        "fleet", "gatecast.flows.fleet:fleet", "Trains a model for each series or group, side by side.", CONTINUED
+    ),
+    Deployable(
+        "ingest", "gatecast.flows.ingest:ingest_data", "Fetches the latest data and says what is wrong with it."
+    ),
 )
+"""The flows that are not the training of a kind of model"""
+
+
+def offered() -> dict[str, Deployable]:
+    """Return every flow that can be deployed, by its name."""
+    return {each.name: each for each in (*(kind.flow for kind in KINDS.values()), *OTHERS)}
 
 
 class DeploymentSettings(Settings):
     """One deployment: a flow, when it runs and with which parameters."""
 
-    flow: str = Field(description="What runs: one of " + ", ".join(KINDS))
+    flow: str = Field(description="What runs: one of " + ", ".join(offered()))
     cron: str | None = Field(None, description="When it runs, as minute hour day month weekday; on demand if left out")
     timezone: str | None = Field(None, description="Time zone of cron; that of the file if left out")
     when_busy: Literal["cancel", "wait"] | None = Field(
@@ -101,8 +75,8 @@ class DeploymentSettings(Settings):
     @field_validator("flow")
     @classmethod
     def _known(cls, flow: str) -> str:
-        if flow not in KINDS:
-            raise ValueError(f"{flow!r} is no flow; choose from {', '.join(KINDS)}")
+        if flow not in offered():
+            raise ValueError(f"{flow!r} is no flow; choose from {', '.join(offered())}")
         return flow
 
     @field_validator("cron")
@@ -171,7 +145,7 @@ class ServeSettings(Settings):
 
     def all_deployments(self) -> dict[str, DeploymentSettings]:
         """Return one on-demand deployment of each flow, then the deployments of the file."""
-        return {**{kind: DeploymentSettings(flow=kind) for kind in KINDS}, **self.deployments}
+        return {**{name: DeploymentSettings(flow=name) for name in offered()}, **self.deployments}
 
 
 def read_settings(path: Path | None) -> ServeSettings:
@@ -218,10 +192,10 @@ def parameters(deployment: DeploymentSettings, where: str, when_busy: str | None
     InputError
         The flow takes no such setting, or not that value.
     """
-    kind = KINDS[deployment.flow]
-    hints = get_type_hints(kind.flow().fn, include_extras=True)
+    target = offered()[deployment.flow]
+    hints = get_type_hints(target.flow().fn, include_extras=True)
     hints.pop("return", None)
-    given = {**kind.defaults, **({"when_busy": when_busy} if when_busy and "when_busy" in hints else {})}
+    given = {**target.defaults, **({"when_busy": when_busy} if when_busy and "when_busy" in hints else {})}
     nested: dict[str, Any] = {}
     for name, value in deployment.settings.items():
         (given if name in hints and name != "settings" else nested)[name] = value
@@ -244,13 +218,13 @@ def build(settings: ServeSettings, work_pool: str | None = None) -> Iterator[Run
     from prefect.schedules import Cron
 
     for name, deployment in settings.all_deployments().items():
-        kind = KINDS[deployment.flow]
+        target = offered()[deployment.flow]
         when_busy = deployment.when_busy or settings.when_busy
         strategy = ConcurrencyLimitStrategy("CANCEL_NEW" if when_busy == "cancel" else "ENQUEUE")
         # On-demand runs train different models: the flow itself ensures that no two runs train the same one.
         exclusive = name in settings.deployments
         made = RunnerDeployment.from_flow(
-            kind.flow(),
+            target.flow(),
             name,
             schedule=Cron(deployment.cron, timezone=deployment.timezone or settings.timezone)
             if deployment.cron
@@ -258,13 +232,13 @@ def build(settings: ServeSettings, work_pool: str | None = None) -> Iterator[Run
             paused=False,
             concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=strategy) if exclusive else None,
             parameters=parameters(deployment, f"deployments.{name}", when_busy),
-            description=deployment.description or kind.about,
+            description=deployment.description or target.about,
             tags=list(dict.fromkeys((TAG, deployment.flow, *deployment.tags))),
             entrypoint_type=EntrypointType.MODULE_PATH,
             work_pool_name=work_pool,
             job_variables={"env": run_environment()} if work_pool else None,
         )
-        _describe(made, kind.flow())
+        _describe(made, target.flow())
         yield made
 
 

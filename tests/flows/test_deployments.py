@@ -5,18 +5,18 @@ from pathlib import Path
 import pytest
 
 from gatecast.data.errors import InputError
-from gatecast.flows.engine.deployments import (
-    KINDS,
+from gatecast.flows.deployments import (
     TAG,
     DeploymentSettings,
     ServeSettings,
     build,
+    offered,
     parameters,
     read_settings,
 )
 from gatecast.flows.settings.runs import RetrainSettings
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "gatecast.toml"
 
 
@@ -91,7 +91,7 @@ def test_a_mistake_is_named_with_its_place(tmp_path: Path, text: str, message: s
 def test_a_missing_file_is_an_error_and_no_file_is_not(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
         read_settings(tmp_path / "gatecast.toml")
-    assert set(read_settings(None).all_deployments()) == set(KINDS)
+    assert set(read_settings(None).all_deployments()) == set(offered())
 
 
 def test_names_in_settings_are_parameters_of_the_flow_or_of_its_settings() -> None:
@@ -103,11 +103,11 @@ def test_names_in_settings_are_parameters_of_the_flow_or_of_its_settings() -> No
     }
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", offered())
 def test_every_flow_runs_on_demand_with_a_form_that_explains_itself(kind: str) -> None:
     (deployment,) = (deployment for deployment in build(ServeSettings()) if deployment.name == kind)
     assert deployment.schedules == []
-    assert deployment.description == KINDS[kind].about
+    assert deployment.description == offered()[kind].about
     assert TAG in deployment.tags
     schema = deployment._parameter_openapi_schema
     for name, described in schema.properties.items():
