@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from benchmarks.accuracy import rows
 from benchmarks.accuracy.naive2 import Naive2
 from benchmarks.accuracy.published import PUBLISHED
 from benchmarks.accuracy.rows import Row, Table, keep, measure, processor_limit, read_table, score_forecasts
@@ -112,8 +111,8 @@ def test_a_row_says_what_the_system_came_to():
 
 def test_seconds_are_those_of_the_processor_child_processes_included(monkeypatch):
     own, children = iter([1.0, 3.0]), iter([(5.0, 0.25), (7.0, 0.75)])
-    monkeypatch.setattr(rows.time, "process_time", lambda: next(own))
-    monkeypatch.setattr(rows.resource, "getrusage", lambda who: Usage(*next(children)))
+    monkeypatch.setattr("benchmarks.accuracy.rows.time.process_time", lambda: next(own))
+    monkeypatch.setattr("benchmarks.accuracy.rows.resource.getrusage", lambda who: Usage(*next(children)))
     measured = measure(system(lambda task, *_: Forecasts(task.keys["y"].to_numpy())), small_task(), Budget(), threads=1)
     assert measured.seconds == 2 + 2 + 0.5
 
