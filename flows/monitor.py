@@ -1,7 +1,7 @@
 """Watch a model at work: score its forecasts when the actuals arrive, and look for drift.
 
 A breach emits the Prefect event `BREACH`, on which an automation starts a retrain (`flows.engine.alarm`). A champion
-that has become worse than the naive forecast is replaced by the one before it if that one would have done better.
+that has become worse than the best baseline is replaced by the one before it if that one would have done better.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from gatecast.flows.ingest import ingest
 from gatecast.flows.judging import evaluation, promotion
 from gatecast.flows.judging.checks import Check, check_all, check_skill, read_reference
 from gatecast.flows.judging.evaluation import MODEL
-from gatecast.flows.judging.live import hindcast, read_forecasts, score_forecasts
+from gatecast.flows.judging.live import hindcast, read_forecasts, rows_between_origins, score_forecasts
 from gatecast.flows.judging.yardsticks import Yardstick
 from gatecast.flows.registry.kinds import FORECASTER
 from gatecast.flows.registry.registry import Registry
@@ -65,23 +65,19 @@ def monitor(settings: MonitorSettings = DEFAULTS) -> dict[str, Any]:
     results: dict[str, Any] = {"roll_back": None, "raise_alarm": None}
     with Steps(workspace) as step:
         bars = step(ingest, data, workspace)
-        scored = step(score_live, registry.name, bars["directory"], str(directory))
-        checked = step(check, registry.name, version, bars["directory"], scored["live"], settings, str(directory))
+        scored = step(score_live, workspace, registry.name, bars["directory"], str(directory))
+        live = scored["live"]
+        checked = step(check, workspace, registry.name, version, bars["directory"], live, settings, str(directory))
         if settings.rollback and checked["worse_than_naive"]:
+            why = checked["worse_than_naive"]
             results["roll_back"] = step(
-                roll_back,
-                registry.name,
-                version,
-                bars["directory"],
-                scored["live"],
-                checked["worse_than_naive"],
-                settings,
+                roll_back, workspace, registry.name, version, bars["directory"], live, why, settings
             )
         if checked["breaches"]:
             wanted = own.model_copy(update={"data": data})
             results["raise_alarm"] = step(raise_alarm, registry.name, checked["breaches"], wanted)
         if settings.prometheus is not None:
-            results["export"] = step(export, registry.name, checked["report"], str(settings.prometheus))
+            results["export"] = step(export, workspace, registry.name, checked["report"], str(settings.prometheus))
     return {
         "name": registry.name, "version": version, "steps": step.records,
         "ingest": bars, "score_live": scored, "check": checked, **results,
@@ -89,9 +85,8 @@ def monitor(settings: MonitorSettings = DEFAULTS) -> dict[str, Any]:
 
 
 @task("score forecasts of {name}", cached=False)
-def score_live(name: str, bars: str, directory: str) -> Output:
+def score_live(workspace: Workspace, name: str, bars: str, directory: str) -> Output:
     """Compare the stored forecasts with the actual values; see `flows.judging.live`."""
-    workspace = Workspace.from_environment()
     registry = Registry(workspace, name)
     champion = str(registry.champion())
     settings = registry.settings(champion, FORECASTER)
@@ -104,30 +99,31 @@ def score_live(name: str, bars: str, directory: str) -> Output:
 
 
 @task("check {name}", cached=False)
-def check(name: str, version: str, bars: str, live: str, settings: MonitorSettings, directory: str) -> Output:
+def check(
+    workspace: Workspace, name: str, version: str, bars: str, live: str, settings: MonitorSettings, directory: str
+) -> Output:
     """Judge the latest forecasts and the data; see `flows.judging.checks`.
 
     Returns
     -------
     dict
         ``report``, a JSON file with every check; ``breaches``, those that exceeded their limit; ``worse_than_naive``, a
-        sentence if the champion's own forecasts are worse, else None; ``verdict``, what the live forecasts are worth
-        or, before there are any, those of the test rows.
+        sentence if the champion's own forecasts are worse than the best baseline's, else None; ``verdict``, what the
+        live forecasts are worth or, before there are any, those of the test rows.
     """
-    registry = Registry(Workspace.from_environment(), name)
+    registry = Registry(workspace, name)
     frame = read_ingested(Path(bars))
     rows = latest(read_parquet(Path(live))[0], settings.window)
     reference = read_reference(registry, version)
-    checks = check_all(reference, frame, rows, settings)
-    own = check_skill(
-        "the champion's own skill", rows[rows["version"] == version], reference.settings.model.horizon, settings
-    )
+    yardstick = _yardstick(reference.model, frame, reference.settings)
+    checks = check_all(reference, frame, rows, yardstick, settings)
+    own = check_skill("the champion's own skill", rows[rows["version"] == version], yardstick, settings)
     breaches = [asdict(each) for each in checks if each.breached]
     evaluated = None
     verdict = registry.evaluation(version)["verdict"]
     if len(rows):
-        yardstick = _yardstick(reference.model, frame, reference.settings)
-        evaluated = evaluation.evaluate(rows, yardstick, reference.settings)
+        step_size = rows_between_origins(rows, yardstick.series)
+        evaluated = evaluation.evaluate(rows, yardstick, reference.settings, step_size=step_size)
         verdict = evaluated["verdict"]
     report = write_json(
         Path(directory) / "monitor.json",
@@ -166,9 +162,11 @@ def _yardstick(model: Forecaster, frame: pd.DataFrame, settings: RetrainSettings
 
 
 @task("roll back {name}?", cached=False)
-def roll_back(name: str, version: str, bars: str, live: str, why: str, settings: MonitorSettings) -> Output:
+def roll_back(
+    workspace: Workspace, name: str, version: str, bars: str, live: str, why: str, settings: MonitorSettings
+) -> Output:
     """Make the former champion the champion again if it would have forecast the champion's live rows better."""
-    registry = Registry(Workspace.from_environment(), name)
+    registry = Registry(workspace, name)
     rows = latest(read_parquet(Path(live))[0], settings.window)
     rows = rows[rows["version"] == version].reset_index(drop=True)
     former = next(iter(registry.former_champions()), None)
@@ -186,7 +184,7 @@ def roll_back(name: str, version: str, bars: str, live: str, why: str, settings:
     if past >= present:
         summary = f"{version} stays, since {former} would have done no better: RMSE {past:.4g} against {present:.4g}"
         return {"champion": version, "summary": summary}
-    reason = f"its live forecasts are worse than naive ({why}); {former} would have had an RMSE of {past:.4g}"
+    reason = f"its live forecasts are worse than a baseline ({why}); {former} would have had an RMSE of {past:.4g}"
     decision = promotion.roll_back(registry, reason, expected=version)
     return {"champion": registry.champion(), "summary": decision.reason}
 
@@ -203,9 +201,9 @@ def raise_alarm(name: str, breaches: list[dict[str, Any]], settings: RetrainSett
 
 
 @task("export figures of {name}", cached=False)
-def export(name: str, report: str, directory: str) -> Output:
+def export(workspace: Workspace, name: str, report: str, directory: str) -> Output:
     """Write forecasts and errors for Prometheus."""
-    path = write_metrics(name, read_json(Path(report)), Workspace.from_environment(), Path(directory))
+    path = write_metrics(name, read_json(Path(report)), workspace, Path(directory))
     return {"path": str(path), "summary": str(path)}
 
 

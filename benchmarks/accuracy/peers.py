@@ -4,36 +4,40 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Mapping
-from types import MappingProxyType
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from benchmarks.accuracy.gatecast import chosen_settings
 from benchmarks.accuracy.task import Budget, Forecasts, Task
 from benchmarks.measure import installed
 from gatecast.data.errors import InputError
-from gatecast.lstm.config import ForecasterSettings
 
-__all__ = ["DEFAULT_SIZES", "GATECAST_SIZES", "forecast_neuralforecast"]
+__all__ = ["default_sizes", "forecast_neuralforecast", "gatecast_sizes"]
 
-_OURS = ForecasterSettings()
 
-DEFAULT_SIZES: Mapping[str, Any] = MappingProxyType({})
-"""A window of three times the horizon, and whatever else the library chooses"""
-GATECAST_SIZES: Mapping[str, Any] = MappingProxyType(
-    {
-        "input_size": _OURS.lookback,
-        "encoder_n_layers": _OURS.num_layers,
-        "encoder_hidden_size": _OURS.hidden_size,
+def default_sizes(task: Task) -> Mapping[str, Any]:
+    """Return no settings: a window of three times the horizon, and whatever else the library chooses."""
+    return {}
+
+
+def gatecast_sizes(task: Task) -> Mapping[str, Any]:
+    """Return the sizes that Gatecast's default has on a task; the library's own loss is the absolute error too."""
+    ours = chosen_settings(task)
+    return {
+        "input_size": ours.window,
+        "encoder_n_layers": ours.num_layers,
+        "encoder_hidden_size": ours.hidden_size,
         "decoder_layers": 1,  # a linear head on the last hidden state
-        "learning_rate": _OURS.learning_rate,
+        "learning_rate": ours.learning_rate,
     }
-)
 
 
-def forecast_neuralforecast(sizes: Mapping[str, Any], task: Task, budget: Budget, seed: int) -> Forecasts:
+def forecast_neuralforecast(
+    sizes: Callable[[Task], Mapping[str, Any]], task: Task, budget: Budget, seed: int
+) -> Forecasts:
     """Train the library's LSTM once, on the rows that Gatecast is trained on, and forecast from every origin.
 
     Without a scaler of whole series, which the library would fit on the test rows too; its windows are scaled each by
@@ -48,7 +52,7 @@ def forecast_neuralforecast(sizes: Mapping[str, Any], task: Task, budget: Budget
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     limit = {} if budget.steps is None else {"max_steps": budget.steps}
     model = LSTM(
-        h=task.horizon, **limit, **sizes, random_seed=seed, accelerator="cpu", logger=False,
+        h=task.horizon, **limit, **sizes(task), random_seed=seed, accelerator="cpu", logger=False,
         enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
     )  # fmt: skip
     origins = np.bincount(task.panel.series[task.origins])

@@ -78,8 +78,8 @@ def markdown(table: Table) -> str:
         _measured_on(table),
         "Of several seeds the mean, and in brackets the least and the most. The weighted quantile loss of a system that"
         " forecasts no quantiles takes each of them to be its forecast. Coverage is that of intervals of 80 %. The time"
-        " is that of the processor for one seed, to fit and to forecast the whole test; for the best setting, to try"
-        " all of them.",
+        " is that of the processor, child processes included, for one seed, to fit and to forecast the whole test; for"
+        " the best setting, to try all of them.",
         f"In italics, as published: {'; '.join(sources)}." if sources else "",
     ]
     return "\n\n".join([*map(_of_task, tasks.values()), " ".join(filter(None, closing))])

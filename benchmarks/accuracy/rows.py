@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import time
 from collections.abc import Iterator
@@ -47,7 +48,7 @@ class Row(BaseModel):
     scores: dict[Measure, float] = {}
     """Those of the task's measures that there are"""
     seconds: float = 0.0
-    """Of the processor, all threads together, to fit and to forecast the whole test"""
+    """Of the processor, all threads and child processes together, to fit and to forecast the whole test"""
     not_run: str = ""
     """Why there are no scores"""
     processor: str
@@ -122,13 +123,13 @@ def measure(
         threads=threads,
         versions=versions(),
     )
-    begun = time.process_time()
+    begun = _processor_seconds()
     try:
         with processor_limit(minutes):
             forecasts = system.forecast(task, budget, seed)
     except (InputError, OutOfTimeError) as error:
         return row.model_copy(update={"not_run": str(error)})
-    seconds = time.process_time() - begun
+    seconds = _processor_seconds() - begun
     return row.model_copy(
         update={
             "scores": score_forecasts(forecasts, task),
@@ -137,6 +138,12 @@ def measure(
             "bound": forecasts.bound,
         }
     )
+
+
+def _processor_seconds() -> float:
+    """Return what this process and its children that have ended have used of the processor."""
+    of_children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + of_children.ru_utime + of_children.ru_stime
 
 
 @contextmanager

@@ -7,9 +7,9 @@ from functools import partial
 from types import MappingProxyType
 from typing import NamedTuple
 
-from benchmarks.accuracy.gatecast import forecast_best, forecast_default
+from benchmarks.accuracy.gatecast import forecast_best, forecast_default, forecast_ensemble
 from benchmarks.accuracy.naive2 import Naive2
-from benchmarks.accuracy.peers import DEFAULT_SIZES, GATECAST_SIZES, forecast_neuralforecast
+from benchmarks.accuracy.peers import default_sizes, forecast_neuralforecast, gatecast_sizes
 from benchmarks.accuracy.task import QUANTILES, Budget, Forecasts, Task
 from gatecast.data.errors import InputError
 from gatecast.lstm.forecasting.baselines import HAR, Baseline, ExponentialMean, LastValue, SeasonalNaive
@@ -21,6 +21,7 @@ __all__ = ["EVERYWHERE", "System", "systems_for"]
 EVERYWHERE: Mapping[str, str] = MappingProxyType(
     {
         "gatecast": "Gatecast, default",
+        "gatecast_ensemble": "Gatecast, ensemble of 5",
         "gatecast_best": "Gatecast, best setting",
         "ridge": Ridge.label,
         "auto_ets": "AutoETS",
@@ -59,13 +60,14 @@ class System(NamedTuple):
 def systems_for(task: Task) -> Iterator[System]:
     """Give the systems that make sense for a task."""
     season = task.seasons[0] if task.seasons else 1
-    for name, forecast in (("gatecast", forecast_default), ("gatecast_best", forecast_best)):
+    ours = {"gatecast": forecast_default, "gatecast_ensemble": forecast_ensemble, "gatecast_best": forecast_best}
+    for name, forecast in ours.items():
         yield System(name, EVERYWHERE[name], forecast, is_random=True)
     for baseline in _baselines(task, season):
         yield System(baseline.name, baseline.label, partial(_forecast_baseline, baseline))
     for model in (Statistical("AutoETS", season), Statistical("AutoTheta", season)):
         yield System(model.name, model.label, partial(_forecast_statistical, model))
-    for name, sizes in (("neuralforecast", DEFAULT_SIZES), ("neuralforecast_sizes", GATECAST_SIZES)):
+    for name, sizes in (("neuralforecast", default_sizes), ("neuralforecast_sizes", gatecast_sizes)):
         yield System(name, EVERYWHERE[name], partial(forecast_neuralforecast, sizes), is_random=True)
 
 

@@ -23,7 +23,7 @@ def monitor(options: MonitorOptions) -> None:
     """Score the forecasts on file against what came, and look for drift in data and errors.
 
     A breach emits the Prefect event gatecast.monitor.breach, on which a served Gatecast retrains the model. A champion
-    that is worse than the naive forecast is replaced by the one before it.
+    that is worse than the best baseline is replaced by the one before it.
     """
     with explained(options.debug):
         options.prepare()

@@ -37,7 +37,7 @@ def retrain_on_breach(deployment: UUID) -> Automation:
 
     return Automation(
         name=NAME,
-        description="Retrains a model when its forecasts have become worse than naive or its data have drifted.",
+        description="Retrains a model when its forecasts lose to the best baseline or its data have drifted.",
         trigger=EventTrigger(
             posture=Posture.Reactive,
             expect={BREACH},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,9 +15,10 @@ from gatecast.data.sequences.latest import frame_of_columns, scale_frame
 from gatecast.data.sequences.sequences import Sequences, build_sequences
 from gatecast.data.sequences.splits import TEST
 from gatecast.flows.engine.ingested import read_ingested
-from gatecast.flows.judging.comparison import compare
 from gatecast.flows.judging.evaluation import MODEL, NAIVE, in_unit, known_rows, sequence_settings
+from gatecast.flows.judging.live import rows_between_origins
 from gatecast.flows.judging.targets import series_frame, target_of
+from gatecast.flows.judging.yardsticks import Yardstick
 from gatecast.flows.registry.kinds import FORECASTER
 from gatecast.flows.registry.registry import Registry
 from gatecast.flows.settings.champion import MonitorSettings
@@ -24,6 +26,8 @@ from gatecast.flows.settings.runs import RetrainSettings
 from gatecast.lstm.forecasting.drift import STATISTICS, chance_greatest, usual_greatest
 from gatecast.lstm.forecasting.forecaster import Forecaster
 from gatecast.lstm.forecasting.metrics import skill
+from gatecast.lstm.forecasting.significance import fewest_origins
+from gatecast.lstm.forecasting.verdict import judge
 
 _LOGGER = logging.getLogger(__name__)
 ERROR_INTERVAL = 90
@@ -39,7 +43,8 @@ class Check:
     name : str
         What was checked.
     value, limit : float or None
-        The figure, and the limit that it must not exceed; None if there are too few rows to judge.
+        The figure, and the limit that it must not pass; None if there are too few rows to judge, the figure also where
+        it would be infinite.
     breached : bool
     note : str
         How the figure was obtained, for people.
@@ -113,7 +118,9 @@ def _known(values: np.ndarray) -> np.ndarray:
     return values[~np.isnan(values)]
 
 
-def check_all(reference: Reference, frame: pd.DataFrame, live: pd.DataFrame, settings: MonitorSettings) -> list[Check]:
+def check_all(
+    reference: Reference, frame: pd.DataFrame, live: pd.DataFrame, yardstick: Yardstick, settings: MonitorSettings
+) -> list[Check]:
     """Judge the live forecasts and the present data.
 
     Parameters
@@ -124,33 +131,46 @@ def check_all(reference: Reference, frame: pd.DataFrame, live: pd.DataFrame, set
         The present bars or series frame.
     live : DataFrame
         The latest scored forecasts, see `flows.judging.live.score_forecasts`.
+    yardstick : Yardstick
+        Made the baselines' forecasts of them.
     settings : MonitorSettings
         The limits.
     """
     return [
-        check_skill("live skill", live, reference.settings.model.horizon, settings),
+        check_skill("live skill", live, yardstick, settings),
         *check_coverage(reference, live, settings),
         check_errors(reference, live, settings),
         *check_features(reference, frame, settings),
     ]
 
 
-def check_skill(name: str, live: pd.DataFrame, horizon: int, settings: MonitorSettings) -> Check:
-    """Tell whether the forecasts are worse than the naive one, and by more than luck."""
+def check_skill(name: str, live: pd.DataFrame, yardstick: Yardstick, settings: MonitorSettings) -> Check:
+    """Tell whether the forecasts are worse than the best baseline's, and by more than luck.
+
+    The baseline is the one that the verdict on these rows names. One of several is the best by luck alone, so that the
+    p-value has to be as many times smaller as there are baselines.
+    """
     if len(live) < settings.minimum_rows:
         return _too_few(name, len(live), settings.minimum_rows)
-    # A forecast with the errors of the naive one, each reduced by the share that the limit asks for.
-    bound = live["y"] + (1 - settings.skill_limit) * (live[NAIVE] - live["y"])
-    figures = compare(live["y"], bound, live[MODEL], live["cutoff"], horizon)
-    rmse = figures["opponent_rmse"]
-    naive = figures["rmse"] / (1 - settings.skill_limit)
-    value = skill(rmse, naive)
-    note = (
-        f"RMSE {rmse:.4g} against {naive:.4g} of the naive forecast, {len(live):,} rows, p = {figures['p_value']:.2g}"
-        " that it is not below the limit"
-    )
-    breached = value < settings.skill_limit and figures["p_value"] < settings.significance
-    return Check(name, value, settings.skill_limit, bool(breached), note)
+    labels = yardstick.labels
+    if settings.skill_against == "naive":
+        labels = {NAIVE: labels[NAIVE]}
+    share = 1 - settings.skill_limit
+    # Forecasts with the errors of the baselines, each reduced by the share that the limit asks for.
+    bounds = live.assign(**{label: live["y"] + share * (live[label] - live["y"]) for label in labels})
+    scores = yardstick.score(bounds, [MODEL, *labels])
+    step_size = rows_between_origins(live, yardstick.series)
+    verdict = judge(scores, MODEL, labels, step_size, settings.significance / len(labels))
+    best_score = verdict.best_score / share
+    value = skill(verdict.score, best_score)
+    figures = f"{verdict.measure} {verdict.score:.4g} against {best_score:.4g} of {labels[verdict.best]}"
+    note = f"{figures}, {len(live):,} rows"
+    if verdict.p_value is None:
+        needed = fewest_origins(-(-int(live["step"].max()) // step_size))
+        return Check(name, None, None, False, f"{note}, {verdict.origins} origins; {needed} are needed to judge")
+    note += f", p = {verdict.p_value:.2g} that the distance from the limit is luck"
+    known = value if math.isfinite(value) else None
+    return Check(name, known, settings.skill_limit, verdict.outcome == "worse", note)
 
 
 def check_coverage(reference: Reference, live: pd.DataFrame, settings: MonitorSettings) -> Iterator[Check]:

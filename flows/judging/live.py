@@ -116,6 +116,23 @@ def score_forecasts(
     return result.sort_values(["cutoff", "unique_id", "step"], ignore_index=True)
 
 
+def rows_between_origins(live: pd.DataFrame, series: pd.DataFrame) -> int:
+    """Return how many rows usually lie between one origin of scored forecasts and the next; 1 where none follows.
+
+    Parameters
+    ----------
+    live : DataFrame
+        As `score_forecasts` returns them.
+    series : DataFrame
+        ``unique_id`` and ``ds`` of all rows.
+    """
+    places = series.groupby("unique_id").cumcount().to_numpy()
+    place_of = pd.Series(places, pd.MultiIndex.from_frame(series[["unique_id", "ds"]]))
+    origins = live[["unique_id", "cutoff"]].drop_duplicates().sort_values(["unique_id", "cutoff"])
+    found = place_of.reindex(pd.MultiIndex.from_frame(origins)).groupby(level=0).diff().median()
+    return max(1, int(found)) if pd.notna(found) else 1
+
+
 def interval_levels(forecasts: pd.DataFrame) -> list[str]:
     """Return the levels, in percent, of the intervals that forecasts come with."""
     names = (name.removeprefix("y_hat-lo-") for name in map(str, forecasts) if name.startswith("y_hat-lo-"))

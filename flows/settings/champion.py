@@ -53,7 +53,12 @@ class MonitorSettings(ChampionSettings):
         json_schema_extra={"panel": "What counts as a breach"},
     )
     minimum_rows: int = Field(20, ge=3, description="Scored forecasts below which errors are not judged")
-    skill_limit: float = Field(0.0, lt=1, description="Skill not to fall below; 0 is that of the naive forecast")
+    skill_against: Literal["best", "naive"] = Field(
+        "best", description="What skill is measured against: the best baseline on the same rows, or the naive forecast"
+    )
+    skill_limit: float = Field(
+        0.0, lt=1, description="Skill not to fall below, the share of that error which is gone; 0 is as good"
+    )
     significance: float = Field(
         0.05, gt=0, lt=1, description="p-value below which too low a skill or coverage is no accident"
     )
@@ -69,7 +74,8 @@ class MonitorSettings(ChampionSettings):
     )
     rollback: bool = Field(
         True,
-        description="Go back to the former champion where the champion is worse than naive and the former is not",
+        description="Go back to the former champion where the champion's skill is too low and the former would have"
+        " done better",
         json_schema_extra={"panel": "What is done about it"},
     )
     prometheus: LocalPath | None = Field(

@@ -18,15 +18,18 @@ from gatecast.flows.engine.ingested import read_ingested
 from gatecast.flows.judging import promotion
 from gatecast.flows.judging.checks import check_coverage, check_skill, read_reference
 from gatecast.flows.judging.targets import series_frame
+from gatecast.flows.judging.yardsticks import Yardstick
 from gatecast.flows.monitor import monitor
 from gatecast.flows.registry.registry import Registry
 from gatecast.flows.settings.champion import MonitorSettings
 from gatecast.flows.settings.workspace import Workspace
+from gatecast.lstm.forecasting.baselines import Baseline, LastValue, SeasonalNaive
+from gatecast.lstm.forecasting.seasons import Seasons
 from gatecast.lstm.training.checkpoint import fingerprint
 from tests.flows.life import DAYS, NAME, Life, forecast_daily, live
 from tests.lstm.frames import PLAIN
 
-# The small model may lose against the naive forecast; where that is not the point, it is allowed to.
+# The small model may lose against a baseline; where that is not the point, it is allowed to.
 LENIENT = {"skill_limit": -5.0, "rollback": False}
 
 
@@ -109,7 +112,7 @@ def bad_version(life: Life) -> str:
     return version
 
 
-def test_a_champion_worse_than_naive_gives_way_to_the_former_one(
+def test_a_champion_worse_than_a_baseline_gives_way_to_the_former_one(
     copied: Workspace, tmp_path: Path, events: list[dict[str, Any]]
 ) -> None:
     life = live(copied, tmp_path)
@@ -123,7 +126,7 @@ def test_a_champion_worse_than_naive_gives_way_to_the_former_one(
     result = watch(life)
     assert life.registry.champion() == former
     assert life.registry.history()[-1]["action"] == "rollback"
-    assert "worse than naive" in result["roll_back"]["summary"]
+    assert "worse than a baseline (MASE " in result["roll_back"]["summary"]
     # Now the former one is judged by its own forecasts, and no such forecast is stored any more.
     again = watch(life)
     assert again["roll_back"] is None
@@ -164,17 +167,70 @@ def scored(error: np.ndarray, naive: float = 1.0) -> pd.DataFrame:
     )
 
 
+def yardstick_of(*baselines: Baseline) -> Yardstick:
+    """Baselines whose forecasts are given, and a year before `scored` to scale errors by."""
+    days = pd.date_range("2019-01-01", periods=365)
+    y = np.random.default_rng(0).normal(size=365)
+    series = pd.DataFrame({"unique_id": "sp500", "ds": days, "y": y})
+    return Yardstick(series, days[-1], Seasons((7,), "Season of 7 rows, as set."), (LastValue(), *baselines))
+
+
 def test_a_skill_is_judged_by_limit_and_luck() -> None:
     rng = np.random.default_rng(2)
+    yardstick = yardstick_of()
     settings = MonitorSettings()
-    assert not check_skill("skill", scored(rng.normal(size=60)), 1, settings).breached
-    assert check_skill("skill", scored(3 * rng.normal(size=60)), 1, settings).breached
-    assert not check_skill("skill", scored(0.5 * rng.normal(size=60)), 1, settings).breached
+    assert not check_skill("skill", scored(rng.normal(size=60)), yardstick, settings).breached
+    assert check_skill("skill", scored(3 * rng.normal(size=60)), yardstick, settings).breached
+    assert not check_skill("skill", scored(0.5 * rng.normal(size=60)), yardstick, settings).breached
     half = scored(0.5 * rng.normal(size=60))
-    strict = check_skill("skill", half, 1, MonitorSettings(skill_limit=0.8))
+    strict = check_skill("skill", half, yardstick, MonitorSettings(skill_limit=0.8))
     assert strict.breached
-    assert strict.value == pytest.approx(1 - (half["lstm"] ** 2).mean() ** 0.5 / (half["naive"] ** 2).mean() ** 0.5)
-    assert not check_skill("skill", scored(3 * rng.normal(size=60)), 1, MonitorSettings(skill_limit=-5)).breached
+    assert strict.value == pytest.approx(1 - half["lstm"].abs().mean() / half["naive"].abs().mean())
+    lenient = MonitorSettings(skill_limit=-5)
+    assert not check_skill("skill", scored(3 * rng.normal(size=60)), yardstick, lenient).breached
+
+
+@pytest.mark.parametrize(("size", "breached"), [(0.7, True), (0.05, False)])
+def test_a_skill_is_judged_by_the_best_baseline(size: float, breached: bool) -> None:
+    rng = np.random.default_rng(3)
+    seasonal = {"seasonal_naive_7": 0.2 * rng.normal(size=60)}
+    rows = scored(size * rng.normal(size=60)).assign(**seasonal)
+    yardstick = yardstick_of(SeasonalNaive(7))
+    found = check_skill("skill", rows, yardstick, MonitorSettings())
+    assert found.breached is breached
+    assert "of seasonal naive 7, 60 rows, p = " in found.note
+    assert found.value == pytest.approx(1 - rows["lstm"].abs().mean() / rows["seasonal_naive_7"].abs().mean())
+    against_naive = check_skill("skill", rows, yardstick, MonitorSettings(skill_against="naive"))
+    assert not against_naive.breached
+    assert "of last value, " in against_naive.note
+
+
+def test_the_best_of_several_baselines_has_to_be_better_by_more_than_its_own_luck() -> None:
+    rng = np.random.default_rng(0)
+    names = [f"seasonal_naive_{season}" for season in range(2, 8)]
+    yardstick = yardstick_of(*map(SeasonalNaive, range(2, 8)))
+    alarms = 0
+    for _ in range(200):  # nothing is better than anything else
+        errors = {name: rng.normal(size=60) for name in ("lstm", "naive", *names)}
+        alarms += check_skill("skill", scored(errors["lstm"]).assign(**errors), yardstick, MonitorSettings()).breached
+    assert alarms <= 0.05 * 200
+
+
+def test_too_few_origins_of_many_steps_are_not_judged() -> None:
+    rows = pd.concat([scored(np.full(20, 9.0)).assign(step=step) for step in range(1, 8)])
+    found = check_skill("skill", rows, yardstick_of(), MonitorSettings())
+    assert (found.value, found.breached) == (None, False)
+    assert "20 origins; 28 are needed to judge" in found.note
+
+
+def test_a_baseline_without_an_error_is_not_lost_to_unseen() -> None:
+    rows = scored(np.ones(30)).assign(naive=0.0)
+    found = check_skill("skill", rows, yardstick_of(), MonitorSettings())
+    assert (found.value, found.breached) == (None, True)
+
+
+def test_settings_of_earlier_versions_are_read() -> None:
+    assert MonitorSettings.model_validate({"window": 30, "skill_limit": 0.1}).skill_against == "best"
 
 
 def test_coverage_with_and_without_intervals(copied: Workspace) -> None:
@@ -311,5 +367,5 @@ def test_where_the_training_data_are_lost_drift_is_not_judged_and_the_rest_is(
 
 
 def test_checks_are_plain_values() -> None:
-    each = check_skill("skill", scored(np.ones(30)), 1, MonitorSettings())
+    each = check_skill("skill", scored(np.ones(30)), yardstick_of(), MonitorSettings())
     assert json.loads(json.dumps(vars(each))) == vars(each)

@@ -10,10 +10,12 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from gatecast.data.store import read_json
+from gatecast.data.store import read_json, write_parquet
+from gatecast.flows import monitor
 from gatecast.flows.cli import app
 from gatecast.flows.registry.registry import Registry
 from gatecast.flows.settings.workspace import Workspace
+from gatecast.flows.settings.champion import MonitorSettings
 from tests.flows.judging.test_evaluation import frame_of, weekly
 
 SMALL = ("--lookback", "14", "--hidden-size", "8", "--epochs", "3")
@@ -77,6 +79,48 @@ def test_a_model_that_has_hardly_learnt_a_week_loses_to_the_week_before(
     (report,) = workspace.reports.glob("weeks-7-steps/*/report.html")
     assert verdict in report.read_text()
     assert read_json(workspace.reports / registry.name / "monitor" / "monitor.json")["verdict"] == verdict
+
+
+@pytest.mark.parametrize(("share", "breached"), [(0.5, True), (0.0, False)])
+def test_the_monitor_goes_by_the_best_baseline(
+    server: str, workspace: Workspace, weeks: Path, monkeypatch: pytest.MonkeyPatch, share: float, breached: bool
+) -> None:
+    # Ridge regression sees no more than the model, to which a week is too long.
+    gatecast("retrain", "--path", str(weeks), "--lookback", "6", "--hidden-size", "2", "--epochs", "1")
+    registry = Registry(workspace, "weeks")
+    plant_forecasts(workspace, registry, pd.read_csv(weeks, parse_dates=["ds"]), share)
+    events: list[str] = []
+    monkeypatch.setattr(monitor, "emit_event", lambda event, **_: events.append(event))
+    result = monitor.monitor(MonitorSettings(name=registry.name))
+    checks = {each["name"]: each for each in read_json(Path(result["check"]["report"]))["checks"]}
+    for name in ("live skill", "the champion's own skill"):
+        assert checks[name]["breached"] is breached
+        assert " of seasonal naive 7, 80 rows, p = " in checks[name]["note"]
+    outcome = "loses to" if breached else "beats"
+    assert result["check"]["verdict"].startswith(f"The model {outcome} seasonal naive 7 (MASE ")
+    assert ("live skill" in {each["name"] for each in result["check"]["breaches"]}) is breached
+    assert (result["roll_back"] is not None) is breached
+    if breached:
+        assert events == ["gatecast.monitor.breach"]
+        assert "no former champion: MASE " in result["roll_back"]["summary"]
+    naive_alone = monitor.monitor(MonitorSettings(name=registry.name, skill_against="naive"))
+    checks = {each["name"]: each for each in read_json(Path(naive_alone["check"]["report"]))["checks"]}
+    assert not checks["live skill"]["breached"]
+    assert " of last value, 80 rows" in checks["live skill"]["note"]
+
+
+def plant_forecasts(workspace: Workspace, registry: Registry, frame: pd.DataFrame, share: float) -> None:
+    """Write forecasts of 40 days, with nearly no error but a share of that of the last value."""
+    rng = np.random.default_rng(0)
+    for _, rows in frame.groupby("unique_id"):
+        rows["y_hat"] = rows["y"] + 0.3 * rng.normal(size=len(rows))
+        frame.loc[rows.index, "y_hat"] = (1 - share) * rows["y_hat"] + share * rows["y"].shift()
+        frame.loc[rows.index, "cutoff"] = rows["ds"].shift()
+    metadata = {"model": registry.name, "version": str(registry.champion()), "target": "y"}
+    for day in frame["ds"].unique()[-40:]:
+        rows = frame.loc[frame["ds"] == day, ["unique_id", "cutoff", "ds", "y_hat"]]
+        path = workspace.forecasts / registry.name / f"{rows['cutoff'].iloc[0]:%Y-%m-%d}.parquet"
+        write_parquet(rows.assign(value=rows["y_hat"], unit=""), path, metadata)
 
 
 def test_a_set_season_is_told_and_used(server: str, workspace: Workspace, weeks: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks.accuracy import __main__, peers
 from benchmarks.accuracy.datasets import load_tasks
+from benchmarks.accuracy.gatecast import chosen_settings
 from benchmarks.accuracy.rows import read_table
 from benchmarks.accuracy.systems import EVERYWHERE, systems_for
 
@@ -79,3 +80,11 @@ def test_statistical_models_are_not_run_from_thousands_of_origins(run, tmp_path)
     assert run("etth1-24", "--systems", "auto_ets") == 1
     (row,) = read_table(tmp_path / "accuracy.json").rows
     assert row.not_run == "AutoETS would take hours from 5,714 origins."
+
+
+def test_the_peer_has_the_sizes_that_the_default_has_on_the_task(folder):
+    for task in load_tasks(folder, ["bike-24", "tourism"]):
+        ours = chosen_settings(task)
+        sizes = peers.gatecast_sizes(task)
+        assert (sizes["input_size"], sizes["encoder_hidden_size"]) == (ours.window, ours.hidden_size)
+        assert sizes["learning_rate"] == ours.learning_rate

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.accuracy import gatecast
-from benchmarks.accuracy.gatecast import candidates, forecast_best, forecast_default
+from benchmarks.accuracy.gatecast import candidates, chosen_settings, forecast_best, forecast_default, forecast_ensemble
 from benchmarks.accuracy.task import Budget, Task
 from gatecast.data.errors import InputError
 from tests.benchmarks.accuracy.excerpts import small_task
@@ -69,11 +69,29 @@ def test_the_rule_knows_no_name_and_stays_small():
     task = small_task()
     settings = candidates(task)
     assert settings == candidates(replace(task, name="another", title="Another"))
-    assert len(settings) <= 4
     assert settings["default"] == {}
-    assert {chosen.get("lookback") for chosen in settings.values()} == {None, 2 * task.horizon}
-    assert candidates(replace(task, seasons=(24,)))["lookback 96"] == {"lookback": 96}
-    assert "lookback 12" in candidates(replace(task, seasons=(), horizon=1))  # the task's window
+    half = chosen_settings(task).window // 2 // 6 * 6
+    assert list(settings) == ["default", "hidden size 64", f"lookback {half}"]
+    assert half > 0
+    squared = candidates(replace(task, measures=("MSE", "MASE")))
+    assert list(squared) == ["default", "hidden size 64", "loss mse"]
+
+
+def test_no_candidate_has_learnt_the_rows_that_choose(task, monkeypatch):
+    trained = []
+
+    def train(task, settings, budget, seed):
+        trained.append(settings)
+        return forecaster(task, settings, budget, seed)
+
+    forecaster = gatecast._train
+    monkeypatch.setattr(gatecast, "_train", train)
+    monkeypatch.setattr(gatecast, "candidates", lambda task: {"default": {}, "small": {"hidden_size": 8}})
+    forecast_best(task, Budget(epochs=1), seed=0)
+    assert [settings.get("fit_until") for settings in trained] == ["training", "training", None]
+    trained.clear()
+    forecast_best(replace(task, fitted_until=task.train_end), Budget(epochs=1), seed=0)
+    assert [settings.get("fit_until") for settings in trained] == ["training", "training"]
 
 
 def test_a_candidate_that_is_refused_is_left_out(monkeypatch):
@@ -90,3 +108,10 @@ def test_no_candidate_at_all_is_an_error(task, monkeypatch):
 def test_the_default_needs_no_setting():
     y_hat = forecast_default(small_task(), Budget(epochs=1), seed=0).y_hat
     assert np.isfinite(y_hat).all()
+
+
+def test_an_ensemble_is_the_mean_of_its_seeds():
+    task = replace(small_task(), fitted_until=small_task().train_end)
+    several = forecast_ensemble(task, Budget(epochs=1), seed=3).y_hat
+    each = [forecast_default(task, Budget(epochs=1), seed).y_hat for seed in range(3, 8)]
+    np.testing.assert_allclose(several, np.mean(each, axis=0), rtol=1e-4)

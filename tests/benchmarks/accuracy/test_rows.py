@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -106,6 +107,21 @@ def test_a_row_says_what_the_system_came_to():
     assert (measured.seed, measured.ranked_by, measured.not_run) == (7, "MASE", "")
     assert (measured.note, measured.bound) == ("a note", "5 steps")
     assert measure(system(forecast), task, Budget(), threads=1).seed is None
+
+
+def test_seconds_are_those_of_the_processor_child_processes_included(monkeypatch):
+    own, children = iter([1.0, 3.0]), iter([(5.0, 0.25), (7.0, 0.75)])
+    monkeypatch.setattr("benchmarks.accuracy.rows.time.process_time", lambda: next(own))
+    monkeypatch.setattr("benchmarks.accuracy.rows.resource.getrusage", lambda who: Usage(*next(children)))
+    measured = measure(system(lambda task, *_: Forecasts(task.keys["y"].to_numpy())), small_task(), Budget(), threads=1)
+    assert measured.seconds == 2 + 2 + 0.5
+
+
+class Usage(NamedTuple):
+    """Of child processes."""
+
+    ru_utime: float
+    ru_stime: float
 
 
 def test_what_cannot_be_run_is_a_row_with_the_reason():

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from gatecast.data.store import read_parquet, write_parquet
-from gatecast.flows.judging.live import hindcast, read_forecasts, score_forecasts
+from gatecast.flows.judging.live import hindcast, read_forecasts, rows_between_origins, score_forecasts
 from gatecast.flows.judging.yardsticks import Yardstick
 from gatecast.flows.settings.workspace import Workspace
 from tests.damage import HARM_NAMES, HARMS, Harm
@@ -107,3 +107,13 @@ def test_a_hindcast_is_what_was_forecast(life: Life) -> None:
     assert np.allclose(hindcast(life.registry, version, life.bars, scored), scored["lstm"], atol=1e-5)
     unknown = scored.assign(unique_id="other")
     assert hindcast(life.registry, version, life.bars, unknown).isna().all()
+
+
+def test_rows_between_origins_are_those_of_the_series() -> None:
+    hours = pd.date_range("2024-01-01", periods=240, freq="h")
+    series = pd.concat([pd.DataFrame({"unique_id": name, "ds": hours}) for name in "ab"], ignore_index=True)
+    # Every midnight, once an hour later, and two steps from each.
+    origins = hours[::24].insert(3, hours[49])
+    live = pd.DataFrame({"unique_id": "b", "cutoff": origins.repeat(2)})
+    assert rows_between_origins(live, series) == 24
+    assert rows_between_origins(live.head(2), series) == 1
