@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from gatecast.data.errors import InputError
 
-__all__ = ["MOST_STEPS", "are_steps", "dates_of_steps", "steps_of_dates", "with_steps"]
+__all__ = [
+    "MOST_STEPS",
+    "are_steps",
+    "dates_of_steps",
+    "day_in_words",
+    "in_steps",
+    "steps_of_dates",
+    "with_dates",
+    "with_steps",
+]
 
 _ZERO = pd.Timestamp("2000-01-01")
 MOST_STEPS = 95_000
@@ -45,5 +57,23 @@ def steps_of_dates(ds: pd.Series) -> pd.Series:
 
 
 def with_steps(frame: pd.DataFrame, columns: tuple[str, ...] = ("ds", "cutoff")) -> pd.DataFrame:
-    """Return a frame with steps in those of the columns that it has."""
+    """Return a frame with steps instead of dates in those of the columns that it has."""
     return frame.assign(**{name: steps_of_dates(frame[name]) for name in columns if name in frame.columns})
+
+
+def with_dates(frame: pd.DataFrame, origin: str, columns: tuple[str, ...] = ("ds", "cutoff")) -> pd.DataFrame:
+    """Undo `with_steps`; columns that hold dates stay as they are."""
+    numbered = [name for name in columns if name in frame.columns and are_steps(frame[name])]
+    return frame.assign(**{name: dates_of_steps(frame[name], origin) for name in numbered})
+
+
+def day_in_words(moment: Any, is_numbered: bool = False) -> str:
+    """Return the day of a timestamp, or the step that it stands for; a step stays as it is."""
+    if is_numbered and isinstance(moment, pd.Timestamp):
+        moment = (moment - _ZERO) // pd.Timedelta(days=1)
+    return f"{moment:%Y-%m-%d}" if isinstance(moment, pd.Timestamp) else str(moment)
+
+
+def in_steps(sentence: str) -> str:
+    """Return a sentence about numbered rows with steps in place of its dates."""
+    return re.sub(r"\d{4}-\d\d-\d\d", lambda date: day_in_words(pd.Timestamp(date[0]), is_numbered=True), sentence)
