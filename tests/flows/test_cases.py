@@ -13,6 +13,7 @@ from gatecast.data.errors import InputError
 from gatecast.data.sources.source import CsvSource, ParquetSource
 from gatecast.data.store import read_json, read_parquet
 from gatecast.flows.commands.data import CheckOptions, settings_of
+from gatecast.flows.monitor import monitor
 from gatecast.flows.retrain import retrain
 from gatecast.flows.settings.runs import Workspace
 from tests.flows.test_cli import gatecast, plain
@@ -226,6 +227,9 @@ def test_numbered_rows_are_read_if_that_is_said_and_forecasts_go_on_counting(
     assert "expected next value" in result["forecast"]["sentences"][0]
     evaluation = verdict_of(result)
     assert (evaluation["first"], evaluation["last"]) == (str(161 * step), str(last))
+    write(tmp_path, series(202, ds=step * np.arange(202)))
+    live = read_parquet(Path(monitor()["score_live"]["live"]))[0]
+    assert live["y"].tolist() == weekly(202)[200:].tolist()  # both forecasts have met their rows
 
 
 def test_the_newest_row_first_is_sorted(server: str, workspace: Workspace, tmp_path: Path) -> None:
