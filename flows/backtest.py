@@ -16,6 +16,7 @@ from typing import Any, cast
 import pandas as pd
 from rich.progress import Progress
 
+from gatecast.data.dates.steps import day_in_words, with_steps
 from gatecast.data.errors import InputError
 from gatecast.data.store import read_json, read_parquet, write_json, write_parquet
 from gatecast.flows.engine.artifacts import create_progress_artifact, update_progress_artifact
@@ -223,6 +224,8 @@ def score(
         f" {evaluated['last']}"
     )
     drawn = rows.rename(columns={judged["model"]: MODEL})
+    if settings.data.is_numbered:
+        drawn = with_steps(drawn)
     written = {
         "picture": report.plot_forecasts(drawn, display, title, folder / "forecast.png"),
         "evaluation": write_json(
@@ -265,8 +268,8 @@ def by_period(
         rmse, best_rmse = (regression(y, rows[name].to_numpy())["rmse"] for name in (model, best))
         periods.append(
             {
-                "first": f"{rows['cutoff'].min():%Y-%m-%d}",
-                "last": f"{rows['cutoff'].max():%Y-%m-%d}",
+                "first": day_in_words(rows["cutoff"].min(), settings.data.is_numbered),
+                "last": day_in_words(rows["cutoff"].max(), settings.data.is_numbered),
                 "origins": int(rows["cutoff"].nunique()),
                 "rmse": rmse,
                 "best_rmse": best_rmse,

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from gatecast.data.dates.periods import period_name
+from gatecast.data.dates.steps import day_in_words, with_steps
 from gatecast.data.dates.timestamps import format_date
 from gatecast.data.errors import InputError
 from gatecast.data.sequences.features import Target, told_apart
@@ -123,13 +124,15 @@ def forecast(
     frame = read_ingested(Path(bars))
     forecasts, sentences = predict_next(model, frame, settings, n_samples, seed)
     metadata = {"model": name, "version": version, "target": settings.target or "y"}
-    path = write_parquet(forecasts, workspace.forecasts / name / f"{file_stem(frame['ds'].max())}.parquet", metadata)
+    stem = file_stem(frame["ds"].max(), settings.data.is_numbered)
+    path = write_parquet(forecasts, workspace.forecasts / name / f"{stem}.parquet", metadata)
     steps = f"{settings.model.horizon} steps" if settings.model.horizon > 1 else "the next step"
+    dates = "" if settings.data.is_numbered else f"; dates: {model.dates_in_words}"
     return {
         "path": str(path),
         "files": hashes(path),
         "sentences": shown(sentences),
-        "summary": f"{steps} of {len(sentences)} series by {version}; dates: {model.dates_in_words}",
+        "summary": f"{steps} of {len(sentences)} series by {version}{dates}",
     }
 
 
@@ -139,11 +142,14 @@ def shown(sentences: list[str]) -> list[str]:
     return [*sentences[:SENTENCES], f"and {others:,} more series, which are in the file"] if others > 0 else sentences
 
 
-def file_stem(cutoff: pd.Timestamp) -> str:
+def file_stem(cutoff: pd.Timestamp, is_numbered: bool = False) -> str:
     """Return what a file of forecasts is called: the date of the last row, and its time unless that is midnight.
 
-    A time that has a zone is written in UTC, so that an hour which clocks repeat is two names.
+    A time that has a zone is written in UTC, so that an hour which clocks repeat is two names. Of numbered rows, it is
+    the number of the last one.
     """
+    if is_numbered:
+        return f"step-{day_in_words(cutoff, is_numbered):0>5}"
     if cutoff == cutoff.normalize():
         return f"{cutoff:%Y-%m-%d}"
     return f"{cutoff:%Y-%m-%dT%H-%M-%S}" if cutoff.tz is None else f"{cutoff.tz_convert('UTC'):%Y-%m-%dT%H-%M-%SZ}"
@@ -171,7 +177,8 @@ def predict_next(
     -------
     forecasts : DataFrame
         ``unique_id``, ``cutoff`` (the last row known), ``ds``, ``y_hat`` in the unit of y, and ``value`` and ``unit``
-        as people read it; with samples also ``y_hat-lo-90``, ``y_hat-hi-90``, ``value-lo-90`` and ``value-hi-90``.
+        as people read it; with samples also ``y_hat-lo-90``, ``y_hat-hi-90``, ``value-lo-90`` and ``value-hi-90``. Of
+        numbered rows, ``cutoff`` and ``ds`` are numbers.
     sentences : list of str
         The first step of each series with its last value, and its last step if there are several.
     """
@@ -194,12 +201,15 @@ def predict_next(
         bounds = intervals(np.stack(courses), (LEVEL,))
         names = zip(interval_names("value", LEVEL), interval_names("y_hat", LEVEL), strict=True)
         forecasts = forecasts.assign(**{name: bounds[of_y_hat] for name, of_y_hat in names})
+    is_numbered = settings.data.is_numbered
     last_values = _last_values(series[series["unique_id"].isin(raw["unique_id"].unique())], frame, target)
-    periods = {unique_id: _period(series, unique_id) for unique_id in last_values}
-    by_series = forecasts.assign(in_unit=in_unit["y_hat"]).groupby("unique_id", sort=False)
+    periods = {name: "next" if is_numbered else _period(series, name) for name in last_values}
+    if is_numbered:
+        forecasts = with_steps(forecasts)
+    told = forecasts.assign(in_unit=in_unit["y_hat"])
     sentences = [
         _sentence(own, last_values[str(unique_id)], periods[str(unique_id)], target, display)
-        for unique_id, own in by_series
+        for unique_id, own in told.groupby("unique_id", sort=False)
     ]
     return forecasts, sentences
 
@@ -215,8 +225,9 @@ def _sentence(rows: pd.DataFrame, last_value: float, period: str, target: Target
         sentence += f" ({LEVEL} % interval {bounds[0]} to {bounds[1]}{unit})"
     if len(rows) > 1:
         known = float(display.apply(np.array(last_value)))
+        moment = format_date(last["ds"]) if isinstance(last["ds"], pd.Timestamp) else last["ds"]
         value, _ = told_apart(last["value"], known, digits=display.digits, sign=display.sign)
-        sentence += f"; step {len(rows)}, {format_date(last['ds'])}: {value}{unit}"
+        sentence += f"; step {len(rows)}, {moment}: {value}{unit}"
     return sentence
 
 

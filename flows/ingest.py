@@ -18,6 +18,7 @@ from gatecast.data.bars.store import BarStore, add_to_quarantine, write_rows
 from gatecast.data.dates.calendar import require_calendar
 from gatecast.data.dates.panels import dates_in_words
 from gatecast.data.dates.rules import DateRules
+from gatecast.data.dates.steps import day_in_words
 from gatecast.data.errors import DamagedFileError, InputError
 from gatecast.data.leftovers import remove_leftovers
 from gatecast.data.quality.overview import Record, overview, problems_in_words
@@ -140,19 +141,20 @@ def read_data(settings: DataSettings, workspace: Workspace, fetch: Fetch | None 
         record["refused"] = found.refused.get(name, 0)
         record["cause"] = found.causes.get(name)
         record["age"] = _age(record["last"])
-    first, last = (f"{moment:%Y-%m-%d}" for moment in (frame["ds"].min(), frame["ds"].max()))
-    when = dates_in_words(frame, rules)
+    ends = (frame["ds"].min(), frame["ds"].max())
+    period = " to ".join(day_in_words(moment, settings.is_numbered) for moment in ends)
+    when = "" if settings.is_numbered else dates_in_words(frame, rules)
     count = len(found.frame)
     stale = f"; {len(found.causes)} from the store, since the source failed" if found.causes else ""
     return {
         "directory": str(directory),
         "content_hash": content,
         "kind": frame_kind(frame),
-        "last": last,
+        "last": day_in_words(ends[1]),
         "series": records,
         "notices": [*found.notices, *_inserted_in_words(inserted, series)],
         "quarantine": found.quarantine,
-        "summary": f"{count:,} rows of {len(records)} series, {first} to {last}{when and f', {when}'}{stale}",
+        "summary": f"{count:,} rows of {len(records)} series, {period}{when and f', {when}'}{stale}",
     }
 
 

@@ -215,5 +215,5 @@ def _forecast(
 ) -> Path:
     forecasts, _ = predict_next(model, frame, settings)
     metadata = {"model": str(settings.name), "version": version, "target": settings.target or "y"}
-    name = f"{file_stem(frame['ds'].max())}.parquet"
+    name = f"{file_stem(frame['ds'].max(), settings.data.is_numbered)}.parquet"
     return write_parquet(forecasts, workspace.forecasts / str(settings.name) / name, metadata)

@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypedDict
 
+from gatecast.data.dates.steps import with_steps
 from gatecast.data.sequences.build import build_from_files
 from gatecast.data.sequences.sequences import SequenceSettings, read_sequences, write_sequences
 from gatecast.data.sequences.splits import SPLIT_NAMES, TEST
@@ -274,9 +275,12 @@ def evaluate(job: Job, model: str, sequences: str, bars: str, settings: RetrainS
     title = f"{settings.name}: {display.label} forecast one step ahead against actual, {first} to {last}"
     evaluated = write_json(folder / "evaluation.json", tested.evaluation)
     compared = write_parquet(predictions, folder / "predictions.parquet")
-    picture = report.plot_forecasts(predictions, display, title, folder / "forecast.png")
+    shown, history = predictions, tested.yardstick.series
+    if settings.data.is_numbered:
+        shown, history = with_steps(predictions), with_steps(history)
+    picture = report.plot_forecasts(shown, display, title, folder / "forecast.png")
     losses = report.plot_losses(forecaster.history, forecaster.best_epoch, folder / "losses.png")
-    errors = draw_errors(predictions, tested.evaluation, tested.yardstick.series, display, folder)
+    errors = draw_errors(shown, tested.evaluation, history, display, folder)
     result: Evaluated = {
         "evaluation": str(evaluated),
         "predictions": str(compared),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -12,7 +12,7 @@ from gatecast.data.settings import nearest
 from gatecast.data.sources.dates import are_dates
 from gatecast.data.sources.spellings import fallback, spelling
 
-__all__ = ["Columns", "arranged"]
+__all__ = ["Arranged", "Columns", "arranged", "as_option"]
 
 BARS = ("open", "high", "low", "close", "volume")
 _NAMELESS = ("", "Unnamed: 0")
@@ -46,7 +46,39 @@ class Columns:
         return _same(name, named) or spelling(name) in ("ds", "unique_id") or fallback(name) == "unique_id"
 
 
-def arranged(frame: pd.DataFrame, columns: Columns, origin: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def as_option(name: str, value: str | None = None) -> str:
+    """Return how an attribute of `Columns` is given on the command line, as ``--id-column store``."""
+    option = {"id": "--id-column", "time": "--time-column", "is_wide": "--wide"}.get(name, f"--{name}")
+    return option if value is None else f"{option} {value}"
+
+
+@dataclass(frozen=True, eq=False)
+class Arranged:
+    """A table whose columns have their names here.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        ``unique_id`` if there is one, ``ds``, and ``y`` or the columns of bars.
+    notices : tuple of str
+        What was found out, a sentence each.
+    written : mapping of str to str
+        What the columns were called before. One made of several others has their names, with commas between them.
+    """
+
+    frame: pd.DataFrame
+    notices: tuple[str, ...]
+    written: Mapping[str, str]
+
+
+def arranged(
+    frame: pd.DataFrame,
+    columns: Columns,
+    origin: str,
+    *,
+    may_be_bars: bool = True,
+    say: Callable[..., str] = as_option,
+) -> Arranged:
     """Give the columns their names here: ``unique_id`` if there is one, ``ds``, and ``y`` or those of bars.
 
     Parameters
@@ -56,117 +88,146 @@ def arranged(frame: pd.DataFrame, columns: Columns, origin: str) -> tuple[pd.Dat
     columns : Columns
     origin : str
         What errors begin with.
-
-    Returns
-    -------
-    DataFrame, tuple of str
-        And what was found out, a sentence each.
+    may_be_bars : bool
+        Whether prices of a day are bars; otherwise they are columns like others.
+    say : callable
+        How an attribute of `Columns` is given, for errors: see `as_option`.
 
     Raises
     ------
     InputError
         A column that was named is not there, occurs twice, or cannot be told from others.
     """
-    frame = frame.rename(columns={column: str(column).strip() for column in frame.columns})
-    _require_different(frame, origin)
-    frame, notices = _without_index(frame, origin)
-    frame = frame.drop(columns=[_found(frame, name, "--exclude", origin) for name in columns.exclude])
-    if columns.target is not None and set(BARS) <= {spelling(name) for name in frame.columns}:
+    table = _Table(frame, origin, may_be_bars, say)
+    table.leave_index_out()
+    table.drop([table.find(name, "exclude") for name in columns.exclude])
+    if columns.target is not None and may_be_bars and set(BARS) <= {spelling(name) for name in table.frame.columns}:
         raise InputError(
             f"{origin} holds bars, of which range, return or close is forecast, not {columns.target!r}; choose one with"
-            " --target, or leave some of their columns out with --exclude."
+            f" {say('target')}, or leave some of their columns out with {say('exclude')}."
         )
-    frame = _named(frame, "y", columns.target, "--target", origin)
-    frame = _with_names(frame, columns.id, origin)
-    frame = _named(frame, "ds", columns.time, "--time-column", origin)
-    frame = _usual_names(frame)
-    _require_different(frame, origin)
-    if "ds" not in frame.columns:
-        found = _the_only(_dates(frame), "dates", "holds the timestamps", "--time-column", origin)
-        frame = frame.rename(columns={found: "ds"}) if found is not None else frame
-        notices += [f"{origin}: the timestamps are those of {found!r}."] if found is not None else []
+    table.name("y", columns.target, "target")
+    table.name_series(columns.id)
+    table.name("ds", columns.time, "time")
+    table.give_usual_names()
+    if "ds" not in table.frame.columns:
+        table.take_the_only("ds", _dates(table.frame), "dates", "holds the timestamps", "time")
     if columns.is_wide:
-        return _long(frame, origin), tuple(notices)
-    if "ds" in frame.columns and "y" not in frame.columns and not _looks_like_bars(frame):
-        found = _the_only(_numbers(frame), "numbers", "is forecast", "--target", origin)
-        frame = frame.rename(columns={found: "y"}) if found is not None else frame
-        notices += [f"{origin}: the values are those of {found!r}."] if found is not None else []
-    if "ds" in frame.columns and "unique_id" not in frame.columns:
-        _require_one_series(frame, origin)
-    return frame, tuple(notices)
+        return Arranged(_long(table), tuple(table.notices), table.written)
+    if "ds" in table.frame.columns and "y" not in table.frame.columns and not table.looks_like_bars:
+        table.take_the_only("y", _numbers(table.frame), "numbers", "is forecast", "target")
+    if "ds" in table.frame.columns and "unique_id" not in table.frame.columns:
+        _require_one_series(table)
+    return Arranged(table.frame, tuple(table.notices), table.written)
 
 
-def _require_different(frame: pd.DataFrame, origin: str) -> None:
-    if frame.columns.has_duplicates:
-        twice = frame.columns[frame.columns.duplicated()][0]
-        raise InputError(f"{origin} has two columns for {twice!r}; leave one out with --exclude.")
+class _Table:
+    """A table on its way to the names of columns here."""
 
+    def __init__(self, frame: pd.DataFrame, origin: str, may_be_bars: bool, say: Callable[..., str]) -> None:
+        self.frame = frame.rename(columns={column: str(column).strip() for column in frame.columns})
+        self.origin = origin
+        self.may_be_bars = may_be_bars
+        self.say = say
+        self.notices: list[str] = []
+        self.written = {name: name for name in self.frame.columns}
+        self.require_different()
 
-def _without_index(frame: pd.DataFrame, origin: str) -> tuple[pd.DataFrame, list[str]]:
-    """Drop what ``to_csv()`` writes of a frame's index: row numbers under no name, or under "index"."""
-    for name in frame.columns[:1]:
-        values = frame[name]
+    @property
+    def looks_like_bars(self) -> bool:
+        return self.may_be_bars and len(set(BARS) & set(self.frame.columns)) >= 3
+
+    def require_different(self) -> None:
+        if self.frame.columns.has_duplicates:
+            twice = self.frame.columns[self.frame.columns.duplicated()][0]
+            raise InputError(f"{self.origin} has two columns for {twice!r}; leave one out with {self.say('exclude')}.")
+
+    def rename(self, names: Mapping[str, str]) -> None:
+        self.frame = self.frame.rename(columns=dict(names))
+        self.written = {names.get(name, name): written for name, written in self.written.items()}
+
+    def drop(self, names: Sequence[str]) -> None:
+        self.frame = self.frame.drop(columns=list(names))
+        self.written = {name: written for name, written in self.written.items() if name not in names}
+
+    def find(self, given: str, role: str) -> str:
+        """Return the column that a person named."""
+        exact = [name for name in self.frame.columns if name == given.strip()]
+        alike = exact or [name for name in self.frame.columns if _same(name, [given])]
+        if alike:
+            return alike[0]
+        names = [str(name) for name in self.frame.columns]
+        meant = nearest(given, names)
+        advice = f"did you mean {meant!r}?" if meant else f"choose one of {_listed(names)}."
+        raise InputError(f"{self.origin} has no column {given!r} for {self.say(role)}; {advice}")
+
+    def name(self, name: str, given: str | None, role: str) -> None:
+        """Give a column that a person named the name of its role."""
+        if given is None:
+            return
+        found = self.find(given, role)
+        if name in self.frame.columns and name != found:
+            raise InputError(
+                f"{self.origin} has a column {name!r} next to {found!r}; leave it out with {self.say('exclude', name)}."
+            )
+        self.rename({found: name})
+
+    def name_series(self, given: str | None) -> None:
+        """Name the series by the column that a person named, or by several of them."""
+        if given is None or "," not in given or any(_same(name, [given]) for name in self.frame.columns):
+            self.name("unique_id", given, "id")
+            return
+        parts = [self.find(name, "id") for name in given.split(",")]
+        names = self.frame[parts[0]].astype(str)
+        for part in parts[1:]:
+            names = names + "/" + self.frame[part].astype(str)
+        self.drop(parts)
+        self.frame = self.frame.assign(unique_id=names)
+        self.written["unique_id"] = ",".join(parts)
+
+    def leave_index_out(self) -> None:
+        """Drop what ``to_csv()`` writes of a frame's index: row numbers under no name, or under "index"."""
+        name = next(iter(self.frame.columns), "y")
         is_nameless = name in _NAMELESS
-        if not (is_nameless or name.lower() == "index") or not pd.api.types.is_integer_dtype(values):
-            continue
-        counts = values.diff().dropna()
-        is_numbering = bool(counts.eq(1).all()) if not is_nameless else values.is_unique
-        if is_numbering and len(frame.columns) > 2:
-            return frame.drop(columns=name), [f"{origin}: its first column numbers the rows and was left out."]
-    return frame, []
+        if not (is_nameless or name.lower() == "index") or not pd.api.types.is_integer_dtype(self.frame[name]):
+            return
+        values = self.frame[name]
+        is_numbering = bool(values.diff().dropna().eq(1).all()) if not is_nameless else values.is_unique
+        if is_numbering and len(self.frame.columns) > 2:
+            self.drop([name])
+            self.notices.append(f"{self.origin}: its first column numbers the rows and was left out.")
+
+    def give_usual_names(self) -> None:
+        """Give columns with usual names their names here; a less usual name counts if no other column has it."""
+        taken = {"y", "ds", "unique_id"} & set(self.frame.columns)
+        self.rename({name: spelling(name) for name in self.frame.columns if spelling(name) not in taken})
+        for name in self.frame.columns:
+            role = fallback(name)
+            if role is None or role in self.frame.columns or (role == "y" and self.looks_like_bars):
+                continue
+            self.rename({name: role})
+        self.require_different()
+
+    def take_the_only(self, name: str, candidates: Sequence[str], what: str, use: str, role: str) -> None:
+        """Take the one column that can have a role for it, with a word, or ask which of several it is."""
+        if len(candidates) > 1:
+            raise InputError(
+                f"{self.origin} has several columns of {what}, {_listed(candidates)}; say which {use}:"
+                f" {self.say(role, candidates[0])}{_or_wide(self) if role == 'target' else ''}."
+            )
+        for found in candidates:
+            self.rename({found: name})
+            held = "timestamps" if name == "ds" else "values"
+            self.notices.append(f"{self.origin}: the {held} are those of {found!r}.")
 
 
-def _named(frame: pd.DataFrame, role: str, given: str | None, option: str, origin: str) -> pd.DataFrame:
-    """Give a column that a person named the name of its role."""
-    if given is None:
-        return frame
-    found = _found(frame, given, option, origin)
-    rival = next((name for name in frame.columns if name == role and name != found), None)
-    if rival is not None:
-        raise InputError(f"{origin} has a column {rival!r} next to {found!r}; leave it out with --exclude {rival}.")
-    return frame.rename(columns={found: role})
-
-
-def _with_names(frame: pd.DataFrame, given: str | None, origin: str) -> pd.DataFrame:
-    """Name the series by the column that a person named, or by several of them."""
-    if given is None or "," not in given or any(_same(name, [given]) for name in frame.columns):
-        return _named(frame, "unique_id", given, "--id-column", origin)
-    parts = [_found(frame, name, "--id-column", origin) for name in given.split(",")]
-    names = frame[parts[0]].astype(str)
-    for part in parts[1:]:
-        names = names + "/" + frame[part].astype(str)
-    return frame.drop(columns=parts).assign(unique_id=names)
-
-
-def _found(frame: pd.DataFrame, given: str, option: str, origin: str) -> str:
-    exact = [name for name in frame.columns if name == given.strip()]
-    alike = exact or [name for name in frame.columns if _same(name, [given])]
-    if alike:
-        return alike[0]
-    names = [str(name) for name in frame.columns]
-    meant = nearest(given, names)
-    advice = f"did you mean {meant!r}?" if meant else f"choose one of {_listed(names)}."
-    raise InputError(f"{origin} has no column {given!r} for {option}; {advice}")
+def _or_wide(table: _Table) -> str:
+    wide = table.say("is_wide")
+    return f" (or {wide}, if each is a series)" if wide else ""
 
 
 def _same(name: str, given: Iterable[str]) -> bool:
     return name.strip().casefold() in {each.strip().casefold() for each in given}
-
-
-def _usual_names(frame: pd.DataFrame) -> pd.DataFrame:
-    """Give columns with usual names their names here; a name that is less usual counts if no other column has it."""
-    taken = {"y", "ds", "unique_id"} & set(frame.columns)
-    frame = frame.rename(columns={name: spelling(name) for name in frame.columns if spelling(name) not in taken})
-    for name in frame.columns:
-        role = fallback(name)
-        if role is None or role in frame.columns or (role == "y" and _looks_like_bars(frame)):
-            continue
-        frame = frame.rename(columns={name: role})
-    return frame
-
-
-def _looks_like_bars(frame: pd.DataFrame) -> bool:
-    return len(set(BARS) & set(frame.columns)) >= 3
 
 
 def _dates(frame: pd.DataFrame) -> list[str]:
@@ -181,22 +242,14 @@ def _is_number(column: pd.Series) -> bool:
     return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
 
 
-def _the_only(candidates: Sequence[str], what: str, use: str, option: str, origin: str) -> str | None:
-    if len(candidates) > 1:
-        raise InputError(
-            f"{origin} has several columns of {what}, {_listed(candidates)}; say which {use}: {option} {candidates[0]}"
-            f"{' (or --wide, if each is a series)' if option == '--target' else ''}."
-        )
-    return candidates[0] if candidates else None
-
-
-def _long(frame: pd.DataFrame, origin: str) -> pd.DataFrame:
+def _long(table: _Table) -> pd.DataFrame:
     """Turn a wide frame, a column per series, into a long one."""
+    frame = table.frame
     series = _numbers(frame)
     if "unique_id" in frame.columns or "ds" not in frame.columns or not series:
         raise InputError(
-            f"{origin} is not a wide table, which has one column of timestamps and a column of numbers for each series;"
-            " leave --wide out."
+            f"{table.origin} is not a wide table, which has one column of timestamps and a column of numbers for each"
+            f" series; leave {table.say('is_wide')} out."
         )
     long = frame.melt(id_vars="ds", value_vars=series, var_name="unique_id", value_name="y")
     # A series begins and ends where it has values; a hole within it is a missing value.
@@ -206,8 +259,9 @@ def _long(frame: pd.DataFrame, origin: str) -> pd.DataFrame:
     return long[begun & going_on].reset_index(drop=True)
 
 
-def _require_one_series(frame: pd.DataFrame, origin: str) -> None:
+def _require_one_series(table: _Table) -> None:
     """Refuse several series in one table if a column of text, which tells them apart, was not named."""
+    frame = table.frame
     if frame["ds"].is_unique:
         return
     texts = [name for name in frame.columns if name != "ds" and not pd.api.types.is_numeric_dtype(frame[name])]
@@ -215,8 +269,8 @@ def _require_one_series(frame: pd.DataFrame, origin: str) -> None:
         if names and not frame.duplicated([*names, "ds"]).any():
             written = ",".join(names)
             raise InputError(
-                f"{origin} has several rows for each date, one for each {written}; if that is the name of the series,"
-                f" say so: --id-column {written}."
+                f"{table.origin} has several rows for each date, one for each {written}; if that is the name of the"
+                f" series, say so: {table.say('id', written)}."
             )
 
 

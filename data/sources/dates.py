@@ -8,6 +8,7 @@ from typing import Literal
 
 import pandas as pd
 
+from gatecast.data.dates.steps import dates_of_steps
 from gatecast.data.dates.timestamps import parse_dates
 from gatecast.data.errors import InputError
 
@@ -50,7 +51,14 @@ def are_dates(column: pd.Series) -> bool:
     return has_periods or bool(is_standard) or any(_fits(sample, form) for form in _forms())
 
 
-def read_dates(column: pd.Series, date_format: str | None, origin: str) -> pd.Series:
+def read_dates(
+    column: pd.Series,
+    date_format: str | None,
+    origin: str,
+    *,
+    say_which: str = "say which with --date-format",
+    count_steps: str = f"if rows are numbered, --date-format {STEPS} says so",
+) -> pd.Series:
     """Return timestamps or, if some cannot be read, the others in ISO 8601 and these as they are.
 
     Parameters
@@ -61,6 +69,8 @@ def read_dates(column: pd.Series, date_format: str | None, origin: str) -> pd.Se
         As `datetime.strptime` has it, or ``steps``; by default it is found, if ISO 8601 is not it.
     origin : str
         What errors begin with.
+    say_which, count_steps : str
+        What errors advise where two forms fit, and where numbers are none of a date.
 
     Raises
     ------
@@ -71,7 +81,7 @@ def read_dates(column: pd.Series, date_format: str | None, origin: str) -> pd.Se
         return column
     codes, distinct = pd.factorize(column, use_na_sentinel=False)
     values = _text(pd.Series(distinct))
-    found = _read_distinct(values, date_format, origin)
+    found = _read_distinct(values, date_format, origin, say_which, count_steps)
     if found is None:
         found = parse_dates(values)
         written = values
@@ -85,35 +95,35 @@ def _text(column: pd.Series) -> pd.Series:
     return column.astype("string").fillna("").astype(str).str.strip()
 
 
-def _read_distinct(values: pd.Series, date_format: str | None, origin: str) -> pd.Series | None:
+def _read_distinct(
+    values: pd.Series, date_format: str | None, origin: str, say_which: str, count_steps: str
+) -> pd.Series | None:
     """Return the timestamps that values are, or None if they are written as they should be, or cannot be read."""
     if date_format == STEPS:
-        return pd.Timestamp("2000-01-01") + pd.to_timedelta(pd.to_numeric(values, errors="coerce"), unit="D")
+        return dates_of_steps(values, origin)
     if date_format is not None:
         return _read(values, date_format)
     is_count = values.str.fullmatch(r"-?\d+")
     if not is_count.all() and parse_dates(values).notna().any():
         return None
     if is_count.all():
-        return _read_counts(values, origin)
-    return _read_in_the_only_form(values, origin)
+        return _read_counts(values, origin, count_steps)
+    return _read_in_the_only_form(values, origin, say_which)
 
 
-def _read_counts(values: pd.Series, origin: str) -> pd.Series | None:
+def _read_counts(values: pd.Series, origin: str, count_steps: str) -> pd.Series | None:
     """Read whole numbers: days as 20200131, months as 202001, years, or a count since 1970."""
-    for form, pattern in (("%Y%m%d", r"(?:1[789]|2[01])\d{6}"), ("%Y%m", r"(?:1[789]|2[01])\d{4}"), ("%Y", r"\d{4}")):
+    for form, digits_of_rest in (("%Y%m%d", 6), ("%Y%m", 4), ("%Y", 2)):
+        pattern = rf"(?:1[789]|2[01])\d{{{digits_of_rest}}}"
         if values.str.fullmatch(pattern).mean() >= _SHARE_TO_FIND and _fits(values, form):
             return _read(values, form)
     (digits, *others) = set(values.str.len())
     if not others and digits in _EPOCHS:
         return pd.to_datetime(pd.to_numeric(values), unit=_EPOCHS[digits])
-    raise InputError(
-        f"{origin}: the timestamp {values.iloc[0]} is a bare number; if rows are numbered, --date-format {STEPS} counts"
-        " days from 2000-01-01."
-    )
+    raise InputError(f"{origin}: the timestamp {values.iloc[0]} is a bare number; {count_steps}.")
 
 
-def _read_in_the_only_form(values: pd.Series, origin: str) -> pd.Series | None:
+def _read_in_the_only_form(values: pd.Series, origin: str, say_which: str) -> pd.Series | None:
     for pattern, read in ((_QUARTER, _quarters), (_WEEK, _weeks)):
         if values.str.fullmatch(pattern).mean() >= _SHARE_TO_FIND:
             return read(values)
@@ -124,8 +134,7 @@ def _read_in_the_only_form(values: pd.Series, origin: str) -> pd.Series | None:
     for other in fitting[1:]:
         if not first.equals(_read(values, other)):
             raise InputError(
-                f"{origin}: the date {values.iloc[0]} can be read as {fitting[0]} and as {other}; say which with"
-                " --date-format."
+                f"{origin}: the date {values.iloc[0]} can be read as {fitting[0]} and as {other}; {say_which}."
             )
     return first
 

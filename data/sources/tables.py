@@ -46,10 +46,11 @@ def check_table(
         A column is missing, occurs twice or cannot be told from others, a date can be read in two ways, or there is no
         row.
     """
-    frame, notices = arranged(frame, columns or Columns(), origin)
+    table = arranged(frame, columns or Columns(), origin)
+    frame = table.frame
     if "ds" in frame.columns and not frame.columns.has_duplicates:
         frame = frame.assign(ds=read_dates(frame["ds"], date_format, origin))
     if "unique_id" not in frame.columns:
         frame = frame.assign(unique_id=unique_id)
     check = check_series if frame_kind(frame) == "series" else check_bars
-    return replace(check(frame, origin, in_order), notices=notices)
+    return replace(check(frame, origin, in_order), notices=table.notices)

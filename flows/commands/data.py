@@ -61,12 +61,14 @@ def check(options: CheckOptions) -> None:
     """
     with explained(options.debug):
         options.prepare()
+        from gatecast.data.dates.steps import in_steps
         from gatecast.data.quality.validation import ERROR
         from gatecast.flows.commands.series_table import print_problems
 
         settings = settings_of(options)
         found = check_data(settings)
-        print_problems(found.problems)
+        is_numbered = settings.data.is_numbered
+        print_problems(found.problems, is_numbered)
         errors = int((found.problems["severity"] == ERROR).sum())
         if options.output is not None:
             from gatecast.data.store import write_parquet
@@ -78,7 +80,7 @@ def check(options: CheckOptions) -> None:
         else:
             console().print("\n[green]Nothing is wrong.[/green]")
         if found.summary:
-            say(found.summary)
+            say(in_steps(found.summary) if is_numbered else found.summary)
         advise(options, settings.data, found, errors)
         if errors:
             raise typer.Exit(INPUT_IS_WRONG)
@@ -151,7 +153,9 @@ def check_data(settings: RetrainSettings) -> Found:
     rows = select(checked.rows, selection, source.origin)
     names = [str(name) for name in rows["unique_id"].unique()]
     records, warnings = overview(rows, dict.fromkeys(names, data.calendar))
-    print_series(records, f"{source.origin}: {len(rows):,} good rows, {len(checked.refused):,} wrong ones")
+    print_series(
+        records, f"{source.origin}: {len(rows):,} good rows, {len(checked.refused):,} wrong ones", data.is_numbered
+    )
     rehearsal = rehearse(rows, settings)
     of_rows = checked.problems
     if data.bad_rows == "quarantine":

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from gatecast.data.dates.steps import day_in_words
 from gatecast.data.sequences.features import Target
 from gatecast.data.sequences.sequences import Sequences, SequenceSettings, build_sequences
 from gatecast.data.sequences.splits import TEST
@@ -206,7 +207,8 @@ def evaluate(
     best = min(models, key=lambda name: verdicts[name].score)
     verdict = verdicts[best]
     sentences = [verdicts[name].sentence.replace("The model", label, 1) for name, label in models.items()]
-    first, last = (f"{moment:%Y-%m-%d}" for moment in (predictions["ds"].min(), predictions["ds"].max()))
+    ends = (predictions["ds"].min(), predictions["ds"].max())
+    first, last = (day_in_words(moment, settings.data.is_numbered) for moment in ends)
     return {
         "unit": target_of(settings).unit,
         "first": first,

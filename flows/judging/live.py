@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from gatecast.data.dates.steps import with_dates
 from gatecast.data.errors import DamagedFileError
 from gatecast.data.store import read_parquet, set_aside
 from gatecast.flows.judging.evaluation import KEYS, MODEL, in_unit
@@ -22,7 +23,7 @@ _LOGGER = logging.getLogger(__name__)
 
 
 def read_file(path: Path) -> tuple[pd.DataFrame, dict[str, str]] | None:
-    """Return the rows and the metadata of a file of forecasts.
+    """Return the rows, with dates where the file has steps, and the metadata of a file of forecasts.
 
     A damaged file is set aside with a warning, and None is returned: only the forecasts in it are lost.
     """
@@ -35,7 +36,7 @@ def read_file(path: Path) -> tuple[pd.DataFrame, dict[str, str]] | None:
     except DamagedFileError as error:
         _LOGGER.warning("%s It was set aside as %s.", error, set_aside(path).name)
         return None
-    return rows, metadata
+    return with_dates(rows, str(path)), metadata
 
 
 def read_forecasts(directory: Path, target: str) -> pd.DataFrame:

@@ -12,11 +12,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from gatecast.data.dates.steps import day_in_words
 from gatecast.data.display import one_line
 from gatecast.flows.judging.evaluation import MODEL
 from gatecast.flows.judging.tables import worst_series
 from gatecast.flows.judging.targets import Display
-from gatecast.flows.reporting.pictures import ACTUAL, FORECAST, MARK, PANELS, STYLE, finish_panels, save_picture
+from gatecast.flows.reporting.pictures import (
+    ACTUAL,
+    FORECAST,
+    MARK,
+    PANELS,
+    STYLE,
+    finish_panels,
+    save_picture,
+    time_axis,
+)
 from gatecast.lstm.forecasting.uncertainty import interval_names
 
 if TYPE_CHECKING:
@@ -121,7 +131,7 @@ def plot_series(predictions: pd.DataFrame, series: Sequence[str], display: Displ
             of = first[names == unique_id].sort_values("ds")
             axis.plot(of["ds"], display.apply(of["y"].to_numpy()), color=ACTUAL, linewidth=0.8, label="actual")
             axis.plot(of["ds"], display.apply(of[MODEL].to_numpy()), color=FORECAST, linewidth=1.0, label="forecast")
-            _date_axis(axis)
+            time_axis(axis, of["ds"])
             axis.set_title(one_line(unique_id), loc="left", fontsize=9)
         finish_panels(figure, axes, len(series), title, path)
     return path
@@ -156,7 +166,7 @@ def plot_residuals(predictions: pd.DataFrame, path: Path) -> Path:
         above.axhline(0, color=ACTUAL, linewidth=0.8)
         above.set_ylabel("actual less forecast,\nin deviations of the series")
         above.set_title("one step ahead; the line is the moving mean over all series", loc="left", fontsize=9)
-        _date_axis(above)
+        time_axis(above, first["ds"])
         below.bar(np.arange(1, len(r) + 1), r, color=MARK, width=0.6)
         below.axhspan(-bound, bound, color=ACTUAL, alpha=0.25, linewidth=0)
         below.set_xlabel("rows apart")
@@ -245,7 +255,7 @@ def plot_origins(
                 axis.plot(ahead, values, line, color=colour, marker=marker, markersize=3, label=text)
             _draw_interval(axis, of, ahead, display)
             axis.axvline(0, color=ACTUAL, linestyle="--", linewidth=0.8)
-            axis.set_title(f"{kind}: {one_line(str(unique_id))}, {cutoff:%Y-%m-%d}", loc="left", fontsize=8)
+            axis.set_title(f"{kind}: {one_line(str(unique_id))}, {day_in_words(cutoff)}", loc="left", fontsize=8)
         for axis in axes[len(chosen) :]:
             axis.remove()
         handles, labels = axes[0].get_legend_handles_labels()
@@ -280,12 +290,3 @@ def _draw_interval(axis: Axes, rows: pd.DataFrame, ahead: np.ndarray, display: D
         axis.fill_between(
             ahead, display.apply(rows[low].to_numpy()), display.apply(rows[high].to_numpy()), color=FORECAST, alpha=0.2
         )
-
-
-def _date_axis(axis: Axes) -> None:
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-
-    dates = AutoDateLocator(minticks=3, maxticks=10)
-    axis.xaxis.set_major_locator(dates)
-    axis.xaxis.set_major_formatter(ConciseDateFormatter(dates))
-    axis.margins(x=0.01)

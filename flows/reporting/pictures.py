@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from gatecast.data.dates.steps import are_steps
 from gatecast.data.display import one_line
 from gatecast.data.store import atomic_file
 from gatecast.flows.judging.evaluation import MODEL
@@ -83,8 +84,6 @@ def finish_panels(figure: Figure, axes: np.ndarray, used: int, title: str, path:
 
 
 def _draw_series(axis: Axes, rows: pd.DataFrame, display: Display) -> None:
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-
     actual = display.apply(rows["y"].to_numpy())
     forecast = display.apply(rows[MODEL].to_numpy())
     axis.plot(rows["ds"], actual, color=ACTUAL, linewidth=0.7, label="actual")
@@ -96,11 +95,22 @@ def _draw_series(axis: Axes, rows: pd.DataFrame, display: Display) -> None:
         axis.set_ylim(0, top)
         title += f"  (the highest, {actual.max():.2g} %, is cut off)" if actual.max() > top else ""
     axis.set_title(title, loc="left", fontsize=9)
+    time_axis(axis, rows["ds"])
+    axis.set_ylabel(f"{display.label} ({display.unit})" if display.unit else display.label)
+
+
+def time_axis(axis: Axes, ds: pd.Series) -> None:
+    """Write dates, or whole numbers where rows are numbered, below an axis."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+    from matplotlib.ticker import MaxNLocator
+
+    axis.margins(x=0.01)
+    if are_steps(ds):
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        return
     dates = AutoDateLocator(minticks=3, maxticks=10)
     axis.xaxis.set_major_locator(dates)
     axis.xaxis.set_major_formatter(ConciseDateFormatter(dates))
-    axis.set_ylabel(f"{display.label} ({display.unit})" if display.unit else display.label)
-    axis.margins(x=0.01)
 
 
 def plot_losses(

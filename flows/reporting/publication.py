@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 import pandas as pd
 
+from gatecast.data.dates.steps import are_steps, day_in_words
 from gatecast.data.display import one_line
 from gatecast.data.errors import InputError
 from gatecast.data.store import atomic_file, read_json, read_parquet
@@ -73,7 +74,7 @@ def publish(
     registry = Registry(workspace, name)
     evaluation = read_json(Path(evaluated["evaluation"]))
     scores = short_score_table(evaluation)
-    data = data_table(read_ingested(Path(bars["directory"])))
+    data = data_table(read_ingested(Path(bars["directory"])), settings.data.is_numbered)
     versions = version_table(registry, version["version"], promoted["champion"])
     expected = forecast_table(read_parquet(Path(forecasts["path"]))[0], DISPLAYS[settings.target or "y"].label)
     errors = evaluated["errors"]
@@ -151,16 +152,16 @@ def about(settings: RetrainSettings, evaluation: Mapping[str, Any]) -> str:
     )
 
 
-def data_table(frame: pd.DataFrame) -> Table:
-    """Return for each series how far its data reaches, the stalest first."""
+def data_table(frame: pd.DataFrame, is_numbered: bool = False) -> Table:
+    """Return for each series how far its data reaches, the stalest first; numbered rows have no age."""
     today = pd.Timestamp(datetime.now(UTC).date())
     found = frame.groupby("unique_id")["ds"].agg(["size", "min", "max"]).sort_values(["max"], kind="stable")
     return [
         {
             "series": str(unique_id),
-            "last row": f"{row['max']:%Y-%m-%d}",
-            "days ago": f"{(today - row['max'].tz_localize(None).normalize()).days:,}",
-            "first row": f"{row['min']:%Y-%m-%d}",
+            "last row": day_in_words(row["max"], is_numbered),
+            **({} if is_numbered else {"days ago": f"{(today - row['max'].tz_localize(None).normalize()).days:,}"}),
+            "first row": day_in_words(row["min"], is_numbered),
             "rows": f"{row['size']:,}",
         }
         for unique_id, row in found.iterrows()
@@ -169,7 +170,10 @@ def data_table(frame: pd.DataFrame) -> Table:
 
 def forecast_table(forecasts: pd.DataFrame, label: str) -> Table:
     """Return the forecasts as rows for people."""
-    form = "%Y-%m-%d" if (forecasts["ds"] == forecasts["ds"].dt.normalize()).all() else "%Y-%m-%d %H:%M"
+    if are_steps(forecasts["ds"]):
+        form = "d"
+    else:
+        form = "%Y-%m-%d" if (forecasts["ds"] == forecasts["ds"].dt.normalize()).all() else "%Y-%m-%d %H:%M"
     return [
         {"series": str(unique_id), "for": f"{ds:{form}}", f"expected {label}": f"{value:,.4g} {unit}".strip()}
         for unique_id, ds, value, unit in forecasts[["unique_id", "ds", "value", "unit"]].itertuples(index=False)

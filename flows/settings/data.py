@@ -100,8 +100,8 @@ class DataSettings(Settings):
     decimal: str | None = Field(None, description="Decimal mark of a CSV file, . or ,; found by default")
     date_format: str | None = Field(
         None,
-        description="Form of the dates, as %d/%m/%Y, or steps for numbered rows, which are then days from 2000-01-01;"
-        " found by default",
+        description="Form of the dates, as %d/%m/%Y, or steps for rows that have whole numbers instead; found by"
+        " default",
     )
     id_column: str | None = Field(
         None,
@@ -140,6 +140,11 @@ class DataSettings(Settings):
     def dates(self) -> DatesGiven:
         """What is said of the dates: `freq`, `closed` and `calendar`, as `Forecaster.fit` takes them."""
         return {"freq": self.freq, "closed": self.closed, "calendar": self.calendar}
+
+    @property
+    def is_numbered(self) -> bool:
+        """Whether rows have numbers instead of dates."""
+        return self.date_format == "steps"
 
     @property
     def origin(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, Unpack
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,8 @@ from gatecast.data.sequences.regular import regular_frame
 from gatecast.data.sequences.scaling import Scaler
 from gatecast.data.sequences.sequences import Gaps, Sequences, build_sequences
 from gatecast.data.sequences.splits import TRAIN, SplitSettings, ends_of
+from gatecast.data.sources.columns import Columns
+from gatecast.data.sources.given import ColumnNames, GivenFrame, columns_of, read_frame
 from gatecast.kernels.window_scaling import WindowScaling
 from gatecast.lstm.config import ForecasterSettings
 from gatecast.lstm.forecasting import checks
@@ -87,29 +89,51 @@ class Forecaster(TrainedModel[Network]):
 
     # ---------------------------------------------------------------- training
 
-    def fit(self, df: pd.DataFrame, split: SplitSettings | None = None, *, gaps: Gaps = "mask", **options: Any) -> Self:
+    def fit(
+        self,
+        df: pd.DataFrame,
+        split: SplitSettings | None = None,
+        *,
+        gaps: Gaps = "mask",
+        id_column: str | Sequence[str] | None = None,
+        time_column: str | None = None,
+        target: str | None = None,
+        exclude: Sequence[str] = (),
+        **options: Any,
+    ) -> Self:
         """Train on a long frame.
 
         Parameters
         ----------
         df : DataFrame
             ``unique_id``, ``ds``, ``y``; further numeric columns are historical covariates. Values may be missing.
+            Other usual names are known, whole numbers in place of dates are steps, and a frame without a column of
+            names is one series.
         split : SplitSettings, optional
             Where training and validation end; by default the last tenth of each series validates and nothing is held
             back for a test.
         gaps : {"mask", "keep"}
             Put rows that are missing on the calendar of a series in, as missing values, or take the rows around a gap
             for neighbours.
+        id_column : str or list of str, optional
+            The column with the names of the series, or several that name them together. Forecasts have the names of
+            the frame, so that they can be merged with it, and other frames of the same form can be forecast.
+        time_column, target : str, optional
+            The columns with the timestamps and with what is forecast.
+        exclude : sequence of str
+            Columns to leave out.
         **options
             As for `fit_sequences`.
         """
-        frame = validate_series(df, "The series frame")
+        asked = columns_of(id_column, time_column, target, exclude)
+        given = read_frame(df, asked)
+        frame = validate_series(given.frame, "The series frame")
         rules = DateRules(options.get("freq"), require_closed(options.get("closed", ())), options.get("calendar"))
         if gaps == "mask":
             frame = regular_frame(frame, rules).frame
         settings = sequence_settings(self.settings, frame, split or SplitSettings(test_fraction=0))
         sequences = build_sequences(frame, settings.model_copy(update={"gaps": gaps}), rules=rules)
-        self._names = SeriesNames.of_frame(df)
+        self._names = SeriesNames.of_frame(given, asked.exclude)
         return self.fit_sequences(sequences, **options)
 
     def fit_sequences(
@@ -230,7 +254,7 @@ class Forecaster(TrainedModel[Network]):
             )
         self.data_hash = sequences.content_hash
         self._context = Context.of_sequences(sequences, self.context_rows, rules)
-        if self._names and set(self._names.names) != set(sequences.unique_ids):
+        if self._names and not set(self._names.names) >= set(sequences.unique_ids):
             self._names = None  # of a frame that it was fitted on before
         self._network = self._new_network()
         self._snapshot = None
@@ -261,8 +285,9 @@ class Forecaster(TrainedModel[Network]):
         Parameters
         ----------
         df : DataFrame, optional
-            Long frame, columns as in training; by default the data the model was fitted on is continued. Its series
-            need not be those of the training; one with less than two known values is left out, with a warning.
+            Long frame, columns as in training, or ``unique_id``, ``ds`` and ``y``; by default the data the model was
+            fitted on is continued. Its series need not be those of the training; one with less than two known values is
+            left out, with a warning.
         n_samples : int
             Number of samples of Monte-Carlo dropout to draw, as `sample` does; returns their mean and intervals.
         level : sequence of int
@@ -273,16 +298,15 @@ class Forecaster(TrainedModel[Network]):
         Returns
         -------
         DataFrame
-            ``unique_id``, ``ds``, ``y_hat``: `horizon` rows for each series; with `n_samples` also ``y_hat-lo-90`` and
-            ``y_hat-hi-90`` for a level of 90.
+            ``unique_id`` and ``ds``, as the frame calls them, and ``y_hat``: `horizon` rows for each series; with
+            `n_samples` also ``y_hat-lo-90`` and ``y_hat-hi-90`` for a level of 90.
         """
         if n_samples:
             frame, samples = self.sample(df, n_samples=n_samples, seed=seed)
             return frame.assign(**intervals(samples, level))
         ensemble = self._ensemble()
-        context = self._context_of(df)
+        context, names = self._given(df)
         forecast = context.next_rows(self.settings.horizon).assign(y_hat=ensemble.predict_next(context).ravel())
-        names = self._names_of(df)
         return names.restored(forecast) if names else forecast
 
     def sample(
@@ -311,12 +335,11 @@ class Forecaster(TrainedModel[Network]):
             When the model was trained without dropout, whose samples would all be alike.
         """
         ensemble = self._ensemble()
-        context = self._context_of(df)
+        context, names = self._given(df)
         checks.require_samples(n_samples, self.settings)
         losses = [min(record.validation_loss for record in member.history) for member in self.members]
         values = ensemble.sample(context, sum(losses) / len(losses), n_samples, seed).reshape(n_samples, -1)
         rows = context.next_rows(self.settings.horizon)
-        names = self._names_of(df)
         return (names.restored(rows), values[:, names.order_of(rows)]) if names else (rows, values)
 
     def attention_weights(self, df: pd.DataFrame | None = None) -> pd.DataFrame:
@@ -333,8 +356,8 @@ class Forecaster(TrainedModel[Network]):
             ``unique_id``, ``head`` (from 0), ``ds`` and ``weight``, of several networks their mean; the weights of a
             series and head add up to 1.
         """
-        weights = self._attending().attention_weights(self._context_of(df))
-        names = self._names_of(df)
+        context, names = self._given(df)
+        weights = self._attending().attention_weights(context)
         return names.restored(weights) if names else weights
 
     def attention_of_windows(self, sequences: Sequences, split: int) -> tuple[pd.DataFrame, np.ndarray]:
@@ -361,23 +384,34 @@ class Forecaster(TrainedModel[Network]):
             raise InputError("The model has no attention; train it with attention dot, general or additive.")
         return self._ensemble()
 
-    def _context_of(self, df: pd.DataFrame | None) -> Context:
-        """Return the end of each series of `df`, by default of the data the model was fitted on."""
-        if df is not None:
-            return Context.of_frame(df, self.columns, self.scalers, self.context_rows, self._context)
+    def _given(self, df: pd.DataFrame | None) -> tuple[Context, SeriesNames | None]:
+        """Return the end of each series of `df`, by default of the data the model was fitted on, and their names."""
+        if df is None:
+            return self._own_context, self._names
+        given = self._read(df)
+        context = Context.of_frame(given.frame, self.columns, self.scalers, self.context_rows, self._context)
+        return context, SeriesNames.of_frame(given)
+
+    def _read(self, df: pd.DataFrame) -> GivenFrame:
+        """Read a frame as that of the training."""
+        return self._names.read(df) if self._names else read_frame(df, Columns())
+
+    @property
+    def _own_context(self) -> Context:
         assert self._context is not None  # there is a network only if there is a context
         return self._context
-
-    def _names_of(self, df: pd.DataFrame | None) -> SeriesNames | None:
-        """Return how the series of `df`, by default of the data the model was fitted on, are named there."""
-        return self._names if df is None else SeriesNames.of_frame(df)
 
     def ends(self, name: Literal["train_end", "validation_end"], unique_ids: Iterable[str]) -> pd.Series:
         """Return the last timestamp of training or validation for each of several series, by ``unique_id``."""
         return ends_of(name, unique_ids, self.boundaries, self.own_boundaries)
 
     def cross_validation(
-        self, df: pd.DataFrame, n_windows: int = 1, step_size: int = 1, refit: bool | int = False
+        self,
+        df: pd.DataFrame,
+        n_windows: int = 1,
+        step_size: int = 1,
+        refit: bool | int = False,
+        **columns: Unpack[ColumnNames],
     ) -> pd.DataFrame:
         """Forecast the end of a long frame from several origins, each time with what was known then.
 
@@ -392,13 +426,15 @@ class Forecaster(TrainedModel[Network]):
         refit : bool or int
             True trains again, with these settings, at every origin; a number n at every n-th. False uses this model as
             it is, whatever it was fitted on; one that is not fitted is trained once, at the first origin.
+        **columns
+            ``id_column``, ``time_column``, ``target`` and ``exclude``, as for `fit`; by default those of the training.
 
         Returns
         -------
         DataFrame
-            ``unique_id``, ``ds``, ``cutoff`` (last row known), ``y``, ``y_hat`` and what else `predict` returns, origin
-            by origin. A series that was not trained on is left out, and origins with fewer than two rows up to
-            them. A training stops at the earliest origin of a window.
+            ``unique_id``, ``ds``, ``cutoff`` (last row known), ``y``, ``y_hat``, and what else `predict` returns,
+            origin by origin, as the frame calls them. A series that was not trained on is left out, and origins with
+            fewer than two rows up to them. A training stops at the earliest origin of a window.
 
         Raises
         ------
@@ -409,8 +445,9 @@ class Forecaster(TrainedModel[Network]):
 
         # A model that was not trained on masked gaps, as of bars, is not tested on them either.
         gaps = self._context.gaps if self._context else "mask"
-        forecasts = backtest.cross_validation(self, df, n_windows, step_size, refit, gaps=gaps)
-        names = SeriesNames.of_frame(df)
+        given = read_frame(df, columns_of(**columns)) if columns else self._read(df)
+        forecasts = backtest.cross_validation(self, given.frame, n_windows, step_size, refit, gaps=gaps)
+        names = SeriesNames.of_frame(given)
         return names.renamed(forecasts) if names else forecasts
 
     def predict_windows(self, sequences: Sequences, split: int) -> pd.DataFrame:
@@ -461,7 +498,7 @@ class Forecaster(TrainedModel[Network]):
     @property
     def dates_in_words(self) -> str:
         """When the rows of the training data come, as ``business days``, which decides the dates of the forecasts."""
-        context = self._context_of(None)
+        context = self._own_context
         return in_words(context.schedules, context.schedule)
 
     @property
@@ -472,8 +509,7 @@ class Forecaster(TrainedModel[Network]):
     # ---------------------------------------------------------------- checkpoints
 
     def _to_checkpoint(self) -> tuple[dict[str, Any], Arrays]:
-        context = self._context
-        assert context is not None  # there is a network only if there is a context
+        context = self._own_context
         document = {
             "columns": list(self.columns),
             "scalers": {unique_id: scaler.to_dict() for unique_id, scaler in self.scalers.items()},

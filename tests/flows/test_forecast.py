@@ -51,6 +51,11 @@ def test_forecasts_within_a_day_do_not_overwrite_each_other(cutoff: pd.Timestamp
     assert file_stem(cutoff) == stem
 
 
+def test_files_of_numbered_rows_are_in_order() -> None:
+    stems = [file_stem(pd.Timestamp("2000-01-01") + pd.Timedelta(days=step), True) for step in (9, 199, 20_000)]
+    assert stems == ["step-00009", "step-00199", "step-20000"]
+
+
 def test_newer_data_are_read_as_those_of_the_training(tmp_path: Path) -> None:
     given = {"decimal": ",", "id_column": "store", "target_column": "sales", "exclude": ("note",), "freq": "D"}
     data = DataSettings(path=tmp_path / "old.csv", start="2020-01-01", **given).from_file(tmp_path / "new.csv")

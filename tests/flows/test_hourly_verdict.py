@@ -16,7 +16,7 @@ import pytest
 
 from benchmarks.accuracy.datasets import load_tasks
 from gatecast.flows.registry.registry import Registry
-from gatecast.flows.settings.runs import Workspace
+from gatecast.flows.settings.workspace import Workspace
 from tests.flows.test_yardstick import PLAIN, gatecast
 
 HOUR, DAY = pd.Timedelta(hours=1), pd.Timedelta(days=1)

@@ -14,8 +14,8 @@ from gatecast.data.store import read_json, write_parquet
 from gatecast.flows import monitor
 from gatecast.flows.cli import app
 from gatecast.flows.registry.registry import Registry
-from gatecast.flows.settings.workspace import Workspace
 from gatecast.flows.settings.champion import MonitorSettings
+from gatecast.flows.settings.workspace import Workspace
 from tests.flows.judging.test_evaluation import frame_of, weekly
 
 SMALL = ("--lookback", "14", "--hidden-size", "8", "--epochs", "3")
