@@ -143,6 +143,13 @@ class ServeSettings(Settings):
                 raise ValueError(f"{name!r} is no name for a deployment; use letters, digits, dots, dashes")
         return self
 
+    @property
+    def waiting(self) -> set[str]:
+        """The deployments whose runs wait while another is under way, and so catch up with one that was missed."""
+        return {
+            name for name, deployment in self.deployments.items() if (deployment.when_busy or self.when_busy) == "wait"
+        }
+
     def all_deployments(self) -> dict[str, DeploymentSettings]:
         """Return one on-demand deployment of each flow, then the deployments of the file."""
         return {**{name: DeploymentSettings(flow=name) for name in offered()}, **self.deployments}

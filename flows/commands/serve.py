@@ -142,10 +142,14 @@ def pass_on(settings: ServeSettings) -> None:
 def run(settings: ServeSettings, pool: str | None, workspace: Workspace, server: Server | None) -> None:
     """Register the deployments and run what is due, until the process is told to stop."""
     from gatecast.flows.deployments import TAG, build, register_in_pool
-    from gatecast.flows.engine.runs import WEBHOOK, crash_dead_runs, crash_pending_runs
+    from gatecast.flows.engine.runs import WEBHOOK, crash_dead_runs, crash_pending_runs, crash_stopped_runs
+    from gatecast.flows.engine.schedules import catch_up_once, former_schedules, keep_pauses, mark_pauses_kept
     from gatecast.flows.engine.watch import Watch
 
     deployments = list(build(settings, pool))
+    former = former_schedules(TAG, workspace)
+    paused = keep_pauses(deployments, former)
+    caught_up = catch_up_once(deployments, former, settings.waiting)
     # Runs may be on machines that share no files with this one; if all are on one machine, its locks tell more.
     watch = Watch(TAG, settings.lost_after_seconds) if pool or server is None else None
     if pool:
@@ -155,12 +159,16 @@ def run(settings: ServeSettings, pool: str | None, workspace: Workspace, server:
     crash_dead_runs(workspace)
     workspace.tidy_up()
     runner = None if pool else runner_of(deployments, settings.runs_at_once)
+    mark_pauses_kept(workspace)
     address = server.address if server else os.environ["PREFECT_API_URL"].removesuffix("/api")
     console().print(f"[bold]Dashboard[/bold]  {literal(masked(address))}\n")
     for deployment in deployments:
         schedule = deployment.schedules[0].schedule if deployment.schedules else None
         when = f"{schedule.cron}, {schedule.timezone}" if schedule else "on demand"  # type: ignore[union-attr]
-        say(f"  {f'{deployment.flow_name}/{deployment.name}':<32}{when}")
+        is_paused = ", paused on the dashboard" if deployment.name in paused else ""
+        say(f"  {f'{deployment.flow_name}/{deployment.name}':<32}{when}{is_paused}")
+    if caught_up:
+        say(f"\n{counted(caught_up, 'run')} that was missed starts now, one for each deployment.")
     if pool and settings.webhook:
         console().print(f"\nWorkers tell the webhook of their runs where {WEBHOOK} is set in their own environment.")
     print_next(f"run {deployments[0].name}")
@@ -176,6 +184,9 @@ def run(settings: ServeSettings, pool: str | None, workspace: Workspace, server:
     finally:
         ended.set()
         keeper.join()
+        if runner is not None:
+            for stopped in crash_stopped_runs(workspace):
+                warn(f"Run {stopped} was stopped; it is marked as crashed.")
 
 
 def interrupt(*signal_and_frame: object) -> None:
@@ -199,7 +210,7 @@ def runner_of(deployments: Sequence[RunnerDeployment], at_once: int) -> Runner:
     from gatecast.flows.engine.alarm import answer
     from gatecast.flows.engine.orchestration import Runner
 
-    runner = Runner(name="gatecast", limit=at_once, query_seconds=POLL_SECONDS, pause_on_shutdown=True)
+    runner = Runner(name="gatecast", limit=at_once, query_seconds=POLL_SECONDS, pause_on_shutdown=False)
     for deployment in deployments:
         answer(deployment, runner.add_deployment(deployment))
     runner.handle_sigterm = interrupt  # type: ignore[method-assign]

@@ -24,6 +24,7 @@ from gatecast.data.secrets import masked
 from gatecast.flows.settings.workspace import Workspace
 
 if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas.objects import FlowRun, State
 
 WhenBusy = Literal["wait", "cancel"]
@@ -35,6 +36,9 @@ POLL_SECONDS = 0.5
 RECORD_SECONDS = 15
 ENDED = b"ended"
 GONE = "The process of this run is gone; the next run goes on where it stopped."
+STOPPED = "Gatecast was stopped while this run was under way; the next run goes on where it stopped."
+STOP_SECONDS = 5
+"""For runs to end by themselves when Gatecast is stopped: a supervisor kills after ten"""
 
 
 @contextmanager
@@ -108,6 +112,39 @@ def crash_dead_runs(workspace: Workspace) -> list[UUID]:
     return marked
 
 
+def crash_stopped_runs(workspace: Workspace) -> list[UUID]:
+    """Mark the runs that the end of this process has stopped as crashed, before its server ends too; return them.
+
+    A run that goes on in a process of its own, such as one of the command line, is left alone.
+    """
+    import httpx
+
+    deadline = time.monotonic() + STOP_SECONDS
+    marked = []
+    for path in sorted(_running(workspace).glob("*")):
+        try:
+            with open_lock_file(path, create=False) as lock:
+                mine = try_lock(lock)
+                while not mine and time.monotonic() < deadline:
+                    time.sleep(POLL_SECONDS / 10)
+                    mine = try_lock(lock)
+                if not mine:
+                    continue
+                while os.pread(lock, len(ENDED), 0) == ENDED and time.monotonic() < deadline:
+                    if _has_ended(UUID(path.name)):  # until then, its end is on the way to the server
+                        break
+                    time.sleep(POLL_SECONDS / 10)
+                if crash_run(UUID(path.name), STOPPED):
+                    marked.append(UUID(path.name))
+                path.unlink()
+        except FileNotFoundError:
+            continue
+        except (httpx.HTTPError, RuntimeError) as error:  # the server was stopped too: the next start marks them
+            _logger().warning("The runs under way could not be marked (%s).", type(error).__name__)
+            break
+    return marked
+
+
 def crash_pending_runs(tag: str) -> list[UUID]:
     """Mark the runs with a tag that were about to start as crashed; only for the sole process that starts them."""
     from prefect.client.orchestration import get_client
@@ -143,23 +180,80 @@ def crash_run(run: UUID, message: str = GONE) -> bool:
             return False
         state: State[Any] = Crashed(message=message)
         client.set_flow_run_state(run, state, force=True)
-        _send(_message(client.read_flow(found.flow_id).name, found, state))
+        _crash_tasks(client, run, state)
+        deployment = _deployment_name(client, found)
+        _send(_message(client.read_flow(found.flow_id).name, found, state, deployment))
     return True
+
+
+def _has_ended(run: UUID) -> bool:
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import ObjectNotFound
+
+    with get_client(sync_client=True) as client:
+        try:
+            state = client.read_flow_run(run).state
+        except ObjectNotFound:
+            return True
+    return state is not None and state.is_final()
+
+
+def _crash_tasks(client: SyncPrefectClient, run: UUID, state: State[Any]) -> None:
+    """Mark the task runs of a run that were under way."""
+    from prefect.client.schemas.filters import (
+        FlowRunFilter,
+        FlowRunFilterId,
+        TaskRunFilter,
+        TaskRunFilterState,
+        TaskRunFilterStateType,
+    )
+    from prefect.client.schemas.objects import StateType
+
+    under_way = TaskRunFilterStateType(any_=[StateType.RUNNING, StateType.PENDING])
+    tasks = client.read_task_runs(
+        flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run])),
+        task_run_filter=TaskRunFilter(state=TaskRunFilterState(type=under_way)),
+    )
+    for task in tasks:
+        client.set_task_run_state(task.id, state.fresh_copy(), force=True)
+
+
+def _deployment_name(client: SyncPrefectClient, run: FlowRun) -> str:
+    """Return the name of the deployment of a run; nothing for a run without one."""
+    from prefect.exceptions import ObjectNotFound
+
+    if run.deployment_id is None:
+        return ""
+    try:
+        return client.read_deployment(run.deployment_id).name
+    except ObjectNotFound:
+        return ""
 
 
 def report(flow: Any, flow_run: FlowRun, state: State[Any]) -> None:
     """Tell the log and the webhook that a run failed, crashed or was cancelled; a hook of every flow."""
-    message = _message(flow.name, flow_run, state)
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        deployment = _deployment_name(client, flow_run)
+    message = _message(flow.name, flow_run, state, deployment)
     _logger().error("%(flow)s %(run)s: %(state)s. %(message)s", message)
     _send(message)
 
 
-def describe(flow: str, run: str, run_id: str, state: str, message: str, url: str) -> dict[str, str]:
+def describe(
+    flow: str, run: str, run_id: str, state: str, message: str, url: str, model: str = "", deployment: str = ""
+) -> dict[str, str]:
     """Return what the webhook is told; ``text`` is what chat programs show, without their markup."""
     message = one_line(masked(message))
     url = masked(url)
-    text = _for_chat(f"{flow} {run}: {state}. {message}".strip())
-    return {"text": text, "flow": flow, "run": run, "run_id": run_id, "state": state, "message": message, "url": url}
+    of_model = f", model {model}" if model and model != run else ""
+    by = f", deployment {deployment}" if deployment and deployment != run else ""
+    text = _for_chat(f"{flow} {run}{of_model}{by}: {state}. {message}".strip())
+    return {
+        "text": text, "flow": flow, "run": run, "run_id": run_id, "state": state, "message": message, "url": url,
+        "model": model, "deployment": deployment,
+    }  # fmt: skip
 
 
 def _for_chat(text: str) -> str:
@@ -168,11 +262,16 @@ def _for_chat(text: str) -> str:
     return re.sub(r"[\[`]", r"\\\g<0>", re.sub(r"[&<>]", lambda found: entities[found[0]], text))
 
 
-def _message(flow: str, flow_run: FlowRun, state: State[Any]) -> dict[str, str]:
+def _message(flow: str, flow_run: FlowRun, state: State[Any], deployment: str) -> dict[str, str]:
     from prefect.utilities.urls import url_for
 
     url = url_for("flow-run", obj_id=flow_run.id) or ""
-    return describe(flow, flow_run.name, str(flow_run.id), state.name or state.type.value, state.message or "", url)
+    settings = (flow_run.parameters or {}).get("settings")
+    model = str(settings.get("name") or "") if isinstance(settings, dict) else ""
+    kind = state.name or state.type.value
+    return describe(
+        flow, flow_run.name, str(flow_run.id), kind, state.message or "", url, model=model, deployment=deployment
+    )
 
 
 def _send(message: dict[str, str]) -> None:

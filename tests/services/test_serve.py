@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -110,8 +111,29 @@ def test_it_stops_cleanly_and_loses_nothing(served: Served, how: signal.Signals)
     assert served.stop(how) == 0
     assert served.children() == {}
     assert not (served.home / "prefect" / "dashboard.json").exists()
+    # On record before the process ended: nothing else writes there now.
+    with sqlite3.connect(served.home / "prefect" / "prefect.db") as database:
+        (state,) = database.execute("SELECT state_type FROM flow_run WHERE id = ?", (run,)).fetchone()
+        at_work = "SELECT count(*) FROM task_run WHERE flow_run_id = ? AND state_type IN ('RUNNING', 'PENDING')"
+        (tasks,) = database.execute(at_work, (run,)).fetchone()
+    assert state in ("CRASHED", "CANCELLED")
+    assert tasks == 0
     served.start()
-    wait_for(lambda: served.state(run) in ("Crashed", "Cancelled"))
+    assert served.state(run) in ("Crashed", "Cancelled")
+
+
+def test_what_was_paused_on_the_dashboard_stays_paused(served: Served) -> None:
+    (nightly,) = served.api("deployments/filter", {"deployments": {"name": {"any_": ["nightly"]}}})
+
+    def is_paused() -> bool:
+        return bool(served.api(f"deployments/{nightly['id']}")["paused"])
+
+    for change, expected in (("pause_deployment", True), ("resume_deployment", False)):
+        httpx.post(f"{served.url}/deployments/{nightly['id']}/{change}").raise_for_status()
+        served.stop(signal.SIGTERM)
+        served.start()
+        assert is_paused() == expected
+        assert ("paused on the dashboard" in served.said()) == expected
 
 
 def test_sigterm_stops_what_a_script_has_started_in_the_background(served: Served) -> None:

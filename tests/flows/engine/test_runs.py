@@ -127,6 +127,11 @@ def test_a_run_that_waits_gets_its_turn(tmp_path: Path, monkeypatch: pytest.Monk
     assert order == ["first ends", True]
 
 
+@task("step", cached=False)
+def step() -> None:
+    """Do nothing."""
+
+
 @flow(name="busy")
 def busy(directory: str) -> str:
     with Steps(Workspace(Path(directory))) as step:
@@ -218,6 +223,51 @@ def test_a_run_that_ended_just_now_has_time_to_be_recorded(
     monkeypatch.setattr(runs, "RECORD_SECONDS", 0)
     assert runs.crash_dead_runs(workspace) == [run]
     assert _state(run).is_crashed()
+
+
+def test_a_stop_marks_the_runs_that_it_ended_and_leaves_others_alone(
+    server: str, workspace: Workspace, told: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.states import Completed
+
+    monkeypatch.setattr(runs, "STOP_SECONDS", 0.2)
+    stopped, ended, other = (_running(server) for _ in range(3))
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_state(ended, Completed(), force=True)
+    for run in (stopped, ended):
+        with runs.alive(workspace, str(run)):
+            pass
+    with runs.alive(workspace, str(other)):
+        assert runs.crash_stopped_runs(workspace) == [stopped]
+    assert _state(stopped).is_crashed()
+    assert "Gatecast was stopped" in _state(stopped).message
+    assert _state(ended).is_completed()
+    assert _state(other).is_running()
+    assert [message["run_id"] for message in told] == [str(stopped)]
+
+
+def test_tasks_of_a_crashed_run_do_not_stay_running_and_the_alert_names_model_and_deployment(
+    server: str, told: list[dict[str, Any]]
+) -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.states import Completed, Running
+
+    with get_client(sync_client=True) as client:
+        deployment = client.create_deployment(client.create_flow(failing), "nightly", entrypoint="failing:failing")
+        parameters = {"settings": {"name": "sample-range"}}
+        run = client.create_flow_run_from_deployment(deployment, parameters=parameters, state=Running()).id
+        states = (Running(), Completed())
+        at_work, done = (
+            client.create_task_run(step, run, dynamic_key=str(number), state=state).id
+            for number, state in enumerate(states)
+        )
+        assert runs.crash_run(run)
+        assert client.read_task_run(at_work).state.is_crashed()
+        assert client.read_task_run(done).state.is_completed()
+    (message,) = told
+    assert (message["model"], message["deployment"]) == ("sample-range", "nightly")
+    assert ", model sample-range, deployment nightly: Crashed." in message["text"]
 
 
 @pytest.mark.parametrize("harm", HARMS, ids=HARM_NAMES)
