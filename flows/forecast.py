@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TypedDict
 
@@ -11,7 +12,7 @@ import pandas as pd
 from gatecast.data.dates.periods import period_name
 from gatecast.data.dates.steps import day_in_words, with_steps
 from gatecast.data.dates.timestamps import format_date
-from gatecast.data.errors import InputError
+from gatecast.data.errors import CheckpointError, InputError
 from gatecast.data.sequences.features import Target, told_apart
 from gatecast.data.store import write_parquet
 from gatecast.flows.engine.caching import hashes
@@ -29,6 +30,7 @@ from gatecast.flows.settings.runs import RetrainSettings
 from gatecast.flows.settings.workspace import Workspace
 from gatecast.lstm.forecasting.forecaster import Forecaster
 from gatecast.lstm.forecasting.uncertainty import interval_names, intervals
+from gatecast.lstm.training.checkpoint import fingerprint
 
 DEFAULTS = ForecastSettings()
 SENTENCES = 20
@@ -80,9 +82,12 @@ def forecast_latest(
             raise InputError(
                 f"{registry.name} was not trained on {bars['kind']}, which the data holds; choose the other file."
             )
-        options = {"n_samples": asked.n_samples, "seed": asked.seed}
+        copy = None
+        with suppress(CheckpointError):  # the champion forecasts where its copy is damaged
+            copy = fingerprint(registry.refit_path(version)) if registry.refit_path(version).exists() else None
         data = bars["directory"]
-        forecasts = step(forecast, workspace, registry.name, version, settings, data, bars["last"], **options)
+        drawn = asked.n_samples, asked.seed
+        forecasts = step(forecast, workspace, registry.name, version, settings, data, bars["last"], copy, *drawn)
     return {"name": registry.name, "version": version, "steps": step.records, "ingest": bars, "forecast": forecasts}
 
 
@@ -94,6 +99,7 @@ def forecast(
     settings: RetrainSettings,
     bars: str,
     last: str,
+    copy: str | None = None,
     n_samples: int = 0,
     seed: int = 0,
 ) -> Forecasts:
@@ -112,6 +118,8 @@ def forecast(
         Folder of the data.
     last : str
         Date of the last row.
+    copy : str, optional
+        Hash of the copy of the champion that has learnt all rows, which then forecasts; see `flows.refit`.
     n_samples, seed : int
         Of Monte-Carlo dropout; see `predict_next`.
 
@@ -120,10 +128,11 @@ def forecast(
     Forecasts
         Their path, and sentences for people, see `shown`.
     """
-    model = Registry(workspace, name).model(version, FORECASTER)
+    registry = Registry(workspace, name)
+    model, is_copy = registry.forecaster(version) if copy else (registry.model(version, FORECASTER), False)
     frame = read_ingested(Path(bars))
     forecasts, sentences = predict_next(model, frame, settings, n_samples, seed)
-    metadata = {"model": name, "version": version, "target": settings.target or "y"}
+    metadata = {"model": name, "version": version, "target": settings.target or "y"} | learnt_until(model)
     stem = file_stem(frame["ds"].max(), settings.data.is_numbered)
     path = write_parquet(forecasts, workspace.forecasts / name / f"{stem}.parquet", metadata)
     steps = f"{settings.model.horizon} steps" if settings.model.horizon > 1 else "the next step"
@@ -132,8 +141,13 @@ def forecast(
         "path": str(path),
         "files": hashes(path),
         "sentences": shown(sentences),
-        "summary": f"{steps} of {len(sentences)} series by {version}{dates}",
+        "summary": f"{steps} of {len(sentences)} series by {version}{', with all rows learnt' * is_copy}{dates}",
     }
+
+
+def learnt_until(model: Forecaster) -> dict[str, str]:
+    """Return what a file of forecasts says of the model's training: its last row."""
+    return {"learnt_until": model.boundaries["train_end"]}
 
 
 def shown(sentences: list[str]) -> list[str]:

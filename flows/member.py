@@ -14,17 +14,19 @@ from typing import Any
 import pandas as pd
 
 from gatecast.data.bars.store import read_rows
+from gatecast.data.errors import InputError
 from gatecast.data.sequences.sequences import Sequences, build_sequences
 from gatecast.data.settings import NAME_PATTERN
 from gatecast.data.store import as_json, read_parquet, sha256_file, symbol_filename, write_parquet
 from gatecast.flows.engine.caching import digest, hashes
 from gatecast.flows.engine.results import Written
 from gatecast.flows.engine.runs import one_at_a_time
-from gatecast.flows.forecast import file_stem, predict_next
+from gatecast.flows.forecast import file_stem, learnt_until, predict_next
 from gatecast.flows.judging import evaluation
 from gatecast.flows.judging.comparison import Comparison, meet_forecaster
 from gatecast.flows.judging.evaluation import MODEL, NAIVE
 from gatecast.flows.judging.targets import series_frame
+from gatecast.flows.refit import discard, refit_frame, save
 from gatecast.flows.registry.kinds import FORECASTER
 from gatecast.flows.registry.registry import Registry
 from gatecast.flows.settings.runs import GateSettings, RetrainSettings
@@ -166,7 +168,8 @@ def train_one(
         champion = settle(registry, version, FORECASTER, meet, gate)["champion"]
         if champion != version:
             model = registry.model(champion, FORECASTER)
-            settings = registry.settings(champion, FORECASTER)
+            settings = registry.settings(champion, FORECASTER).model_copy(update={"final_fit": settings.final_fit})
+        model = _copy(registry, champion, model, frame, settings)
         path = _forecast(model, frame, settings, champion, workspace)
         epochs.clear(job.checkpoints)  # the version has all that is needed from now on
         with suppress(OSError):  # it is not there, or a retrain of the same name keeps its model there
@@ -187,6 +190,21 @@ def train_one(
         "files": hashes(registry.path(version), path),
         "summary": evaluated["verdict"],
     }
+
+
+def _copy(
+    registry: Registry, champion: str, model: Forecaster, frame: pd.DataFrame, settings: RetrainSettings
+) -> Forecaster:
+    """Return what the champion forecasts with: its copy that has learnt all rows, or itself; see `flows.refit`."""
+    if settings.final_fit == "none":
+        discard(registry, champion)
+        return model
+    try:
+        copy = refit_frame(model, frame, settings)
+    except InputError:
+        return model
+    save(registry, champion, copy)
+    return copy
 
 
 def _fit(settings: RetrainSettings, sequences: Sequences, start: WarmStart | None, attempt: Attempt) -> Forecaster:
@@ -214,6 +232,6 @@ def _forecast(
     model: Forecaster, frame: pd.DataFrame, settings: RetrainSettings, version: str, workspace: Workspace
 ) -> Path:
     forecasts, _ = predict_next(model, frame, settings)
-    metadata = {"model": str(settings.name), "version": version, "target": settings.target or "y"}
+    metadata = {"model": str(settings.name), "version": version, "target": settings.target or "y"} | learnt_until(model)
     name = f"{file_stem(frame['ds'].max(), settings.data.is_numbered)}.parquet"
     return write_parquet(forecasts, workspace.forecasts / str(settings.name) / name, metadata)

@@ -50,6 +50,7 @@ from gatecast.flows.judging import evaluation
 from gatecast.flows.judging.comparison import Comparison, meet_forecaster
 from gatecast.flows.judging.targets import DISPLAYS, series_frame
 from gatecast.flows.judging.yardsticks import require_baselines
+from gatecast.flows.refit import Refitted, discard, refit
 from gatecast.flows.registry.kinds import FORECASTER
 from gatecast.flows.reporting import pictures as report
 from gatecast.flows.reporting import tracking
@@ -99,6 +100,7 @@ class Retrained(TypedDict):
     evaluate: Evaluated
     checkpoint: Versioned
     promote: Promoted
+    refit: Refitted | None
     forecast: Forecasts
     track: Tracked | None
     publish: Published
@@ -167,7 +169,14 @@ def retrain(
             promoted = step(promote, job, version["version"], evaluated["predictions"], data, settings, gate)
             champion = promoted["champion"]
             winner = registry.settings(champion, FORECASTER)
-            forecasts = step(forecast, workspace, registry.name, champion, winner, data, bars["last"])
+            again = winner.model_copy(update={"final_fit": settings.final_fit})
+            refitted = None
+            if settings.final_fit == "none":
+                discard(registry, champion)
+            else:
+                refitted = step(refit, workspace, registry.name, champion, again, data)
+            copy = digest(refitted["files"]) if refitted and refitted["path"] else None
+            forecasts = step(forecast, workspace, registry.name, champion, winner, data, bars["last"], copy)
         tracked = (
             step(tracking.track, workspace, registry.name, version, evaluated, promoted) if tracking.wanted() else None
         )
@@ -181,6 +190,7 @@ def retrain(
         "evaluate": evaluated,
         "checkpoint": version,
         "promote": promoted,
+        "refit": refitted,
         "forecast": forecasts,
         "track": tracked,
         "publish": published,

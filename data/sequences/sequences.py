@@ -57,6 +57,9 @@ class SequenceSettings(Settings):
     weight_column: str | None = Field(
         default=None, description="Column that says how much each row weighs as a target; it is no covariate"
     )
+    fit_scalers_on: Literal["training", "all"] = Field(
+        default="training", description="Rows that scalers are fitted on; all for a model that has been judged"
+    )
     gaps: Gaps = Field(
         default="keep", description="mask: put in the rows that are missing on the calendar of a series; keep: do not"
     )
@@ -169,8 +172,9 @@ class Sequences:
 
     def _description(self) -> dict[str, object]:
         settings = self.settings.model_dump(mode="json")
-        if settings["weight_column"] is None:  # the hash of what was written before there were weights
-            del settings["weight_column"]
+        for name in ("weight_column", "fit_scalers_on"):  # the hash of what was written before there were these
+            if settings[name] == SequenceSettings.model_fields[name].default:
+                del settings[name]
         return {
             "format": 1,
             "columns": list(self.columns),
@@ -287,7 +291,7 @@ class Parts:
             self.left_out.append(unique_id)
             return
         split = split_series(ds, known, settings.split, settings.lookback, settings.horizon)
-        fitted = _fitted_rows(known, split)
+        fitted = len(known) if settings.fit_scalers_on == "all" else _fitted_rows(known, split)
         if self.given is None and fitted is None:
             self.left_out.append(unique_id)
             return

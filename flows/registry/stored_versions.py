@@ -10,15 +10,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from gatecast.data.errors import DamagedError, FormatError, KindError
+from gatecast.data.errors import CheckpointError, DamagedError, FormatError, KindError
 from gatecast.data.settings import first_problem
-from gatecast.flows.registry.kinds import ModelKind, Rows, find_kind
+from gatecast.flows.registry.kinds import FORECASTER, ModelKind, Rows, find_kind, load_model
 from gatecast.flows.registry.lineages import LINEAGE, read_lineage
 from gatecast.flows.registry.measures import Figure
 from gatecast.flows.settings.workspace import Workspace
@@ -82,6 +82,22 @@ class StoredVersions:
         found = self.kind_of(version, kind)
         with self._with_command():
             return found.load(self.path(version))
+
+    def refit_path(self, version: str) -> Path:
+        """Return where the copy of a version is that has learnt all rows, if there is one; see `flows.refit`."""
+        # Not named as the version is: that name tells what the bytes of its checkpoint are.
+        return self.directory / "refits" / f"{version}-refit"
+
+    def forecaster(self, version: str) -> tuple[Any, bool]:
+        """Return what a forecaster's version forecasts with, and whether it is the copy that has learnt all rows.
+
+        A copy that is damaged, or was written by another Gatecast, is as good as none.
+        """
+        path = self.refit_path(version)
+        if path.exists():
+            with suppress(CheckpointError):
+                return load_model(path), True
+        return self.model(version, FORECASTER), False
 
     def settings(self, version: str, kind: ModelKind | None = None) -> Any:
         """Return the settings that a version was trained with, of the class of its kind.

@@ -105,6 +105,12 @@ class RetrainSettings(Settings):
         " none, the training starts cold",
         json_schema_extra={"panel": "Training"},
     )
+    final_fit: Literal["full", "window", "none"] = Field(
+        "full",
+        description="What the champion forecasts with: a copy of it that is trained again on all rows, the newest too"
+        " (full), on as many of the newest rows as it was trained on (window), or itself (none)",
+        json_schema_extra={"panel": "Training"},
+    )
     gate: GateSettings = Field(
         default_factory=GateSettings, description="What a new version has to show to become the champion"
     )

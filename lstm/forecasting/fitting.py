@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gatecast.data.dates.timestamps import format_date
 from gatecast.data.sequences.sequences import Sequences
 from gatecast.data.sequences.splits import TRAIN, VALIDATION
 from gatecast.data.sequences.windows import Windows
@@ -22,7 +23,7 @@ from gatecast.lstm.forecasting.target_weights import TargetWeights
 from gatecast.lstm.forecasting.window_steps import make_steps
 from gatecast.lstm.training.loop import Batches, Snapshot, fit
 
-__all__ = ["Fitting", "has_gaps"]
+__all__ = ["Fitting", "has_gaps", "last_rows"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,8 +98,16 @@ class Fitting:
         """Whether the validation rows are learnt too, once they have said for how long to train."""
         return self.settings.fit_until == "validation"
 
-    def train_on_all(self, network: Network, trained: Snapshot) -> Snapshot:
-        """Train a new network on training and validation rows for as many steps as were best without the latter.
+    def train_until(self, last: int, network: Network, trained: Snapshot) -> Snapshot:
+        """Train a new network on the rows of the splits up to `last`, for as many steps as were best before.
+
+        Parameters
+        ----------
+        last : int
+            VALIDATION or TEST.
+        network : Network
+        trained : Snapshot
+            Of the training that was validated.
 
         Returns
         -------
@@ -106,11 +115,11 @@ class Fitting:
             Its weights, with the history of the training that was validated.
         """
         steps = next(record.step for record in trained.history if record.epoch == trained.best_epoch)
-        self.begin(network, VALIDATION)
+        self.begin(network, last)
         if not steps:
             values = network.ops.to_host(network.parameters.values)
             return replace(trained, values=values, best_values=values, optimizer=_without_average(trained.optimizer))
-        batches = self.batches(network, VALIDATION)
+        batches = self.batches(network, last)
         epochs = -(-steps // batches.steps_per_epoch)
         settings: Any = self.settings.model_copy(update={"max_epochs": epochs, "patience": epochs})
         # Every epoch is better than the one before, so that the last is kept.
@@ -142,3 +151,15 @@ def has_gaps(sequences: Sequences) -> bool:
     missing = np.concatenate([[0], np.cumsum(np.isnan(sequences.values[:, 0]))])
     starts = np.maximum(training.start, firsts)
     return bool((training.start < firsts).any() or (missing[training.end] > missing[starts]).any())
+
+
+def last_rows(sequences: Sequences) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+    """Return the boundaries, and those of single series, of a model that has learnt all rows."""
+    ends = [format_date(date) for date in sequences.dates(sequences.offsets[1:] - 1)]
+    latest = format_date(sequences.dates(sequences.offsets[1:] - 1).max())
+    own = {name: end for name, end in zip(sequences.unique_ids, ends, strict=True) if end != latest}
+    return _at(latest), {name: _at(end) for name, end in own.items()}
+
+
+def _at(end: str) -> dict[str, str]:
+    return {"train_end": end, "validation_end": end}

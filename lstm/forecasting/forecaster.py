@@ -15,8 +15,8 @@ from gatecast.data.errors import CheckpointError, InputError
 from gatecast.data.quality.series import validate_series
 from gatecast.data.sequences.regular import regular_frame
 from gatecast.data.sequences.scaling import Scaler
-from gatecast.data.sequences.sequences import Gaps, Sequences, build_sequences
-from gatecast.data.sequences.splits import TRAIN, SplitSettings, ends_of
+from gatecast.data.sequences.sequences import FOUND, Gaps, Sequences, build_sequences
+from gatecast.data.sequences.splits import TEST, TRAIN, VALIDATION, SplitSettings, ends_of
 from gatecast.data.sources.columns import Columns
 from gatecast.data.sources.given import ColumnNames, GivenFrame, columns_of, read_frame
 from gatecast.kernels.window_scaling import WindowScaling
@@ -24,7 +24,7 @@ from gatecast.lstm.config import ForecasterSettings
 from gatecast.lstm.forecasting import checks
 from gatecast.lstm.forecasting.context import Context
 from gatecast.lstm.forecasting.ensemble import Ensemble
-from gatecast.lstm.forecasting.fitting import Fitting, has_gaps
+from gatecast.lstm.forecasting.fitting import Fitting, has_gaps, last_rows
 from gatecast.lstm.forecasting.members import fit_members, member_checkpoint, parts_of_members
 from gatecast.lstm.forecasting.names import SeriesNames
 from gatecast.lstm.forecasting.network import Network
@@ -219,13 +219,49 @@ class Forecaster(TrainedModel[Network]):
         """Train again, with the validation rows too, for as many steps as were best."""
         assert self._snapshot is not None, "the training has a snapshot"
         network = self._new_network()
-        snapshot = fitting.train_on_all(network, self._snapshot)
+        snapshot = fitting.train_until(VALIDATION, network, self._snapshot)
         self._network = network
         self._snapshot = snapshot
         self.boundaries = {**self.boundaries, "train_end": self.boundaries["validation_end"]}
         self.own_boundaries = {
             name: {**ends, "train_end": ends["validation_end"]} for name, ends in self.own_boundaries.items()
         }
+
+    def refit(self, sequences: Sequences, *, rules: DateRules = FOUND) -> Self:
+        """Return a model like this one that has learnt all rows, those of validation and test as well.
+
+        Each network is trained anew, from its seed, for as many steps as were best when it was validated. What the data
+        chose stays as it was.
+
+        Parameters
+        ----------
+        sequences : Sequences
+            Of any split, built with this model's settings and ``fit_scalers_on`` all.
+        rules : DateRules
+            What is said of the dates.
+
+        Raises
+        ------
+        InputError
+            The sequences have other sizes.
+        """
+        refitted = []
+        for member in self.members:
+            model = type(self).from_settings(member.chosen)
+            network = model._adopt(sequences, rules)
+            assert member._snapshot is not None, "a fitted model has a snapshot"
+            fitting = Fitting(model.chosen, sequences, model.scaling)
+            model._snapshot = fitting.train_until(TEST, network, member._snapshot)
+            model.total_steps = member.total_steps
+            model.step_variance = member.step_variance
+            model.boundaries, model.own_boundaries = last_rows(sequences)
+            model._names = self._names
+            refitted.append(model)
+        if len(refitted) == 1:
+            return refitted[0]
+        united = type(self).from_settings(self.chosen)
+        united._adopt(sequences, rules)
+        return united._unite(tuple(refitted))
 
     def _unite(self, members: tuple[Self, ...]) -> Self:
         """Become the ensemble of these; `history`, and whatever there is of one network, are of the first."""
