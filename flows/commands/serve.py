@@ -142,7 +142,7 @@ def pass_on(settings: ServeSettings) -> None:
 def run(settings: ServeSettings, pool: str | None, workspace: Workspace, server: Server | None) -> None:
     """Register the deployments and run what is due, until the process is told to stop."""
     from gatecast.flows.deployments import TAG, build, register_in_pool
-    from gatecast.flows.engine.runs import WEBHOOK, crash_dead_runs, crash_pending_runs, crash_stopped_runs
+    from gatecast.flows.engine.runs import WEBHOOK, crash_dead_runs, crash_pending_runs
     from gatecast.flows.engine.schedules import catch_up_once, former_schedules, keep_pauses, mark_pauses_kept
     from gatecast.flows.engine.watch import Watch
 
@@ -185,8 +185,22 @@ def run(settings: ServeSettings, pool: str | None, workspace: Workspace, server:
         ended.set()
         keeper.join()
         if runner is not None:
-            for stopped in crash_stopped_runs(workspace):
-                warn(f"Run {stopped} was stopped; it is marked as crashed.")
+            record_stopped(workspace)
+
+
+def record_stopped(workspace: Workspace) -> None:
+    """Record the runs that the stop has ended, in no more time than a supervisor leaves before it kills."""
+    from gatecast.flows.engine.runs import STOP_SECONDS, crash_stopped_runs
+
+    def record() -> None:
+        for run in crash_stopped_runs(workspace):
+            warn(f"Run {run} was stopped; it is marked as crashed.")
+
+    recording = threading.Thread(target=record, daemon=True)
+    recording.start()
+    recording.join(STOP_SECONDS + 1)
+    if recording.is_alive():
+        warn("Prefect's server is too slow to record what was under way; the next start does it.")
 
 
 def interrupt(*signal_and_frame: object) -> None:

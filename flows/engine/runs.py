@@ -139,8 +139,7 @@ def crash_stopped_runs(workspace: Workspace) -> list[UUID]:
                 path.unlink()
         except FileNotFoundError:
             continue
-        except (httpx.HTTPError, RuntimeError) as error:  # the server was stopped too: the next start marks them
-            _logger().warning("The runs under way could not be marked (%s).", type(error).__name__)
+        except (httpx.HTTPError, RuntimeError):  # the server is gone too: the next start marks them
             break
     return marked
 
