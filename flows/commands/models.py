@@ -257,7 +257,7 @@ def _contender(registry: Registry, version: str, kind: ModelKind) -> Contender:
 
     model = registry.model(version, kind)
     settings = registry.settings(version, kind)
-    return Contender(version, model, settings, registry.data(version))
+    return Contender(version, model, settings, registry.data(version), registry.workspace)
 
 
 @dataclass(frozen=True, kw_only=True)

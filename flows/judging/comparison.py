@@ -21,6 +21,7 @@ from gatecast.flows.judging.targets import target_of
 from gatecast.flows.judging.yardsticks import Yardstick
 from gatecast.flows.registry.measures import ACCURACY, BITS_PER_CHARACTER, F1, RMSE, Measure
 from gatecast.flows.settings.runs import GateSettings, RetrainSettings
+from gatecast.flows.settings.workspace import Workspace
 from gatecast.lstm.forecasting.metrics import regression
 from gatecast.lstm.forecasting.significance import TESTS
 from gatecast.lstm.forecasting.verdict import judge
@@ -49,12 +50,15 @@ class Contender:
         Of the class of its kind.
     data : Path
         What it was trained on, as its flow stores it in the workspace.
+    workspace : Workspace
+        Takes in newer data to compare on.
     """
 
     name: str
     model: Any
     settings: Any
     data: Path
+    workspace: Workspace
 
 
 @dataclass(frozen=True)

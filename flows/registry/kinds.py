@@ -159,11 +159,10 @@ def _compare_forecasters(first: Contender, second: Contender, path: Path | None)
     from gatecast.flows.engine.ingested import read_ingested
     from gatecast.flows.ingest import ingest
     from gatecast.flows.judging.comparison import compare_forecasters
-    from gatecast.flows.settings.workspace import Workspace
 
     directory = second.data
     if path is not None:
-        bars = ingest.fn(second.settings.data.from_file(path), Workspace.from_environment())
+        bars = ingest.fn(second.settings.data.from_file(path), second.workspace)
         directory = Path(bars["directory"])
     return compare_forecasters(first, second, read_ingested(directory))
 

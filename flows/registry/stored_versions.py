@@ -40,6 +40,7 @@ class StoredVersions:
     """
 
     def __init__(self, workspace: Workspace, name: str) -> None:
+        self.workspace = workspace
         self.name = name
         self.directory = workspace.models / name
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -12,11 +14,12 @@ from gatecast import Forecaster, load
 from gatecast.data.errors import DamagedError, InputError
 from gatecast.data.sequences.sequences import SequenceSettings, build_sequences
 from gatecast.data.sequences.splits import SplitSettings
-from gatecast.flows import retrain, tagging, text
+from gatecast.flows import retrain, tagging, text, training
 from gatecast.flows.engine.caching import digest
 from gatecast.flows.registry.registry import Registry
 from gatecast.flows.settings.workspace import Workspace
-from gatecast.flows.training import Attempt, Job, warm_start
+from gatecast.flows.training import Attempt, Job, SparingCheckpoints, warm_start
+from gatecast.lstm.training.loop import EpochRecord
 
 
 @pytest.fixture
@@ -108,6 +111,36 @@ def test_a_model_without_times_says_none(job: Job, fitted: Forecaster, tmp_path:
     trained = Attempt(job.checkpoints, resume=False, found=False).finish(loaded)
     assert trained["milliseconds_per_step"] is None
     assert trained["summary"].startswith(f"{fitted.history[-1].step} steps, ")
+
+
+def test_sparing_checkpoints_are_those_of_every_epoch_as_often_as_time_allows(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ds = pd.date_range("2020-01-01", periods=60)
+    frame = pd.DataFrame({"unique_id": "a", "ds": ds, "y": np.sin(np.arange(60.0))})
+    settings = {"lookback": 4, "hidden_size": 2, "max_epochs": 8, "patience": 8, "batch_size": 8}
+    every = tmp_path / "every"
+    Forecaster(**settings).fit(frame, checkpoints=every, keep=9)
+    (job.checkpoints / "epoch-0009").mkdir(parents=True)
+
+    # Each look at the clock is a second later: a checkpoint takes one, and an epoch without one takes one as well.
+    ticks = itertools.count()
+    monkeypatch.setattr(training, "time", SimpleNamespace(monotonic=lambda: float(next(ticks))))
+    monkeypatch.setattr(SparingCheckpoints, "SHARE", 1 / 3)
+    left: list[list[str]] = []
+    model = Forecaster(**settings)
+    spare = SparingCheckpoints(model, job.checkpoints)
+
+    def after_epoch(record: EpochRecord) -> None:
+        spare(record)
+        left.append(sorted(path.name for path in job.checkpoints.iterdir()))
+
+    model.fit(frame, on_epoch=after_epoch)
+    first, second, third = ["epoch-0001"], ["epoch-0001", "epoch-0004"], ["epoch-0004", "epoch-0007"]
+    assert left == [[], first, first, first, second, second, second, third, third]
+    for name in third:
+        for file in (every / name).iterdir():
+            assert (job.checkpoints / name / file.name).read_bytes() == file.read_bytes()
 
 
 def test_every_kind_takes_the_same_road() -> None:

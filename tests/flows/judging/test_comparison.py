@@ -34,7 +34,7 @@ def frame(trained: tuple[Workspace, dict[str, Any]]) -> pd.DataFrame:
 
 def contenders(registry: Registry) -> tuple[Contender, Contender]:
     first, second = (
-        Contender(version, registry.model(version), registry.settings(version), Path())
+        Contender(version, registry.model(version), registry.settings(version), Path(), registry.workspace)
         for version in registry.versions()
     )
     return first, second
