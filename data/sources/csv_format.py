@@ -63,11 +63,14 @@ class Layout:
         Lines before the header.
     is_of_yahoo : bool
         Whether the header is three lines, as yfinance's ``to_csv()`` writes it.
+    encoding : str
+        UTF-8, or UTF-16 where the file begins with its mark.
     """
 
     delimiter: str
     skipped: int
     is_of_yahoo: bool
+    encoding: str = "utf-8-sig"
 
 
 def find_layout(lines: Sequence[str], delimiter: str | None = None) -> Layout:
@@ -96,6 +99,15 @@ def find_layout(lines: Sequence[str], delimiter: str | None = None) -> Layout:
         start = lines.index(rest[prose], start)
         rows = rows[prose:]
     return Layout(delimiter, start, _is_of_yahoo(rows))
+
+
+def is_row(header: Sequence[str]) -> bool:
+    """Tell whether the first line of a table holds dates and numbers, so that it is a row and names no columns.
+
+    Whole numbers alone may be names.
+    """
+    cells = [cell.strip() for cell in header]
+    return len(cells) > 1 and all(map(_VALUE.fullmatch, cells)) and not all(cell.isdigit() for cell in cells)
 
 
 def _lines_of_prose(rows: Sequence[Sequence[str]]) -> int:

@@ -284,3 +284,17 @@ def test_reading_files_does_not_import_what_it_does_not_need():
     root = Path(__file__).parents[3]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "utf-8"])
+def test_a_mark_at_the_beginning_tells_the_encoding(tmp_path, encoding):
+    (tmp_path / "f.csv").write_bytes("date\tWert °C\n2020-01-01\t1.5\n2020-01-02\t2.5\n".encode(encoding))
+    found = CsvSource(tmp_path / "f.csv").check()
+    assert found.rows["y"].tolist() == [1.5, 2.5]
+    assert "'Wert °C'" in found.notices[0]
+
+
+def test_another_encoding_is_refused(tmp_path):
+    (tmp_path / "f.csv").write_bytes("date;Wert °C\n2020-01-01;1,5\n".encode("latin-1"))
+    with pytest.raises(InputError, match="is not UTF-8 text; save it as CSV in UTF-8"):
+        CsvSource(tmp_path / "f.csv").check()
