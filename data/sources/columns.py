@@ -13,6 +13,7 @@ from gatecast.data.quality.validation import MISSING
 from gatecast.data.settings import nearest
 from gatecast.data.sources.dates import are_dates
 from gatecast.data.sources.spellings import fallback, spelling
+from gatecast.data.sources.wide import dated_columns, from_columns, from_rows
 
 __all__ = ["Arranged", "Columns", "arranged", "as_option"]
 
@@ -38,7 +39,7 @@ class Columns:
     exclude : tuple of str
         Columns that are left out.
     is_wide : bool
-        Whether each column of numbers is a series of its own.
+        Whether each column of numbers is a series of its own; or, where columns are called by dates, each row.
     """
 
     id: str | None = None
@@ -120,6 +121,8 @@ def arranged(
     table.give_usual_names()
     if "ds" not in table.frame.columns:
         table.take_the_only("ds", _dates(table.frame), "dates", "holds the timestamps", "time")
+    if columns.is_wide and "ds" not in table.frame.columns and dated_columns(list(table.frame.columns)):
+        return Arranged(_long_of_rows(table), tuple(table.notices), table.written)
     _require_dates(table)
     if columns.is_wide:
         return Arranged(_long(table), tuple(table.notices), table.written)
@@ -271,6 +274,12 @@ def _require_dates(table: _Table) -> None:
             f"{table.origin} has no column 'ds', but parts of dates in {_listed(found)}; if they belong together, say"
             f" so: {table.say('time', ','.join(found))}."
         )
+    dated = dated_columns(list(table.frame.columns))
+    if dated and table.say("is_wide"):
+        raise InputError(
+            f"{table.origin} has columns that are called by dates, {_listed(dated)}; if each row is a series, say so:"
+            f" {table.say('is_wide')}."
+        )
     names = [repr(str(name)) for name in table.frame.columns]
     raise InputError(
         f"{table.origin} has no column 'ds', only {_listed(names)}, of which none holds dates in a usual form; name the"
@@ -287,12 +296,32 @@ def _long(table: _Table) -> pd.DataFrame:
             f"{table.origin} is not a wide table, which has one column of timestamps and a column of numbers for each"
             f" series; leave {table.say('is_wide')} out."
         )
-    long = frame.melt(id_vars="ds", value_vars=series, var_name="unique_id", value_name="y")
-    # A series begins and ends where it has values; a hole within it is a missing value.
-    filled = long["y"].notna().groupby(long["unique_id"])
-    begun = filled.cummax()
-    going_on = long["y"].notna()[::-1].groupby(long["unique_id"][::-1]).cummax()[::-1]
-    return long[begun & going_on].reset_index(drop=True)
+    return from_columns(frame, series)
+
+
+def _long_of_rows(table: _Table) -> pd.DataFrame:
+    """Turn a wide frame whose columns are dates, a row per series, into a long one."""
+    dated = dated_columns(list(table.frame.columns))
+    if "unique_id" not in table.frame.columns:
+        texts = [name for name in table.frame.columns if name not in dated and not _is_number(table.frame[name])]
+        found = next(
+            (names for names in [*([name] for name in texts), texts] if names and _name_rows(table, names)), None
+        )
+        if found is None:
+            raise InputError(
+                f"{table.origin} has a column for each date, but none whose texts name the rows; add one, or name"
+                f" several with {table.say('id')}."
+            )
+        table.name_by("unique_id", ",".join(found), "id", "/")
+        table.notices.append(f"{table.origin}: the names of the series are those of {','.join(found)!r}.")
+    others = [name for name in table.frame.columns if name not in ("unique_id", *dated)]
+    if others:
+        table.notices.append(f"{table.origin}: left out, since they are not called by dates: {_listed(others)}.")
+    return from_rows(table.frame, dated)
+
+
+def _name_rows(table: _Table, names: Sequence[str]) -> bool:
+    return not table.frame.duplicated(list(names)).any()
 
 
 def _require_one_series(table: _Table) -> None:

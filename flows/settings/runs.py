@@ -215,7 +215,9 @@ class DataSettings(Settings):
         None, description="Column that is forecast, of series; found by default, if there is only one of numbers"
     )
     exclude: tuple[str, ...] = Field((), description="Columns to leave out")
-    wide: bool = Field(False, description="Take each column of numbers for a series of its own")
+    wide: bool = Field(
+        False, description="Take each column of numbers for a series; or each row, where columns are called by dates"
+    )
 
     @model_validator(mode="before")
     @classmethod

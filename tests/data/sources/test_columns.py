@@ -348,3 +348,39 @@ def test_series_may_be_called_by_numbers(tmp_path):
 def test_what_has_no_dates_asks_for_them(tmp_path):
     with pytest.raises(InputError, match="none holds dates in a usual form; name the one that does with --time-column"):
         checked(pd.DataFrame({"country": ["Chad"] * 3, "1960": [1.0, 2.0, 3.0]}), tmp_path)
+
+
+@pytest.mark.parametrize("form", ["%Y-%m-%d", "%Y%m%d", "%d.%m.%Y"])
+def test_a_wide_table_with_a_column_for_each_date_is_a_series_for_each_row(tmp_path, form):
+    values = np.arange(60.0).reshape(2, 30)
+    values[1, :4] = np.nan
+    frame = pd.DataFrame(values, columns=DAYS.strftime(form))
+    frame.insert(0, "page", ["south", "north"])
+    frame.insert(1, "lat", [1.5, 2.5])
+    with pytest.raises(InputError, match=r"called by dates, .*; if each row is a series, say so: --wide"):
+        checked(frame, tmp_path)
+    found = checked(frame, tmp_path, Columns(is_wide=True))
+    rows = found.rows
+    assert rows.loc[rows["unique_id"] == "south", "y"].tolist() == values[0].tolist()
+    assert rows.loc[rows["unique_id"] == "north", "ds"].tolist() == DAYS[4:].tolist()
+    assert [notice.split(": ", 1)[1] for notice in found.notices] == [
+        "the names of the series are those of 'page'.",
+        "left out, since they are not called by dates: lat.",
+    ]
+
+
+def test_years_are_dates_of_columns_and_rows_may_have_names_of_several_parts(tmp_path):
+    frame = pd.DataFrame({"country": ["Chad", "Chad"], "sector": ["a", "b"], "1960": [1, 2], "1961": [3, 4], "1962": 5})
+    rows = checked(frame, tmp_path, Columns(is_wide=True)).rows
+    assert rows["unique_id"].unique().tolist() == ["a", "b"]  # which is enough to tell them apart
+    assert rows["ds"].dt.year.tolist() == [1960, 1961, 1962] * 2
+    named = checked(frame, tmp_path, Columns(id="country,sector", is_wide=True)).rows
+    assert named["unique_id"].unique().tolist() == ["Chad/a", "Chad/b"]
+    with pytest.raises(InputError, match="none whose texts name the rows"):
+        checked(frame.assign(sector="a"), tmp_path, Columns(is_wide=True))
+
+
+def test_columns_that_are_called_by_numbers_are_no_dates(tmp_path):
+    frame = pd.DataFrame({"shop": ["a", "b"], "1": [1.0, 2.0], "2": [3.0, 4.0], "3": [5.0, 6.0]})
+    with pytest.raises(InputError, match="none holds dates in a usual form"):
+        checked(frame, tmp_path)
