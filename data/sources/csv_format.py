@@ -32,11 +32,14 @@ class CsvFormat:
     decimal : {".", ","}, optional
     date_format : str, optional
         As `datetime.strptime` has it, such as ``%d/%m/%Y``; or ``steps``, where rows are numbered.
+    encoding : str, optional
+        As Python calls it, such as ``cp1252``.
     """
 
     delimiter: str | None = None
     decimal: str | None = None
     date_format: str | None = None
+    encoding: str | None = None
 
     def __post_init__(self) -> None:
         if self.delimiter is not None and len(self.delimiter) != 1:
@@ -45,6 +48,10 @@ class CsvFormat:
             raise InputError(f"The decimal mark {self.decimal!r} has to be '.' or ','; choose one.")
         if self.date_format is not None and "%" not in self.date_format and self.date_format != STEPS:
             raise InputError(f"The date format {self.date_format!r} has no field such as %Y; write it as %d/%m/%Y.")
+        if self.encoding is not None and not _is_text_encoding(self.encoding):
+            raise InputError(
+                f"There is no encoding {self.encoding!r}; write utf-8, cp1252, latin-1, shift_jis or another."
+            )
 
     @property
     def mark(self) -> Mark | None:
@@ -71,6 +78,13 @@ class Layout:
     skipped: int
     is_of_yahoo: bool
     encoding: str = "utf-8-sig"
+
+
+def _is_text_encoding(name: str) -> bool:
+    try:
+        return "a".encode(name).decode(name) == "a"
+    except (LookupError, TypeError, ValueError):
+        return False
 
 
 def find_layout(lines: Sequence[str], delimiter: str | None = None) -> Layout:

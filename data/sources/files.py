@@ -185,7 +185,7 @@ def read_csv(location: str | Path, form: CsvFormat | None = None, columns: Colum
         A file in UTF-8, or UTF-16 with its mark, with a header line; one that ends in .gz, .bz2, .zip or .xz is
         decompressed.
     form : CsvFormat, optional
-        Delimiter and decimal mark; what is None is found out.
+        Delimiter, decimal mark and encoding; what is None is found out.
     columns : Columns, optional
         Which of them hold names and timestamps, and stay as they are written.
 
@@ -200,7 +200,7 @@ def read_csv(location: str | Path, form: CsvFormat | None = None, columns: Colum
     if not is_url(location):
         require_file(Path(location))
     with _explained(origin), _explained_as_csv(origin):
-        encoding = _encoding(location)
+        encoding = form.encoding or _encoding(location)
         layout = replace(find_layout(_first_lines(location, encoding), form.delimiter), encoding=encoding)
         head = _head(location, layout, origin)
         text = [name for name in head.columns if columns.is_text(name)]
@@ -362,7 +362,10 @@ def _explained_as_csv(origin: str) -> Iterator[None]:
     except pd.errors.EmptyDataError as error:
         raise InputError(f"{origin} is empty; give a header line and rows.") from error
     except UnicodeDecodeError as error:
-        raise InputError(f"{origin} is not UTF-8 text; save it as CSV in UTF-8.") from error
+        raise InputError(
+            f"{origin} is not {error.encoding.upper()} text; name its encoding, as --encoding cp1252, or save it as CSV"
+            " in UTF-8."
+        ) from error
     except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
         reason = " ".join(str(error).split()).rstrip(".")
         raise InputError(

@@ -112,7 +112,7 @@ def test_one_wrong_date_is_named_and_not_taken_for_the_form(tmp_path):
 
 @pytest.mark.parametrize(
     "options",
-    [{"delimiter": ";;"}, {"decimal": "x"}, {"date_format": "day first"}],
+    [{"delimiter": ";;"}, {"decimal": "x"}, {"date_format": "day first"}, {"encoding": "base64"}],
     ids=lambda options: next(iter(options)),
 )
 def test_a_form_that_cannot_be_is_refused(options):
@@ -294,7 +294,10 @@ def test_a_mark_at_the_beginning_tells_the_encoding(tmp_path, encoding):
     assert "'Wert °C'" in found.notices[0]
 
 
-def test_another_encoding_is_refused(tmp_path):
+def test_another_encoding_has_to_be_named(tmp_path):
     (tmp_path / "f.csv").write_bytes("date;Wert °C\n2020-01-01;1,5\n".encode("latin-1"))
-    with pytest.raises(InputError, match="is not UTF-8 text; save it as CSV in UTF-8"):
+    with pytest.raises(InputError, match="is not UTF-8 text; name its encoding, as --encoding cp1252"):
         CsvSource(tmp_path / "f.csv").check()
+    found = CsvSource(tmp_path / "f.csv", CsvFormat(encoding="latin-1")).check()
+    assert "'Wert °C'" in found.notices[0]
+    assert found.rows["y"].tolist() == [1.5]
