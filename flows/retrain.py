@@ -303,6 +303,8 @@ def evaluate(job: Job, model: str, sequences: str, bars: str, settings: RetrainS
     if forecaster.settings.attention != "none":
         windows, weights = forecaster.attention_of_windows(read_sequences(Path(sequences)), TEST)
         title = f"{settings.name}: share of each step in the attention of the test forecasts"
+        if settings.data.is_numbered:
+            windows = with_steps(windows)
         attention = plot_attention(windows, weights, title, folder / "attention.png")
         result["attention"] = str(attention)
         result["files"] |= hashes(attention)

@@ -1,4 +1,4 @@
-"""Series that can be read but hardly learnt from: constant, too regular to be data, of another size than the rest."""
+"""Series that can be read but hardly learnt from: constant, too regular, of another size, with marks for no value."""
 
 from __future__ import annotations
 
@@ -21,6 +21,9 @@ _ORDER = 6
 _ROWS_OF_FORMULA = 500
 _LEFT_BY_FORMULA = 1e-3
 """A formula leaves less than this share of the changes unexplained"""
+_SENTINELS = tuple(sign * (10.0**digits - 1) for digits in range(2, 7) for sign in (-1, 1))
+"""What stands for a missing value in many public files: -99, 99, -999, ..."""
+_MOST_SENTINELS = 0.5
 _TIMES_OTHERS = 4.0
 """A series is of another size if it is ten thousand times larger or smaller than the others, as a power of ten"""
 _TIMES_SPREAD = 6
@@ -58,12 +61,30 @@ def _alone(series: list[np.ndarray]) -> Iterator[tuple[int, str, str]]:
     for number, values in enumerate(series):
         if len(values) > 1 and (values == values[0]).all():
             yield number, "constant", f"as in all {len(values):,} rows; there is nothing to learn"
+        elif (mark := _sentinel(values)) is not None:
+            rows = int((values == mark).sum())
+            problem = (
+                f"but {mark:g} in {rows:,} rows, far from all others; if it is a missing value, leave the cells empty"
+            )
+            yield number, "sentinel", problem
         elif len(values) >= _LEAST_ROWS and (_repeats(values) or _follows_formula(values)):
             yield (
                 number,
                 "regular",
                 "and all later values follow from the first ones, as a formula's do; are they data?",
             )
+
+
+def _sentinel(values: np.ndarray) -> float | None:
+    """Return a number that several rows have in place of a value, far from all others; None if there is none."""
+    for mark in _SENTINELS:
+        is_mark = values == mark
+        others = values[~is_mark]
+        if 1 < is_mark.sum() < _MOST_SENTINELS * len(values):
+            low, high = others.min(), others.max()
+            if not low - (high - low) <= mark <= high + (high - low):
+                return mark
+    return None
 
 
 def _repeats(values: np.ndarray) -> bool:

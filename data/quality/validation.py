@@ -24,8 +24,8 @@ ROUNDING = 1e-4
 
 ERROR = "error"
 WARNING = "warning"
-_MISSING = ("", "nan")
-"""Text, in small letters, that stands for a missing number"""
+MISSING = ("", "nan", "na", "n/a", "#n/a", "<na>", "null", "none", ".", "..", ":")
+"""Text, in small letters, that stands for a missing number: as pandas, R, SQL, FRED and Eurostat write it"""
 PROBLEM_COLUMNS = ("severity", "rule", "unique_id", "ds", "row", "column", "value", "problem")
 
 
@@ -239,7 +239,7 @@ def _is_missing(column: pd.Series) -> pd.Series:
     """Tell which values are none, as against text that cannot be read."""
     if column.dtype.kind in "fiub":
         return column.isna()
-    return column.isna() | column.astype(str).str.strip().str.lower().isin(_MISSING)
+    return column.isna() | column.astype(str).str.strip().str.lower().isin(MISSING)
 
 
 def _broken(

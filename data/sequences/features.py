@@ -18,6 +18,7 @@ from gatecast.data.sequences.scaling import ScalerKind
 VOLUME_DAYS = 20
 SMALLEST_VARIANCE = 1e-8
 MOST_DIGITS = 15  # that a float64 is sure to hold
+_ROUNDING = 1e-10
 
 
 @dataclass(frozen=True)
@@ -183,10 +184,13 @@ def _close_sentence(unique_id: str, y_hat: float, last_y: float, period: str = "
 
 
 def told_apart(*values: float, digits: int, sign: str = "") -> tuple[str, ...]:
-    """Write numbers with `digits` significant digits, or more if less than two of their difference would show."""
+    """Write numbers with `digits` significant digits, or more if less than two of their difference would show.
+
+    A difference that is a rounding error is none.
+    """
     greatest = max(map(abs, values))
     difference = max(values) - min(values)
-    if difference > 0:
+    if difference > _ROUNDING * greatest:
         digits = max(digits, min(MOST_DIGITS, math.floor(math.log10(greatest / difference)) + 2))
     return tuple(_significant(value, digits, sign) for value in values)
 

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import pandas as pd
 
 from gatecast.data.errors import InputError
+from gatecast.data.quality.validation import MISSING
 from gatecast.data.settings import nearest
 from gatecast.data.sources.dates import are_dates
 from gatecast.data.sources.spellings import fallback, spelling
+from gatecast.data.sources.wide import dated_columns, from_columns, from_rows
 
 __all__ = ["Arranged", "Columns", "arranged", "as_option"]
 
 BARS = ("open", "high", "low", "close", "volume")
 _NAMELESS = ("", "Unnamed: 0")
 _LISTED = 8
+_MOSTLY = 0.5
+"""A column with a greater share of numbers than this is one of numbers; its other cells are errors"""
+_PARTS = ("year", "month", "day", "hour")
+_CLOCK = r"\d{1,2}:\d{2}(?::\d{2})?(?:\s*[AaPp][Mm])?"
 
 
 @dataclass(frozen=True)
@@ -27,11 +34,12 @@ class Columns:
     ----------
     id, time, target : str, optional
         The column that names the series, that of the timestamps, and the one that is forecast. Several columns that
-        name the series together are written ``region,state``; the series is then called ``North/Ohio``.
+        name the series together are written ``region,state``; the series is then called ``North/Ohio``. So are those
+        that hold a timestamp together, as ``date,time`` or ``year,month``.
     exclude : tuple of str
         Columns that are left out.
     is_wide : bool
-        Whether each column of numbers is a series of its own.
+        Whether each column of numbers is a series of its own; or, where columns are called by dates, each row.
     """
 
     id: str | None = None
@@ -42,7 +50,8 @@ class Columns:
 
     def is_text(self, name: str) -> bool:
         """Tell whether a column of a file has to be read as it is written: names and timestamps."""
-        named = [given for given in (self.id, self.time, *(self.id or "").split(",")) if given]
+        given = [each for each in (self.id, self.time) if each]
+        named = [*given, *(part for each in given for part in each.split(","))]
         return _same(name, named) or spelling(name) in ("ds", "unique_id") or fallback(name) == "unique_id"
 
 
@@ -107,17 +116,20 @@ def arranged(
             f" {say('target')}, or leave some of their columns out with {say('exclude')}."
         )
     table.name("y", columns.target, "target")
-    table.name_series(columns.id)
-    table.name("ds", columns.time, "time")
+    table.name_by("unique_id", columns.id, "id", "/")
+    table.name_by("ds", columns.time, "time", " ")
     table.give_usual_names()
     if "ds" not in table.frame.columns:
         table.take_the_only("ds", _dates(table.frame), "dates", "holds the timestamps", "time")
+    if columns.is_wide and "ds" not in table.frame.columns and dated_columns(list(table.frame.columns)):
+        return Arranged(_long_of_rows(table), tuple(table.notices), table.written)
+    _require_dates(table)
     if columns.is_wide:
         return Arranged(_long(table), tuple(table.notices), table.written)
-    if "ds" in table.frame.columns and "y" not in table.frame.columns and not table.looks_like_bars:
-        table.take_the_only("y", _numbers(table.frame), "numbers", "is forecast", "target")
-    if "ds" in table.frame.columns and "unique_id" not in table.frame.columns:
+    if "unique_id" not in table.frame.columns:
         _require_one_series(table)
+    if "y" not in table.frame.columns and not table.looks_like_bars:
+        table.take_the_only("y", _numbers(table.frame), "numbers", "is forecast", "target")
     return Arranged(table.frame, tuple(table.notices), table.written)
 
 
@@ -172,18 +184,21 @@ class _Table:
             )
         self.rename({found: name})
 
-    def name_series(self, given: str | None) -> None:
-        """Name the series by the column that a person named, or by several of them."""
-        if given is None or "," not in given or any(_same(name, [given]) for name in self.frame.columns):
-            self.name("unique_id", given, "id")
+    def name_by(self, name: str, given: str | None, role: str, between: str) -> None:
+        """Give a column that a person named the name of its role, or join several that have the role together."""
+        if given is None or "," not in given or any(_same(column, [given]) for column in self.frame.columns):
+            self.name(name, given, role)
             return
-        parts = [self.find(name, "id") for name in given.split(",")]
-        names = self.frame[parts[0]].astype(str)
-        for part in parts[1:]:
-            names = names + "/" + self.frame[part].astype(str)
+        parts = [self.find(part, role) for part in given.split(",")]
+        cells = [self.frame[part].astype(str).str.strip() for part in parts]
+        if name == "ds":
+            cells = [each.str.zfill(2) for each in cells]  # 2020 01 31, as forms have it
+        joined = cells[0]
+        for each in cells[1:]:
+            joined = joined + between + each
         self.drop(parts)
-        self.frame = self.frame.assign(unique_id=names)
-        self.written["unique_id"] = ",".join(parts)
+        self.frame = self.frame.assign(**{name: joined})
+        self.written[name] = ",".join(parts)
 
     def leave_index_out(self) -> None:
         """Drop what ``to_csv()`` writes of a frame's index: row numbers under no name, or under "index"."""
@@ -239,7 +254,37 @@ def _numbers(frame: pd.DataFrame) -> list[str]:
 
 
 def _is_number(column: pd.Series) -> bool:
-    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+    """Tell whether a column holds numbers, for the most part at least: a cell of text does not make it one of text."""
+    if pd.api.types.is_numeric_dtype(column):
+        return not pd.api.types.is_bool_dtype(column)
+    if pd.api.types.is_datetime64_any_dtype(column) or isinstance(column.dtype, pd.PeriodDtype):
+        return False
+    filled = column[~column.astype("string").str.strip().str.lower().isin(MISSING) & column.notna()]
+    numbers = pd.to_numeric(filled.astype(object), errors="coerce")
+    return len(filled) > 0 and bool(numbers.notna().mean() > _MOSTLY)
+
+
+def _require_dates(table: _Table) -> None:
+    """Refuse a table without timestamps; where parts of them are in several columns, say how to join these."""
+    if "ds" in table.frame.columns:
+        return
+    found = [name for part in _PARTS for name in table.frame.columns if name.lower() == part]
+    if len(found) > 1 and found[0].lower() == "year":
+        raise InputError(
+            f"{table.origin} has no column 'ds', but parts of dates in {_listed(found)}; if they belong together, say"
+            f" so: {table.say('time', ','.join(found))}."
+        )
+    dated = dated_columns(list(table.frame.columns))
+    if dated and table.say("is_wide"):
+        raise InputError(
+            f"{table.origin} has columns that are called by dates, {_listed(dated)}; if each row is a series, say so:"
+            f" {table.say('is_wide')}."
+        )
+    names = [repr(str(name)) for name in table.frame.columns]
+    raise InputError(
+        f"{table.origin} has no column 'ds', only {_listed(names)}, of which none holds dates in a usual form; name the"
+        f" one that does with {table.say('time')}."
+    )
 
 
 def _long(table: _Table) -> pd.DataFrame:
@@ -251,27 +296,64 @@ def _long(table: _Table) -> pd.DataFrame:
             f"{table.origin} is not a wide table, which has one column of timestamps and a column of numbers for each"
             f" series; leave {table.say('is_wide')} out."
         )
-    long = frame.melt(id_vars="ds", value_vars=series, var_name="unique_id", value_name="y")
-    # A series begins and ends where it has values; a hole within it is a missing value.
-    filled = long["y"].notna().groupby(long["unique_id"])
-    begun = filled.cummax()
-    going_on = long["y"].notna()[::-1].groupby(long["unique_id"][::-1]).cummax()[::-1]
-    return long[begun & going_on].reset_index(drop=True)
+    return from_columns(frame, series)
+
+
+def _long_of_rows(table: _Table) -> pd.DataFrame:
+    """Turn a wide frame whose columns are dates, a row per series, into a long one."""
+    dated = dated_columns(list(table.frame.columns))
+    if "unique_id" not in table.frame.columns:
+        texts = [name for name in table.frame.columns if name not in dated and not _is_number(table.frame[name])]
+        found = next(
+            (names for names in [*([name] for name in texts), texts] if names and _name_rows(table, names)), None
+        )
+        if found is None:
+            raise InputError(
+                f"{table.origin} has a column for each date, but none whose texts name the rows; add one, or name"
+                f" several with {table.say('id')}."
+            )
+        table.name_by("unique_id", ",".join(found), "id", "/")
+        table.notices.append(f"{table.origin}: the names of the series are those of {','.join(found)!r}.")
+    others = [name for name in table.frame.columns if name not in ("unique_id", *dated)]
+    if others:
+        table.notices.append(f"{table.origin}: left out, since they are not called by dates: {_listed(others)}.")
+    return from_rows(table.frame, dated)
+
+
+def _name_rows(table: _Table, names: Sequence[str]) -> bool:
+    return not table.frame.duplicated(list(names)).any()
 
 
 def _require_one_series(table: _Table) -> None:
     """Refuse several series in one table if a column of text, which tells them apart, was not named."""
     frame = table.frame
-    if frame["ds"].is_unique:
+    if "ds" not in frame.columns or frame["ds"].is_unique:
         return
-    texts = [name for name in frame.columns if name != "ds" and not pd.api.types.is_numeric_dtype(frame[name])]
-    for names in [*([name] for name in texts), texts]:
+    others = [name for name in frame.columns if name not in ("ds", "y")]
+    texts = [name for name in others if not pd.api.types.is_numeric_dtype(frame[name])]
+    for name in texts:
+        if frame[name].astype(str).str.strip().str.fullmatch(_CLOCK).all() and not frame.duplicated([name, "ds"]).any():
+            raise InputError(
+                f"{table.origin} has several rows for each date, and a time of the day in {name!r}; if they belong"
+                f" together, say so: {table.say('time', table.written['ds'] + ',' + name)}."
+            )
+    numbers = [name for name in others if _may_be_names(frame[name], frame["ds"])]
+    singles = [[name] for name in (*texts, *numbers)]
+    for names in [*singles, texts, *map(list, combinations((*texts, *numbers)[:_LISTED], 2))]:
         if names and not frame.duplicated([*names, "ds"]).any():
             written = ",".join(names)
             raise InputError(
                 f"{table.origin} has several rows for each date, one for each {written}; if that is the name of the"
                 f" series, say so: {table.say('id', written)}."
             )
+
+
+def _may_be_names(column: pd.Series, ds: pd.Series) -> bool:
+    """Tell whether whole numbers may number the series: of most dates there are several, and not many more series."""
+    if not pd.api.types.is_integer_dtype(column):
+        return False
+    dates = ds.nunique()
+    return len(ds) >= 1.5 * dates and column.nunique() <= 3 * ds.value_counts().iloc[0]
 
 
 def _listed(names: Sequence[str]) -> str:

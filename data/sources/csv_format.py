@@ -32,11 +32,14 @@ class CsvFormat:
     decimal : {".", ","}, optional
     date_format : str, optional
         As `datetime.strptime` has it, such as ``%d/%m/%Y``; or ``steps``, where rows are numbered.
+    encoding : str, optional
+        As Python calls it, such as ``cp1252``.
     """
 
     delimiter: str | None = None
     decimal: str | None = None
     date_format: str | None = None
+    encoding: str | None = None
 
     def __post_init__(self) -> None:
         if self.delimiter is not None and len(self.delimiter) != 1:
@@ -45,6 +48,10 @@ class CsvFormat:
             raise InputError(f"The decimal mark {self.decimal!r} has to be '.' or ','; choose one.")
         if self.date_format is not None and "%" not in self.date_format and self.date_format != STEPS:
             raise InputError(f"The date format {self.date_format!r} has no field such as %Y; write it as %d/%m/%Y.")
+        if self.encoding is not None and not _is_text_encoding(self.encoding):
+            raise InputError(
+                f"There is no encoding {self.encoding!r}; write utf-8, cp1252, latin-1, shift_jis or another."
+            )
 
     @property
     def mark(self) -> Mark | None:
@@ -63,11 +70,21 @@ class Layout:
         Lines before the header.
     is_of_yahoo : bool
         Whether the header is three lines, as yfinance's ``to_csv()`` writes it.
+    encoding : str
+        UTF-8, or UTF-16 where the file begins with its mark.
     """
 
     delimiter: str
     skipped: int
     is_of_yahoo: bool
+    encoding: str = "utf-8-sig"
+
+
+def _is_text_encoding(name: str) -> bool:
+    try:
+        return "a".encode(name).decode(name) == "a"
+    except (LookupError, TypeError, ValueError):
+        return False
 
 
 def find_layout(lines: Sequence[str], delimiter: str | None = None) -> Layout:
@@ -96,6 +113,15 @@ def find_layout(lines: Sequence[str], delimiter: str | None = None) -> Layout:
         start = lines.index(rest[prose], start)
         rows = rows[prose:]
     return Layout(delimiter, start, _is_of_yahoo(rows))
+
+
+def is_row(header: Sequence[str]) -> bool:
+    """Tell whether the first line of a table holds dates and numbers, so that it is a row and names no columns.
+
+    Whole numbers alone may be names.
+    """
+    cells = [cell.strip() for cell in header]
+    return len(cells) > 1 and all(map(_VALUE.fullmatch, cells)) and not all(cell.isdigit() for cell in cells)
 
 
 def _lines_of_prose(rows: Sequence[Sequence[str]]) -> int:

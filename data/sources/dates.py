@@ -22,6 +22,7 @@ _DAYS = (
     *("%d/%m/%Y", "%m/%d/%Y", "%d/%m/%y", "%m/%d/%y", "%d-%m-%Y", "%m-%d-%Y", "%d-%m-%y", "%m-%d-%y"),
     *("%d %b %Y", "%d %B %Y", "%b %d %Y", "%B %d %Y", "%b %d, %Y", "%B %d, %Y", "%d-%b-%Y", "%d-%b-%y"),
     *("%Y%m", "%Y/%m", "%m/%Y", "%b %Y", "%B %Y", "%b-%Y", "%b-%y"),
+    *("%Y %m %d", "%Y %m %d %H", "%Y %m", "%Y %b", "%Y %B"),
 )
 _TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
 _SHARE_TO_FIND = 0.9
@@ -140,7 +141,7 @@ def _read_in_the_only_form(values: pd.Series, origin: str, say_which: str) -> pd
 
 
 def _forms() -> list[str]:
-    return [f"{day}{time}" for day in _DAYS for time in _TIMES]
+    return [f"{day}{time}" for day in _DAYS for time in _TIMES if not (time and "%H" in day)]
 
 
 def _fits(values: pd.Series, form: str) -> bool:

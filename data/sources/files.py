@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import re
 import tarfile
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -18,13 +20,14 @@ import pandas as pd
 
 from gatecast.data.errors import InputError, SourceError
 from gatecast.data.sources.columns import BARS, Columns
-from gatecast.data.sources.csv_format import CsvFormat, Layout, find_layout
+from gatecast.data.sources.csv_format import CsvFormat, Layout, find_layout, is_row
 from gatecast.data.sources.numbers import (
     find_decimal,
     hold_numbers,
     may_be_grouped,
     read_numbers,
     show_decimal_point,
+    without_unit,
 )
 from gatecast.data.sources.spellings import spelling
 from gatecast.data.store import parquet_to_frame, read_parquet, require_file
@@ -179,9 +182,10 @@ def read_csv(location: str | Path, form: CsvFormat | None = None, columns: Colum
     Parameters
     ----------
     location : str or Path
-        A file in UTF-8 with a header line; one that ends in .gz, .bz2, .zip or .xz is decompressed.
+        A file in UTF-8, or UTF-16 with its mark, with a header line; one that ends in .gz, .bz2, .zip or .xz is
+        decompressed.
     form : CsvFormat, optional
-        Delimiter and decimal mark; what is None is found out.
+        Delimiter, decimal mark and encoding; what is None is found out.
     columns : Columns, optional
         Which of them hold names and timestamps, and stay as they are written.
 
@@ -196,7 +200,8 @@ def read_csv(location: str | Path, form: CsvFormat | None = None, columns: Colum
     if not is_url(location):
         require_file(Path(location))
     with _explained(origin), _explained_as_csv(origin):
-        layout = find_layout(_first_lines(location), form.delimiter)
+        encoding = form.encoding or _encoding(location)
+        layout = replace(find_layout(_first_lines(location, encoding), form.delimiter), encoding=encoding)
         head = _head(location, layout, origin)
         text = [name for name in head.columns if columns.is_text(name)]
         if layout.is_of_yahoo:
@@ -208,7 +213,7 @@ def read_csv(location: str | Path, form: CsvFormat | None = None, columns: Colum
             return frame
         written = _read_cells(location, layout, str)
     # Whole numbers have no marks, and what is true or false is no number.
-    cells = {name: written[name].str.strip() for name in numbers if frame[name].dtype.kind not in "iub"}
+    cells = {name: without_unit(written[name]) for name in numbers if frame[name].dtype.kind not in "iub"}
     decimal = form.mark or find_decimal(cells.values(), layout.delimiter, origin)
     return frame.assign(**{name: read_numbers(column, decimal, origin) for name, column in cells.items()})
 
@@ -241,7 +246,12 @@ def _head(location: str | Path, layout: Layout, origin: str) -> pd.DataFrame:
     header = [str(name) for name in head.iloc[0].fillna("")]
     if not layout.is_of_yahoo:
         _require_different(header, origin)
-    cells = {name: head.iloc[1:, place].fillna("").str.strip() for place, name in enumerate(header)}
+        if is_row(header):
+            raise InputError(
+                f"{origin} has no header line, since its first line is a row, {', '.join(header[:4])}; add a line that"
+                " names the columns, as ds,y."
+            )
+    cells = {name: without_unit(head.iloc[1:, place].fillna("")) for place, name in enumerate(header)}
     return pd.DataFrame(cells, columns=list(dict.fromkeys(header)))
 
 
@@ -257,7 +267,7 @@ def _options(layout: Layout) -> dict[str, Any]:
         "skiprows": layout.skipped,
         "skip_blank_lines": True,
         "keep_default_na": False,
-        "encoding": "utf-8-sig",
+        "encoding": layout.encoding,
         "index_col": False,
         "low_memory": False,
     }
@@ -283,10 +293,19 @@ def _read_yahoo(location: str | Path, layout: Layout) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _first_lines(location: str | Path) -> list[str]:
+def _encoding(location: str | Path) -> str:
+    """Return UTF-16 where a file begins with its mark, as Excel's "Unicode text" does; otherwise UTF-8."""
     import fsspec
 
-    with fsspec.open(str(location), "rt", encoding="utf-8-sig", compression="infer") as opened:
+    with fsspec.open(str(location), "rb", compression="infer") as opened:
+        is_utf_16 = opened.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    return "utf-16" if is_utf_16 else "utf-8-sig"
+
+
+def _first_lines(location: str | Path, encoding: str) -> list[str]:
+    import fsspec
+
+    with fsspec.open(str(location), "rt", encoding=encoding, compression="infer") as opened:
         lines = opened.read(_HEAD_CHARACTERS).split("\n")  # a name may hold what else ends a line in Unicode
     return [line.removesuffix("\r") for line in lines]
 
@@ -343,7 +362,10 @@ def _explained_as_csv(origin: str) -> Iterator[None]:
     except pd.errors.EmptyDataError as error:
         raise InputError(f"{origin} is empty; give a header line and rows.") from error
     except UnicodeDecodeError as error:
-        raise InputError(f"{origin} is not UTF-8 text; save it as CSV in UTF-8.") from error
+        raise InputError(
+            f"{origin} is not {error.encoding.upper()} text; name its encoding, as --encoding cp1252, or save it as CSV"
+            " in UTF-8."
+        ) from error
     except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
         reason = " ".join(str(error).split()).rstrip(".")
         raise InputError(

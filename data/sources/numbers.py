@@ -14,7 +14,15 @@ import pandas as pd
 
 from gatecast.data.errors import InputError
 
-__all__ = ["Mark", "find_decimal", "hold_numbers", "may_be_grouped", "read_numbers", "show_decimal_point"]
+__all__ = [
+    "Mark",
+    "find_decimal",
+    "hold_numbers",
+    "may_be_grouped",
+    "read_numbers",
+    "show_decimal_point",
+    "without_unit",
+]
 
 Mark = Literal[".", ","]
 
@@ -22,14 +30,31 @@ _BLANKS = " '’\u00a0\u202f"
 """What separates thousands besides a point or a comma"""
 _EXPONENT = r"(?:[eE][-+]?\d+)?"
 _LIKE_A_NUMBER = rf"[-+]?[\d.,{_BLANKS}]*\d[\d.,{_BLANKS}]*{_EXPONENT}"
+_UNITS = "$€£¥%"
+"""What may be written before or after a number, if it is the same in the whole column"""
 _FEW_DIGITS = r"[-+]?\d{1,3}"
 _MOSTLY = 0.5
 """A column holds numbers if this share of its cells look like one"""
 
 
+def without_unit(cells: pd.Series) -> pd.Series:
+    """Return the cells of a column of text without blanks around them and without the unit of its numbers.
+
+    ``$9,875.00`` is 9,875.00, and ``9.9%`` is 9.9. A column of several units stays as it is.
+    """
+    cells = cells.str.strip()
+    if not cells.str.contains(f"[{_UNITS}]", regex=True).any():
+        return cells
+    parts = cells.str.extract(rf"^([-+]?)([{_UNITS}]?) ?({_LIKE_A_NUMBER}) ?([{_UNITS}]?)$")
+    units = set(parts[1].dropna()) | set(parts[3].dropna())
+    if len(units - {""}) != 1:
+        return cells
+    return cells.where(parts[2].isna(), parts[0] + parts[2].str.strip())
+
+
 def hold_numbers(cells: pd.Series) -> bool:
     """Tell whether any of the cells of a column of text looks like a number."""
-    return bool(cells.str.strip().str.fullmatch(_LIKE_A_NUMBER).any())
+    return bool(without_unit(cells).str.fullmatch(_LIKE_A_NUMBER).any())
 
 
 def show_decimal_point(columns: Iterable[pd.Series]) -> bool:

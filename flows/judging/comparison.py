@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from gatecast.data.dates.steps import day_in_words
 from gatecast.data.errors import DamagedFileError, InputError
 from gatecast.data.language.tagging import TaggedText, read_conll
 from gatecast.data.language.text import read_text, split_text
@@ -266,7 +267,8 @@ def compare_forecasters(first: Contender, second: Contender, frame: pd.DataFrame
     ]
     horizon = second.settings.model.horizon
     figures = compare(both["y"], both[second.name], both[first.name], both["cutoff"], horizon)
-    period = f"{both['ds'].min():%Y-%m-%d} to {both['ds'].max():%Y-%m-%d}"
+    is_numbered = second.settings.data.is_numbered
+    period = " to ".join(day_in_words(moment, is_numbered) for moment in (both["ds"].min(), both["ds"].max()))
     unit = target_of(second.settings).unit
     verdict = judge(scores, second.name, yardstick.labels).sentence
     compared = _comparison(figures, f"{len(both):,} rows that neither has seen, {period}, {unit}", rows)

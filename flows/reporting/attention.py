@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from gatecast.data.dates.steps import day_in_words
 from gatecast.data.display import one_line
 from gatecast.data.store import atomic_file
 from gatecast.flows.reporting.pictures import PANELS, STYLE
@@ -45,7 +46,7 @@ def plot_attention(windows: pd.DataFrame, weights: np.ndarray, title: str, path:
             chosen = chosen[np.linspace(0, len(chosen) - 1, min(ROWS, len(chosen))).astype(int)]
             shares = 100 * weights[chosen, head]
             image = axis.imshow(shares, aspect="auto", cmap="magma", vmin=0, extent=(-lookback, 0, len(chosen), 0))
-            days = [f"{windows['cutoff'].iloc[row]:%Y-%m-%d}" for row in chosen]
+            days = [day_in_words(windows["cutoff"].iloc[row]) for row in chosen]
             ticks = np.unique(np.linspace(0, len(days) - 1, 5).astype(int))
             axis.set_yticks(ticks + 0.5, [days[tick] for tick in ticks])
             name = one_line(str(unique_id))

@@ -103,16 +103,23 @@ class DataSettings(Settings):
         description="Form of the dates, as %d/%m/%Y, or steps for rows that have whole numbers instead; found by"
         " default",
     )
+    encoding: str | None = Field(
+        None, description="Encoding of a CSV file, as cp1252; by default UTF-8, or UTF-16 if its first bytes say so"
+    )
     id_column: str | None = Field(
         None,
         description="Column with the names of the series, found by default; several that name them together as A,B",
     )
-    time_column: str | None = Field(None, description="Column with the timestamps; found by default")
+    time_column: str | None = Field(
+        None, description="Column with the timestamps, found by default; several that make one together as DATE,TIME"
+    )
     target_column: str | None = Field(
         None, description="Column that is forecast, of series; found by default, if there is only one of numbers"
     )
     exclude: tuple[str, ...] = Field((), description="Columns to leave out")
-    wide: bool = Field(False, description="Take each column of numbers for a series of its own")
+    wide: bool = Field(
+        False, description="Take each column of numbers for a series; or each row, where columns are called by dates"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -163,7 +170,7 @@ class DataSettings(Settings):
         """Format of a CSV file, as far as it is given."""
         from gatecast.data.sources.csv_format import CsvFormat
 
-        return CsvFormat(self.delimiter, self.decimal, self.date_format)
+        return CsvFormat(self.delimiter, self.decimal, self.date_format, self.encoding)
 
     @property
     def columns(self) -> Columns:

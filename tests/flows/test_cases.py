@@ -219,7 +219,7 @@ def test_numbered_rows_are_read_if_that_is_said_and_forecasts_go_on_counting(
     last = 199 * step
     assert f"data 200 0 {last}" in said
     assert f"training ends on {139 * step}, validation on {159 * step}." in said
-    result = trained(path, "--date-format", "steps", "--horizon", "2")
+    result = trained(path, "--date-format", "steps", "--horizon", "2", "--attention", "dot")
     assert result["ingest"]["summary"] == f"200 rows of 1 series, 0 to {last}"
     assert forecast_of(result)[["cutoff", "ds"]].to_numpy().tolist() == [[last, last + step], [last, last + 2 * step]]
     assert Path(result["forecast"]["path"]).name == f"step-{last:05}.parquet"

@@ -198,6 +198,15 @@ CASES: dict[str, tuple[pd.DataFrame, tuple[str, ...]]] = {
     "symbol": (series(), ("--lookback", "20", "--symbols", "b")),
     "frequency": (series(), ("--lookback", "20", "--freq", "MS")),
     "closed": (series()[::7], ("--lookback", "4", "--closed", "WED")),
+    "missing": (
+        series(y=lambda rows: rows["y"].astype(object).where(rows.index % 50 != 7, "NA")),
+        ("--lookback", "20"),
+    ),
+    "steps": (series(ds=range(200)), ("--lookback", "20", "--date-format", "steps")),
+    "steps, not said": (series(ds=range(200)), ("--lookback", "20")),
+    "a total": (pd.concat([series(), pd.DataFrame({"unique_id": ["a"], "ds": ["Total"], "y": [1.0]})]), ()),
+    "two targets": (series(price=2.5).rename(columns={"y": "sales"}), ()),
+    "no target": (series().rename(columns={"y": "sales"}), ("--lookback", "20")),
     "bars": (make_bars(rows=120), ("--lookback", "20")),
     "bars, too few": (make_bars(rows=15), ("--lookback", "2")),
     "bars without volume": (make_bars(rows=120).assign(volume=0), ("--lookback", "20")),
@@ -225,7 +234,7 @@ def test_a_check_and_a_retrain_refuse_the_same(name: str, server: str, tmp_path:
     except InputError:
         refused = True
     assert checked.exit_code == (2 if refused else 0), checked.output
-    wrong_rows = ("no number", "no order")  # from the others it would learn
+    wrong_rows = ("no number", "no order", "a total")  # from the others it would learn
     assert ("A retrain would have" in told(checked.output)) == (not refused or name in wrong_rows)
 
 

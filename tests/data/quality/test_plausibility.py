@@ -32,6 +32,8 @@ ROWS = np.arange(400)
         (np.resize([5, 3, 8, 8, 1, 0, 0], 400), "regular"),
         (np.round(100 * np.sin(ROWS * 2 * np.pi / 24)), "regular"),
         (ROWS**2.0, "regular"),
+        (np.where(ROWS % 90 == 7, -999, 20 + np.random.default_rng(0).normal(size=400)), "sentinel"),
+        (np.where(ROWS % 90 == 7, 9999, 20 + np.random.default_rng(0).normal(size=400)), "sentinel"),
     ],
 )
 def test_a_series_without_news_is_told(y, rule):
@@ -51,6 +53,8 @@ def test_what_varies_is_not_doubted(rng):
         "counts": rng.poisson(0.5, 400),
         "smooth": np.convolve(noise, np.ones(30) / 30, "same"),
         "short": np.arange(10.0),
+        "marks_among_others": np.where(ROWS % 90 == 7, -99, 100 * noise),
+        "one_mark": np.where(ROWS == 7, -999, noise),
     }
     assert doubts(panel(**series)).empty
     assert doubts(make_bars(("A", "B"))).empty

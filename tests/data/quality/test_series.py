@@ -50,8 +50,8 @@ def test_the_frame_given_is_left_alone():
     [
         (
             "y",
-            "n/a",
-            r"^f: row 2 \(a, 2020-01-02\): y is 'n/a', which is not a finite number; correct or remove the row\.$",
+            "n/k",
+            r"^f: row 2 \(a, 2020-01-02\): y is 'n/k', which is not a finite number; correct or remove the row\.$",
         ),
         ("x0", np.inf, r"^f: row 2 \(a, 2020-01-02\): x0 is inf, which is not a finite number"),
         ("y", "soon", r"^f: row 2 .*not a finite number"),

@@ -7,7 +7,14 @@ import pandas as pd
 import pytest
 
 from gatecast.data.errors import InputError
-from gatecast.data.sequences.features import FEATURE_SETS, TARGETS, build_series_frame, garman_klass, log_variance
+from gatecast.data.sequences.features import (
+    FEATURE_SETS,
+    TARGETS,
+    build_series_frame,
+    garman_klass,
+    log_variance,
+    told_apart,
+)
 from tests.data.frames import make_bars
 
 SETS = list(FEATURE_SETS.values())
@@ -166,3 +173,9 @@ def test_forecasts_are_told_in_words(name, y_hat, last_y, sentence):
 
 def test_a_sentence_names_the_period():
     assert TARGETS["range"].sentence("s", 0.0, 0.0, "weekly") == "s: expected weekly volatility 100 %, last 100 %"
+
+
+def test_numbers_show_where_they_differ_unless_it_is_by_a_rounding_error():
+    assert told_apart(1.23456, 2.0, digits=3) == ("1.23", "2.0")
+    assert told_apart(100.0012, 100.0, digits=3) == ("100.001", "100.0")
+    assert told_apart(1.40877628060775, 1.40877628060774, digits=3) == ("1.41", "1.41")

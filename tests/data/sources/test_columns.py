@@ -273,3 +273,114 @@ def test_a_workbook_is_read(tmp_path):
     (tmp_path / "g.xlsx").write_bytes(b"PK")
     with pytest.raises(InputError, match=r"g\.xlsx is not an Excel workbook that can be read"):
         CsvSource(tmp_path / "g.xlsx").check()
+
+
+def three_times(**columns: object) -> pd.DataFrame:
+    return pd.concat([table()] * 3, ignore_index=True).assign(**columns)
+
+
+STORES = [1] * 30 + [2] * 30 + [3] * 30
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (three_times(store=STORES), "one for each store; .*: --id-column store"),
+        (three_times(store=["a"] * 30 + ["7"] * 30 + ["12"] * 30), "one for each store; .*: --id-column store"),
+        (three_times(store=[1] * 60 + [2] * 30, item=[5] * 30 + [6] * 30 + [5] * 30), "--id-column store,item"),
+        (three_times(clock=["08:00"] * 30 + ["12:00"] * 30 + ["16:30:00"] * 30), "--time-column day,clock"),
+    ],
+)
+def test_what_tells_rows_of_a_date_apart_is_asked_about(tmp_path, frame, message):
+    with pytest.raises(InputError, match=message):
+        checked(frame, tmp_path)
+
+
+def test_the_date_of_two_rows_does_not_make_a_covariate_a_name(tmp_path):
+    frame = table(price=range(30))
+    found = checked(pd.concat([frame, frame.tail(1).assign(price=7)]), tmp_path, Columns(target="sales"))
+    assert found.problems["rule"].tolist() == ["twice"]
+
+
+def test_a_cell_of_text_does_not_make_another_column_the_target(tmp_path):
+    frame = table(holiday=[0, 1] * 15).astype({"sales": object})
+    frame.loc[3, "sales"] = "?"
+    with pytest.raises(InputError, match="several columns of numbers, sales, holiday; say which is forecast"):
+        checked(frame, tmp_path)
+    found = checked(frame.drop(columns="holiday"), tmp_path)
+    assert found.problems[["row", "column", "value"]].to_numpy().tolist() == [[4, "y", "'?'"]]
+
+
+def test_timestamps_are_put_together_from_several_columns(tmp_path):
+    hours = pd.date_range("2020-01-31 20:00", periods=30, freq="h")
+    months = pd.date_range("2005-01-01", periods=30, freq="MS")
+    written = [
+        (hours, {"Date": hours.strftime("%d/%m/%Y"), "Time": hours.strftime("%H:%M:%S")}),
+        (hours, {"Date": hours.strftime("%Y-%m-%d"), "Time": hours.strftime("%H:%M")}),
+        (hours, {"year": hours.year, "month": hours.month, "day": hours.day, "hour": hours.hour}),
+        (DAYS, {"year": DAYS.year, "month": DAYS.month, "day": DAYS.day}),
+        (months, {"Year": months.year, "Month": months.strftime("%b")}),
+        (months, {"Year": months.year, "Month": months.month}),
+    ]
+    for expected, parts in written:
+        frame = pd.DataFrame({**parts, "sales": np.arange(30.0)})
+        found = checked(frame, tmp_path, Columns(time=",".join(parts)))
+        assert found.rows["ds"].tolist() == expected.tolist(), parts
+        if "Date" not in parts:
+            with pytest.raises(InputError, match=f"parts of dates in .*: --time-column {','.join(parts)}"):
+                checked(frame, tmp_path)
+
+
+@pytest.mark.parametrize("lines", [("2020-01-01,100.5", "2020-01-02,101.5"), ("2005;01;101.79", "2005;02;102.4")])
+def test_a_first_line_that_is_a_row_is_not_lost(tmp_path, lines):
+    path = tmp_path / "f.csv"
+    path.write_text("\n".join(lines))
+    with pytest.raises(InputError, match=f"has no header line, since its first line is a row, {lines[0][:4]}"):
+        CsvSource(path).check()
+
+
+def test_series_may_be_called_by_numbers(tmp_path):
+    frame = pd.DataFrame({"0": DAYS, "1": np.arange(30.0), "2": np.arange(30.0)})
+    found = checked(frame, tmp_path, Columns(time="0", is_wide=True))
+    assert found.rows["unique_id"].unique().tolist() == ["1", "2"]
+
+
+def test_what_has_no_dates_asks_for_them(tmp_path):
+    with pytest.raises(InputError, match="none holds dates in a usual form; name the one that does with --time-column"):
+        checked(pd.DataFrame({"country": ["Chad"] * 3, "1960": [1.0, 2.0, 3.0]}), tmp_path)
+
+
+@pytest.mark.parametrize("form", ["%Y-%m-%d", "%Y%m%d", "%d.%m.%Y"])
+def test_a_wide_table_with_a_column_for_each_date_is_a_series_for_each_row(tmp_path, form):
+    values = np.arange(60.0).reshape(2, 30)
+    values[1, :4] = np.nan
+    frame = pd.DataFrame(values, columns=DAYS.strftime(form))
+    frame.insert(0, "page", ["south", "north"])
+    frame.insert(1, "lat", [1.5, 2.5])
+    with pytest.raises(InputError, match=r"called by dates, .*; if each row is a series, say so: --wide"):
+        checked(frame, tmp_path)
+    found = checked(frame, tmp_path, Columns(is_wide=True))
+    rows = found.rows
+    assert rows.loc[rows["unique_id"] == "south", "y"].tolist() == values[0].tolist()
+    assert rows.loc[rows["unique_id"] == "north", "ds"].tolist() == DAYS[4:].tolist()
+    assert [notice.split(": ", 1)[1] for notice in found.notices] == [
+        "the names of the series are those of 'page'.",
+        "left out, since they are not called by dates: lat.",
+    ]
+
+
+def test_years_are_dates_of_columns_and_rows_may_have_names_of_several_parts(tmp_path):
+    frame = pd.DataFrame({"country": ["Chad", "Chad"], "sector": ["a", "b"], "1960": [1, 2], "1961": [3, 4], "1962": 5})
+    rows = checked(frame, tmp_path, Columns(is_wide=True)).rows
+    assert rows["unique_id"].unique().tolist() == ["a", "b"]  # which is enough to tell them apart
+    assert rows["ds"].dt.year.tolist() == [1960, 1961, 1962] * 2
+    named = checked(frame, tmp_path, Columns(id="country,sector", is_wide=True)).rows
+    assert named["unique_id"].unique().tolist() == ["Chad/a", "Chad/b"]
+    with pytest.raises(InputError, match="none whose texts name the rows"):
+        checked(frame.assign(sector="a"), tmp_path, Columns(is_wide=True))
+
+
+def test_columns_that_are_called_by_numbers_are_no_dates(tmp_path):
+    frame = pd.DataFrame({"shop": ["a", "b"], "1": [1.0, 2.0], "2": [3.0, 4.0], "3": [5.0, 6.0]})
+    with pytest.raises(InputError, match="none holds dates in a usual form"):
+        checked(frame, tmp_path)

@@ -112,7 +112,7 @@ def test_one_wrong_date_is_named_and_not_taken_for_the_form(tmp_path):
 
 @pytest.mark.parametrize(
     "options",
-    [{"delimiter": ";;"}, {"decimal": "x"}, {"date_format": "day first"}],
+    [{"delimiter": ";;"}, {"decimal": "x"}, {"date_format": "day first"}, {"encoding": "base64"}],
     ids=lambda options: next(iter(options)),
 )
 def test_a_form_that_cannot_be_is_refused(options):
@@ -284,3 +284,20 @@ def test_reading_files_does_not_import_what_it_does_not_need():
     root = Path(__file__).parents[3]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "utf-8"])
+def test_a_mark_at_the_beginning_tells_the_encoding(tmp_path, encoding):
+    (tmp_path / "f.csv").write_bytes("date\tWert °C\n2020-01-01\t1.5\n2020-01-02\t2.5\n".encode(encoding))
+    found = CsvSource(tmp_path / "f.csv").check()
+    assert found.rows["y"].tolist() == [1.5, 2.5]
+    assert "'Wert °C'" in found.notices[0]
+
+
+def test_another_encoding_has_to_be_named(tmp_path):
+    (tmp_path / "f.csv").write_bytes("date;Wert °C\n2020-01-01;1,5\n".encode("latin-1"))
+    with pytest.raises(InputError, match="is not UTF-8 text; name its encoding, as --encoding cp1252"):
+        CsvSource(tmp_path / "f.csv").check()
+    found = CsvSource(tmp_path / "f.csv", CsvFormat(encoding="latin-1")).check()
+    assert "'Wert °C'" in found.notices[0]
+    assert found.rows["y"].tolist() == [1.5]

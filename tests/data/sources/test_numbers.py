@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from gatecast.data.errors import InputError
 from gatecast.data.sources.csv_format import CsvFormat
 from gatecast.data.sources.files import read_csv
+from gatecast.data.sources.source import CsvSource
 from tests.data.frames import REPRODUCIBLE
 
 
@@ -115,3 +116,34 @@ def test_whole_numbers_with_groups_are_read_right_or_asked_about(tmp_path_factor
         assert all(value < 10**6 for value in values)
     else:
         np.testing.assert_array_equal(read, values)
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["$9,875.50", "$12.00", "-$3.25"], [9875.5, 12.0, -3.25]),
+        (["9,9%", "12,5 %", ""], [9.9, 12.5, np.nan]),
+        (["1.234,50 €", "7,25 €", "8,00 €"], [1234.5, 7.25, 8.0]),
+    ],
+)
+def test_a_unit_of_all_numbers_is_left_out(tmp_path, cells, expected):
+    numbers = CsvSource(write(tmp_path, cells)).check().rows["y"]
+    np.testing.assert_array_equal(numbers, expected)
+
+
+def test_numbers_of_several_units_are_text(tmp_path):
+    with pytest.raises(InputError):
+        CsvSource(write(tmp_path, ["$5", "€6", "$7", "8%"])).check().require("f.csv")
+
+
+@pytest.mark.parametrize("mark", ["", "nan", "NA", "N/A", "null", "None", ".", "..", "#N/A", ":"])
+def test_the_usual_marks_of_a_missing_value_are_none(tmp_path, mark):
+    found = CsvSource(write(tmp_path, ["1.5", mark, "2.5"])).check()
+    np.testing.assert_array_equal(found.rows["y"], [1.5, np.nan, 2.5])
+    assert not len(found.refused)
+
+
+@pytest.mark.parametrize("mark", ["-", "?", "x", "<1"])
+def test_other_text_is_no_missing_value(tmp_path, mark):
+    found = CsvSource(write(tmp_path, ["1.5", mark, "2.5"])).check()
+    assert found.problems[["row", "value"]].to_numpy().tolist() == [[2, f"'{mark}'"]]

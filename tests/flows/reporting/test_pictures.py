@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from gatecast.flows.judging.targets import DISPLAYS
-from gatecast.flows.reporting.pictures import plot_forecasts, plot_losses
+from gatecast.flows.reporting.pictures import plot_forecasts, plot_losses, time_axis
 from gatecast.lstm.training.loop import EpochRecord
 
 SMALL = 100_000
@@ -52,3 +52,12 @@ def test_losses_are_drawn(tmp_path: Path) -> None:
     history = [EpochRecord(n, 10 * n, 1 / n, 1 / n + 0.1, 1e-3, 1.0, True) for n in range(1, 6)]
     path = plot_losses(history, 5, tmp_path / "losses.png")
     assert 0 < path.stat().st_size < SMALL
+
+
+def test_numbered_rows_have_whole_numbers_below_their_axis() -> None:
+    from matplotlib.figure import Figure
+
+    axis = Figure().subplots()
+    time_axis(axis, pd.Series([0, 1, 2, 3]))
+    axis.set_xlim(0, 3)
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["0", "1", "2", "3"]
