@@ -31,6 +31,8 @@ class Scaler:
         A constant column has scale 1.
     is_constant : bool
         Whether the first column was constant, so that a forecast of it can only be that constant.
+    constant : float
+        That constant, scaled: 0, or of the kind size -1, 0 or 1.
     of_y : YTransform
         What the first column goes through before it is scaled.
     """
@@ -41,6 +43,7 @@ class Scaler:
     scale: np.ndarray
     is_constant: bool = False
     of_y: YTransform = AS_IS
+    constant: float = 0.0
 
     @classmethod
     def fit(
@@ -74,7 +77,14 @@ class Scaler:
         center, scale = _center_and_scale(values, kind)
         y = values[~np.isnan(values[:, 0]), 0]
         is_constant = kind != "none" and len(y) > 1 and bool((y == y[0]).all())
-        return cls(kind, tuple(columns), center, scale, is_constant, of_y)
+        constant = (y[0] - center[0]) / scale[0] if is_constant and kind == "size" else 0.0
+        return cls(kind, tuple(columns), center, scale, is_constant, of_y, float(constant))
+
+    @property
+    def of_forecasts(self) -> tuple[float, float]:
+        """Center and scale that turn scaled forecasts back; of a constant, that constant and 0."""
+        center, scale = float(self.center[0]), float(self.scale[0])
+        return (center + self.constant * scale, 0.0) if self.is_constant else (center, scale)
 
     def transform(self, values: np.ndarray) -> np.ndarray:
         """Transform and scale `values`, shape (..., n_columns), to float64 of the same shape."""
@@ -98,6 +108,8 @@ class Scaler:
         # Only where it is true, so that the hashes of other series are those of 0.1.0.
         if self.is_constant:
             state["is_constant"] = True
+        if self.constant:
+            state["constant"] = self.constant
         if self.of_y.kind != "none":
             state["of_y"] = self.of_y.to_dict()
         return state
@@ -109,7 +121,9 @@ class Scaler:
         if not center.shape == scale.shape == (len(state["columns"]),) or not np.isfinite([center, scale]).all():
             raise ValueError("a scaler needs a finite center and scale of each column")
         of_y = YTransform.from_dict(state["of_y"]) if "of_y" in state else AS_IS
-        return cls(state["kind"], tuple(state["columns"]), center, scale, bool(state.get("is_constant", False)), of_y)
+        is_constant = bool(state.get("is_constant", False))
+        constant = float(state.get("constant", 0.0))
+        return cls(state["kind"], tuple(state["columns"]), center, scale, is_constant, of_y, constant)
 
 
 def scale(series: str, values: np.ndarray, scaler: Scaler) -> np.ndarray:

@@ -337,6 +337,8 @@ class Parts:
             self.known[:rows],
         )  # fmt: skip
         _require_windows(windows, settings, boundaries)
+        if self.weights is not None and self.given is None:
+            self.weights.require_some(windows, settings.horizon)
         notes = self._notes(windows, sparse)
         if self.left_out:
             left_out = PanelNotes(left_out=notes.left_out, left_out_named=notes.left_out_named)
@@ -356,7 +358,7 @@ class Parts:
             train_rows=train_rows,
             validation_rows=validation_rows,
             notes=notes,
-            weights=None if self.weights is None else self.weights.finished(windows, settings.horizon, rows),
+            weights=None if self.weights is None else self.weights.finished(rows),
         )
 
     def _notes(self, windows: Windows, sparse: Sequence[str]) -> PanelNotes:

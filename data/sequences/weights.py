@@ -7,10 +7,13 @@ import pandas as pd
 
 from gatecast.data.dates.timestamps import format_date
 from gatecast.data.errors import InputError
-from gatecast.data.sequences.splits import TRAIN
+from gatecast.data.sequences.splits import TRAIN, VALIDATION
 from gatecast.data.sequences.windows import Windows
 
 __all__ = ["RowWeights"]
+
+_LARGEST = 1e30
+"""Sums of weights stay finite in float32 up to here, and they stay above 0 down to its inverse"""
 
 
 class RowWeights:
@@ -34,10 +37,12 @@ class RowWeights:
     def __init__(self, columns: tuple[str, ...], name: str, rows: int):
         others = [column for column in columns if column != "y"]
         if name not in others:
-            raise InputError(
-                f"weight_column is {name}, but the columns besides y are {', '.join(others) or 'none'}; name one of"
-                " them, or leave weight_column out."
+            there_are = (
+                f"the columns besides y are {', '.join(others)}; name one of them"
+                if others
+                else ("there is no column besides y; add it")
             )
+            raise InputError(f"weight_column is {name}, but {there_are}, or leave weight_column out.")
         self._name = name
         self._place = columns.index(name)
         self._values = np.zeros(rows, np.float32)
@@ -61,32 +66,30 @@ class RowWeights:
         Raises
         ------
         InputError
-            A weight is missing, below 0 or infinite.
+            A weight is missing, below 0, or too large or too small for float32.
         """
         weights = values[:, self._place]
         is_target = ~np.isnan(values[:, 0])
-        wrong = is_target & ~(np.isfinite(weights) & (weights >= 0))
+        wrong = is_target & (weights != 0) & ~((weights >= 1 / _LARGEST) & (weights <= _LARGEST))
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0])
             raise InputError(
-                f"{self._name} of {unique_id} is {weights[row]:g} on {format_date(ds[row])}; a weight is a finite"
-                " number of at least 0."
+                f"{self._name} of {unique_id} is {weights[row]:g} on {format_date(ds[row])}, but a weight is 0 or a"
+                f" number between {1 / _LARGEST:g} and {_LARGEST:g}; correct it."
             )
         self._values[first : first + len(weights)] = np.where(is_target, weights, 0)
         return np.delete(values, self._place, axis=1)
 
-    def finished(self, windows: Windows, horizon: int, rows: int) -> np.ndarray:
-        """Return the weights of all rows, float32 (rows,).
+    def finished(self, rows: int) -> np.ndarray:
+        """Return the weights of all rows, float32 (rows,)."""
+        return self._values[:rows]
 
-        Raises
-        ------
-        InputError
-            Nothing that could be learnt weighs anything.
-        """
-        weights = self._values[:rows]
-        ends = windows.of(TRAIN).end
-        if not weights[ends[:, None] + np.arange(horizon)].any():
-            raise InputError(
-                f"{self._name} is 0 in all rows that could be learnt; give the rows that count a greater weight."
-            )
-        return weights
+    def require_some(self, windows: Windows, horizon: int) -> None:
+        """Raise InputError if nothing that could be learnt, or that validates, weighs anything."""
+        for split, which in ((TRAIN, "could be learnt"), (VALIDATION, "validate")):
+            ends = windows.of(split).end
+            if not self._values[ends[:, None] + np.arange(horizon)].any():
+                raise InputError(
+                    f"{self._name} is 0 in all rows that {which}; give the rows that count a greater weight, or"
+                    " choose other boundaries."
+                )

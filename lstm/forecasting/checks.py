@@ -14,7 +14,8 @@ from gatecast.lstm.config import ForecasterSettings
 from gatecast.lstm.forecasting.network import Network
 
 __all__ = [
-    "hash_of_weights", "require_known", "require_same_series", "require_samples", "require_sizes", "weights_to_start",
+    "hash_of_weights", "require_known", "require_same_gaps", "require_same_series", "require_samples", "require_sizes",
+    "weights_to_start",
 ]  # fmt: skip
 
 
@@ -56,6 +57,16 @@ def require_same_series(theirs: tuple[str, ...], ours: tuple[str, ...], settings
         raise InputError(
             "The model to start from has learnt a vector for each of its series, and the data has other series; start"
             " from none, or leave series_embedding out."
+        )
+
+
+def require_same_gaps(theirs: bool, ours: bool) -> None:
+    """Raise InputError if one of the model to start from and the data knows missing values, and the other does not."""
+    if theirs != ours:
+        of_start, of_data = ("with", "none") if theirs else ("without", "some")
+        raise InputError(
+            f"The model to start from was trained on rows {of_start} missing values, and the data has {of_data}; start"
+            " from none."
         )
 
 

@@ -71,11 +71,11 @@ class Ensemble:
 
     def predict_windows(self, sequences: Sequences, windows: Windows) -> np.ndarray:
         """Forecast what follows each window, (n, horizon)."""
-        varies = _varies(sequences.scalers)[windows.series, None]
+        constants = _constants(sequences.scalers)[windows.series, None]
         scaled = [predict_windows(reader, windows.series, windows.end) for reader in self._readers(sequences)]
         return self._together(
             [
-                sequences.unscale_y(each * varies, windows.series, variance)
+                sequences.unscale_y(_held(each, constants), windows.series, variance)
                 for each, variance in zip(scaled, self.variances, strict=True)
             ]
         )
@@ -125,10 +125,15 @@ class Ensemble:
 
 def _in_unit(scaled: np.ndarray, scalers: Sequence[Scaler], variance: np.ndarray | None = None) -> np.ndarray:
     """Return forecasts (n_series, horizon) in y's unit; samples have their noise already, and need no variance."""
-    scaled = scaled.astype(np.float64) * _varies(scalers)[:, None]
+    scaled = _held(scaled, _constants(scalers)[:, None])
     return unscale_y(scaled, scalers, np.arange(len(scaled)), variance)
 
 
-def _varies(scalers: Sequence[Scaler]) -> np.ndarray:
-    """Return 1 for each series, 0 where y was constant in training: its forecast is that constant, without noise."""
-    return np.array([0.0 if scaler.is_constant else 1.0 for scaler in scalers])
+def _constants(scalers: Sequence[Scaler]) -> np.ndarray:
+    """Return for each series the constant that y was in training, scaled; NaN where y varied."""
+    return np.array([scaler.constant if scaler.is_constant else np.nan for scaler in scalers])
+
+
+def _held(scaled: np.ndarray, constants: np.ndarray) -> np.ndarray:
+    """Return scaled forecasts, float64, in which a constant stays what it was, without noise."""
+    return np.where(np.isnan(constants), scaled.astype(np.float64), constants)

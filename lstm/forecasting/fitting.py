@@ -82,16 +82,18 @@ class Fitting:
     def step_variance(self, network: Network) -> np.ndarray | None:
         """Return the variance of the errors on the validation windows, scaled, for each step ahead, float64 (horizon,).
 
-        None where no forecast is corrected with it: y is not transformed, or forecasts are medians by their loss.
+        Each error counts as much as its row weighs. None where no forecast is corrected with it: y is not transformed,
+        or forecasts are medians by their loss.
         """
         settings, sequences = self.settings, self.sequences
         if settings.of_y == "none" or settings.loss != "mse":
             return None
         windows = sequences.windows_of(VALIDATION)
         y_hat = predict_windows(self._reader(network), windows.series, windows.end).astype(np.float64)
-        errors = y_hat - sequences.values[windows.end[:, None] + np.arange(settings.horizon), 0]
-        known = [of_step[~np.isnan(of_step)] for of_step in errors.T]
-        return np.array([of_step.var() if len(of_step) else 0.0 for of_step in known])
+        rows = windows.end[:, None] + np.arange(settings.horizon)
+        errors = y_hat - sequences.values[rows, 0]
+        weights = np.ones(errors.shape) if sequences.weights is None else sequences.weights[rows]
+        return np.array([_variance(*of_step) for of_step in zip(errors.T, weights.T, strict=True)])
 
     @property
     def is_refitted(self) -> bool:
@@ -138,6 +140,15 @@ class Fitting:
     def _reader(self, network: Network) -> WindowReader:
         numbers = np.arange(len(self.sequences.unique_ids)) if self.settings.series_embedding else None
         return WindowReader(network, self.settings, self.scaling, self.sequences, numbers)
+
+
+def _variance(errors: np.ndarray, weights: np.ndarray) -> float:
+    """Return the weighted variance of the errors that are known, 0 if nothing weighs anything."""
+    counts = ~np.isnan(errors) & (weights > 0)
+    if not counts.any():
+        return 0.0
+    errors, weights = errors[counts], weights[counts].astype(np.float64)
+    return float(np.average((errors - np.average(errors, weights=weights)) ** 2, weights=weights))
 
 
 def _without_average(optimizer: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -191,6 +191,7 @@ class Forecaster(TrainedModel[Network]):
             # A trial, so that this model stays as it was if the weights do not fit.
             trial = type(self).from_settings(self.settings)._adopt(sequences, rules)
             checks.require_same_series(start.unique_ids, sequences.unique_ids, self.settings)
+            checks.require_same_gaps(start.sees_missing, has_gaps(sequences))
             weights = checks.weights_to_start(start.network, start.columns, trial, sequences.columns)
         network = self._adopt(sequences, rules)
         self.started_from = "" if weights is None else checks.hash_of_weights(weights)

@@ -44,11 +44,13 @@ def start_linear(
     late_from = _last_share(series)
     is_late = np.arange(len(end)) >= late_from
     early, late = (_moments(reader, series[chosen], end[chosen], row_weights) for chosen in (~is_late, is_late))
-    if early.rows < 2:
+    if early.counted < 2:
         return
     candidates = list(early.regressions(PENALTIES))
-    best = int(np.argmin([late.squared_error(candidate) for candidate in candidates])) if late.rows else len(candidates)
-    best = min(best, len(candidates) - 1)
+    best = len(candidates) - 1
+    if late.counted:
+        of_steps = None if reader.settings.step_weights is None else np.array(reader.settings.step_weights)
+        best = int(np.argmin([late.squared_error(candidate, of_steps) for candidate in candidates]))
     regression: Regression = next((early + late).regressions(PENALTIES[best : best + 1]))
     weights = np.concatenate([regression.coefficients.T.ravel(), regression.intercept])
     network.skip.parameters.set_flat(weights.astype(network.dtype))  # the GPU does not convert

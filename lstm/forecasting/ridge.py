@@ -160,11 +160,13 @@ class Moments(NamedTuple):
     xx: np.ndarray
     xy: np.ndarray
     yy: np.ndarray
+    counted: int
+    """Of the rows that weigh anything"""
 
     @classmethod
     def zero(cls, p: int, q: int) -> Moments:
         """Return those of no rows."""
-        return cls(0, np.zeros(p), np.zeros(q), np.zeros((p, p)), np.zeros((p, q)), np.zeros(q))
+        return cls(0, np.zeros(p), np.zeros(q), np.zeros((p, p)), np.zeros((p, q)), np.zeros(q), 0)
 
     @classmethod
     def of(cls, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None) -> Moments:
@@ -172,8 +174,9 @@ class Moments(NamedTuple):
         if weights is not None:
             weighted_x, weighted_y = weights[:, None] * x, weights[:, None] * y
             sums = weighted_x.sum(axis=0), weighted_y.sum(axis=0)
-            return cls(float(weights.sum()), *sums, x.T @ weighted_x, x.T @ weighted_y, (y * weighted_y).sum(axis=0))
-        return cls(len(x), x.sum(axis=0), y.sum(axis=0), x.T @ x, x.T @ y, (y**2).sum(axis=0))
+            products = x.T @ weighted_x, x.T @ weighted_y, (y * weighted_y).sum(axis=0)
+            return cls(float(weights.sum()), *sums, *products, int(np.count_nonzero(weights)))
+        return cls(len(x), x.sum(axis=0), y.sum(axis=0), x.T @ x, x.T @ y, (y**2).sum(axis=0), len(x))
 
     def __add__(self, other: tuple) -> Moments:
         return Moments(*(ours + theirs for ours, theirs in zip(self, other, strict=True)))
@@ -191,10 +194,17 @@ class Moments(NamedTuple):
             coefficients = axes @ (projected / divisors[:, None])
             yield Regression(coefficients, y - x @ coefficients)
 
-    def squared_error(self, regression: Regression) -> float:
-        """Return the sum of squared errors of a regression over these rows and all targets."""
+    def squared_error(self, regression: Regression, of_targets: np.ndarray | None = None) -> float:
+        """Return the sum of squared errors of a regression over these rows and all targets.
+
+        Parameters
+        ----------
+        regression : Regression
+        of_targets : (q,) array, optional
+            How much each target counts; by default alike.
+        """
         b, a = regression
         crossed = b * self.xy + self.x[:, None] * b * -a
-        return float(
-            (self.yy - 2 * a * self.y + self.rows * a**2).sum() - 2 * crossed.sum() + np.sum(b * (self.xx @ b))
-        )
+        of_inputs = (b * (self.xx @ b) - 2 * crossed).sum(axis=0)
+        squared = self.yy - 2 * a * self.y + self.rows * a**2 + of_inputs
+        return float(squared.sum() if of_targets is None else squared @ of_targets)

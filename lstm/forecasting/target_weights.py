@@ -28,4 +28,5 @@ class TargetWeights(NamedTuple):
             return None
         of_rows = np.ones(len(sequences.values)) if sequences.weights is None else sequences.weights
         of_steps = np.ones(settings.horizon) if settings.step_weights is None else np.array(settings.step_weights)
-        return cls(*(ops.as_array(weights, settings.dtype) for weights in (of_rows, of_steps)))
+        # Only their ratios count; as shares of the largest, their products and sums are numbers of every dtype.
+        return cls(*(ops.as_array(weights / weights.max(), settings.dtype) for weights in (of_rows, of_steps)))

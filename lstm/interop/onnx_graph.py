@@ -127,10 +127,9 @@ class _SeriesScalers:
             scaled = self._transformed.scaled(y)
             self.values = _with_first_column(builder, scaled, self.values, len(model.columns))
             return
-        # Of a series that was constant in training, the forecast is that constant.
-        scales = np.array([[0.0 if scaler.is_constant else scaler.scale[0]] for scaler in scalers])
-        self._scale = self._of_series("forecast_scale", scales)
-        self._center = self._of_series("forecast_center", np.array([[scaler.center[0]] for scaler in scalers]))
+        of_forecasts = np.array([scaler.of_forecasts for scaler in scalers])
+        self._center = self._of_series("forecast_center", of_forecasts[:, :1])
+        self._scale = self._of_series("forecast_scale", of_forecasts[:, 1:])
 
     def restored(self, y_hat: str, variance: np.ndarray | None, number: int) -> str:
         """Add what turns the scaled forecasts of a network, the `number`-th, into the unit of y."""

@@ -37,11 +37,12 @@ class TransformedSeries:
         self._kind = scalers[0].of_y.kind
         powers = np.array([[scaler.of_y.power if self._kind == "boxcox" else 0.0] for scaler in scalers])
         is_log = np.abs(powers) < LEAST_POWER
+        of_forecasts = np.array([scaler.of_forecasts for scaler in scalers])
         tables = {
             "y_center": np.array([[scaler.center[0]] for scaler in scalers]),
             "y_scale": np.array([[scaler.scale[0]] for scaler in scalers]),
-            # Of a series that was constant in training, the forecast is that constant.
-            "y_forecast_scale": np.array([[0.0 if scaler.is_constant else scaler.scale[0]] for scaler in scalers]),
+            "y_forecast_center": of_forecasts[:, :1],
+            "y_forecast_scale": of_forecasts[:, 1:],
             "y_power": np.where(is_log, 1.0, powers),
             "y_is_log": is_log,
         }
@@ -81,7 +82,7 @@ class TransformedSeries:
         """
         scale = self._of_series["y_forecast_scale"]
         values = self._add("Mul", self._add("Cast", y_hat, to=_DOUBLE), scale)
-        logs = self._logs(self._add("Add", values, self._of_series["y_center"]))
+        logs = self._logs(self._add("Add", values, self._of_series["y_forecast_center"]))
         logs = self._add("Clip", logs, self._number(-_GREATEST_LOG), self._number(_GREATEST_LOG))
         y = self._add("Exp", logs)
         if variance is not None:

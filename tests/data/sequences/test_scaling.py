@@ -43,7 +43,15 @@ def test_a_constant_column_has_scale_one(kind):
 def test_a_column_of_zeros_has_size_one():
     scaler = Scaler.fit(np.zeros((5, 1)), ("y",), "size")
     assert (scaler.center.tolist(), scaler.scale.tolist(), scaler.is_constant) == ([0.0], [1.0], True)
-    assert Scaler.fit(np.full((5, 1), -7.0), ("y",), "size").scale.tolist() == [7.0]
+    assert scaler.of_forecasts == (0.0, 0.0)
+
+
+def test_a_constant_that_is_divided_by_its_size_keeps_its_sign():
+    scaler = Scaler.fit(np.full((5, 1), -7.0), ("y",), "size")
+    assert scaler.scale.tolist() == [7.0]
+    for each in (scaler, Scaler.from_dict(json.loads(json.dumps(scaler.to_dict())))):
+        assert each.constant == -1.0
+        assert each.of_forecasts == (-7.0, 0.0)
 
 
 @pytest.mark.parametrize(

@@ -57,13 +57,22 @@ def test_other_weights_make_other_sequences():
     assert first.content_hash != second.content_hash
 
 
+def early(frame):
+    """Return 1 in the rows that train, and 0 after them."""
+    return (frame.groupby("unique_id").cumcount() < 28).astype(float)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (lambda frame: frame[["unique_id", "ds", "y"]], "weight_column is x1, but there is no column besides y"),
         (lambda frame: frame.drop(columns="x1"), "weight_column is x1, but the columns besides y are x0; name one"),
-        (lambda frame: frame.assign(x1=frame["x1"].where(frame.index != 7)), "x1 of b is nan on 2020-01-08; a weight"),
+        (lambda frame: frame.assign(x1=frame["x1"].where(frame.index != 7)), "x1 of b is nan on 2020-01-08, but"),
         (lambda frame: frame.assign(x1=frame["x1"].where(frame.index != 7, -1)), "x1 of b is -1 on 2020-01-08"),
+        (lambda frame: frame.assign(x1=1e31), "x1 of a is 1e\\+31 on 2020-01-01, but a weight is 0 or"),
+        (lambda frame: frame.assign(x1=1e-31), "x1 of a is 1e-31 on 2020-01-01, but a weight is 0 or a number between"),
         (lambda frame: frame.assign(x1=0.0), "x1 is 0 in all rows that could be learnt; give the rows that count"),
+        (lambda frame: frame.assign(x1=early(frame)), "x1 is 0 in all rows that validate; give the rows that count"),
     ],
 )
 def test_what_is_no_weight_is_refused_in_one_sentence(change, message):
@@ -78,3 +87,10 @@ def test_rows_to_forecast_need_no_weights():
     again = build_sequences(FRAME.drop(columns="x1"), SETTINGS, scalers=scalers)
     assert again.columns == trained.columns
     assert again.weights is None
+
+
+def test_a_trained_model_is_tested_on_rows_that_weigh_nothing():
+    trained = build_sequences(FRAME, SETTINGS)
+    scalers = dict(zip(trained.unique_ids, trained.scalers, strict=True))
+    again = build_sequences(FRAME.assign(x1=0.0), SETTINGS, scalers=scalers)
+    np.testing.assert_array_equal(again.values, trained.values)

@@ -398,14 +398,18 @@ def test_a_forecast_in_an_unusual_unit_is_finite():
     assert np.isfinite(model.predict()["y_hat"]).all()
 
 
-@pytest.mark.parametrize("scaling", ["standard", "minmax", "robust"])
-def test_a_constant_is_forecast_as_that_constant(tmp_path, scaling):
+@pytest.mark.parametrize("value", [0.0025, 42.0, -7.0, 0.0])
+@pytest.mark.parametrize(
+    "settings",
+    [*({"scaling": kind} for kind in ("standard", "minmax", "robust", "size")), {"loss": "smape"}, {"n_models": 2}],
+)
+def test_a_constant_is_forecast_as_that_constant(tmp_path, settings, value):
     days = pd.date_range("2020-01-01", periods=60)
-    constant = pd.DataFrame({"unique_id": "a", "ds": days, "y": 0.0025})
+    constant = pd.DataFrame({"unique_id": "a", "ds": days, "y": value})
     rare = constant.assign(unique_id="b", y=(np.arange(60) % 9 == 0).astype(float))
-    model = Forecaster(lookback=8, horizon=2, hidden_size=2, max_epochs=1, scaling=scaling)
+    model = Forecaster(lookback=8, horizon=2, hidden_size=2, max_epochs=1, **settings)
     model.fit(pd.concat([constant, rare]))
     for each in (model, load(model.save(tmp_path / "model"))):
         forecast = each.predict().set_index("unique_id")["y_hat"]
-        np.testing.assert_allclose(forecast["a"], 0.0025, rtol=1e-12)
+        np.testing.assert_allclose(forecast["a"], value, rtol=1e-12)
         assert forecast["b"].nunique() == 2

@@ -36,28 +36,42 @@ def frame(rows=160, names=("a", "b"), seed=0):
 
 
 @pytest.mark.parametrize("fit_until", ["training", "validation"])
-def test_what_weighs_nothing_is_not_learnt(fit_until):
+@pytest.mark.parametrize("options", [{}, {"loss": "mse", "transform": "log"}])
+def test_what_weighs_nothing_is_not_learnt(fit_until, options):
     data = frame()
     data.loc[data["unique_id"] == "b", "w"] = 0
     changed = data.copy()
     is_b = data["unique_id"] == "b"
-    changed.loc[is_b, "y"] = 50 + 9 * np.random.default_rng(1).normal(size=is_b.sum()).cumsum()
+    changed.loc[is_b, "y"] = 1 + abs(9 * np.random.default_rng(1).normal(size=is_b.sum()).cumsum())
     forecasts = []
     for each in (data, changed):
-        model = Forecaster(**SIZES, weight_column="w", fit_until=fit_until).fit(each)
+        model = Forecaster(**SIZES, **options, weight_column="w", fit_until=fit_until).fit(each)
         forecasts.append(model.predict(data[~is_b])["y_hat"])
     pd.testing.assert_series_equal(*forecasts, check_exact=True)
-    unweighted = [Forecaster(**SIZES, fit_until=fit_until).fit(each.drop(columns="w")) for each in (data, changed)]
+    settings = {**SIZES, **options, "fit_until": fit_until}
+    unweighted = [Forecaster(**settings).fit(each.drop(columns="w")) for each in (data, changed)]
     ours, theirs = (model.predict(data[~is_b])["y_hat"] for model in unweighted)
     assert (ours - theirs).abs().max() > 1e-4
 
 
-def test_twice_the_weight_is_the_same_training():
-    data = frame()
+@pytest.mark.parametrize("factor", [1e-29, 1e-6, 2.0, 1e29])
+def test_only_the_ratios_of_weights_count(factor):
+    data = frame().assign(w=np.random.default_rng(3).uniform(0.5, 2, 320))
     first, second = (
-        Forecaster(**SIZES, weight_column="w").fit(data.assign(w=factor)).predict()["y_hat"] for factor in (1.0, 2.0)
+        Forecaster(**SIZES, weight_column="w").fit(data.assign(w=data["w"] * each)).predict()["y_hat"]
+        for each in (1.0, factor)
     )
     np.testing.assert_allclose(first, second, rtol=1e-5)
+
+
+@pytest.mark.parametrize("weight", [1e-300, 1e300])
+def test_only_the_ratios_of_the_weights_of_steps_count(weight):
+    data = frame().drop(columns="w")
+    first, second = (
+        Forecaster(**SIZES, step_weights=weights, learning_rate=0.01).fit(data).predict()["y_hat"]
+        for weights in ((1, 0, 1), (weight, 0, weight))
+    )
+    pd.testing.assert_series_equal(first, second, check_exact=True)
 
 
 @pytest.mark.parametrize("loss", ["mse", "mae"])
@@ -87,6 +101,21 @@ def test_a_step_that_weighs_nothing_stays_as_the_network_began():
     moved = (trained["y_hat"] - begun["y_hat"]).abs().to_numpy().reshape(-1, 3)
     assert moved[:, :2].max() > 1e-4
     assert moved[:, 2].max() < 2e-3  # weight decay alone
+
+
+def test_the_beginning_is_chosen_by_the_steps_that_count():
+    """The next row follows from the one before, and what comes after it is noise: another penalty suits each."""
+    generator = np.random.default_rng(5)
+    y = generator.normal(size=240)
+    y[1::2] = y[::2]
+    data = pd.DataFrame({"unique_id": "a", "ds": pd.date_range("2020-01-01", periods=240), "y": y})
+    settings = {**SIZES, "season": "none", "residual": "none", "fit_until": "training", "learning_rate": 1e-12}
+    first, second, third = (
+        Forecaster(**settings, step_weights=weights).fit(data).predict()["y_hat"].to_numpy()
+        for weights in ((1, 0, 0), (0, 0, 1), (1, 0, 1e-9))
+    )
+    assert abs(first - second).max() > 1e-3
+    np.testing.assert_allclose(first, third, rtol=1e-6)
 
 
 def promotions(rows=600, seed=0):
@@ -134,6 +163,8 @@ def test_a_vector_is_of_one_series_so_a_start_needs_the_same_ones():
     Forecaster(**options).fit(data, start=first)
     with pytest.raises(InputError, match="has learnt a vector for each of its series"):
         Forecaster(**options).fit(data.replace({"unique_id": {"b": "c"}}), start=first)
+    with pytest.raises(InputError, match="trained on rows without missing values, and the data has some; start from"):
+        Forecaster(**options).fit(data.assign(y=data["y"].where(data.index != 50)), start=first)
 
 
 def test_differences_of_logarithms_follow_a_trend_that_grows():
