@@ -15,6 +15,7 @@ from uuid import UUID
 import pandas as pd
 
 from gatecast.data.bars.store import BarStore, add_to_quarantine, write_rows
+from gatecast.data.dates.ages import NO_AGE, Age, age_of, rows_overdue
 from gatecast.data.dates.calendar import require_calendar
 from gatecast.data.dates.panels import dates_in_words
 from gatecast.data.dates.rules import DateRules
@@ -135,8 +136,10 @@ def read_data(settings: DataSettings, workspace: Workspace, fetch: Fetch | None 
             records, _ = overview(found.frame, found.calendars)
             _write(frame, records, directory, settings)
         records = read_json(directory / OVERVIEW_FILE, list[Record])
+    age, overdue = _age_of(frame, settings, rules)
     for record in records:
         name = record["unique_id"]
+        record["overdue"] = overdue.get(name)
         record["new"] = found.new.get(name, record["rows"] - former.get(name, 0))
         record["refused"] = found.refused.get(name, 0)
         record["cause"] = found.causes.get(name)
@@ -146,16 +149,32 @@ def read_data(settings: DataSettings, workspace: Workspace, fetch: Fetch | None 
     when = "" if settings.is_numbered else dates_in_words(frame, rules)
     count = len(found.frame)
     stale = f"; {len(found.causes)} from the store, since the source failed" if found.causes else ""
+    old = f"; {age.sentence}" if age.sentence else ""
     return {
         "directory": str(directory),
         "content_hash": content,
         "kind": frame_kind(frame),
         "last": day_in_words(ends[1]),
         "series": records,
+        "age": age.to_dict(),
         "notices": [*found.notices, *_inserted_in_words(inserted, series)],
         "quarantine": found.quarantine,
-        "summary": f"{count:,} rows of {len(records)} series, {period}{when and f', {when}'}{stale}",
+        "summary": f"{count:,} rows of {len(records)} series, {period}{when and f', {when}'}{stale}{old}",
     }
+
+
+def _age_of(frame: pd.DataFrame, settings: DataSettings, rules: DateRules) -> tuple[Age, dict[str, int]]:
+    """Return the age of the data, and how many rows of each series are overdue.
+
+    The sample ends in 2018 for good, and data with a last day are not expected to go on after it.
+    """
+    if settings.source == "sample" or settings.is_numbered:
+        return NO_AGE, {}
+    now = utc_now()
+    if settings.end is not None:
+        now = min(now, pd.Timestamp(settings.end, tz="UTC") + pd.Timedelta(days=1))
+    overdue = rows_overdue(frame, rules, now, settings.max_overdue)
+    return age_of(overdue), {str(name): int(rows) for name, rows in overdue["overdue"].items()}
 
 
 def _inserted_in_words(rows: int, series: int) -> list[str]:
@@ -163,7 +182,7 @@ def _inserted_in_words(rows: int, series: int) -> list[str]:
 
 
 def table_of(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the rows of the artifact: symbol, rows, range, new rows, age and problems of each series."""
+    """Return the rows of the artifact: symbol, rows, range, new rows, age, overdue rows and problems of each series."""
     return [
         {
             "symbol": record["unique_id"],
@@ -171,6 +190,7 @@ def table_of(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             "range": f"{record['first'][:10]} to {record['last'][:10]}",
             "new rows": record["new"],
             "age": record["age"],
+            "rows overdue": "–" if record["overdue"] is None else f"{record['overdue']:,}",
             "problems": problems_in_words(record),
         }
         for record in records

@@ -1,6 +1,7 @@
 """Watch a model at work: score its forecasts when the actuals arrive, and look for drift.
 
-A breach emits the Prefect event `BREACH`, on which an automation starts a retrain (`flows.engine.alarm`). A champion
+A breach emits the Prefect event `BREACH`, on which an automation starts a retrain (`flows.engine.alarm`), or `BAD_DATA`
+if something is wrong with the data, which a retrain would only learn. A champion
 that has become worse than the best baseline is replaced by the one before it if that one would have done better.
 """
 
@@ -21,7 +22,7 @@ from gatecast.flows.engine.terminal import figure
 from gatecast.flows.forecast import choose_model
 from gatecast.flows.ingest import ingest
 from gatecast.flows.judging import evaluation, promotion
-from gatecast.flows.judging.checks import Check, check_all, check_skill, read_reference
+from gatecast.flows.judging.checks import Check, check_age, check_all, check_skill, read_reference
 from gatecast.flows.judging.evaluation import MODEL
 from gatecast.flows.judging.live import hindcast, read_forecasts, rows_between_origins, score_forecasts
 from gatecast.flows.judging.yardsticks import Yardstick
@@ -29,7 +30,7 @@ from gatecast.flows.registry.kinds import FORECASTER
 from gatecast.flows.registry.registry import Registry
 from gatecast.flows.reporting.prometheus import require_folder, write_metrics
 from gatecast.flows.settings.champion import MonitorSettings
-from gatecast.flows.settings.runs import BREACH, RetrainSettings
+from gatecast.flows.settings.runs import BAD_DATA, BREACH, RetrainSettings
 from gatecast.flows.settings.workspace import Workspace
 from gatecast.lstm.forecasting.forecaster import Forecaster
 from gatecast.lstm.forecasting.metrics import regression
@@ -59,6 +60,8 @@ def monitor(settings: MonitorSettings = DEFAULTS) -> dict[str, Any]:
     version = str(registry.champion())
     own = registry.settings(version, FORECASTER)
     data = own.data if settings.path is None else own.data.from_file(settings.path)
+    if settings.max_overdue is not None:
+        data = data.model_copy(update={"max_overdue": settings.max_overdue})
     directory = workspace.reports / registry.name / "monitor"
     if settings.prometheus is not None:
         require_folder(settings.prometheus)
@@ -67,7 +70,9 @@ def monitor(settings: MonitorSettings = DEFAULTS) -> dict[str, Any]:
         bars = step(ingest, data, workspace)
         scored = step(score_live, workspace, registry.name, bars["directory"], str(directory))
         live = scored["live"]
-        checked = step(check, workspace, registry.name, version, bars["directory"], live, settings, str(directory))
+        checked = step(
+            check, workspace, registry.name, version, bars["directory"], bars["age"], live, settings, str(directory)
+        )
         if settings.rollback and checked["worse_than_naive"]:
             why = checked["worse_than_naive"]
             results["roll_back"] = step(
@@ -100,7 +105,14 @@ def score_live(workspace: Workspace, name: str, bars: str, directory: str) -> Ou
 
 @task("check {name}", cached=False)
 def check(
-    workspace: Workspace, name: str, version: str, bars: str, live: str, settings: MonitorSettings, directory: str
+    workspace: Workspace,
+    name: str,
+    version: str,
+    bars: str,
+    age: dict[str, Any],
+    live: str,
+    settings: MonitorSettings,
+    directory: str,
 ) -> Output:
     """Judge the latest forecasts and the data; see `flows.judging.checks`.
 
@@ -116,7 +128,7 @@ def check(
     rows = latest(read_parquet(Path(live))[0], settings.window)
     reference = read_reference(registry, version)
     yardstick = _yardstick(reference.model, frame, reference.settings)
-    checks = check_all(reference, frame, rows, yardstick, settings)
+    checks = [check_age(age), *check_all(reference, frame, rows, yardstick, settings)]
     own = check_skill("the champion's own skill", rows[rows["version"] == version], yardstick, settings)
     breaches = [asdict(each) for each in checks if each.breached]
     evaluated = None
@@ -191,13 +203,21 @@ def roll_back(
 
 @task("raise alarm for {name}", cached=False)
 def raise_alarm(name: str, breaches: list[dict[str, Any]], settings: RetrainSettings) -> Output:
-    """Emit the event on which an automation retrains the model with these settings."""
+    """Emit the event on which an automation retrains the model with these settings.
+
+    If something is wrong with the data, a retrain would learn just that, and another event says so.
+    """
+    bad = [breach["name"] for breach in breaches if not breach["retrain"]]
+    event = BAD_DATA if bad else BREACH
     emit_event(
-        BREACH,
+        event,
         resource={"prefect.resource.id": f"gatecast.model.{name}", "prefect.resource.name": name},
         payload={"model": name, "breaches": breaches, "parameters": {"settings": settings.to_dict()}},
     )
-    return {"event": BREACH, "summary": f"event {BREACH} for {', '.join(breach['name'] for breach in breaches)}"}
+    summary = f"event {event} for {', '.join(breach['name'] for breach in breaches)}"
+    if bad:
+        summary += f"; no retrain, since that would not mend {' and '.join(bad)}"
+    return {"event": event, "summary": summary}
 
 
 @task("export figures of {name}", cached=False)

@@ -12,7 +12,7 @@ from gatecast.data.dates.periods import schedule_of, with_holidays
 from gatecast.data.dates.rules import DateRules
 from gatecast.data.dates.schedules import DAY, Schedule
 
-__all__ = ["dates_in_words", "find_schedules", "follow", "in_words"]
+__all__ = ["dates_in_words", "find_schedules", "follow", "in_words", "local_times"]
 
 _KEPT = 0.75
 """A schedule known from before still holds if it foretells this share of the last rows"""
@@ -56,7 +56,7 @@ def find_schedules(
         A series has a single row and no schedule from before, or the rules leave no day open.
     """
     utc = ds.astype("datetime64[ns]").view(np.int64)
-    local = _local(utc, timezone)
+    local = local_times(utc, timezone)
     found: dict[Schedule, int] = {}
     by_dates: dict[bytes, int] = {}
     result = np.empty(len(offsets) - 1, np.int64)
@@ -141,7 +141,8 @@ def follow(local: np.ndarray, offsets: np.ndarray, schedules: Sequence[Schedule]
     return (numbers >= 0) & (counts >= _KEPT * steps)
 
 
-def _local(utc: np.ndarray, timezone: str | None) -> np.ndarray:
+def local_times(utc: np.ndarray, timezone: str | None) -> np.ndarray:
+    """Return times in UTC on the clock of a time zone; both are nanoseconds since 1970, int64."""
     if timezone is None:
         return utc
     return pd.DatetimeIndex(utc.view("datetime64[ns]"), tz="UTC").tz_convert(timezone).tz_localize(None).asi8

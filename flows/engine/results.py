@@ -43,6 +43,8 @@ class Ingested(Result):
     """Date of the last row"""
     series: list[dict[str, Any]]
     """A record of each series, see `data.quality.overview.overview`"""
+    age: dict[str, Any]
+    """How old it is, see `data.dates.ages.Age`"""
     notices: list[str]
     quarantine: str | None
     """File of the refused rows"""

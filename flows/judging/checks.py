@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -48,6 +49,8 @@ class Check:
     breached : bool
     note : str
         How the figure was obtained, for people.
+    retrain : bool
+        Whether a retrain may help if it is breached; what is wrong with the data itself would only be learnt.
     """
 
     name: str
@@ -55,6 +58,7 @@ class Check:
     limit: float | None
     breached: bool
     note: str
+    retrain: bool = True
 
 
 @dataclass(frozen=True)
@@ -142,6 +146,16 @@ def check_all(
         check_errors(reference, live, settings),
         *check_features(reference, frame, settings),
     ]
+
+
+def check_age(age: Mapping[str, Any]) -> Check:
+    """Tell whether the source has stopped bringing rows; see `data.dates.ages.Age`."""
+    name = "age of data"
+    if age["overdue"] is None:
+        return Check(name, None, None, False, "not expected to go on", retrain=False)
+    value = float(age["overdue"])
+    limit = float(age["limit"])
+    return Check(name, value, limit, age["is_stale"], age["sentence"] or "rows overdue", retrain=False)
 
 
 def check_skill(name: str, live: pd.DataFrame, yardstick: Yardstick, settings: MonitorSettings) -> Check:

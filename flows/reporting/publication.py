@@ -13,6 +13,7 @@ import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
@@ -74,7 +75,8 @@ def publish(
     registry = Registry(workspace, name)
     evaluation = read_json(Path(evaluated["evaluation"]))
     scores = short_score_table(evaluation)
-    data = data_table(read_ingested(Path(bars["directory"])), settings.data.is_numbered)
+    overdue = {record["unique_id"]: record["overdue"] for record in bars["series"]}
+    data = data_table(read_ingested(Path(bars["directory"])), settings.data.is_numbered, overdue)
     versions = version_table(registry, version["version"], promoted["champion"])
     expected = forecast_table(read_parquet(Path(forecasts["path"]))[0], DISPLAYS[settings.target or "y"].label)
     errors = evaluated["errors"]
@@ -152,20 +154,31 @@ def about(settings: RetrainSettings, evaluation: Mapping[str, Any]) -> str:
     )
 
 
-def data_table(frame: pd.DataFrame, is_numbered: bool = False) -> Table:
-    """Return for each series how far its data reaches, the stalest first; numbered rows have no age."""
+def data_table(
+    frame: pd.DataFrame, is_numbered: bool = False, overdue: Mapping[str, int | None] = MappingProxyType({})
+) -> Table:
+    """Return for each series how far its data reaches, the stalest first; numbered rows have no age.
+
+    Where it is known how many rows of a series are `overdue`, by its own calendar, that is shown too.
+    """
     today = pd.Timestamp(datetime.now(UTC).date())
+    known = {name: rows for name, rows in overdue.items() if rows is not None}
     found = frame.groupby("unique_id")["ds"].agg(["size", "min", "max"]).sort_values(["max"], kind="stable")
     return [
         {
             "series": str(unique_id),
             "last row": day_in_words(row["max"], is_numbered),
             **({} if is_numbered else {"days ago": f"{(today - row['max'].tz_localize(None).normalize()).days:,}"}),
+            **({} if not known else {"rows overdue": _number(known.get(str(unique_id)))}),
             "first row": day_in_words(row["min"], is_numbered),
             "rows": f"{row['size']:,}",
         }
         for unique_id, row in found.iterrows()
     ]
+
+
+def _number(rows: int | None) -> str:
+    return "–" if rows is None else f"{rows:,}"
 
 
 def forecast_table(forecasts: pd.DataFrame, label: str) -> Table:

@@ -72,6 +72,12 @@ class MonitorSettings(ChampionSettings):
         gt=0,
         description="Drift that is a breach, where it also exceeds chance and the drift within the older rows",
     )
+    max_overdue: int | None = Field(
+        None,
+        ge=1,
+        description="Rows that may be overdue, by the calendar of the data; by default as the model's data says",
+        json_schema_extra={"metavar": "ROWS"},
+    )
     rollback: bool = Field(
         True,
         description="Go back to the former champion where the champion's skill is too low and the former would have"

@@ -72,6 +72,13 @@ class DataSettings(Settings):
         description="How old yahoo's last good rows may be when it fails, as 5d or 12h; any age by default",
         json_schema_extra={"metavar": "AGE"},
     )
+    max_overdue: int | None = Field(
+        None,
+        ge=1,
+        description="Rows that may be overdue, by the calendar of the data, before it counts as old; by default 5, or"
+        " those of 3 days if rows come more often than daily",
+        json_schema_extra={"metavar": "ROWS"},
+    )
     adjustment: Literal["all", "splits", "none"] = Field(
         "all", description="What yahoo's prices are adjusted for: all (splits and dividends), splits or none"
     )

@@ -27,6 +27,8 @@ BAR_TARGETS = ("range", "return", "close")
 """What a model can forecast of bars; the target of series is one of their columns"""
 BREACH = "gatecast.monitor.breach"
 """The Prefect event that says that a model needs a retrain"""
+BAD_DATA = "gatecast.monitor.data"
+"""The Prefect event that says that something is wrong with the data of a model, so that a retrain would not help"""
 
 
 class GateSettings(Settings):

@@ -208,7 +208,7 @@ def test_the_flow_shows_a_table_and_records_a_task_for_each_symbol(
         names = {run.name for run in client.read_task_runs(limit=200)}
     tables = [json.loads(artifact.data) for artifact in artifacts]
     assert any([row["symbol"] for row in table] == ["ONE", "TWO"] for table in tables)
-    assert list(tables[0][0]) == ["symbol", "rows", "range", "new rows", "age", "problems"]
+    assert list(tables[0][0]) == ["symbol", "rows", "range", "new rows", "age", "rows overdue", "problems"]
     assert {"fetch ONE", "fetch TWO", "ingest yahoo"} <= names
 
 
@@ -218,3 +218,40 @@ def test_the_flow_shows_a_table_and_records_a_task_for_each_symbol(
 def test_an_age_is_a_number_and_a_unit(text: str | None, expected: str | None) -> None:
     age = DataSettings(max_stale=text).longest_age
     assert age == (None if expected is None else pd.Timedelta(expected))
+
+
+def of_days(path: Path, **series: int) -> DataSettings:
+    """A file of daily series that end so many days before 10 March 2024."""
+    last = pd.Timestamp("2024-03-10")
+    rows = [
+        pd.DataFrame({"unique_id": name, "ds": pd.date_range("2024-01-01", last - pd.Timedelta(days=days)), "y": 1.5})
+        for name, days in series.items()
+    ]
+    pd.concat(rows).to_csv(path, index=False)
+    return DataSettings(source="csv", path=path)
+
+
+def test_old_rows_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = of_days(tmp_path / "sales.csv", a=0, b=9)
+    workspace = Workspace(tmp_path / "workspace")
+    monkeypatch.setattr("gatecast.flows.ingest.utc_now", lambda: pd.Timestamp("2024-03-11 06:00", tz="UTC"))
+    result = read_data(settings, workspace)
+    assert result["age"]["is_stale"]
+    assert result["summary"].endswith("the last row is of 2024-03-01, 9 are overdue; 1 (b) of 2 series late")
+    assert [row["rows overdue"] for row in table_of(result["series"])] == ["0", "9"]
+    assert not read_data(settings.model_copy(update={"max_overdue": 9}), workspace)["age"]["is_stale"]
+    # Data with a last day are not expected to go on.
+    ends = settings.model_copy(update={"end": date(2024, 3, 1)})
+    monkeypatch.setattr("gatecast.flows.ingest.utc_now", lambda: pd.Timestamp("2027-03-11", tz="UTC"))
+    assert not read_data(ends, workspace)["age"]["is_stale"]
+    assert read_data(settings, workspace)["age"]["overdue"] == 1104
+
+
+def test_the_sample_and_steps_do_not_get_old(tmp_path: Path) -> None:
+    assert read_data(JANUARY, Workspace(tmp_path))["age"]["overdue"] is None
+    path = tmp_path / "steps.csv"
+    pd.DataFrame({"unique_id": "a", "ds": range(50), "y": 1.5}).to_csv(path, index=False)
+    numbered = DataSettings(source="csv", path=path, date_format="steps")
+    result = read_data(numbered, Workspace(tmp_path))
+    assert result["age"]["overdue"] is None
+    assert table_of(result["series"])[0]["rows overdue"] == "–"

@@ -45,6 +45,12 @@ def by_name(result: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {each["name"]: each for each in read_json(Path(result["check"]["report"]))["checks"]}
 
 
+@pytest.fixture(autouse=True)
+def today(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let it be the evening after the last bar of `live`."""
+    monkeypatch.setattr("gatecast.flows.ingest.utc_now", lambda: pd.Timestamp("2015-08-26 20:00", tz="UTC"))
+
+
 @pytest.fixture
 def events(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Events that the monitor emits, kept from the server."""
@@ -59,7 +65,7 @@ def test_quiet_days_breach_nothing(copied: Workspace, tmp_path: Path, events: li
     assert events == []
     found = by_name(result)
     assert set(found) == {
-        "live skill", "coverage", "drift of errors", "the champion's own skill",
+        "age of data", "live skill", "coverage", "drift of errors", "the champion's own skill",
         *(f"drift of {name}" for name in ("y", "log_return", "log_volume", "log_range")),
     }  # fmt: skip
     assert all(each["value"] is not None for each in found.values())
@@ -79,6 +85,21 @@ def test_a_planted_shift_raises_the_alarm(copied: Workspace, tmp_path: Path, eve
     assert settings["data"]["path"] == str(life.path)
     assert settings["name"] == NAME
     assert json.loads(json.dumps(event["payload"])) == event["payload"]
+
+
+def test_old_data_raise_an_alarm_that_starts_no_retrain(
+    copied: Workspace, tmp_path: Path, events: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    life = live(copied, tmp_path)
+    monkeypatch.setattr("gatecast.flows.ingest.utc_now", lambda: pd.Timestamp("2018-07-26", tz="UTC"))
+    result = watch(life, **LENIENT)
+    (breach,) = result["check"]["breaches"]
+    assert breach["name"] == "age of data"
+    assert breach["note"] == "old data: the last row is of 2015-08-26, 733 are overdue"
+    assert breach["note"] in result["ingest"]["summary"]
+    assert [event["event"] for event in events] == ["gatecast.monitor.data"]
+    assert "no retrain" in result["raise_alarm"]["summary"]
+    assert watch(life, max_overdue=1000, **LENIENT)["check"]["breaches"] == []
 
 
 def test_other_measures_and_windows(copied: Workspace, tmp_path: Path, events: list[dict[str, Any]]) -> None:
@@ -359,6 +380,7 @@ def test_where_the_training_data_are_lost_drift_is_not_judged_and_the_rest_is(
     assert f"{expected} Until there is another champion, drift is not judged." in done.output
     checks = read_json(copied.reports / NAME / "monitor" / "monitor.json")["checks"]
     judged = {each["name"]: each["value"] is not None for each in checks}
+    assert judged.pop("age of data")
     assert judged.pop("live skill")
     assert judged.pop("the champion's own skill")
     assert len(judged) > 3

@@ -16,7 +16,7 @@ from tests.services.processes import wait_for
 SMALL = (
     "--symbols sp500 --start 2010-01-01 --end 2015-06-30 --lookback 8 --hidden-size 4 --epochs 3".split()  # noqa: SIM905
 )
-CALM = ("--skill-limit", "-5", "--no-rollback")
+CALM = ("--skill-limit", "-5", "--no-rollback", "--max-overdue", "100000")
 
 
 def run(served: Served, *arguments: str) -> str:

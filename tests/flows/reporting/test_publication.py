@@ -122,6 +122,12 @@ def test_the_stalest_series_comes_first() -> None:
     assert int(rows[0]["days ago"].replace(",", "")) == int(rows[1]["days ago"].replace(",", "")) + 2
 
 
+def test_overdue_rows_are_shown_where_rows_are_expected() -> None:
+    frame = pd.DataFrame({"unique_id": ["a", "b"], "ds": pd.to_datetime(["2024-01-02", "2024-01-03"])})
+    assert [row["rows overdue"] for row in data_table(frame, overdue={"a": 1234, "b": None})] == ["1,234", "–"]
+    assert "rows overdue" not in data_table(frame, overdue={"a": None, "b": None})[0]
+
+
 @pytest.mark.parametrize(("ds", "shown"), [("2024-01-02", "2024-01-02"), ("2024-01-02 13:00", "2024-01-02 13:00")])
 def test_hours_are_shown_where_there_are_any(ds: str, shown: str) -> None:
     frame = pd.DataFrame({"unique_id": ["a"], "ds": pd.to_datetime([ds]), "value": [1.23456], "unit": ["%"]})
