@@ -255,10 +255,11 @@ def _rules(
 ) -> Iterator[tuple[str, str, pd.Series]]:
     yield "name", "unique_id", typed["unique_id"].str.strip() == ""
     yield "date", "ds", typed["ds"].isna()
+    needed = ("y",) if kind == "series" else ("volume", *PRICE_COLUMNS)
     for column in columns:
         wrong = ~np.isfinite(typed[column])
         if len(typed) > 1 and wrong.all():
-            yield ("values" if column in ("y", "volume", *PRICE_COLUMNS) else "covariate"), column, wrong
+            yield ("values" if column in needed else "covariate"), column, wrong
         elif kind == "series" and wrong.any():
             yield "number", column, wrong & ~_is_missing(original[column])
         else:

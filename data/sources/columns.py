@@ -108,6 +108,7 @@ def arranged(
         A column that was named is not there, occurs twice, or cannot be told from others.
     """
     table = _Table(frame, origin, may_be_bars, say)
+    table.drop(_empty(table.frame))
     table.leave_index_out()
     table.drop([table.find(name, "exclude") for name in columns.exclude])
     if columns.target is not None and may_be_bars and set(BARS) <= {spelling(name) for name in table.frame.columns}:
@@ -234,6 +235,12 @@ class _Table:
             self.rename({found: name})
             held = "timestamps" if name == "ds" else "values"
             self.notices.append(f"{self.origin}: the {held} are those of {found!r}.")
+
+
+def _empty(frame: pd.DataFrame) -> list[str]:
+    """Return the columns without a name and without a value, as a mark at the end of every line makes one."""
+    nameless = [name for name in frame.columns if name == "" or name.startswith("Unnamed: ")]
+    return [name for name in nameless if (frame[name].isna() | frame[name].astype(str).str.strip().eq("")).all()]
 
 
 def _or_wide(table: _Table) -> str:

@@ -93,7 +93,8 @@ def read_dates(
 
 
 def _text(column: pd.Series) -> pd.Series:
-    return column.astype("string").fillna("").astype(str).str.strip()
+    text = column.astype("string").fillna("").astype(str).str.strip()
+    return text.str.replace(r"^(\d+)\.0+$", r"\1", regex=True)  # whole numbers that a program wrote as 1577836800.0
 
 
 def _read_distinct(
@@ -131,6 +132,8 @@ def _read_in_the_only_form(values: pd.Series, origin: str, say_which: str) -> pd
     fitting = [form for form in _forms() if _fits(values, form)]
     if not fitting:
         return None
+    # A form that reads all dates wins over those that do not: 13/1/2020 tells days from months.
+    fitting = [form for form in fitting if _read(values, form).notna().all()] or fitting
     first = _read(values, fitting[0])
     for other in fitting[1:]:
         if not first.equals(_read(values, other)):

@@ -132,7 +132,10 @@ def read_parquet_at(location: str | Path) -> pd.DataFrame:
     if frame.columns.nlevels == 2 or any(_LEVELS.fullmatch(str(column)) for column in frame.columns):
         return _long_of_yahoo(frame)
     nameless_index = [column for column in frame.columns if column.startswith("__index_level_")]
-    return frame.drop(columns=nameless_index)
+    dates = [column for column in nameless_index if pd.api.types.is_datetime64_any_dtype(frame[column])]
+    if dates and not any(spelling(column) == "ds" for column in frame.columns):
+        frame = frame.rename(columns={dates[0]: "ds"})
+    return frame.drop(columns=nameless_index, errors="ignore")
 
 
 def _long_of_yahoo(frame: pd.DataFrame) -> pd.DataFrame:
@@ -266,6 +269,7 @@ def _options(layout: Layout) -> dict[str, Any]:
         "sep": layout.delimiter,
         "skiprows": layout.skipped,
         "skip_blank_lines": True,
+        "skipinitialspace": layout.delimiter != " ",
         "keep_default_na": False,
         "encoding": layout.encoding,
         "index_col": False,

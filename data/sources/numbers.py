@@ -40,9 +40,11 @@ _MOSTLY = 0.5
 def without_unit(cells: pd.Series) -> pd.Series:
     """Return the cells of a column of text without blanks around them and without the unit of its numbers.
 
-    ``$9,875.00`` is 9,875.00, and ``9.9%`` is 9.9. A column of several units stays as it is.
+    ``$9,875.00`` is 9,875.00, ``9.9%`` is 9.9, and ``(3.94)`` is -3.94, as accountants write it. A column of several
+    units stays as it is.
     """
     cells = cells.str.strip()
+    cells = cells.str.replace(rf"^\(([{_UNITS}]? ?{_LIKE_A_NUMBER})\)$", r"-\1", regex=True)
     if not cells.str.contains(f"[{_UNITS}]", regex=True).any():
         return cells
     parts = cells.str.extract(rf"^([-+]?)([{_UNITS}]?) ?({_LIKE_A_NUMBER}) ?([{_UNITS}]?)$")

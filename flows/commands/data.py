@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 MOST_LEFT_OUT = 0.05
 """Share of the rows that may be left out without a second thought"""
 MOST_LEFT_OUT_OF_SERIES = 0.2
+NEEDED = ("unique_id", "ds", "y", "open", "high", "low", "close", "volume")
+"""Columns that are no covariates"""
 app = typer.Typer(no_args_is_help=True)
 
 
@@ -221,7 +223,8 @@ def _most_frequent(checked: Checked) -> str:
     alike = problems.groupby(["column", "problem"], sort=False).size()
     most = alike.reset_index(name="rows").nlargest(1, "rows").iloc[0]
     what, _, remedy = most["problem"].partition(";")
-    return f"Most often, in {most['rows']:,} rows, it is {most['column']}, {what}:{remedy}."
+    way_out = "" if most["column"] in NEEDED else f", or leave the column out: --exclude {most['column']}"
+    return f"Most often, in {most['rows']:,} rows, it is {most['column']}, {what}:{remedy}{way_out}."
 
 
 def _by_series(counts: pd.Series, shown: int = 5) -> str:

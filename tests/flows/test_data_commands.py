@@ -130,6 +130,14 @@ def test_what_would_be_lost_is_named_and_much_is_not_advised(tmp_path: Path) -> 
     assert "quarantine" not in output
 
 
+def test_a_covariate_that_is_text_in_many_rows_can_be_left_out(tmp_path: Path) -> None:
+    path = written(tmp_path, series(holiday=["0", "a"] * 100))
+    output = told(gatecast("data", "check", str(path)).output)
+    assert "correct or remove the row, or leave the column out: --exclude holiday." in output
+    path = written(tmp_path, series(open=["yes", "no"] * 100))  # of a shop, not a price
+    assert "or leave it out: --exclude open." in told(gatecast("data", "check", str(path)).output)
+
+
 def test_a_column_that_is_needed_is_not_left_out(tmp_path: Path) -> None:
     output = told(gatecast("data", "check", str(written(tmp_path, series(y="many")))).output)
     assert "No row has a number in y; correct the column." in output

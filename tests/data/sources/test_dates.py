@@ -57,6 +57,18 @@ def test_steps_are_days_if_that_is_said():
         read_dates(steps, None, "f.csv")
 
 
+def test_one_date_that_fits_one_form_decides_for_all():
+    days = pd.date_range("2020-01-01", periods=13).repeat(24)[:-12]  # a twenty-fifth is of the 13th
+    for form in ("%m/%d/%Y", "%d/%m/%Y", "%m/%d/%Y %I:%M:%S %p"):
+        assert read(pd.Series(days.strftime(form))).tolist() == days.tolist()
+
+
+@pytest.mark.parametrize("dtype", [float, str])
+def test_counts_since_1970_may_have_been_written_as_decimals(dtype):
+    hours = pd.date_range("2020-01-01", periods=30, freq="h")
+    assert read(pd.Series([float(hour.timestamp()) for hour in hours]).astype(dtype)).tolist() == hours.tolist()
+
+
 def test_days_that_can_be_months_are_asked_about():
     with pytest.raises(InputError, match="date 1/2/20 can be read as %d/%m/%y and as %m/%d/%y"):
         read_dates(pd.Series(["1/2/20", "2/2/20", "3/2/20"]), None, "f.csv")

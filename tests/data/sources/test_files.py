@@ -301,3 +301,18 @@ def test_another_encoding_has_to_be_named(tmp_path):
     found = CsvSource(tmp_path / "f.csv", CsvFormat(encoding="latin-1")).check()
     assert "'Wert °C'" in found.notices[0]
     assert found.rows["y"].tolist() == [1.5]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["date;value;", "2020-01-01;1.5;", "2020-01-02;2.5;"],
+        ['"date" , "value"', '"2020-01-01" , "1.5"', '"2020-01-02" , "2.5"'],
+        ["date, value", "2020-01-01, 1.5", "2020-01-02, 2.5"],
+    ],
+    ids=["mark at the end", "blanks around quotes", "blanks after commas"],
+)
+def test_marks_and_blanks_that_say_nothing_do_no_harm(tmp_path, lines):
+    rows = CsvSource(write(tmp_path, "\n".join(lines) + "\n")).check().rows
+    assert rows["y"].tolist() == [1.5, 2.5]
+    assert list(rows) == ["unique_id", "ds", "y"]

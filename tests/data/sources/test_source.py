@@ -168,6 +168,12 @@ def test_a_nameless_index_is_no_covariate(tmp_path):
     assert list(ParquetSource(tmp_path / "f.parquet").read(ALL).columns) == ["unique_id", "ds", "y", "x0"]
 
 
+def test_an_index_of_dates_without_a_name_holds_the_dates(tmp_path):
+    days = pd.date_range("2020-01-01", periods=5)
+    pd.DataFrame({"y": range(5)}, index=days).to_parquet(tmp_path / "f.parquet")
+    assert ParquetSource(tmp_path / "f.parquet").check().rows["ds"].tolist() == days.tolist()
+
+
 def test_time_zones_survive_parquet(tmp_path):
     bars = make_bars().assign(ds=lambda frame: frame["ds"].dt.tz_localize("America/New_York"))
     read = ParquetSource(write_parquet(bars, tmp_path / "f.parquet")).read(Selection(start=date(2020, 1, 3)))
