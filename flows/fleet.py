@@ -17,11 +17,8 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict
 from uuid import UUID
 
-import pandas as pd
 from rich.progress import Progress
 
-from gatecast.data.sequences.sequences import build_sequences
-from gatecast.data.sequences.splits import TEST, SplitSettings
 from gatecast.data.store import atomic_file, symbol_filename, write_json
 from gatecast.flows.engine.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
 from gatecast.flows.engine.caching import code_version
@@ -31,11 +28,9 @@ from gatecast.flows.engine.runners import require_runner, task_runner
 from gatecast.flows.engine.terminal import console, explain, figure
 from gatecast.flows.ingest import ingest
 from gatecast.flows.judging.yardsticks import require_baselines
-from gatecast.flows.member import STARTED, Member, MemberTrained, member_name, members_of, train_one
+from gatecast.flows.member import STARTED, Member, MemberTrained, member_name, members_of, train_one, train_tiny
 from gatecast.flows.settings.runs import FleetSettings, GateSettings, RetrainSettings
 from gatecast.flows.settings.workspace import Workspace
-from gatecast.lstm.forecasting.forecaster import Forecaster
-from gatecast.lstm.forecasting.recipe import sequence_settings
 
 DEFAULTS = FleetSettings()
 ATTEMPTS = 2
@@ -169,15 +164,7 @@ def outcome(name: str, symbols: Sequence[str], *, error: str | None = None, **fi
 def prepare(settings: RetrainSettings) -> Result:
     """Train a tiny model and forecast with it, so that kernels are compiled once and workers find them on disk."""
     started = time.perf_counter()
-    tiny = settings.model.model_copy(
-        update={"lookback": 2, "horizon": 1, "max_epochs": 1, "max_minutes": None, "batch_size": 4}
-    )
-    ds = pd.date_range("2000-01-01", periods=60)
-    frame = pd.DataFrame({"unique_id": "a", "ds": ds, "y": range(1, 61)})
-    sequences = build_sequences(frame, sequence_settings(tiny, frame, SplitSettings()))
-    model = Forecaster.from_settings(tiny).fit_sequences(sequences)
-    model.predict_windows(sequences, TEST)
-    model.predict()
+    train_tiny(settings.model)
     return {"summary": f"{time.perf_counter() - started:.1f} s"}
 
 

@@ -16,6 +16,7 @@ import pandas as pd
 from gatecast.data.bars.store import read_rows
 from gatecast.data.errors import InputError
 from gatecast.data.sequences.sequences import Sequences, build_sequences
+from gatecast.data.sequences.splits import TEST, SplitSettings
 from gatecast.data.settings import NAME_PATTERN
 from gatecast.data.store import as_json, read_parquet, sha256_file, symbol_filename, write_parquet
 from gatecast.flows.engine.caching import digest, hashes
@@ -40,6 +41,8 @@ from gatecast.flows.training import (
     settle,
     warm_start,
 )
+from gatecast.lstm.config import ForecasterSettings
+from gatecast.lstm.forecasting import recipe
 from gatecast.lstm.forecasting.forecaster import Forecaster
 from gatecast.lstm.forecasting.metrics import skill
 from gatecast.lstm.training import epochs
@@ -205,6 +208,26 @@ def _copy(
         return model
     save(registry, champion, copy)
     return copy
+
+
+def train_tiny(settings: ForecasterSettings) -> None:
+    """Train a tiny model of these settings on rows that fit them, and forecast with it, so that kernels are compiled.
+
+    What only the models' own data can fit, such as the season or the column of the weights, is made up.
+    """
+    changes: dict[str, Any] = {"lookback": 4, "horizon": 1, "max_epochs": 1, "max_minutes": None, "batch_size": 4}
+    if settings.step_weights is not None:
+        changes["step_weights"] = (1.0,)
+    if not settings.stateful:
+        changes["season"] = (2,)
+    tiny = settings.model_copy(update=changes)
+    frame = pd.DataFrame({"unique_id": "a", "ds": pd.date_range("2000-01-01", periods=60), "y": range(1, 61)})
+    if settings.weight_column not in (None, *frame):
+        frame[settings.weight_column] = 1.0
+    sequences = build_sequences(frame, recipe.sequence_settings(tiny, frame, SplitSettings()))
+    model = Forecaster.from_settings(tiny).fit_sequences(sequences)
+    model.predict_windows(sequences, TEST)
+    model.predict()
 
 
 def _fit(settings: RetrainSettings, sequences: Sequences, start: WarmStart | None, attempt: Attempt) -> Forecaster:

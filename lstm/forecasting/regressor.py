@@ -177,7 +177,10 @@ class LSTMRegressor(RegressorMixin, BaseEstimator):
     # ------------------------------------------------------------ rows
 
     def _checked(self, X: Any, y: Any, sample_weight: Any | None, reset: bool) -> list[np.ndarray]:
-        """Return X (n, steps, variables), y (n, outputs) and weights (n,), without the rows of weight 0."""
+        """Return X (n, steps, variables), y (n, outputs) and weights (n,), without the rows of weight 0.
+
+        Weights are shares of the greatest, since only their ratios count, and those are numbers in float32 too.
+        """
         given = X
         X, y = validate_data(
             self, X, y, reset=reset, allow_nd=True, multi_output=True, y_numeric=True, dtype=np.float64
@@ -185,6 +188,7 @@ class LSTMRegressor(RegressorMixin, BaseEstimator):
         weights = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
         if not weights.any():
             raise ValueError("sample_weight is zero for every row; at least one has to count")
+        weights = weights / weights.max()
         y = np.asarray(y, np.float64)
         if reset:
             self._is_single = y.ndim == 1

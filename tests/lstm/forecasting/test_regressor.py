@@ -95,6 +95,14 @@ def test_a_row_of_weight_zero_is_as_if_it_were_not_there_and_heavy_rows_are_fitt
     assert heavy.mean() == pytest.approx(0.8, abs=0.1)
 
 
+@pytest.mark.parametrize("factor", [1e-300, 1e300])
+def test_only_the_ratios_of_weights_count(factor):
+    X, y = lags(60)
+    weights = np.where(np.arange(60) < 30, 1.0, 4.0)
+    first, second = (LSTMRegressor(**QUICK, loss="mae").fit(X, y, weights * each).predict(X) for each in (1.0, factor))
+    np.testing.assert_allclose(first, second, rtol=1e-6)
+
+
 def test_partial_fit_goes_on_epoch_by_epoch_with_the_optimiser_as_it_was():
     X, y = lags()
     model = LSTMRegressor(hidden_size=8, random_state=0)
