@@ -99,7 +99,8 @@ class Retrained(TypedDict):
     evaluate: Evaluated
     checkpoint: Versioned
     promote: Promoted
-    forecast: Forecasts
+    forecast: Forecasts | None
+    """None if no version has passed the gate, so that there is no champion"""
     track: Tracked | None
     publish: Published
 
@@ -166,8 +167,10 @@ def retrain(
         with transaction():
             promoted = step(promote, job, version["version"], evaluated["predictions"], data, settings, gate)
             champion = promoted["champion"]
-            winner = registry.settings(champion, FORECASTER)
-            forecasts = step(forecast, workspace, registry.name, champion, winner, data, bars["last"])
+            forecasts = None
+            if champion is not None:
+                winner = registry.settings(champion, FORECASTER)
+                forecasts = step(forecast, workspace, registry.name, champion, winner, data, bars["last"])
         tracked = (
             step(tracking.track, workspace, registry.name, version, evaluated, promoted) if tracking.wanted() else None
         )
