@@ -64,7 +64,7 @@ def decide(
     bar = None if gate.must_beat == "nothing" else _loses_to(registry, version, gate.must_beat)
     obstacle = _obstacle(registry, version, bar)
     if champion is None:
-        decision = _first(registry.name, version, obstacle)
+        decision = _first(registry, version, obstacle)
     else:
         keeps = "it is pinned" if registry.is_pinned() else obstacle and f"{version} {obstacle}"
         decision = _against(registry, champion, version, kind, meet, gate, keeps)
@@ -94,13 +94,13 @@ def _obstacle(registry: Registry, version: str, bar: Standing | None) -> str | N
     return None if bar is None else f"loses to {bar}"
 
 
-def _first(name: str, version: str, obstacle: str | None) -> Decision:
+def _first(registry: Registry, version: str, obstacle: str | None) -> Decision:
     """Decide about a version that has no champion to be compared with."""
     if obstacle is not None:
-        return Decision(
-            version, None, False, f"{version} does not become the champion of {name}, since it {obstacle}.", None
-        )
-    return Decision(version, None, True, f"{version} is the first version of {name}.", version)
+        reason = f"{version} does not become the champion of {registry.name}, since it {obstacle}."
+        return Decision(version, None, False, reason, None)
+    what = "champion" if len(registry.versions()) > 1 else "version"
+    return Decision(version, None, True, f"{version} is the first {what} of {registry.name}.", version)
 
 
 def _against(

@@ -136,8 +136,12 @@ class StoredVersions:
         DamagedError, FormatError
             See `data.errors`.
         """
-        standing = self.standing(version)
-        return f"{self.figure(version).gain}{', loses' if standing is not None and standing.loses else ''}"
+
+        def tell(kind: ModelKind, evaluation: dict[str, Any]) -> str:
+            standing = kind.standing(evaluation)
+            return f"{kind.figure(evaluation).gain}{', loses' if standing is not None and standing.loses else ''}"
+
+        return self._told(version, tell)
 
     def scores(self, version: str) -> tuple[str, Rows, str]:
         """Return what a version was scored on, its scores as rows of a table, and the verdict in a sentence.

@@ -15,8 +15,11 @@ from gatecast.flows.engine import runs
 from gatecast.flows.fleet import fleet
 from gatecast.flows.forecast import forecast_latest
 from gatecast.flows.judging import promotion
+from gatecast.flows.monitor import roll_back
 from gatecast.flows.registry.registry import Registry
+from gatecast.flows.reporting.publication import version_table
 from gatecast.flows.retrain import retrain
+from gatecast.flows.settings.champion import MonitorSettings
 from gatecast.flows.settings.runs import FleetSettings
 from gatecast.flows.settings.workspace import Workspace
 from tests.flows.conftest import small_settings
@@ -92,6 +95,7 @@ def test_with_must_beat_a_losing_first_model_leaves_no_champion(
         assert f"choose a version with 'gatecast models promote {NAME} VERSION'" in str(refused.value)
     good = retrain(small_settings(gate={"must_beat": "best_baseline"}))
     assert good["promote"]["promoted"]
+    assert f"is the first champion of {NAME}" in good["promote"]["summary"]
     assert good["forecast"] is not None
 
 
@@ -133,3 +137,13 @@ def test_a_retrain_makes_a_version_beside_a_pinned_champion(copied: Workspace, s
     assert registry.champion() == result["promote"]["champion"] == champion
     assert f"{champion}, which stays since it is pinned: RMSE " in result["promote"]["summary"]
     assert registry.history()[-1]["comparison"]["measure"] == "RMSE"
+    roles = [row["role"] for row in version_table(registry, result["checkpoint"]["version"], champion)]
+    assert roles == ["this run", "champion, pinned"]
+
+
+def test_the_monitor_does_not_roll_a_pinned_champion_back(copied: Workspace) -> None:
+    registry = Registry(copied, NAME)
+    champion = str(registry.champion())
+    promotion.pin(registry, champion)
+    found = roll_back.fn(copied, NAME, champion, "", "", "it is poor", MonitorSettings())
+    assert found == {"champion": champion, "summary": f"{champion} stays, since it is pinned: it is poor"}
