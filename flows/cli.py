@@ -82,7 +82,7 @@ ENTRIES: Mapping[str, Entry] = MappingProxyType(
         ),
         "models": Entry(
             "gatecast.flows.commands.models:models",
-            "See, compare, promote, roll back and prune the versions of models.",
+            "See, compare, promote, pin, roll back and prune the versions of models.",
         ),
         "text": Entry(
             "gatecast.flows.commands.text:app", "Language models: train one on text files, evaluate it, let it write."

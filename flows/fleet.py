@@ -25,7 +25,8 @@ from gatecast.flows.engine.caching import code_version
 from gatecast.flows.engine.orchestration import Steps, artifact_key, flow, run_name, task
 from gatecast.flows.engine.results import Result, StepRecord
 from gatecast.flows.engine.runners import require_runner, task_runner
-from gatecast.flows.engine.terminal import console, explain, figure
+from gatecast.flows.engine.runs import LOSES, raise_alarm
+from gatecast.flows.engine.terminal import console, counted, explain, figure
 from gatecast.flows.ingest import ingest
 from gatecast.flows.judging.yardsticks import require_baselines
 from gatecast.flows.member import STARTED, Member, MemberTrained, member_name, members_of, train_one, train_tiny
@@ -36,6 +37,8 @@ DEFAULTS = FleetSettings()
 ATTEMPTS = 2
 """How often a model is trained alone after its worker died; one that fails by itself is not tried again."""
 ROWS = 200
+ALARMED = 10
+"""Models that an alarm names"""
 WHOLE_FILES = ("sample", "csv", "parquet")
 
 
@@ -62,6 +65,8 @@ class Outcome(TypedDict):
     """Share of the best baseline's error that the model takes away"""
     forecast: str | None
     """Path"""
+    alarm: str | None
+    """That the new champion loses to a baseline, or that there is no champion"""
     seconds: float | None
     cached: bool | None
 
@@ -155,6 +160,7 @@ def outcome(name: str, symbols: Sequence[str], *, error: str | None = None, **fi
         "outcome": figures.get("outcome"),
         "skill": figures.get("skill"),
         "forecast": figures.get("forecast"),
+        "alarm": figures.get("alarm"),
         "seconds": figures.get("seconds"),
         "cached": figures.get("cached"),
     }
@@ -329,7 +335,19 @@ def summarise(name: str, outcomes: list[Outcome], directory: Path) -> Summarised
         f" {judged.count('better')} are better, {judged.count('level')} level and {judged.count('worse')} worse"
     )
     create_table_artifact(outcome_table(outcomes)[:ROWS], key=artifact_key(name, "fleet"), description=sentence)
+    _raise_alarm(name, [each for each in outcomes if each["alarm"] and not each["cached"]])
     return {"report": str(report), "failed": str(again) if failed else None, "summary": sentence}
+
+
+def _raise_alarm(name: str, outcomes: Sequence[Outcome]) -> None:
+    """Raise one alarm for all new champions that lose to a baseline and all models without a champion."""
+    if not outcomes:
+        return
+    models = [each["name"] for each in outcomes]
+    more = f" and {len(models) - ALARMED:,} more" if len(models) > ALARMED else ""
+    count = f"{counted(len(models), 'model')} {'lose' if len(models) > 1 else 'loses'}"
+    sentence = f"{count} to the best baseline or {'have' if len(models) > 1 else 'has'} no champion"
+    raise_alarm(LOSES, name, f"{sentence}: {', '.join(models[:ALARMED])}{more}.", {"models": models[:ROWS]})
 
 
 def outcome_table(outcomes: Iterable[Outcome]) -> list[dict[str, str]]:
@@ -349,6 +367,8 @@ def outcome_table(outcomes: Iterable[Outcome]) -> list[dict[str, str]]:
             else (
                 "unchanged"
                 if each["cached"]
+                else "no champion"
+                if each["champion"] is None
                 else "champion"
                 if each["champion"] == each["version"]
                 else "champion stays"

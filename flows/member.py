@@ -71,7 +71,8 @@ class MemberTrained(Written):
     """What became of a model of a fleet."""
 
     version: str
-    champion: str
+    champion: str | None
+    """None if no version has passed the gate; then there is no forecast"""
     rmse: float | None
     naive_rmse: float | None
     measure: str
@@ -84,8 +85,10 @@ class MemberTrained(Written):
     """Better, level or worse than the best baseline"""
     skill: float | None
     """Share of the best baseline's error that the model takes away"""
-    forecast: str
+    forecast: str | None
     """Path"""
+    alarm: str | None
+    """What the operator has to know: that the new champion loses to a baseline, or that there is no champion"""
     seconds: float
 
 
@@ -168,12 +171,15 @@ def train_one(
         def meet(model: Forecaster, own: RetrainSettings) -> Comparison:
             return meet_forecaster(model, own, predictions, frame, settings, gate)
 
-        champion = settle(registry, version, FORECASTER, meet, gate)["champion"]
-        if champion != version:
+        settled = settle(registry, version, FORECASTER, meet, gate, alone=False)
+        champion = settled["champion"]
+        if champion not in (version, None):
             model = registry.model(champion, FORECASTER)
             settings = registry.settings(champion, FORECASTER).model_copy(update={"final_fit": settings.final_fit})
-        model = _copy(registry, champion, model, frame, settings)
-        path = _forecast(model, frame, settings, champion, workspace)
+        path = None
+        if champion is not None:
+            model = _copy(registry, champion, model, frame, settings)
+            path = _forecast(model, frame, settings, champion, workspace)
         epochs.clear(job.checkpoints)  # the version has all that is needed from now on
         with suppress(OSError):  # it is not there, or a retrain of the same name keeps its model there
             job.checkpoints.rmdir()
@@ -188,9 +194,10 @@ def train_one(
         "best_label": judged["best_label"],
         "best_score": judged["best_score"],
         "outcome": judged["outcome"],
-        "forecast": str(path),
+        "forecast": str(path) if path else None,
+        "alarm": settled["summary"] if settled["alarming"] else None,
         "seconds": round(time.perf_counter() - started, 3),
-        "files": hashes(registry.path(version), path),
+        "files": hashes(registry.path(version), *([path] if path else [])),
         "summary": evaluated["verdict"],
     }
 

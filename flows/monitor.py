@@ -179,6 +179,8 @@ def roll_back(
 ) -> Output:
     """Make the former champion the champion again if it would have forecast the champion's live rows better."""
     registry = Registry(workspace, name)
+    if registry.is_pinned():
+        return {"champion": version, "summary": f"{version} stays, since it is pinned: {why}"}
     rows = latest(read_parquet(Path(live))[0], settings.window)
     rows = rows[rows["version"] == version].reset_index(drop=True)
     former = next(iter(registry.former_champions()), None)

@@ -101,7 +101,8 @@ class Retrained(TypedDict):
     checkpoint: Versioned
     promote: Promoted
     refit: Refitted | None
-    forecast: Forecasts
+    forecast: Forecasts | None
+    """None if no version has passed the gate, so that there is no champion"""
     track: Tracked | None
     publish: Published
 
@@ -168,15 +169,17 @@ def retrain(
         with transaction():
             promoted = step(promote, job, version["version"], evaluated["predictions"], data, settings, gate)
             champion = promoted["champion"]
-            winner = registry.settings(champion, FORECASTER)
-            again = winner.model_copy(update={"final_fit": settings.final_fit})
             refitted = None
-            if settings.final_fit == "none":
-                discard(registry, champion)
-            else:
-                refitted = step(refit, workspace, registry.name, champion, again, data)
-            copy = digest(refitted["files"]) if refitted and refitted["path"] else None
-            forecasts = step(forecast, workspace, registry.name, champion, winner, data, bars["last"], copy)
+            forecasts = None
+            if champion is not None:
+                winner = registry.settings(champion, FORECASTER)
+                again = winner.model_copy(update={"final_fit": settings.final_fit})
+                if settings.final_fit == "none":
+                    discard(registry, champion)
+                else:
+                    refitted = step(refit, workspace, registry.name, champion, again, data)
+                copy = digest(refitted["files"]) if refitted and refitted["path"] else None
+                forecasts = step(forecast, workspace, registry.name, champion, winner, data, bars["last"], copy)
         tracked = (
             step(tracking.track, workspace, registry.name, version, evaluated, promoted) if tracking.wanted() else None
         )

@@ -23,6 +23,7 @@ from gatecast.data.settings import Settings
 from gatecast.flows.engine.caching import code_version, digest, hashes
 from gatecast.flows.engine.orchestration import Transaction, get_transaction, is_retry, task
 from gatecast.flows.engine.results import Promoted, Trained, Versioned
+from gatecast.flows.engine.runs import LOSES, raise_alarm
 from gatecast.flows.engine.terminal import counted
 from gatecast.flows.judging import promotion
 from gatecast.flows.judging.comparison import Comparison
@@ -265,17 +266,30 @@ def settle(
     kind: ModelKind,
     meet: Callable[[Any, Any], Comparison | None],
     gate: GateSettings = promotion.DEFAULT_GATE,
+    *,
+    alone: bool = True,
 ) -> Promoted:
     """Let the gate decide whether a version becomes the champion, and record it; see `flows.judging.promotion.decide`.
 
     Within a task with the hook `take_back`, the promotion is undone if the run fails later in the same transaction.
+
+    An alarm is raised for a champion that loses to a baseline, and if no version has passed the gate, unless the model
+    is not `alone`: a fleet raises one for all of its models.
     """
     decision = registry.settle(lambda: promotion.decide(registry, version, kind, meet, gate))
     present = get_transaction()
     if present is not None and decision.winner != decision.champion:
         made = {"registry": registry, "winner": decision.winner, "former": decision.champion}
         present.set("promotion", made)
-    return {"champion": str(decision.winner), "promoted": decision.promoted, "summary": decision.reason}
+    alarming = decision.winner is None or (decision.promoted and decision.loses_to is not None)
+    if alarming and alone:
+        raise_alarm(LOSES, registry.name, decision.reason, {"version": version, "loses_to": decision.loses_to})
+    return {
+        "champion": decision.winner,
+        "promoted": decision.promoted,
+        "alarming": alarming,
+        "summary": decision.reason,
+    }
 
 
 def take_back(transaction: Transaction) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gatecast.flows.commands.champions import VERSION_HELP, ModelOptions, pin, promote, rollback, unpin, use
 from gatecast.flows.commands.options import CommonOptions, takes
 from gatecast.flows.engine.terminal import (
     INPUT_IS_WRONG,
@@ -18,7 +20,6 @@ from gatecast.flows.engine.terminal import (
     print_comparison,
     print_error,
     print_next,
-    print_paths,
     print_scores,
     print_table,
     say,
@@ -29,28 +30,12 @@ if TYPE_CHECKING:
     from gatecast.flows.registry.kinds import ModelKind
     from gatecast.flows.registry.registry import Registry
 
-NAME = typer.Argument(help="Name of the model; 'gatecast models list' shows them.", show_default=False)
-VERSION_HELP = "its name, its number or 'champion'"
 SHOWN_VERSIONS = 20
 NO_FACTS = dict.fromkeys(("version", "made", "data until", "parent", "score", "vs baseline"), "–")
 
 models = typer.Typer(
-    name="models", help="See, compare, promote, roll back and prune the versions of models.", no_args_is_help=True
+    name="models", help="See, compare, promote, pin, roll back and prune the versions of models.", no_args_is_help=True
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelOptions(CommonOptions):
-    """The options of a command about one model."""
-
-    name: Annotated[str, NAME]
-
-    def registry(self) -> Registry:
-        """Return the registry of the model, which must exist."""
-        from gatecast.flows.registry.catalogue import find_registry
-        from gatecast.flows.settings.workspace import Workspace
-
-        return find_registry(Workspace.from_environment(), self.name)
 
 
 @models.command("list")
@@ -107,7 +92,7 @@ def _of_model(registry: Registry) -> tuple[dict[str, str], str | None, str | Non
             "model": registry.name,
             "kind": _called(registry),
             "versions": versions,
-            "champion": champion,
+            "champion": f"{champion}, pinned" if registry.is_pinned() else champion,
             **facts,
         },
         damage,
@@ -154,18 +139,44 @@ def show(options: ShowOptions) -> None:
             for version in versions[-SHOWN_VERSIONS:]
         ]
         more = f" (the last {SHOWN_VERSIONS} of {len(versions)})" if len(versions) > SHOWN_VERSIONS else ""
-        print_table(rows, f"Versions of {registry.name}, * the champion{more}", right=("vs baseline",))
+        pinned = registry.is_pinned()
+        title = f"Versions of {registry.name}, * the champion{', pinned' if pinned else ''}{more}"
+        print_table(rows, title, right=("vs baseline",))
+        if pinned:
+            say(f"Nothing replaces {champion} until 'gatecast models unpin {registry.name}'.")
         with suppress(InputError):  # the row of the champion says what is wrong with it
             if champion is not None:
                 say(registry.scores(champion)[2])
-        decisions = registry.history()[-SHOWN_VERSIONS:]
-        if decisions:
-            console().print("\n[bold]Decisions[/bold]")
-        for entry in decisions:
-            when = entry["decided_at"][:16].replace("T", " ")
-            who = entry.get("action", "gate")
-            say(f"  {when}  {who:<8}  {entry['reason']}")
+        _print_decisions(registry.history()[-SHOWN_VERSIONS:])
         print_next(f"models show {registry.name} {(champion or versions[-1]).split('-')[0]}")
+
+
+def _print_decisions(decisions: Sequence[Mapping[str, Any]]) -> None:
+    if decisions:
+        console().print("\n[bold]Decisions[/bold]")
+    for entry in decisions:
+        when = entry["decided_at"][:16].replace("T", " ")
+        who = entry.get("action", "gate")
+        say(f"  {when}  {who:<8}  {entry['reason']}")
+
+
+@models.command()
+@takes(ModelOptions)
+def history(options: ModelOptions) -> None:
+    """Show every decision about a model: what was promoted, refused, pinned and rolled back, and why."""
+    with explained(options.debug):
+        options.prepare()
+        registry = options.registry()
+        _print_decisions(registry.history())
+        champion = registry.champion()
+        pinned = ", and it is pinned" if registry.is_pinned() else ""
+        console().print()
+        say(
+            f"The champion of {registry.name} is {champion}{pinned}."
+            if champion
+            else f"{registry.name} has no champion."
+        )
+        print_next(f"models show {registry.name}")
 
 
 def _show_version(registry: Registry, version: str) -> None:
@@ -184,7 +195,7 @@ def _show_version(registry: Registry, version: str) -> None:
     say(verdict)
     console().print("\n[bold]Lineage[/bold]")
     lineage = {
-        "champion": "yes" if version == registry.champion() else "no",
+        "champion": f"yes{', pinned' if registry.is_pinned() else ''}" if version == registry.champion() else "no",
         "folder": registry.path(version),
         **lineage,
     }
@@ -195,13 +206,7 @@ def _show_version(registry: Registry, version: str) -> None:
         say(f"  {name:<28}{'–' if value is None else value}")
     others = [other for other in registry.versions() if other != version]
     this = version.split("-")[0]
-    print_next(f"models compare {registry.name} {others[-1].split('-')[0]} {this}" if others else _use(registry))
-
-
-def _use(registry: Registry) -> str:
-    """Return the command that uses a model."""
-    kind = registry.kind()
-    return f"{kind.used_by} --name {registry.name}" if kind and kind.used_by else f"models show {registry.name}"
+    print_next(f"models compare {registry.name} {others[-1].split('-')[0]} {this}" if others else use(registry))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,11 +240,9 @@ def compare(options: CompareOptions) -> None:
         kind = registry.kind_of(second)
         result = kind.compare(_contender(registry, first, kind), _contender(registry, second, kind), options.path)
         print_table(result.rows, f"{registry.name} on {result.on}", right=list(result.rows[0])[1:])
-        luck = (
-            f"; p = {result.p_value:.2g} that it is no better (Diebold-Mariano, one-sided)"
-            if result.p_value is not None
-            else ""
-        )
+        luck = f"; {result.luck}" if result.luck else ""
+        if result.p_value is not None:
+            luck += " that it is no better (Diebold-Mariano, one-sided)"
         measure = result.measure
         difference = measure.difference(result.value, result.opponent)
         say(f"The {measure.name} of {second} is {difference} that of {first}{luck}.")
@@ -249,7 +252,7 @@ def compare(options: CompareOptions) -> None:
         if better != registry.champion():
             print_next(f"models promote {registry.name} {better.split('-')[0]}")
         else:
-            print_next(_use(registry))
+            print_next(use(registry))
 
 
 def _contender(registry: Registry, version: str, kind: ModelKind) -> Contender:
@@ -260,49 +263,8 @@ def _contender(registry: Registry, version: str, kind: ModelKind) -> Contender:
     return Contender(version, model, settings, registry.data(version), registry.workspace)
 
 
-@dataclass(frozen=True, kw_only=True)
-class PromoteOptions(ModelOptions):
-    """The options of ``gatecast models promote``."""
-
-    version: Annotated[str, typer.Argument(help="Its name or its number.", show_default=False)]
-    reason: Annotated[str, typer.Option(help="Why; it goes on record.")] = "chosen by hand"
-
-
-@models.command()
-@takes(PromoteOptions)
-def promote(options: PromoteOptions) -> None:
-    """Make a version the champion, whatever the gate of a retrain would decide."""
-    with explained(options.debug):
-        options.prepare()
-        registry = options.registry()
-        from gatecast.flows.judging.promotion import promote
-
-        _print_decision(registry, promote(registry, registry.find(options.version), options.reason).reason)
-
-
-@dataclass(frozen=True, kw_only=True)
-class RollbackOptions(ModelOptions):
-    """The options of ``gatecast models rollback``."""
-
-    reason: Annotated[str, typer.Option(help="Why; it goes on record.")] = "asked for by hand"
-
-
-@models.command()
-@takes(RollbackOptions)
-def rollback(options: RollbackOptions) -> None:
-    """Make the former champion the champion again."""
-    with explained(options.debug):
-        options.prepare()
-        registry = options.registry()
-        from gatecast.flows.judging.promotion import roll_back
-
-        _print_decision(registry, roll_back(registry, options.reason).reason)
-
-
-def _print_decision(registry: Registry, reason: str) -> None:
-    say(reason)
-    print_paths({"champion": str(registry.directory / "champion.json")})
-    print_next(_use(registry))
+for choose in (promote, rollback, pin, unpin):
+    models.command()(choose)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -355,5 +317,5 @@ def _facts(registry: Registry, version: str | None) -> dict[str, str]:
         "data until": lineage.get("last", "–"),
         "parent": (lineage.get("parent") or "–").split("-")[0],
         "score": str(figure),
-        "vs baseline": figure.gain,
+        "vs baseline": registry.gain(version),
     }

@@ -18,6 +18,7 @@ from gatecast.flows.engine.terminal import (
     print_scores,
     print_times,
     say,
+    warn,
 )
 from gatecast.flows.settings.runs import FleetSettings
 
@@ -77,9 +78,12 @@ def show(result: Retrained, seconds: float) -> None:
     for sentence in (evaluation["season"]["sentence"], *evaluation["notes"]):
         say(sentence)
     print_times(result["steps"], seconds, trained["milliseconds_per_step"])
-    console().print("\n[bold]Forecast[/bold]")
-    for sentence in forecasts["sentences"]:
-        say(f"  {sentence}")
+    if forecasts is not None:
+        console().print("\n[bold]Forecast[/bold]")
+        for sentence in forecasts["sentences"]:
+            say(f"  {sentence}")
+    if result["promote"]["alarming"]:
+        warn(result["promote"]["summary"])
     print_paths(
         {
             "model": result["checkpoint"]["path"],
@@ -88,8 +92,9 @@ def show(result: Retrained, seconds: float) -> None:
             **({"attention": evaluated["attention"]} if "attention" in evaluated else {}),
             "scores": evaluated["evaluation"],
             "test forecasts": evaluated["predictions"],
-            "forecast": forecasts["path"],
+            **({"forecast": forecasts["path"]} if forecasts is not None else {}),
             "report": result["publish"]["report"],
         }
     )
-    print_next(f"forecast --name {result['settings']['name']}")
+    name = result["settings"]["name"]
+    print_next(f"forecast --name {name}" if forecasts is not None else f"models show {name}")

@@ -69,10 +69,12 @@ class Versioned(Written):
 class Promoted(Result):
     """What was decided about a version."""
 
-    champion: str
-    """The champion from now on"""
+    champion: str | None
+    """The champion from now on; None if there is none, since no version has passed the gate"""
     promoted: bool
     """Whether that is the new version"""
+    alarming: bool
+    """Whether the new champion loses to a baseline, or whether there is no champion"""
 
 
 class Evaluated(Written):
@@ -97,7 +99,8 @@ class Forecasts(Written):
 class Tracked(Result):
     """A run on a tracking server."""
 
-    run_id: str
+    run_id: str | None
+    """None if the server did not answer"""
     experiment: str
 
 

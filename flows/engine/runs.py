@@ -11,7 +11,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 WhenBusy = Literal["wait", "cancel"]
 
+LOSES = "gatecast.gate.loses"
+"""The Prefect event that says that a new champion loses to a baseline, or that none of a model's versions has passed"""
 WEBHOOK = "GATECAST_WEBHOOK"
 TIME_LIMIT = "GATECAST_TIME_LIMIT_MINUTES"
 WEBHOOK_LIMIT_SECONDS = 10
@@ -238,6 +240,34 @@ def report(flow: Any, flow_run: FlowRun, state: State[Any]) -> None:
     message = _message(flow.name, flow_run, state, deployment)
     _logger().error("%(flow)s %(run)s: %(state)s. %(message)s", message)
     _send(message)
+
+
+def raise_alarm(event: str, name: str, message: str, payload: Mapping[str, Any]) -> None:
+    """Tell log, webhook and Prefect's events of what a person has to know of a model, although the run goes on.
+
+    Parameters
+    ----------
+    event : str
+        Name of the event.
+    name : str
+        Of the model.
+    message : str
+        A sentence.
+    payload : mapping
+        What the event carries besides the name and the message, as JSON values.
+    """
+    from prefect import runtime
+    from prefect.events import emit_event
+
+    _logger().warning("%s", one_line(masked(message)))
+    emit_event(
+        event,
+        resource={"prefect.resource.id": f"gatecast.model.{name}", "prefect.resource.name": name},
+        payload={"model": name, "message": masked(message), **payload},
+    )
+    run = runtime.flow_run
+    told = (run.flow_name or "gatecast", name, str(run.id or ""), "Alarm", message, run.ui_url or "")
+    _send(describe(*told))
 
 
 def describe(

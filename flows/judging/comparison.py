@@ -20,11 +20,11 @@ from gatecast.flows.judging.evaluation import KEYS, MODEL, predict_test_with
 from gatecast.flows.judging.tables import language_model_table
 from gatecast.flows.judging.targets import target_of
 from gatecast.flows.judging.yardsticks import Yardstick
-from gatecast.flows.registry.measures import ACCURACY, BITS_PER_CHARACTER, F1, RMSE, Measure
+from gatecast.flows.registry.measures import ACCURACY, BITS_PER_CHARACTER, F1, RMSE, Measure, luck
 from gatecast.flows.settings.runs import GateSettings, RetrainSettings
 from gatecast.flows.settings.workspace import Workspace
 from gatecast.lstm.forecasting.metrics import regression
-from gatecast.lstm.forecasting.significance import TESTS
+from gatecast.lstm.forecasting.significance import TESTS, fewest_origins
 from gatecast.lstm.forecasting.verdict import judge
 
 if TYPE_CHECKING:
@@ -74,7 +74,9 @@ class Comparison:
     on : str
         The data, as ``43 test rows``.
     test, p_value : str and float, optional
-        The statistical test, and its p-value (small: the gain is hardly luck).
+        The statistical test, and its p-value (small: the gain is hardly luck); no p-value with too few origins.
+    origins, needed : int, optional
+        How many origins there are, and how many the test needs to mean anything.
     rows : sequence of dict
         Scores as rows of text, for a table.
     verdict : str
@@ -89,6 +91,13 @@ class Comparison:
     p_value: float | None = None
     rows: Sequence[dict[str, str]] = ()
     verdict: str = ""
+    origins: int | None = None
+    needed: int | None = None
+
+    @property
+    def luck(self) -> str:
+        """The p-value in words, or that there are too few origins to tell; empty if nothing was tested."""
+        return luck(self.p_value, self.origins, self.needed)
 
     @property
     def gain(self) -> float:
@@ -105,6 +114,8 @@ class Comparison:
             "on": self.on,
             "test": self.test,
             "p_value": self.p_value,
+            "origins": self.origins,
+            "needed": self.needed,
         }
 
 
@@ -137,18 +148,23 @@ def compare(
     -------
     dict
         ``rows``, ``rmse`` and ``opponent_rmse``, ``gain`` (the share of the opponent's RMSE that is gone), ``test`` and
-        ``p_value`` (one-sided; small: the gain is more than luck).
+        ``p_value`` (one-sided; small: the gain is more than luck; None with too few origins), ``origins`` and how many
+        are ``needed``.
     """
     name = "diebold-mariano" if gate.test == "none" else gate.test
     rmse, opponent_rmse = (regression(y.to_numpy(), other.to_numpy())["rmse"] for other in (y_hat, opponent))
     difference = ((opponent - y) ** 2 - (y_hat - y) ** 2).groupby(cutoff.to_numpy()).mean().sort_index()
+    needed = fewest_origins(horizon)
+    enough = len(difference) >= needed
     return {
         "rows": len(y),
         "rmse": rmse,
         "opponent_rmse": opponent_rmse,
         "gain": 1 - rmse / opponent_rmse if opponent_rmse > 0 else 0.0,
         "test": name,
-        "p_value": TESTS[name](difference.to_numpy(np.float64), horizon),
+        "p_value": TESTS[name](difference.to_numpy(np.float64), horizon) if enough else None,
+        "origins": len(difference),
+        "needed": needed,
     }
 
 
@@ -186,9 +202,8 @@ def meet_forecaster(
 
 
 def _comparison(figures: dict[str, Any], on: str, rows: Sequence[dict[str, str]] = ()) -> Comparison:
-    test = figures["test"]
-    p_value = figures["p_value"]
-    return Comparison(RMSE, figures["rmse"], figures["opponent_rmse"], on, test, p_value, rows)
+    tested = {name: figures[name] for name in ("test", "p_value", "origins", "needed")}
+    return Comparison(RMSE, figures["rmse"], figures["opponent_rmse"], on, rows=rows, **tested)
 
 
 def _rows_of_both(

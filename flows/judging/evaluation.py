@@ -20,6 +20,7 @@ from gatecast.lstm.forecasting.forecaster import Forecaster
 from gatecast.lstm.forecasting.metrics import skill
 from gatecast.lstm.forecasting.recipe import recipe_of
 from gatecast.lstm.forecasting.scores import Scores
+from gatecast.lstm.forecasting.significance import fewest_origins
 from gatecast.lstm.forecasting.verdict import Verdict, judge
 
 KEYS = ("unique_id", "cutoff", "ds", "step")
@@ -199,13 +200,15 @@ def evaluate(
     -------
     dict
         What ``evaluation.json`` holds: ``unit``; ``first`` and ``last`` day; the ``verdict`` in a sentence, and its
-        figures in ``judged``, of the best model where there are several; the ``season``; ``notes``; ``labels`` of the
+        figures in ``judged``, of the best model where there are several; the same against the naive forecast alone in
+        ``judged_against_naive``; the ``season``; ``notes``; ``labels`` of the
         forecasts; ``scores``, see `score_rows`; and ``steps``, the error at each step ahead.
     """
     scores = yardstick.score(predictions, [*models, *yardstick.labels])
     verdicts = {name: judge(scores, name, yardstick.labels, step_size) for name in models}
     best = min(models, key=lambda name: verdicts[name].score)
     verdict = verdicts[best]
+    naive = {NAIVE: yardstick.labels[NAIVE]}
     sentences = [verdicts[name].sentence.replace("The model", label, 1) for name, label in models.items()]
     ends = (predictions["ds"].min(), predictions["ds"].max())
     first, last = (day_in_words(moment, settings.data.is_numbered) for moment in ends)
@@ -214,7 +217,8 @@ def evaluate(
         "first": first,
         "last": last,
         "verdict": " ".join(sentences) if len(models) > 1 else verdict.sentence,
-        "judged": {"model": best, **_judged(verdict, yardstick)},
+        "judged": {"model": best, **_judged(verdict, yardstick, step_size)},
+        "judged_against_naive": {"model": best, **_judged(judge(scores, best, naive, step_size), yardstick, step_size)},
         "season": {"periods": list(yardstick.seasons.periods), "sentence": yardstick.seasons.sentence},
         "notes": [*notes, *scores.notes],
         "labels": {**models, **yardstick.labels},
@@ -223,8 +227,9 @@ def evaluate(
     }
 
 
-def _judged(verdict: Verdict, yardstick: Yardstick) -> dict[str, Any]:
+def _judged(verdict: Verdict, yardstick: Yardstick, step_size: int) -> dict[str, Any]:
     """Return the figures of a verdict as JSON values."""
+    overlap = -(-len(verdict.by_step) // step_size)
     return {
         "outcome": verdict.outcome,
         "best": verdict.best,
@@ -235,6 +240,7 @@ def _judged(verdict: Verdict, yardstick: Yardstick) -> dict[str, Any]:
         "series": verdict.series,
         "share_better": verdict.share_better,
         "origins": verdict.origins,
+        "needed": fewest_origins(overlap),
         "p_value": verdict.p_value,
     }
 

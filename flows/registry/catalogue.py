@@ -65,6 +65,10 @@ def choose_champion(workspace: Workspace, name: str | None, kind: ModelKind) -> 
         assert present is not None, "a model of unknown kind is among the known"
         use = f"{present.used_by} --name {name}" if present.used_by else f"models show {name}"
         registry.require_kind(kind, f"use it with 'gatecast {use}'")
+    if name not in known if name is not None else not known:
+        for other in _without_champion(workspace, kind):
+            if name in (None, other):
+                raise InputError(_no_champion(Registry(workspace, other)))
     if not known:
         raise InputError(
             f"{workspace.root} holds no trained {kind.called}; run 'gatecast {kind.trained_by}' first or name another"
@@ -75,6 +79,23 @@ def choose_champion(workspace: Workspace, name: str | None, kind: ModelKind) -> 
     if name is not None and name not in known:
         raise InputError(f"There is no trained {kind.called} {name!r}; choose from {_some(known)}.")
     return name or known[0]
+
+
+def _without_champion(workspace: Workspace, kind: ModelKind) -> list[str]:
+    """Return the names of the models of a kind that have versions and no champion."""
+    with_champion = champions(workspace)
+    names = [name for name in models(workspace) if name not in with_champion]
+    return [name for name in names if _may_be(Registry(workspace, name), kind)]
+
+
+def _no_champion(registry: Registry) -> str:
+    """Say why a model has no champion, and what to do."""
+    history = registry.history()
+    why = f": {history[-1]['reason'].rstrip('.')}" if history else ""
+    return (
+        f"{registry.name} has no champion{why}; choose a version with 'gatecast models promote {registry.name}"
+        " VERSION', or train it with other settings."
+    )
 
 
 def _some(names: Sequence[str]) -> str:

@@ -21,6 +21,7 @@ _LOGGER = logging.getLogger(__name__)
 
 class _Pointer(BaseModel):
     version: str = Field(pattern=f"^{VERSION_PATTERN}$")
+    pinned: bool = False
 
 
 class _Entry(BaseModel):
@@ -28,12 +29,13 @@ class _Entry(BaseModel):
     champion: str | None
     winner: str | None
     reason: str
+    pinned: bool = False
 
 
 class Decisions:
     """The files ``champion.json``, which names a version, and ``promotions.jsonl``, a decision per line, oldest first.
 
-    The first can be made again from the second: its last decision says who won.
+    The first can be made again from the second: its last decision says who won, and whether that version is pinned.
 
     Parameters
     ----------
@@ -59,7 +61,7 @@ class Decisions:
             The last decision cannot be read either.
         """
         try:
-            return self._pointed_to()
+            return self._pointed_to()[0]
         except DamagedFileError as error:
             last = self._last()
             if last is None:
@@ -69,6 +71,13 @@ class Decisions:
                 ) from error
             _LOGGER.warning("%s is damaged; %s says that %s is the champion.", self._pointer, HISTORY, last["winner"])
             return last["winner"]
+
+    def is_pinned(self) -> bool:
+        """Tell whether nothing but a person may replace the champion."""
+        try:
+            return self._pointed_to()[1]
+        except DamagedFileError:
+            return bool((self._last() or {}).get("pinned"))
 
     def all(self) -> list[dict[str, Any]]:
         """Return every decision, oldest first; lines that are damaged are left out, with a warning."""
@@ -80,8 +89,9 @@ class Decisions:
 
     def add(self, decision: Mapping[str, Any]) -> None:
         """Store a decision, and point to its winner; call it while the registry is locked."""
+        was_pinned = self.is_pinned()
         self._write([*self._lines(), decision])
-        if decision["winner"] != decision["champion"]:
+        if decision["winner"] != decision["champion"] or bool(decision.get("pinned")) != was_pinned:
             self._point_to(decision)
 
     def heal(self) -> None:
@@ -101,8 +111,8 @@ class Decisions:
         if None in lines:
             self._write(lines)
 
-    def _pointed_to(self) -> str | None:
-        """Return the version that ``champion.json`` names; without the file there is no champion.
+    def _pointed_to(self) -> tuple[str | None, bool]:
+        """Return the version that ``champion.json`` names, and whether it is pinned; without the file there is none.
 
         Raises
         ------
@@ -110,19 +120,22 @@ class Decisions:
             It cannot be read, or names a version that is not there while the last decision names another.
         """
         if not self._pointer.exists():
-            return None
-        version: str = read_json(self._pointer, _Pointer)["version"]
+            return None, False
+        pointer = read_json(self._pointer, _Pointer)
+        version: str = pointer["version"]
         if not self._pointer.with_name(version).exists():
             last = self._last()
             if last is not None and last["winner"] != version:
                 raise DamagedFileError(f"{self._pointer} names {version}, which is not there; it is damaged.")
-        return version
+        return version, pointer.get("pinned", False)
 
     def _point_to(self, decision: Mapping[str, Any]) -> None:
         if decision["winner"] is None:
             self._pointer.unlink(missing_ok=True)
         else:
-            write_json(self._pointer, {"promoted_at": decision["decided_at"], "version": decision["winner"]})
+            pinned = {"pinned": True} if decision.get("pinned") else {}
+            content = {"promoted_at": decision["decided_at"], "version": decision["winner"], **pinned}
+            write_json(self._pointer, content)
 
     def _last(self) -> dict[str, Any] | None:
         lines = self._lines()

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from gatecast.data.errors import FormatError
 from gatecast.flows.engine.deployable import CONTINUED, Deployable, imported
-from gatecast.flows.registry.measures import ACCURACY, BITS_PER_CHARACTER, F1, MEASURES, RMSE, Figure
+from gatecast.flows.registry.measures import ACCURACY, BITS_PER_CHARACTER, F1, MEASURES, RMSE, Figure, Standing
 from gatecast.lstm.training import checkpoint
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 Evaluation = Mapping[str, Any]
 """The content of a version's ``evaluation.json``."""
+Against = Literal["best_baseline", "naive"]
 Rows = list[dict[str, str]]
 PLACES: Mapping[str, str] = MappingProxyType(
     {
@@ -66,6 +67,9 @@ class ModelKind:
     compare : callable
         Compares two versions on data that neither has seen: from a path or, without one, from the second version.
         Raises `flows.judging.comparison.IncomparableError` if that is not possible.
+    verdict : callable, optional
+        Returns how a version stands against its best baseline or the naive forecast, None if that is not known;
+        without it, the baseline of `figure` decides.
     """
 
     name: str
@@ -80,6 +84,17 @@ class ModelKind:
     test_data: Callable[[Evaluation], str]
     scores: Callable[[Evaluation], Rows]
     compare: Callable[[Contender, Contender, Path | None], Comparison]
+    verdict: Callable[[Evaluation, Against], Standing | None] | None = None
+
+    def standing(self, evaluation: Evaluation, against: Against = "best_baseline") -> Standing | None:
+        """Return how a version stands against a baseline, None if that is not known."""
+        if self.verdict is not None:
+            return self.verdict(evaluation, against)
+        figure = self.figure(evaluation)
+        if figure.baseline is None:
+            return None
+        loses = figure.measure.is_worse(figure.value, figure.baseline)
+        return Standing("the best baseline", figure.measure, figure.value, figure.baseline, loses)
 
     def load(self, path: Path) -> Any:
         """Load the model of a version."""
@@ -149,6 +164,15 @@ def _forecaster_figure(evaluation: Evaluation) -> Figure:
     return Figure(RMSE, total[MODEL]["rmse"], total[NAIVE]["rmse"] or None)
 
 
+def _forecaster_standing(evaluation: Evaluation, against: Against) -> Standing | None:
+    judged = evaluation.get("judged" if against == "best_baseline" else "judged_against_naive")
+    if judged is None:  # a version of an earlier Gatecast
+        return None
+    measure, value, best = MEASURES[judged["measure"]], judged["score"], judged["best_score"]
+    told = judged["p_value"], judged["origins"], judged.get("needed")
+    return Standing(judged["best_label"], measure, value, best, judged["outcome"] == "worse", *told)
+
+
 def _forecaster_scores(evaluation: Evaluation) -> Rows:
     from gatecast.flows.judging.tables import score_table
 
@@ -185,6 +209,7 @@ FORECASTER = ModelKind(
     test_data=lambda evaluation: f"test period {evaluation['first']} to {evaluation['last']}, {evaluation['unit']}",
     scores=_forecaster_scores,
     compare=_compare_forecasters,
+    verdict=_forecaster_standing,
 )
 
 

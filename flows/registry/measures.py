@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 # If the same model is fitted with other code or on another processor, the last digits differ.
 TOLERANCE = 1e-6
@@ -91,3 +92,56 @@ class Figure:
     def gain(self) -> str:
         """How much better than that method; a dash if there is none."""
         return "–" if self.baseline is None else self.measure.gain_text(self.value, self.baseline)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a version scored on its test data against a baseline.
+
+    Attributes
+    ----------
+    baseline : str
+        What people call it.
+    measure : Measure
+    value, other : float or None
+        Of the version and of the baseline; None where a score is not finite.
+    loses : bool
+        Whether the version is worse by more than luck or, where there are too few origins to tell, by the figures.
+    p_value, origins, needed : optional
+        See `luck`.
+    """
+
+    baseline: str
+    measure: Measure
+    value: float | None
+    other: float | None
+    loses: bool
+    p_value: float | None = None
+    origins: int | None = None
+    needed: int | None = None
+
+    def __str__(self) -> str:
+        ours, theirs = ("–" if score is None else self.measure.text(score) for score in (self.value, self.other))
+        told = luck(self.p_value, self.origins, self.needed)
+        return f"{self.baseline} ({self.measure.name} {ours} against {theirs}{f'; {told}' if told else ''})"
+
+    def record(self) -> dict[str, Any]:
+        """Return what the history of promotions stores."""
+        return {**vars(self), "measure": self.measure.name}
+
+
+def luck(p_value: float | None, origins: int | None, needed: int | None) -> str:
+    """Say how likely a difference is luck, or that there are too few origins to tell; empty where nothing was tested.
+
+    Parameters
+    ----------
+    p_value : float or None
+        None if nothing was tested.
+    origins, needed : int or None
+        How many there are, and how many a test needs; see `lstm.forecasting.significance.fewest_origins`.
+    """
+    if p_value is not None:
+        return f"p = {p_value:.2g}"
+    if origins is None or needed is None:
+        return ""
+    return f"too few origins to tell ({origins:,}, where {needed:,} are needed)"

@@ -55,14 +55,18 @@ class Decision:
     promoted : bool
         Whether it is the champion now.
     reason : str
-        One sentence.
+        A sentence, and another one if the new champion loses to a baseline.
     winner : str or None
         The champion from now on: the challenger, the former champion or, if that is damaged, another version. None if
-        the promotion of a first version is undone.
-    action : {"gate", "manual", "rollback"}
-        Who decided: the gate of a retrain, a person, or a step back to a former champion.
+        the promotion of a first version is undone, or if a first version does not pass.
+    action : {"gate", "manual", "rollback", "pin", "unpin"}
+        Who decided: the gate of a retrain, a person, a step back to a former champion, or a person who pins a version.
     comparison : mapping, optional
         The figures that the gate used, see `flows.judging.comparison.Comparison`.
+    loses_to : mapping, optional
+        The baseline that the challenger loses to, with the figures; see `flows.registry.measures.Standing`.
+    pinned : bool, optional
+        Whether the winner is pinned from now on; None leaves that as it is.
     """
 
     version: str
@@ -70,8 +74,10 @@ class Decision:
     promoted: bool
     reason: str
     winner: str | None
-    action: Literal["gate", "manual", "rollback"] = "gate"
+    action: Literal["gate", "manual", "rollback", "pin", "unpin"] = "gate"
     comparison: Mapping[str, Any] | None = None
+    loses_to: Mapping[str, Any] | None = None
+    pinned: bool | None = None
 
 
 class Registry(StoredVersions):
@@ -262,14 +268,9 @@ class Registry(StoredVersions):
         """
         return self._decisions.champion()
 
-    def without_comparison(self, version: str) -> Decision | None:
-        """Return the decision about a version if there is no other champion to compare it with, else None."""
-        champion = self.champion()
-        if champion is None:
-            return Decision(version, None, True, f"{version} is the first version of {self.name}.", version)
-        if champion == version:
-            return Decision(version, champion, False, f"{version} is the champion already.", version)
-        return None
+    def is_pinned(self) -> bool:
+        """Tell whether a person has pinned the champion, so that nothing else replaces it."""
+        return self._decisions.is_pinned()
 
     def settle(self, decide: Callable[[], Decision]) -> Decision:
         """Let `decide` say who is the champion, and record it; nobody else decides meanwhile."""
@@ -281,7 +282,9 @@ class Registry(StoredVersions):
 
     def record(self, decision: Decision) -> None:
         """Store a decision with the verdict on its version, and let ``champion.json`` name its winner."""
-        self._decisions.add({"decided_at": _now(), **vars(decision), "verdict": self._verdict(decision.version)})
+        pinned = self.is_pinned() if decision.pinned is None else decision.pinned
+        told = {**vars(decision), "pinned": pinned, "verdict": self._verdict(decision.version)}
+        self._decisions.add({"decided_at": _now(), **told})
 
     def _verdict(self, version: str) -> str | None:
         """Return what the evaluation of a version says it is worth, None if that cannot be read."""
@@ -315,6 +318,28 @@ class Registry(StoredVersions):
         present = self.champion()
         there = set(self.versions())
         return [version for version in dict.fromkeys(reversed(reigns)) if version != present and version in there]
+
+    def rolled_back(self) -> list[str]:
+        """Return the versions that a rollback replaced and nobody has chosen since.
+
+        A version whose promotion was undone because its run failed is not among them.
+        """
+        found: list[str] = []
+        for entry in self.history():
+            winner, replaced = entry["winner"], entry["champion"]
+            if entry.get("action") == "rollback" and entry.get("promoted") and replaced is not None:
+                found.append(replaced)
+            if winner in found and winner != replaced:
+                found.remove(winner)
+        return found
+
+    def recipe(self, version: str) -> tuple[Any, Settings] | None:
+        """Return the hash of the data and the settings that a version was made with, None if that is lost."""
+        try:
+            data = super().lineage(version).get("data_hash")  # a damaged one is not written again here
+            return None if data is None else (data, self.settings(version))
+        except InputError:
+            return None
 
     def prunable(self, keep: int) -> list[str]:
         """Return the versions that `prune` removes: all but the newest `keep`, the champion and its predecessor."""

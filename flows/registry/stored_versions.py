@@ -18,9 +18,9 @@ from pydantic import ValidationError
 
 from gatecast.data.errors import CheckpointError, DamagedError, FormatError, KindError
 from gatecast.data.settings import first_problem
-from gatecast.flows.registry.kinds import FORECASTER, ModelKind, Rows, find_kind, load_model
+from gatecast.flows.registry.kinds import FORECASTER, Against, ModelKind, Rows, find_kind, load_model
 from gatecast.flows.registry.lineages import LINEAGE, read_lineage
-from gatecast.flows.registry.measures import Figure
+from gatecast.flows.registry.measures import Figure, Standing
 from gatecast.flows.settings.workspace import Workspace
 from gatecast.lstm.training import checkpoint
 
@@ -134,6 +134,31 @@ class StoredVersions:
             See `data.errors`.
         """
         return self._told(version, lambda kind, evaluation: kind.figure(evaluation))
+
+    def standing(self, version: str, against: Against = "best_baseline") -> Standing | None:
+        """Return how a version stands against a baseline on its test data, None if that is not known.
+
+        Raises
+        ------
+        DamagedError, FormatError
+            See `data.errors`.
+        """
+        return self._told(version, lambda kind, evaluation: kind.standing(evaluation, against))
+
+    def gain(self, version: str) -> str:
+        """Return how much better than its baseline a version is, marked if it loses to it.
+
+        Raises
+        ------
+        DamagedError, FormatError
+            See `data.errors`.
+        """
+
+        def tell(kind: ModelKind, evaluation: dict[str, Any]) -> str:
+            standing = kind.standing(evaluation)
+            return f"{kind.figure(evaluation).gain}{', loses' if standing is not None and standing.loses else ''}"
+
+        return self._told(version, tell)
 
     def scores(self, version: str) -> tuple[str, Rows, str]:
         """Return what a version was scored on, its scores as rows of a table, and the verdict in a sentence.

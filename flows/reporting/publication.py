@@ -59,7 +59,7 @@ def publish(
     evaluated: Evaluated,
     version: Versioned,
     promoted: Promoted,
-    forecasts: Forecasts,
+    forecasts: Forecasts | None,
 ) -> Published:
     """Write the report and show its parts on the dashboard.
 
@@ -69,7 +69,7 @@ def publish(
     settings : RetrainSettings
         Of the run, resolved.
     bars, evaluated, version, promoted, forecasts
-        What the other steps returned.
+        What the other steps returned; no forecasts if there is no champion.
     """
     name = str(settings.name)
     registry = Registry(workspace, name)
@@ -78,7 +78,9 @@ def publish(
     overdue = {record["unique_id"]: record["overdue"] for record in bars["series"]}
     data = data_table(read_ingested(Path(bars["directory"])), settings.data.is_numbered, overdue)
     versions = version_table(registry, version["version"], promoted["champion"])
-    expected = forecast_table(read_parquet(Path(forecasts["path"]))[0], DISPLAYS[settings.target or "y"].label)
+    expected: Table = []
+    if forecasts is not None:
+        expected = forecast_table(read_parquet(Path(forecasts["path"]))[0], DISPLAYS[settings.target or "y"].label)
     errors = evaluated["errors"]
     pictures = {
         "Forecast against actual over the test period": inline(Path(evaluated["picture"])),
@@ -98,9 +100,10 @@ def publish(
                 verdict=evaluation["verdict"],
                 notes=[evaluation["season"]["sentence"], *evaluation["notes"]],
                 decision=promoted["summary"],
+                is_alarming=promoted["alarming"],
                 tables={
                     f"Scores on the test period, in {evaluation['unit']}": scores,
-                    "What comes next": expected[:ROWS],
+                    **({"What comes next": expected[:ROWS]} if expected else {}),
                     "Champion and challenger": versions,
                     "Data": data[:ROWS],
                 },
@@ -117,7 +120,8 @@ def publish(
     verdict = escaped(evaluation["verdict"])
     table(scores, "scores", Markdown(f"**{verdict}**\n\n{escaped(about(settings, evaluation))}"))
     table(versions, "champion", Markdown(f"{escaped(promoted['summary'])}\n\n{verdict}"))
-    table(expected, "forecasts", f"What {promoted['champion']}, the champion of {name}, expects next")
+    if expected:
+        table(expected, "forecasts", f"What {promoted['champion']}, the champion of {name}, expects next")
     table(data, "data", f"The data {name} was trained on and forecasts from: {bars['summary']}")
     markdown = "\n\n".join(f"![{title}]({source})" for title, source in pictures.items())
     create_markdown_artifact(
@@ -193,19 +197,21 @@ def forecast_table(forecasts: pd.DataFrame, label: str) -> Table:
     ]
 
 
-def version_table(registry: Registry, challenger: str, champion: str) -> Table:
-    """Return the version of this run and the champion, each with the scores it got when it was trained.
+def version_table(registry: Registry, challenger: str, champion: str | None) -> Table:
+    """Return the version of this run and the champion, if any, each with the scores it got when it was trained.
 
     A champion whose scores are damaged is included without them, with a warning.
     """
     rows = []
-    for version in dict.fromkeys((challenger, champion)):
+    pinned = ", pinned" if registry.is_pinned() else ""
+    for version in dict.fromkeys((challenger, champion or challenger)):
         try:
             scores = _scores_of(registry, version)
         except InputError as error:
             _LOGGER.warning("%s", error)
             scores = dict.fromkeys(("score", "against baseline", "tested on"), "–")
-        roles = [role for role, name in (("this run", challenger), ("champion", champion)) if name == version]
+        named = (("this run", challenger), (f"champion{pinned}", champion))
+        roles = [role for role, name in named if name == version]
         rows.append(
             {
                 "version": version,
@@ -222,7 +228,7 @@ def _scores_of(registry: Registry, version: str) -> dict[str, str]:
     figure = registry.figure(version)
     return {
         "score": str(figure),
-        "against baseline": figure.gain,
+        "against baseline": registry.gain(version),
         "tested on": f"{evaluation['first']} to {evaluation['last']}",
     }
 

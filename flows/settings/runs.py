@@ -47,6 +47,11 @@ class GateSettings(Settings):
         json_schema_extra={"options": ["--gate-test"]},
     )
     significance: float = Field(0.05, gt=0, lt=1, description="p-value to stay below in that test")
+    must_beat: Literal["best_baseline", "naive", "nothing"] = Field(
+        "nothing",
+        description="What a new version must not lose to: best_baseline, naive or nothing; with nothing, one that loses"
+        " to the best baseline is promoted, but marked, and an alarm is raised",
+    )
 
 
 class RetrainSettings(Settings):

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -69,6 +71,17 @@ def test_compare_prints_both_beside_the_baselines(registry: Registry, tmp_path: 
     assert again.exit_code == 0, again.output
 
 
+def test_compare_says_that_there_are_too_few_origins(registry: Registry, tmp_path: Path) -> None:
+    bars = read_ingested(next((registry.directory.parents[1] / "bars").iterdir()))
+    few = pd.concat([bars[bars["ds"] <= "2013-12-31"], bars[bars["ds"] > "2013-12-31"].head(4)])
+    few.to_csv(tmp_path / "bars.csv", index=False)
+    done = gatecast("compare", NAME, "1", "3", "--path", str(tmp_path / "bars.csv"))
+    assert done.exit_code == 0, done.output
+    shown = " ".join(done.output.split())
+    assert re.search(r"too few origins to tell \(\d, where 8 are needed\)\.", shown)
+    assert "p = " not in shown
+
+
 def test_promote_and_roll_back(registry: Registry) -> None:
     first, second, _ = registry.versions()
     done = gatecast("promote", NAME, "2", "--reason", "it is newer")
@@ -77,6 +90,45 @@ def test_promote_and_roll_back(registry: Registry) -> None:
     assert registry.champion() == second
     assert gatecast("rollback", NAME).exit_code == 0
     assert registry.champion() == first
+
+
+def test_pin_holds_and_unpin_frees(registry: Registry) -> None:
+    first, second, third = registry.versions()
+    done = gatecast("pin", NAME, "2", "--reason", "it is proven")
+    assert done.exit_code == 0, done.output
+    assert f"{second} is the champion instead of {first}, and pinned: it is proven." in done.output
+    listed = CliRunner().invoke(app, ["models", "list"], env={"COLUMNS": "180"}).output
+    assert f"{second}, pinned" in listed
+    shown = gatecast("show", NAME).output
+    assert "* the champion, pinned" in shown
+    assert f"Nothing replaces {second} until 'gatecast models unpin {NAME}'." in shown
+    assert "yes, pinned" in gatecast("show", NAME, "2").output
+    for arguments in (["promote", NAME, "3"], ["rollback", NAME]):
+        refused = gatecast(*arguments)
+        assert refused.exit_code == 2
+        assert f"{second} of {NAME} is pinned; pin another version with 'gatecast models pin {NAME} VERSION'" in (
+            " ".join(refused.output.split())
+        )
+    assert gatecast("pin", NAME, "3").exit_code == 0
+    assert (registry.champion(), registry.is_pinned()) == (third, True)
+    assert gatecast("unpin", NAME).exit_code == 0
+    assert (registry.champion(), registry.is_pinned()) == (third, False)
+    assert gatecast("unpin", NAME).exit_code == 2
+    history = gatecast("history", NAME)
+    assert history.exit_code == 0, history.output
+    assert "it is proven" in history.output
+    assert f"The champion of {NAME} is {third}." in history.output
+    assert gatecast("prune", NAME, "--keep", "1", "--yes").exit_code == 0
+
+
+def test_a_rollback_by_hand_pins(registry: Registry) -> None:
+    first, *_ = registry.versions()
+    assert gatecast("promote", NAME, "2").exit_code == 0
+    done = gatecast("rollback", NAME)
+    assert done.exit_code == 0, done.output
+    assert f"Nothing replaces it until 'gatecast models unpin {NAME}'." in " ".join(done.output.split())
+    assert (registry.champion(), registry.is_pinned()) == (first, True)
+    assert f"The champion of {NAME} is {first}, and it is pinned." in gatecast("history", NAME).output
 
 
 REASON = "because\u2028it is\nso \x1b[31m[red]:x:[/red] \x85"

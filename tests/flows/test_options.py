@@ -65,7 +65,7 @@ COMMANDS = {
         "backtest",
         lacking=(
             "split.train_end", "split.validation_end", "split.test_fraction",
-            "gate.minimum_gain", "gate.test", "gate.significance", "warm_start",
+            "gate.minimum_gain", "gate.test", "gate.significance", "gate.must_beat", "warm_start",
         ),
     ),
     "monitor": Command(MonitorOptions, "limits", "monitor"),

@@ -24,7 +24,18 @@ from gatecast.flows.settings.workspace import Workspace
 from gatecast.flows.training import Job
 from tests.flows.conftest import contents, small_settings
 
-STEPS = ["ingest", "choose", "build_sequences", "train", "evaluate", "checkpoint", "promote", "forecast", "publish"]
+STEPS = [
+    "ingest",
+    "choose",
+    "build_sequences",
+    "train",
+    "evaluate",
+    "checkpoint",
+    "promote",
+    "refit",
+    "forecast",
+    "publish",
+]
 
 
 def without(root: Path, *names: str) -> dict[str, bytes]:

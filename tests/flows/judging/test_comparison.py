@@ -14,6 +14,7 @@ from gatecast.data.errors import InputError
 from gatecast.data.store import read_parquet
 from gatecast.flows.engine.ingested import read_ingested
 from gatecast.flows.judging.comparison import Contender, compare, compare_forecasters
+from gatecast.flows.registry.measures import luck
 from gatecast.flows.registry.registry import Registry
 from gatecast.flows.settings.workspace import Workspace
 from tests.flows.conftest import small_settings
@@ -86,3 +87,26 @@ def test_series_of_one_cutoff_count_as_one_observation() -> None:
     tenfold = compare(*(pd.concat([column] * 10, ignore_index=True) for column in (y, y_hat, opponent, cutoff)), 1)
     assert tenfold["rows"] == 400
     assert tenfold["p_value"] == pytest.approx(once["p_value"])
+
+
+def test_three_origins_are_too_few_for_a_p_value() -> None:
+    rng = np.random.default_rng(0)
+    y, opponent = pd.Series(np.zeros(9)), pd.Series(rng.normal(size=9))
+    cutoff = pd.Series(pd.date_range("2020-01-01", periods=9))
+    few = compare(*(column.head(3) for column in (y, opponent * 0.2, opponent, cutoff)), 1)
+    assert (few["p_value"], few["origins"], few["needed"]) == (None, 3, 8)
+    assert few["gain"] == pytest.approx(0.8)
+    assert compare(y, opponent * 0.2, opponent, cutoff, 1)["p_value"] is not None
+    assert compare(y, opponent * 0.2, opponent, cutoff, 3)["needed"] == 12
+
+
+@pytest.mark.parametrize(
+    ("p_value", "origins", "needed", "expected"),
+    [
+        (0.031, 40, 8, "p = 0.031"),
+        (None, 3, 8, "too few origins to tell (3, where 8 are needed)"),
+        (None, None, None, ""),
+    ],
+)
+def test_luck_in_words(p_value: float | None, origins: int | None, needed: int | None, expected: str) -> None:
+    assert luck(p_value, origins, needed) == expected

@@ -71,6 +71,7 @@ def test_a_name_is_no_markup(trained: tuple[Workspace, dict[str, Any]]) -> None:
         "settings": "",
         "model": "",
         "notes": [],
+        "is_alarming": False,
     }
     page = render(**parts, tables={"t": [{"series": "<script>"}]}, pictures={}, lineage={})
     assert "<script>" not in page

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +64,69 @@ def test_a_version_is_one_run_with_parameters_figures_report_and_model(
         "forecast.png", "losses.png", "evaluation.json", "predictions.parquet",
     }  # fmt: skip
     assert "model/model.safetensors" in {file.path for file in client.list_artifacts(run.info.run_id, "model")}
+
+
+@contextmanager
+def port(*, answers: bool) -> Iterator[str]:
+    """The address of a port of this machine that accepts and never answers, or that refuses."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        if answers:
+            yield address
+    if not answers:
+        yield address
+
+
+def track(trained: tuple[Workspace, dict[str, Any]]) -> dict[str, Any]:
+    workspace, result = trained
+    steps = (result[step] for step in ("checkpoint", "evaluate", "promote"))
+    return dict(tracking.track.fn(workspace, "sample-range", *steps))
+
+
+@pytest.mark.parametrize("answers", [False, True])
+def test_a_server_that_is_down_is_told_and_stops_nothing(
+    trained: tuple[Workspace, dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    answers: bool,
+) -> None:
+    monkeypatch.setitem(tracking.IMPATIENT, "MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    with port(answers=answers) as address:
+        monkeypatch.setenv(tracking.URI, address.replace("//", "//me:hunter2@"))
+        found = track(trained)
+    assert found["run_id"] is None
+    assert f" was not told of {trained[1]['checkpoint']['version']}: " in found["summary"]
+    assert ("timed out" if answers else "Connection refused") in found["summary"]
+    assert found["summary"] in caplog.text
+    assert "hunter2" not in found["summary"]
+    assert not set(tracking.IMPATIENT) & set(os.environ)
+
+
+def test_a_server_that_takes_too_long_is_left(
+    trained: tuple[Workspace, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(tracking.LIMIT, "0.1")
+    with port(answers=True) as address:
+        monkeypatch.setenv(tracking.URI, address)
+        summary = track(trained)["summary"]
+    assert "it did not answer within 0.1 s" in summary
+
+
+def test_a_retrain_publishes_without_its_tracking_server(
+    copied: Workspace, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with port(answers=False) as address:
+        monkeypatch.setenv(tracking.URI, address)
+        result = retrain(small_settings())
+    assert "was not told of" in result["track"]["summary"]
+    assert Path(result["publish"]["report"]).exists()
+
+
+@pytest.mark.parametrize("text", ["soon", "0", "-1", "nan", "inf"])
+def test_a_limit_that_is_no_time_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv(tracking.LIMIT, text)
+    with pytest.raises(InputError, match=f"{tracking.LIMIT} is '{text}'; it should be a number of seconds"):
+        tracking.require()
 
 
 def test_nested_settings_have_flat_names() -> None:
