@@ -202,3 +202,16 @@ def test_what_does_not_fit_together_is_told(settings, message):
 def test_differences_over_a_season_need_more_than_a_season():
     with pytest.raises(InputError, match="differences seasonal needs a season within a window, but none of 14 rows"):
         Forecaster(**{**SIZES, "residual": "auto", "season": 14}, differences="seasonal").fit(frame().drop(columns="w"))
+
+
+def test_a_lookback_left_to_the_data_has_room_for_differences_over_a_season():
+    t = np.arange(72)
+    data = pd.DataFrame({"unique_id": "a", "ds": pd.date_range("2020-01-31", periods=72, freq="ME")})
+    data["y"] = 20 + np.sin(2 * np.pi * t / 12) + 0.1 * np.random.default_rng(0).normal(size=72)
+    lookbacks = {
+        differences: Forecaster(horizon=3, hidden_size=2, max_epochs=1, season=12, differences=differences)
+        .fit(data)
+        .chosen.lookback
+        for differences in ("none", "seasonal")
+    }
+    assert lookbacks == {"none": 12, "seasonal": 24}
