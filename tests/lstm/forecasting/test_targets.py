@@ -215,3 +215,32 @@ def test_a_lookback_left_to_the_data_has_room_for_differences_over_a_season():
         for differences in ("none", "seasonal")
     }
     assert lookbacks == {"none": 12, "seasonal": 24}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"differences": "first"},
+        {"differences": "seasonal", "transform": "log", "n_models": 2},
+        {"weight_column": "w", "loss": "mse", "transform": "boxcox"},
+        {"series_embedding": 2, "step_weights": (1, 2, 3)},
+    ],
+)
+def test_what_follows_the_validation_changes_nothing_before_it(settings):
+    data = frame()
+    generator = np.random.default_rng(4)
+    data["w"] = generator.uniform(0, 2, len(data))
+    is_future = (data.groupby("unique_id").cumcount() >= 128).to_numpy()
+    changed = data.copy()
+    for column in ("y", "w"):
+        changed.loc[is_future, column] = 3 * generator.permutation(data.loc[is_future, column])
+    found = []
+    for each in (data, changed):
+        known = each if "weight_column" in settings else each.drop(columns="w")
+        model = Forecaster(horizon=3, hidden_size=4, max_epochs=2, **settings)
+        sequences = build_sequences(known, sequence_settings(model.settings, known, SplitSettings()))
+        model.fit_sequences(sequences)
+        found.append((model.chosen, model.predict_windows(sequences, VALIDATION)))
+    (first, forecasts), (second, others) = found
+    assert first == second
+    pd.testing.assert_frame_equal(forecasts, others, check_exact=True)
