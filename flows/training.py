@@ -107,7 +107,8 @@ def warm_start(registry: Registry, champion: str | None, sequences: Sequences) -
         for unique_id in ours.index[theirs.to_numpy() > ours.to_numpy()]:
             raise InputError(
                 f"The champion {champion} knows rows of {unique_id} up to {theirs[unique_id]:%Y-%m-%d}, which this"
-                f" training holds back from {ours[unique_id]:%Y-%m-%d} on; leave out warm_start."
+                f" training holds back from {ours[unique_id]:%Y-%m-%d} on; train it with fit_until training, or"
+                " leave out warm_start."
             )
     return WarmStart(model, champion, f"started from {champion}")
 

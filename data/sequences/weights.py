@@ -13,7 +13,7 @@ from gatecast.data.sequences.windows import Windows
 __all__ = ["RowWeights"]
 
 _LARGEST = 1e30
-"""Sums of weights stay finite in float32 up to here, and they stay above 0 down to its inverse"""
+"""Sums of weights stay finite in float32 up to here; below its inverse, a weight is as good as 0"""
 
 
 class RowWeights:
@@ -66,18 +66,18 @@ class RowWeights:
         Raises
         ------
         InputError
-            A weight is missing, below 0, or too large or too small for float32.
+            A weight is missing, below 0, or too large for float32.
         """
         weights = values[:, self._place]
         is_target = ~np.isnan(values[:, 0])
-        wrong = is_target & (weights != 0) & ~((weights >= 1 / _LARGEST) & (weights <= _LARGEST))
+        wrong = is_target & ~((weights >= 0) & (weights <= _LARGEST))
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0])
             raise InputError(
-                f"{self._name} of {unique_id} is {weights[row]:g} on {format_date(ds[row])}, but a weight is 0 or a"
-                f" number between {1 / _LARGEST:g} and {_LARGEST:g}; correct it."
+                f"{self._name} of {unique_id} is {weights[row]:g} on {format_date(ds[row])}, but a weight is a"
+                f" number from 0 to {_LARGEST:g}; correct it."
             )
-        self._values[first : first + len(weights)] = np.where(is_target, weights, 0)
+        self._values[first : first + len(weights)] = np.where(is_target & (weights >= 1 / _LARGEST), weights, 0)
         return np.delete(values, self._place, axis=1)
 
     def finished(self, rows: int) -> np.ndarray:
@@ -90,6 +90,6 @@ class RowWeights:
             ends = windows.of(split).end
             if not self._values[ends[:, None] + np.arange(horizon)].any():
                 raise InputError(
-                    f"{self._name} is 0 in all rows that {which}; give the rows that count a greater weight, or"
-                    " choose other boundaries."
+                    f"{self._name} is 0, or below {1 / _LARGEST:g}, in all rows that {which}; give those that count"
+                    " a greater weight, or choose other boundaries."
                 )

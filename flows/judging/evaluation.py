@@ -166,6 +166,9 @@ def predict_test_with(
         ``unique_id, cutoff, ds, step, y, y_hat`` in the target's unit.
     """
     known = frame[frame["unique_id"].isin(model.scalers)]
+    weights = settings.model.weight_column
+    if weights not in (None, own.model.weight_column, *model.columns):
+        known = known.drop(columns=weights, errors="ignore")  # no covariate, and unknown to the model
     own_sequences = sequence_settings(own.model_copy(update={"split": settings.split}))
     sequences = build_sequences(series_frame(known, own.target, own.features), own_sequences, scalers=model.scalers)
     return known_rows(in_unit(model.predict_windows(sequences, TEST), known, target_of(own)))

@@ -11,7 +11,7 @@ import pandas as pd
 from gatecast.data.sequences.scaling import Scaler, unscale_y
 from gatecast.data.sequences.sequences import Sequences
 from gatecast.data.sequences.windows import Windows
-from gatecast.kernels.window_scaling import WindowScaling
+from gatecast.kernels.window_scaling import NONE, WindowScaling
 from gatecast.lstm.config import ForecasterSettings
 from gatecast.lstm.forecasting.context import Context
 from gatecast.lstm.forecasting.network import Network
@@ -26,6 +26,9 @@ from gatecast.lstm.forecasting.reader import SeriesRows, WindowReader
 from gatecast.lstm.forecasting.uncertainty import deviation_of, draw_samples
 
 __all__ = ["Ensemble"]
+
+_ROUNDING = 10 * np.finfo(np.float64).eps
+"""Share of a constant by which its scaled values may differ from it"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,16 +65,17 @@ class Ensemble:
 
     def predict_next(self, context: Context) -> np.ndarray:
         """Forecast what follows each series, (n_series, horizon)."""
+        constants = self._next_constants(context)
         return self._together(
             [
-                _in_unit(predict_next(reader), context.scalers, variance)
+                _in_unit(_held(predict_next(reader), constants), context.scalers, variance)
                 for reader, variance in zip(self._readers(context), self.variances, strict=True)
             ]
         )
 
     def predict_windows(self, sequences: Sequences, windows: Windows) -> np.ndarray:
         """Forecast what follows each window, (n, horizon)."""
-        constants = _constants(sequences.scalers)[windows.series, None]
+        constants = self._constants(sequences, sequences.scalers, windows.series, windows.end)
         scaled = [predict_windows(reader, windows.series, windows.end) for reader in self._readers(sequences)]
         return self._together(
             [
@@ -104,7 +108,9 @@ class Ensemble:
             noise = noise * np.abs(predict_next(readers[0]))
         elif self.scaling is not None:
             noise = noise * spread_next(readers[0])[:, None]
-        return np.stack([_in_unit(sample, context.scalers) for sample in draw_samples(predict, noise, n_samples, seed)])
+        constants = self._next_constants(context)
+        samples = draw_samples(predict, noise, n_samples, seed)
+        return np.stack([_in_unit(_held(sample, constants), context.scalers) for sample in samples])
 
     def attention_weights(self, context: Context) -> pd.DataFrame:
         """Return how much each forecast looks at each row, on average over the networks; see `prediction`."""
@@ -116,6 +122,28 @@ class Ensemble:
         weights = [attention_of_windows(reader, windows.series, windows.end) for reader in self._readers(sequences)]
         return np.asarray(np.mean(weights, axis=0))
 
+    def _next_constants(self, context: Context) -> np.ndarray:
+        return self._constants(context, context.scalers, np.arange(len(context.unique_ids)), context.offsets[1:])
+
+    def _constants(
+        self, rows: SeriesRows, scalers: Sequence[Scaler], series: np.ndarray, end: np.ndarray
+    ) -> np.ndarray:
+        """Return for each window the constant that y is there, scaled, (n, 1); NaN where a network forecasts.
+
+        Of a series that was constant in training, the forecast is that constant, without noise, until y changes. Where
+        windows do not scale themselves, it stays: the series has no scale, and the network would say anything.
+        """
+        constants = np.array([scaler.constant if scaler.is_constant else np.nan for scaler in scalers])[series]
+        if self.scaling is None or self.scaling.kind == NONE:
+            return constants[:, None]
+        rounding = np.array([_ROUNDING * (abs(scaler.center[0]) + abs(scaler.constant)) for scaler in scalers])
+        for number in np.flatnonzero(~np.isnan(constants)):
+            first = max(end[number] - self.settings.window, rows.offsets[series[number]])
+            change = np.abs(rows.values[first : end[number], 0] - constants[number])
+            if (change > rounding[series[number]]).any():
+                constants[number] = np.nan
+        return constants[:, None]
+
     def _together(self, forecasts: Sequence[np.ndarray]) -> np.ndarray:
         if len(forecasts) == 1:
             return forecasts[0]
@@ -125,15 +153,9 @@ class Ensemble:
 
 def _in_unit(scaled: np.ndarray, scalers: Sequence[Scaler], variance: np.ndarray | None = None) -> np.ndarray:
     """Return forecasts (n_series, horizon) in y's unit; samples have their noise already, and need no variance."""
-    scaled = _held(scaled, _constants(scalers)[:, None])
     return unscale_y(scaled, scalers, np.arange(len(scaled)), variance)
 
 
-def _constants(scalers: Sequence[Scaler]) -> np.ndarray:
-    """Return for each series the constant that y was in training, scaled; NaN where y varied."""
-    return np.array([scaler.constant if scaler.is_constant else np.nan for scaler in scalers])
-
-
 def _held(scaled: np.ndarray, constants: np.ndarray) -> np.ndarray:
-    """Return scaled forecasts, float64, in which a constant stays what it was, without noise."""
+    """Return scaled forecasts, float64, with the constants in place of those that are not NaN there."""
     return np.where(np.isnan(constants), scaled.astype(np.float64), constants)

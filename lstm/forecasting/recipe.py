@@ -91,7 +91,7 @@ def choose(settings: ForecasterSettings, panel: Panel) -> Recipe:
         return Recipe(settings.plain, "")
     settings = settings.with_residual
     seasons = _seasons_of(settings, panel)
-    lookback = _lookback(settings.horizon, seasons, panel) if settings.lookback == "auto" else settings.window
+    lookback = _lookback(settings, seasons, panel) if settings.lookback == "auto" else settings.window
     spanned = tuple(period for period in seasons.periods if period <= lookback)
     _require_season(settings, seasons, spanned, lookback)
     windows = int(np.maximum(panel.trained - lookback - settings.horizon + 1, 0).sum())
@@ -194,8 +194,10 @@ def _require_season(settings: ForecasterSettings, seasons: Seasons, spanned: tup
     )
 
 
-def _lookback(horizon: int, seasons: Seasons, panel: Panel) -> int:
+def _lookback(settings: ForecasterSettings, seasons: Seasons, panel: Panel) -> int:
     """Return how many rows a window has: whole seasons, as many as the series are long enough for."""
+    horizon = settings.horizon
+    fewest = 2 if settings.differences == "seasonal" else 1  # a window of one season has no difference
     trained = panel.trained[panel.trained > 0]
     usual = float(np.median(trained)) if len(trained) else 0.0
     most = min(max(int(_SHARE * usual), _LEAST_LOOKBACK), _MOST_LOOKBACK)
@@ -203,7 +205,7 @@ def _lookback(horizon: int, seasons: Seasons, panel: Panel) -> int:
         return min(max(_USUAL_LOOKBACK, 2 * horizon), most)
     season = seasons.main
     wanted = max(_SEASONS * season, 2 * max(seasons.periods), 2 * horizon)
-    return max(min(wanted, most) // season, 1) * season
+    return max(min(wanted, most) // season, fewest) * season
 
 
 def _lengths(settings: ForecasterSettings, windows: int) -> dict[str, int]:

@@ -42,7 +42,8 @@ def forecaster_graph(model: Forecaster) -> ModelProto:
         graph = _raw_graph(model, model.scaling or WindowScaling(NONE, season=0, floor=1.0, indicator=False))
         text = (
             "x holds the columns of the metadata, y first, as they are and without gaps; series the number of each"
-            " window's series among the scalers. y_hat is the forecast in y's unit."
+            " window's series among the scalers. y_hat is the forecast in y's unit; of a series that was constant in"
+            " training it is that constant."
         )
     metadata = {
         "kind": model.kind,

@@ -73,9 +73,8 @@ def test_a_start_from_the_champion_needs_one_that_can_be_read_and_knows_no_later
     assert warm_start(job.registry, None, ours) == (None, None, "started cold, since there is no champion yet")
     assert warm_start(job.registry, "v0001", ours) == (fitted, "v0001", "started from v0001")
     assert warm_start(job.registry, "v0001", later).model is fitted
-    with pytest.raises(
-        InputError, match=r"v0001 knows rows of a up to .*, which this training holds back from 2020-01-20"
-    ):
+    seen = r"v0001 knows rows of a up to .*, which this training holds back from 2020-01-20 on; train it with fit_until"
+    with pytest.raises(InputError, match=seen):
         warm_start(job.registry, "v0001", earlier)
 
     def damaged(*_: object) -> None:

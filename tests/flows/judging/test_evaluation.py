@@ -8,17 +8,28 @@ import pandas as pd
 import pytest
 
 from gatecast.data.errors import InputError, SettingsError
-from gatecast.flows.judging.evaluation import ALL_SERIES, MODEL, evaluate, overall
+from gatecast.data.sequences.sequences import build_sequences
+from gatecast.data.sequences.splits import SplitSettings
+from gatecast.flows.judging.evaluation import (
+    ALL_SERIES,
+    MODEL,
+    choose_recipe,
+    evaluate,
+    overall,
+    predict_test_with,
+    sequence_settings,
+)
 from gatecast.flows.judging.tables import score_table
 from gatecast.flows.judging.yardsticks import Yardstick, require_baselines
 from gatecast.flows.registry.kinds import FORECASTER
 from gatecast.flows.settings.runs import RetrainSettings
+from gatecast.lstm.forecasting.forecaster import Forecaster
 
 TRAINED, ROWS = 160, 220
 
 
 def settings(**changes: Any) -> RetrainSettings:
-    return RetrainSettings(name="planted", model={"lookback": 8}, **changes).resolved("series")  # type: ignore[arg-type]
+    return RetrainSettings(**{"name": "planted", "model": {"lookback": 8}, **changes}).resolved("series")
 
 
 def frame_of(*series: np.ndarray) -> pd.DataFrame:
@@ -209,3 +220,22 @@ def test_prices_are_held_against_prices(rng: np.random.Generator) -> None:
     keys = keys.assign(cutoff=bars["ds"].iloc[190:195].to_numpy())
     assert yardstick.labels["naive"] == "last value"
     assert of_returns.labels["naive"] == "no change"
+
+
+@pytest.mark.parametrize("weighs", ["the champion", "the new model", "both"])
+def test_a_model_is_tested_on_data_that_have_gained_or_lost_the_column_of_the_weights(
+    rng: np.random.Generator, weighs: str
+) -> None:
+    frame = frame_of(weekly(rng), weekly(rng))
+    weighted = frame.assign(w=1.0)
+    small = {"lookback": 8, "hidden_size": 2, "max_epochs": 1}
+    without, with_weights = (
+        settings(split=SplitSettings(), model={**small, "weight_column": name}) for name in (None, "w")
+    )
+    own, data = (without, frame) if weighs == "the new model" else (with_weights, weighted)
+    own, _ = choose_recipe(own, data)
+    model = Forecaster.from_settings(own.model).fit_sequences(build_sequences(data, sequence_settings(own)))
+    now, data = (without, frame) if weighs == "the champion" else (with_weights, weighted)
+    forecasts = predict_test_with(model, data, now, own)
+    assert forecasts["unique_id"].nunique() == 2
+    assert np.isfinite(forecasts["y_hat"]).all()

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from gatecast.data.errors import InputError
-from gatecast.data.sequences.sequences import build_sequences
-from gatecast.data.sequences.splits import TEST, TRAIN, VALIDATION
+from gatecast.data.sequences.sequences import SequenceSettings, build_sequences
+from gatecast.data.sequences.splits import TEST, TRAIN, VALIDATION, SplitSettings
 from gatecast.lstm.config import ForecasterSettings
 from gatecast.lstm.forecasting.forecaster import Forecaster
 from gatecast.lstm.forecasting.metrics import regression, skill
@@ -413,3 +413,27 @@ def test_a_constant_is_forecast_as_that_constant(tmp_path, settings, value):
         forecast = each.predict().set_index("unique_id")["y_hat"]
         np.testing.assert_allclose(forecast["a"], value, rtol=1e-12)
         assert forecast["b"].nunique() == 2
+
+
+@pytest.mark.parametrize("value", [0.0, 100 / 3, -1e6 / 3])
+@pytest.mark.parametrize("settings", [{}, {"window_scaling": "mean"}, {"residual": "last", "dropout": 0.2}])
+def test_a_series_that_was_constant_in_training_is_forecast_from_its_rows_once_it_changes(settings, value):
+    days = pd.date_range("2020-01-01", periods=60)
+    still = pd.DataFrame({"unique_id": "a", "ds": days, "y": value})
+    later = still.assign(ds=days + pd.Timedelta(days=60), y=np.where(np.arange(60) % 2, value + 50, value + 60))
+    sold = pd.concat([still, later])
+    other = still.assign(unique_id="b", y=10 + np.sin(np.arange(60)) + 0.1 * np.random.default_rng(0).normal(size=60))
+    model = Forecaster(lookback=8, horizon=2, hidden_size=2, max_epochs=1, **settings).fit(pd.concat([still, other]))
+    held = model.predict(still)["y_hat"]
+    np.testing.assert_allclose(held, value, rtol=1e-12)
+    np.testing.assert_allclose(model.predict(sold)["y_hat"] - value, 55, atol=30)
+    if model.settings.has_dropout:
+        assert (model.sample(still, n_samples=9)[1] == held.to_numpy()).all()
+        assert (model.sample(sold, n_samples=9)[1].std(axis=0) > 0).all()
+    split = SplitSettings(validation_fraction=0.2, test_fraction=0.6)
+    windows = SequenceSettings(lookback=8, horizon=2, scaling=model.chosen.scaling, split=split)
+    rows = model.predict_windows(build_sequences(sold, windows, scalers=model.scalers), TEST)
+    changed = rows["cutoff"] > days[-1]
+    assert 0 < changed.sum() < len(rows)
+    np.testing.assert_allclose(rows["y_hat"][~changed], value, rtol=1e-12)
+    assert (abs(rows["y_hat"][changed] - value) > 1).all()

@@ -202,3 +202,45 @@ def test_what_does_not_fit_together_is_told(settings, message):
 def test_differences_over_a_season_need_more_than_a_season():
     with pytest.raises(InputError, match="differences seasonal needs a season within a window, but none of 14 rows"):
         Forecaster(**{**SIZES, "residual": "auto", "season": 14}, differences="seasonal").fit(frame().drop(columns="w"))
+
+
+def test_a_lookback_left_to_the_data_has_room_for_differences_over_a_season():
+    t = np.arange(72)
+    data = pd.DataFrame({"unique_id": "a", "ds": pd.date_range("2020-01-31", periods=72, freq="ME")})
+    data["y"] = 20 + np.sin(2 * np.pi * t / 12) + 0.1 * np.random.default_rng(0).normal(size=72)
+    lookbacks = {
+        differences: Forecaster(horizon=3, hidden_size=2, max_epochs=1, season=12, differences=differences)
+        .fit(data)
+        .chosen.lookback
+        for differences in ("none", "seasonal")
+    }
+    assert lookbacks == {"none": 12, "seasonal": 24}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"differences": "first"},
+        {"differences": "seasonal", "transform": "log", "n_models": 2},
+        {"weight_column": "w", "loss": "mse", "transform": "boxcox"},
+        {"series_embedding": 2, "step_weights": (1, 2, 3)},
+    ],
+)
+def test_what_follows_the_validation_changes_nothing_before_it(settings):
+    data = frame()
+    generator = np.random.default_rng(4)
+    data["w"] = generator.uniform(0, 2, len(data))
+    is_future = (data.groupby("unique_id").cumcount() >= 128).to_numpy()
+    changed = data.copy()
+    for column in ("y", "w"):
+        changed.loc[is_future, column] = 3 * generator.permutation(data.loc[is_future, column])
+    found = []
+    for each in (data, changed):
+        known = each if "weight_column" in settings else each.drop(columns="w")
+        model = Forecaster(horizon=3, hidden_size=4, max_epochs=2, **settings)
+        sequences = build_sequences(known, sequence_settings(model.settings, known, SplitSettings()))
+        model.fit_sequences(sequences)
+        found.append((model.chosen, model.predict_windows(sequences, VALIDATION)))
+    (first, forecasts), (second, others) = found
+    assert first == second
+    pd.testing.assert_frame_equal(forecasts, others, check_exact=True)
