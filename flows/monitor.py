@@ -22,7 +22,8 @@ from gatecast.flows.engine.terminal import figure
 from gatecast.flows.forecast import choose_model
 from gatecast.flows.ingest import ingest
 from gatecast.flows.judging import evaluation, promotion
-from gatecast.flows.judging.checks import Check, check_age, check_all, check_skill, read_reference
+from gatecast.flows.judging.checks import Check, check_forecasts, check_skill, read_reference
+from gatecast.flows.judging.data_checks import check_data
 from gatecast.flows.judging.evaluation import MODEL
 from gatecast.flows.judging.live import hindcast, read_forecasts, rows_between_origins, score_forecasts
 from gatecast.flows.judging.yardsticks import Yardstick
@@ -128,7 +129,10 @@ def check(
     rows = latest(read_parquet(Path(live))[0], settings.window)
     reference = read_reference(registry, version)
     yardstick = _yardstick(reference.model, frame, reference.settings)
-    checks = [check_age(age), *check_all(reference, frame, rows, yardstick, settings)]
+    checks = [
+        *check_data(reference, frame, age, settings),
+        *check_forecasts(reference, rows, yardstick, settings),
+    ]
     own = check_skill("the champion's own skill", rows[rows["version"] == version], yardstick, settings)
     breaches = [asdict(each) for each in checks if each.breached]
     evaluated = None

@@ -1,18 +1,18 @@
-"""What the monitor judges: live errors, coverage, and drift of features and errors."""
+"""What the monitor judges of the forecasts: live errors, coverage, and drift of errors."""
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from gatecast.data.dates.panels import local_times
 from gatecast.data.errors import InputError
-from gatecast.data.sequences.latest import frame_of_columns, scale_frame
+from gatecast.data.sequences.latest import ScaledFrame
 from gatecast.data.sequences.sequences import Sequences, build_sequences
 from gatecast.data.sequences.splits import TEST
 from gatecast.flows.engine.ingested import read_ingested
@@ -24,7 +24,14 @@ from gatecast.flows.registry.kinds import FORECASTER
 from gatecast.flows.registry.registry import Registry
 from gatecast.flows.settings.champion import MonitorSettings
 from gatecast.flows.settings.runs import RetrainSettings
-from gatecast.lstm.forecasting.drift import STATISTICS, chance_greatest, usual_greatest
+from gatecast.lstm.forecasting.drift import (
+    STATISTICS,
+    Rows,
+    chance_greatest,
+    foreseen_greatest,
+    longest_constant,
+    usual_greatest,
+)
 from gatecast.lstm.forecasting.forecaster import Forecaster
 from gatecast.lstm.forecasting.metrics import skill
 from gatecast.lstm.forecasting.significance import fewest_origins
@@ -70,9 +77,11 @@ class Reference:
     model : Forecaster
     settings : RetrainSettings
         Its own, resolved.
-    features : dict of column to list of arrays
+    features : dict of column to dict of unique_id to Rows
         Scaled rows that were known at its training, including its validation and test rows, since its scores on those
-        are known. One array for each series.
+        are known.
+    constant : dict of unique_id to int
+        How often a value came in a row at most.
     errors : DataFrame
         ``unique_id`` and ``error`` of the test rows, in the target's unit and in chronological order.
     lost : str or None
@@ -81,7 +90,8 @@ class Reference:
 
     model: Forecaster
     settings: RetrainSettings
-    features: dict[str, list[np.ndarray]]
+    features: dict[str, dict[str, Rows]]
+    constant: dict[str, int]
     errors: pd.DataFrame
     lost: str | None = None
 
@@ -101,38 +111,42 @@ def read_reference(registry: Registry, version: str) -> Reference:
         frame = read_ingested(registry.data(version)).query("unique_id in @model.scalers")
     except InputError as error:
         _LOGGER.warning("%s Until there is another champion, drift is not judged.", error)
-        return Reference(model, settings, {}, pd.DataFrame(columns=["unique_id", "error"]), f"not judged: {error}")
+        return Reference(model, settings, {}, {}, pd.DataFrame(columns=["unique_id", "error"]), f"not judged: {error}")
     series = series_frame(frame, settings.target, settings.features)
     sequences = build_sequences(series, sequence_settings(settings), scalers=model.scalers)
     tested = known_rows(in_unit(model.predict_windows(sequences, TEST), frame, target_of(settings)))
     tested = tested.sort_values("cutoff")
     errors = pd.DataFrame({"unique_id": tested["unique_id"], "error": tested["y_hat"] - tested["y"]})
-    return Reference(model, settings, _rows_by_series(sequences), errors)
+    features = rows_by_series(sequences, sequences.columns)
+    constant = {name: longest for name, (_, longest) in constant_runs(frame).items()}
+    return Reference(model, settings, features, constant, errors)
 
 
-def _rows_by_series(sequences: Sequences) -> dict[str, list[np.ndarray]]:
+def rows_by_series(sequences: Sequences | ScaledFrame, columns: Sequence[str]) -> dict[str, dict[str, Rows]]:
+    """Return the rows of each column by series."""
     bounds = sequences.offsets[1:-1]
+    times = np.split(local_times(sequences.ds.view(np.int64), sequences.timezone), bounds)
     return {
-        column: [_known(rows) for rows in np.split(sequences.values[:, number].astype(np.float64), bounds)]
-        for number, column in enumerate(sequences.columns)
+        column: dict(zip(sequences.unique_ids, map(Rows, times, np.split(values, bounds)), strict=True))
+        for column, values in zip(columns, sequences.values.T.astype(np.float64), strict=True)
     }
 
 
-def _known(values: np.ndarray) -> np.ndarray:
-    return values[~np.isnan(values)]
+def constant_runs(frame: pd.DataFrame) -> dict[str, tuple[int, int]]:
+    """Return for each series how often its last value has come in a row, and how often any did before at most."""
+    column = "y" if "y" in frame.columns else "close"
+    return {str(name): longest_constant(rows.to_numpy()) for name, rows in frame.groupby("unique_id")[column]}
 
 
-def check_all(
-    reference: Reference, frame: pd.DataFrame, live: pd.DataFrame, yardstick: Yardstick, settings: MonitorSettings
+def check_forecasts(
+    reference: Reference, live: pd.DataFrame, yardstick: Yardstick, settings: MonitorSettings
 ) -> list[Check]:
-    """Judge the live forecasts and the present data.
+    """Judge the live forecasts; `flows.judging.data_checks` judges the data.
 
     Parameters
     ----------
     reference : Reference
         Of the champion.
-    frame : DataFrame
-        The present bars or series frame.
     live : DataFrame
         The latest scored forecasts, see `flows.judging.live.score_forecasts`.
     yardstick : Yardstick
@@ -144,18 +158,7 @@ def check_all(
         check_skill("live skill", live, yardstick, settings),
         *check_coverage(reference, live, settings),
         check_errors(reference, live, settings),
-        *check_features(reference, frame, settings),
     ]
-
-
-def check_age(age: Mapping[str, Any]) -> Check:
-    """Tell whether the source has stopped bringing rows; see `data.dates.ages.Age`."""
-    name = "age of data"
-    if age["overdue"] is None:
-        return Check(name, None, None, False, "not expected to go on", retrain=False)
-    value = float(age["overdue"])
-    limit = float(age["limit"])
-    return Check(name, value, limit, age["is_stale"], age["sentence"] or "rows overdue", retrain=False)
 
 
 def check_skill(name: str, live: pd.DataFrame, yardstick: Yardstick, settings: MonitorSettings) -> Check:
@@ -239,47 +242,38 @@ def check_errors(reference: Reference, live: pd.DataFrame, settings: MonitorSett
     if not known or not len(values):
         return _too_few("drift of errors", 0, settings.minimum_rows)
     per_series = max(2, len(values) // max(1, live["unique_id"].nunique()))
-    return _drift("drift of errors", known, values, per_series, settings, "test errors")
+    return drift("drift of errors", known, values, per_series, settings, "test errors")
 
 
-def check_features(reference: Reference, frame: pd.DataFrame, settings: MonitorSettings) -> Iterator[Check]:
-    """Tell for each column whether its latest rows are distributed like its training rows."""
-    model = reference.model
-    own = reference.settings
-    known = frame[frame["unique_id"].isin(model.scalers)]
-    if known.empty:
-        others = ", ".join(map(repr, frame["unique_id"].unique()[:5]))
-        raise InputError(
-            f"The model was not trained on {others}, which is what the data holds; give data of"
-            f" {', '.join(map(repr, list(model.scalers)[:5]))}."
-        )
-    series = series_frame(known, own.target, own.features)
-    latest = series.groupby("unique_id").tail(settings.window)
-    latest = frame_of_columns(latest, model.columns)
-    values = scale_frame(latest, model.columns, model.scalers).values.astype(np.float64)
-    for number, column in enumerate(model.columns):
-        if reference.lost:
-            yield Check(f"drift of {column}", None, None, False, reference.lost)
-            continue
-        yield _drift(
-            f"drift of {column}",
-            reference.features[column],
-            _known(values[:, number]),
-            settings.window,
-            settings,
-            "rows of its training",
-        )
-
-
-def _drift(
+def drift(
     name: str, reference: Sequence[np.ndarray], values: np.ndarray, length: int, settings: MonitorSettings, what: str
 ) -> Check:
+    """Tell whether values are distributed otherwise than the reference, by more than its own stretches are.
+
+    Parameters
+    ----------
+    name : str
+        Of the check.
+    reference : sequence of (n_k,) arrays
+        One for each series.
+    values : (m,) array
+    length : int
+        Rows of a stretch in each series.
+    settings : MonitorSettings
+    what : str
+        The reference in words.
+    """
     if not len(values) or not sum(map(len, reference)):
         return Check(name, None, None, False, "no value is known")
     value = STATISTICS[settings.drift_test](np.concatenate(reference), values)
     rows = sum(map(len, reference))
     test = settings.drift_test
-    limit = max(settings.drift_limit, usual_greatest(reference, length, test), chance_greatest(rows, len(values), test))
+    limit = max(
+        settings.drift_limit,
+        usual_greatest(reference, length, test),
+        foreseen_greatest(reference, length, test),
+        chance_greatest(rows, len(values), test),
+    )
     note = f"{settings.drift_test.upper()} of the last {len(values):,} against the {what}"
     return Check(name, value, limit, value > limit, note)
 

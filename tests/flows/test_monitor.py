@@ -66,7 +66,9 @@ def test_quiet_days_breach_nothing(copied: Workspace, tmp_path: Path, events: li
     found = by_name(result)
     assert set(found) == {
         "age of data", "live skill", "coverage", "drift of errors", "the champion's own skill",
+        "stuck values",
         *(f"drift of {name}" for name in ("y", "log_return", "log_volume", "log_range")),
+        *(f"level of {name}" for name in ("y", "log_return", "log_volume", "log_range")),
     }  # fmt: skip
     assert all(each["value"] is not None for each in found.values())
     assert result["score_live"]["summary"].startswith(f"{DAYS} of {DAYS} forecasts")
@@ -77,7 +79,7 @@ def test_a_planted_shift_raises_the_alarm(copied: Workspace, tmp_path: Path, eve
     result = watch(life, **LENIENT)
     breached = {each["name"] for each in result["check"]["breaches"]}
     # The errors need not drift: windows that are scaled by their own rows take the shift along.
-    assert breached >= {"drift of y", "drift of log_range"}
+    assert breached >= {"drift of y", "level of y", "level of log_range"}
     (event,) = events
     assert event["event"] == "gatecast.monitor.breach"
     assert event["resource"]["prefect.resource.id"] == f"gatecast.model.{NAME}"
@@ -100,6 +102,21 @@ def test_old_data_raise_an_alarm_that_starts_no_retrain(
     assert [event["event"] for event in events] == ["gatecast.monitor.data"]
     assert "no retrain" in result["raise_alarm"]["summary"]
     assert watch(life, max_overdue=1000, **LENIENT)["check"]["breaches"] == []
+
+
+def test_a_stuck_meter_raises_an_alarm_that_starts_no_retrain(
+    copied: Workspace, tmp_path: Path, events: list[dict[str, Any]]
+) -> None:
+    life = live(copied, tmp_path)
+    for column in ("open", "high", "low", "close"):
+        life.bars.loc[life.bars.index[-12:], column] = life.bars["close"].iloc[-12]
+    life.bars.to_csv(life.path, index=False)
+    result = watch(life, **LENIENT)
+    found = by_name(result)["stuck values"]
+    assert (found["value"], found["breached"]) == (12, True)
+    assert found["limit"] < 10
+    assert [event["event"] for event in events] == ["gatecast.monitor.data"]
+    assert "no retrain, since that would not mend stuck values" in result["raise_alarm"]["summary"]
 
 
 def test_other_measures_and_windows(copied: Workspace, tmp_path: Path, events: list[dict[str, Any]]) -> None:
@@ -275,7 +292,7 @@ def test_the_test_errors_are_those_of_the_evaluation(copied: Workspace) -> None:
     reference = read_reference(registry, version)
     rmse = float(np.sqrt(np.mean(reference.errors["error"] ** 2)))
     assert rmse == pytest.approx(registry.evaluation(version)["scores"][0]["rmse"])
-    (rows,) = reference.features["y"]
+    (rows,) = (rows.values for rows in reference.features["y"].values())
     frame = read_ingested(Path(registry.lineage(version)["data"]))
     series = series_frame(frame, "range", "returns")
     expected = (series["y"] - reference.model.scalers["sp500"].center[0]) / reference.model.scalers["sp500"].scale[0]
@@ -288,7 +305,7 @@ def test_a_drift_that_was_there_at_the_training_is_no_news(
     life = live(copied, tmp_path, shifted=True)
     file = next(Path(life.registry.lineage(str(life.registry.champion()))["data"]).glob("*.parquet"))
     whole = file.read_bytes()  # of the workspace that the tests share
-    for column in ("drift of y", "drift of log_range"):
+    for column in ("level of y", "level of log_range"):
         assert column in {each["name"] for each in watch(life, **LENIENT)["check"]["breaches"]}
     # As if the champion had been trained on the shifted days as well.
     try:
@@ -296,8 +313,8 @@ def test_a_drift_that_was_there_at_the_training_is_no_news(
         found = by_name(watch(life, **LENIENT))
     finally:
         file.write_bytes(whole)
-    assert not found["drift of y"]["breached"]
-    assert not found["drift of log_range"]["breached"]
+    for column in ("drift of y", "level of y", "level of log_range"):
+        assert not found[column]["breached"]
 
 
 def test_figures_for_prometheus(copied: Workspace, tmp_path: Path, events: list[dict[str, Any]]) -> None:
