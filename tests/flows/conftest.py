@@ -60,8 +60,10 @@ def server() -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def default_workspace(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no test find the workspace of another in the environment, where ``--workspace`` leaves it."""
+    """Let no test find in the environment what another has left there: ``--workspace``, and what serve passes on."""
     monkeypatch.setenv("GATECAST_HOME", DEFAULT_WORKSPACE)
+    for name in ("GATECAST_TIME_LIMIT_MINUTES", "GATECAST_WEBHOOK"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture
