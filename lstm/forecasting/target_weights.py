@@ -28,5 +28,13 @@ class TargetWeights(NamedTuple):
             return None
         of_rows = np.ones(len(sequences.values)) if sequences.weights is None else sequences.weights
         of_steps = np.ones(settings.horizon) if settings.step_weights is None else np.array(settings.step_weights)
-        # Only their ratios count; as shares of the largest, their products and sums are numbers of every dtype.
-        return cls(*(ops.as_array(weights / weights.max(), settings.dtype) for weights in (of_rows, of_steps)))
+        return cls(*(ops.as_array(_near_one(weights), settings.dtype) for weights in (of_rows, of_steps)))
+
+
+def _near_one(weights: np.ndarray) -> np.ndarray:
+    """Return weights of at most 1, so that their products and sums are numbers of every dtype; only ratios count.
+
+    They are divided by a power of two, which changes no bit of a training: the largest may be of a row to be tested.
+    """
+    _, exponent = np.frexp(weights.max())
+    return np.ldexp(weights, -exponent)
