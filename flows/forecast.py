@@ -23,6 +23,8 @@ from gatecast.flows.judging.targets import DISPLAYS, Display, series_frame, targ
 from gatecast.flows.registry.catalogue import choose_champion
 from gatecast.flows.registry.kinds import FORECASTER
 from gatecast.flows.registry.registry import Registry
+from gatecast.flows.reporting.alarms import tell_if_old
+from gatecast.flows.reporting.last_runs import record_run
 from gatecast.flows.settings.champion import ForecastSettings
 from gatecast.flows.settings.locations import LocalPath
 from gatecast.flows.settings.runs import RetrainSettings
@@ -76,6 +78,7 @@ def forecast_latest(
     with Steps(workspace) as step:
         source = settings.data if asked.path is None else settings.data.from_file(asked.path)
         bars = step(ingest, source, workspace)
+        tell_if_old(bars, source.description)
         if bars["kind"] != ("bars" if settings.target else "series"):
             raise InputError(
                 f"{registry.name} was not trained on {bars['kind']}, which the data holds; choose the other file."
@@ -83,6 +86,7 @@ def forecast_latest(
         options = {"n_samples": asked.n_samples, "seed": asked.seed}
         data = bars["directory"]
         forecasts = step(forecast, workspace, registry.name, version, settings, data, bars["last"], **options)
+        record_run(workspace, registry.name, "forecast")
     return {"name": registry.name, "version": version, "steps": step.records, "ingest": bars, "forecast": forecasts}
 
 

@@ -27,6 +27,7 @@ from gatecast.flows.judging.evaluation import MODEL, NAIVE
 from gatecast.flows.judging.targets import series_frame
 from gatecast.flows.registry.kinds import FORECASTER
 from gatecast.flows.registry.registry import Registry
+from gatecast.flows.reporting.last_runs import record_run
 from gatecast.flows.settings.runs import GateSettings, RetrainSettings
 from gatecast.flows.settings.workspace import Workspace
 from gatecast.flows.training import (
@@ -168,6 +169,7 @@ def train_one(
             model = registry.model(champion, FORECASTER)
             settings = registry.settings(champion, FORECASTER)
         path = _forecast(model, frame, settings, champion, workspace)
+        record_run(workspace, registry.name, "retrain", "forecast")
         epochs.clear(job.checkpoints)  # the version has all that is needed from now on
         with suppress(OSError):  # it is not there, or a retrain of the same name keeps its model there
             job.checkpoints.rmdir()

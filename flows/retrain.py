@@ -53,8 +53,10 @@ from gatecast.flows.judging.yardsticks import require_baselines
 from gatecast.flows.registry.kinds import FORECASTER
 from gatecast.flows.reporting import pictures as report
 from gatecast.flows.reporting import tracking
+from gatecast.flows.reporting.alarms import tell_if_losing, tell_if_old
 from gatecast.flows.reporting.attention import plot_attention
 from gatecast.flows.reporting.errors import draw_errors
+from gatecast.flows.reporting.last_runs import record_run
 from gatecast.flows.reporting.publication import publish
 from gatecast.flows.settings.data import DatesGiven
 from gatecast.flows.settings.runs import GateSettings, RetrainSettings
@@ -131,6 +133,7 @@ def retrain(
     require_baselines(settings)
     with Steps(workspace) as step:
         bars = step(ingest, settings.data, workspace)
+        tell_if_old(bars, settings.data.description)
         settings = settings.resolved(bars["kind"])
         # The gate must not change the cache key of the training, so it travels separately.
         gate = settings.gate
@@ -172,6 +175,8 @@ def retrain(
             step(tracking.track, workspace, registry.name, version, evaluated, promoted) if tracking.wanted() else None
         )
         published = step(publish, workspace, settings, bars, evaluated, version, promoted, forecasts)
+        tell_if_losing(registry, champion)
+        record_run(workspace, registry.name, "retrain", "forecast")
     return {
         "settings": settings.to_dict(),
         "steps": step.records,

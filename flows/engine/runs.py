@@ -11,8 +11,10 @@ import logging
 import os
 import re
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
@@ -33,6 +35,8 @@ TIME_LIMIT = "GATECAST_TIME_LIMIT_MINUTES"
 WEBHOOK_LIMIT_SECONDS = 10
 POLL_SECONDS = 0.5
 RECORD_SECONDS = 15
+RUNS_PER_QUERY = 200
+FAILED_DAYS = 7
 ENDED = b"ended"
 GONE = "The process of this run is gone; the next run goes on where it stopped."
 
@@ -147,11 +151,64 @@ def crash_run(run: UUID, message: str = GONE) -> bool:
     return True
 
 
+def failed_runs() -> dict[str, int]:
+    """Return how many runs of each flow failed or crashed in the last days, as far as the server knows."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import (
+        FlowRunFilter,
+        FlowRunFilterEndTime,
+        FlowRunFilterState,
+        FlowRunFilterStateType,
+    )
+    from prefect.client.schemas.objects import StateType
+
+    since = datetime.now(UTC) - timedelta(days=FAILED_DAYS)
+    failed = FlowRunFilter(
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.FAILED, StateType.CRASHED])),
+        end_time=FlowRunFilterEndTime(after_=since),
+    )
+    counts: Counter[UUID] = Counter()
+    with get_client(sync_client=True) as client:
+        while page := client.read_flow_runs(flow_run_filter=failed, limit=RUNS_PER_QUERY, offset=counts.total()):
+            counts.update(run.flow_id for run in page)
+        return {client.read_flow(flow).name: count for flow, count in counts.items()}
+
+
 def report(flow: Any, flow_run: FlowRun, state: State[Any]) -> None:
     """Tell the log and the webhook that a run failed, crashed or was cancelled; a hook of every flow."""
     message = _message(flow.name, flow_run, state)
     _logger().error("%(flow)s %(run)s: %(state)s. %(message)s", message)
     _send(message)
+
+
+def tell(state: str, message: str) -> None:
+    """Tell the log and the webhook what the present run has found; it goes on. Outside of runs, nobody is told.
+
+    Parameters
+    ----------
+    state : str
+        What it is in a word or two, in the place of the state in which a run ends.
+    message : str
+    """
+    from prefect.runtime import flow_run
+    from prefect.utilities.urls import url_for
+
+    if flow_run.id is None:
+        return
+    url = url_for("flow-run", obj_id=flow_run.id) or ""
+    told = describe(str(flow_run.flow_name), str(flow_run.name), str(flow_run.id), state, message, url)
+    _logger().warning("%(state)s. %(message)s", told)
+    _send(told)
+
+
+def tell_of(flow_run: FlowRun, message: str) -> None:
+    """Tell the webhook of a run that is not the present one, and why it is in its state."""
+    from prefect.client.orchestration import get_client
+
+    assert flow_run.state is not None
+    with get_client(sync_client=True) as client:
+        flow = client.read_flow(flow_run.flow_id).name
+    _send(_message(flow, flow_run, flow_run.state.model_copy(update={"message": message})))
 
 
 def describe(flow: str, run: str, run_id: str, state: str, message: str, url: str) -> dict[str, str]:

@@ -1,0 +1,38 @@
+"""What the webhook hears of runs that end well, and yet found something that somebody has to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gatecast.data.errors import InputError
+from gatecast.flows.engine.results import Ingested
+from gatecast.flows.engine.runs import tell
+from gatecast.flows.registry.registry import Registry
+
+OLD_DATA = "Old data"
+LOSES = "Loses to a baseline"
+BREACHED = "Breach"
+
+
+def tell_if_old(bars: Ingested, origin: str) -> None:
+    """Tell if the data has stopped coming; see `data.dates.ages`."""
+    if bars["age"]["is_stale"]:
+        tell(OLD_DATA, f"{origin}: {bars['age']['sentence']}.")
+
+
+def tell_if_losing(registry: Registry, champion: str) -> None:
+    """Tell if the champion was worse than a baseline on its test rows, by more than luck."""
+    try:
+        evaluation = registry.evaluation(champion)
+    except InputError:
+        return  # of a champion that is damaged, which the step before has told
+    if evaluation.get("judged", {}).get("outcome") == "worse":
+        tell(LOSES, f"{registry.name} {champion}, the champion: {evaluation['verdict']}")
+
+
+def tell_breaches(name: str, version: str, breaches: Sequence[Mapping[str, Any]]) -> None:
+    """Tell what the monitor has found, in one message."""
+    if breaches:
+        found = "; ".join(f"{breach['name']}: {breach['note']}" for breach in breaches)
+        tell(BREACHED, f"{name} {version}: {found}.")
