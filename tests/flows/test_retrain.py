@@ -14,15 +14,17 @@ from gatecast.data.sequences.sequences import SequenceSettings, read_sequences
 from gatecast.data.store import read_parquet
 from gatecast.flows import retrain as module
 from gatecast.flows.engine.orchestration import flow
-from gatecast.flows.engine.runs import one_at_a_time
+from gatecast.flows.engine.runs import WEBHOOK, one_at_a_time
 from gatecast.flows.registry.kinds import FORECASTER
 from gatecast.flows.registry.registry import Registry
+from gatecast.flows.reporting.last_runs import last_runs
 from gatecast.flows.retrain import build_sequences, retrain, train
 from gatecast.flows.settings.data import DataSettings
 from gatecast.flows.settings.runs import RetrainSettings
 from gatecast.flows.settings.workspace import Workspace
 from gatecast.flows.training import Job
 from tests.flows.conftest import contents, small_settings
+from tests.webhook import listening
 
 STEPS = ["ingest", "choose", "build_sequences", "train", "evaluate", "checkpoint", "promote", "forecast", "publish"]
 
@@ -70,12 +72,34 @@ def test_every_task_run_is_on_record(trained: tuple[Workspace, dict[str, Any]]) 
 
 def test_an_unchanged_run_is_answered_from_cache(in_trained: tuple[Workspace, dict[str, Any]]) -> None:
     workspace, first = in_trained
-    before = without(workspace.root, "report.html")  # its sentence on the champion has changed
+    # The sentence of the report on the champion has changed, and the last run is this one.
+    before = without(workspace.root, "report.html", "/runs/")
     second = retrain(small_settings())
     cached = {step["name"] for step in second["steps"] if step["cached"]}
     assert cached == set(STEPS) - {"ingest", "choose", "promote", "publish"}
     assert second["checkpoint"] == first["checkpoint"]
-    assert without(workspace.root, "report.html") == before
+    assert without(workspace.root, "report.html", "/runs/") == before
+
+
+@pytest.mark.parametrize("outcome", ["worse", "level"])
+def test_a_champion_that_loses_to_a_baseline_is_told_to_the_webhook(
+    in_trained: tuple[Workspace, dict[str, Any]], monkeypatch: pytest.MonkeyPatch, outcome: str
+) -> None:
+    workspace, first = in_trained
+    version = first["checkpoint"]["version"]
+    own = Registry(workspace, "sample-range").evaluation(version)
+    judged = {**own, "judged": {**own["judged"], "outcome": outcome}}
+    monkeypatch.setattr(Registry, "evaluation", lambda registry, version: judged)
+    before = last_runs(workspace, "sample-range")
+    with listening() as (address, told):
+        monkeypatch.setenv(WEBHOOK, address)
+        retrain(small_settings())
+    states = [(message["flow"], message["state"]) for message in told]
+    assert states == ([("retrain", "Loses to a baseline")] if outcome == "worse" else [])
+    assert all(f"sample-range {version}" in message["message"] for message in told)
+    after = last_runs(workspace, "sample-range")
+    assert after["retrain"] > before["retrain"]
+    assert after["forecast"] > before["forecast"]
 
 
 def test_a_warm_start_begins_with_the_champion_and_is_on_record(server: str, workspace: Workspace) -> None:
