@@ -119,8 +119,8 @@ class ServeSettings(Settings):
     runs_at_once: int = Field(4, gt=0, description="Runs at the same time, of all deployments together")
     webhook: HttpUrl | None = Field(
         None,
-        description="Where failures, crashes and cancellations are posted as JSON; $NAME of an environment variable,"
-        " or ${NAME} within the URL, for secrets",
+        description="Where failures, crashes, cancellations and alarms are posted as JSON; $NAME of an environment"
+        " variable, or ${NAME} within the URL, for secrets",
     )
     deployments: dict[str, DeploymentSettings] = Field({}, description="By name; each flow is there on demand anyway")
 

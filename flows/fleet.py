@@ -30,6 +30,7 @@ from gatecast.flows.engine.terminal import console, counted, explain, figure
 from gatecast.flows.ingest import ingest
 from gatecast.flows.judging.yardsticks import require_baselines
 from gatecast.flows.member import STARTED, Member, MemberTrained, member_name, members_of, train_one, train_tiny
+from gatecast.flows.reporting.alarms import tell_if_old
 from gatecast.flows.settings.runs import FleetSettings, GateSettings, RetrainSettings
 from gatecast.flows.settings.workspace import Workspace
 
@@ -117,6 +118,7 @@ def fleet(settings: FleetSettings = DEFAULTS, force: bool = False, resume: bool 
         if symbols:
             data = data.model_copy(update={"symbols": None if data.source in WHOLE_FILES else symbols})
         bars = step(ingest, data, workspace)
+        tell_if_old(bars, data.description)
         shared = settings.retrain.resolved(bars["kind"])
         lineage = {"data_hash": bars["content_hash"], "data": bars["directory"], "last": bars["last"]}
         outcomes = _missing(settings.groups, shared, Path(bars["directory"]))

@@ -24,6 +24,8 @@ from gatecast.flows.judging.targets import DISPLAYS, Display, series_frame, targ
 from gatecast.flows.registry.catalogue import choose_champion
 from gatecast.flows.registry.kinds import FORECASTER
 from gatecast.flows.registry.registry import Registry
+from gatecast.flows.reporting.alarms import tell_if_old
+from gatecast.flows.reporting.last_runs import record_run
 from gatecast.flows.settings.champion import ForecastSettings
 from gatecast.flows.settings.locations import LocalPath
 from gatecast.flows.settings.runs import RetrainSettings
@@ -78,6 +80,7 @@ def forecast_latest(
     with Steps(workspace) as step:
         source = settings.data if asked.path is None else settings.data.from_file(asked.path)
         bars = step(ingest, source, workspace)
+        tell_if_old(bars, source.description)
         if bars["kind"] != ("bars" if settings.target else "series"):
             raise InputError(
                 f"{registry.name} was not trained on {bars['kind']}, which the data holds; choose the other file."
@@ -88,6 +91,7 @@ def forecast_latest(
         data = bars["directory"]
         drawn = asked.n_samples, asked.seed
         forecasts = step(forecast, workspace, registry.name, version, settings, data, bars["last"], copy, *drawn)
+        record_run(workspace, registry.name, "forecast")
     return {"name": registry.name, "version": version, "steps": step.records, "ingest": bars, "forecast": forecasts}
 
 

@@ -30,6 +30,7 @@ from gatecast.flows.judging.targets import series_frame
 from gatecast.flows.refit import discard, refit_frame, save
 from gatecast.flows.registry.kinds import FORECASTER
 from gatecast.flows.registry.registry import Registry
+from gatecast.flows.reporting.last_runs import record_run
 from gatecast.flows.settings.runs import GateSettings, RetrainSettings
 from gatecast.flows.settings.workspace import Workspace
 from gatecast.flows.training import (
@@ -180,6 +181,9 @@ def train_one(
         if champion is not None:
             model = _copy(registry, champion, model, frame, settings)
             path = _forecast(model, frame, settings, champion, workspace)
+        record_run(workspace, registry.name, "retrain")
+        if path is not None:
+            record_run(workspace, registry.name, "forecast")
         epochs.clear(job.checkpoints)  # the version has all that is needed from now on
         with suppress(OSError):  # it is not there, or a retrain of the same name keeps its model there
             job.checkpoints.rmdir()

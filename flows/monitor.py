@@ -18,6 +18,7 @@ from gatecast.data.store import read_json, read_parquet, write_json, write_parqu
 from gatecast.flows.engine.artifacts import create_table_artifact
 from gatecast.flows.engine.ingested import read_ingested
 from gatecast.flows.engine.orchestration import Output, Steps, artifact_key, emit_event, flow, run_name, task
+from gatecast.flows.engine.runs import failed_runs
 from gatecast.flows.engine.terminal import figure
 from gatecast.flows.forecast import choose_model
 from gatecast.flows.ingest import ingest
@@ -29,7 +30,9 @@ from gatecast.flows.judging.live import hindcast, read_forecasts, rows_between_o
 from gatecast.flows.judging.yardsticks import Yardstick
 from gatecast.flows.registry.kinds import FORECASTER
 from gatecast.flows.registry.registry import Registry
-from gatecast.flows.reporting.prometheus import require_folder, write_metrics
+from gatecast.flows.reporting.alarms import tell_breaches
+from gatecast.flows.reporting.last_runs import record_run
+from gatecast.flows.reporting.prometheus import require_folder, write_failed_runs, write_metrics
 from gatecast.flows.settings.champion import MonitorSettings
 from gatecast.flows.settings.runs import BAD_DATA, BREACH, RetrainSettings
 from gatecast.flows.settings.workspace import Workspace
@@ -80,8 +83,10 @@ def monitor(settings: MonitorSettings = DEFAULTS) -> dict[str, Any]:
                 roll_back, workspace, registry.name, version, bars["directory"], live, why, settings
             )
         if checked["breaches"]:
+            tell_breaches(registry.name, version, checked["breaches"])
             wanted = own.model_copy(update={"data": data})
             results["raise_alarm"] = step(raise_alarm, registry.name, checked["breaches"], wanted)
+        record_run(workspace, registry.name, "monitor")
         if settings.prometheus is not None:
             results["export"] = step(export, workspace, registry.name, checked["report"], str(settings.prometheus))
     return {
@@ -230,6 +235,7 @@ def raise_alarm(name: str, breaches: list[dict[str, Any]], settings: RetrainSett
 def export(workspace: Workspace, name: str, report: str, directory: str) -> Output:
     """Write forecasts and errors for Prometheus."""
     path = write_metrics(name, read_json(Path(report)), workspace, Path(directory))
+    write_failed_runs(failed_runs(), Path(directory))
     return {"path": str(path), "summary": str(path)}
 
 

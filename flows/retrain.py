@@ -54,8 +54,10 @@ from gatecast.flows.refit import Refitted, discard, refit
 from gatecast.flows.registry.kinds import FORECASTER
 from gatecast.flows.reporting import pictures as report
 from gatecast.flows.reporting import tracking
+from gatecast.flows.reporting.alarms import tell_if_old
 from gatecast.flows.reporting.attention import plot_attention
 from gatecast.flows.reporting.errors import draw_errors
+from gatecast.flows.reporting.last_runs import record_run
 from gatecast.flows.reporting.publication import publish
 from gatecast.flows.settings.data import DatesGiven
 from gatecast.flows.settings.runs import GateSettings, RetrainSettings
@@ -134,6 +136,7 @@ def retrain(
     require_baselines(settings)
     with Steps(workspace) as step:
         bars = step(ingest, settings.data, workspace)
+        tell_if_old(bars, settings.data.description)
         settings = settings.resolved(bars["kind"])
         # The gate must not change the cache key of the training, so it travels separately.
         gate = settings.gate
@@ -184,6 +187,9 @@ def retrain(
             step(tracking.track, workspace, registry.name, version, evaluated, promoted) if tracking.wanted() else None
         )
         published = step(publish, workspace, settings, bars, evaluated, version, promoted, forecasts)
+        record_run(workspace, registry.name, "retrain")
+        if forecasts is not None:
+            record_run(workspace, registry.name, "forecast")
     return {
         "settings": settings.to_dict(),
         "steps": step.records,

@@ -12,7 +12,7 @@ __all__ = ["scale_column", "take_differences", "write_past", "write_targets"]
 
 
 @register_jitable
-def scale_column(values, begin, first, end, column, kind, season, floor, window):
+def scale_column(values, begin, first, end, column, kind, gap_season, floor, window):
     """Write a column of the window of rows `begin` to `end`; return what was taken away and what it was divided by.
 
     Rows before `first` are those of another series.
@@ -22,7 +22,7 @@ def scale_column(values, begin, first, end, column, kind, season, floor, window)
         window[t, column] = 0
     for row in range(first, end):
         window[row - begin, column] = (values[row, column] - center) / scale
-    _fill_gaps(window, column, first - begin, season)
+    _fill_gaps(window, column, first - begin, gap_season)
     return center, scale
 
 

@@ -31,6 +31,8 @@ class WindowScaling(NamedTuple):
         Least divisor, in the unit of the values: a window that hardly varies does not explode.
     indicator : bool
         Whether windows have one more column, 1 where column 0 is missing and 0 elsewhere.
+    gap_season : int
+        Rows of the season that fills gaps of more than half of it; 0 fills all gaps by the line between their ends.
     lag : int
         Where not 0, column 0 of a window is its differences from that many rows before; the first rows of the window
         and of a series, which have none before, are 0.
@@ -40,4 +42,5 @@ class WindowScaling(NamedTuple):
     season: int
     floor: float
     indicator: bool
+    gap_season: int = 0
     lag: int = 0

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from gatecast.flows.commands.options import CommonOptions, Typed, starting_prefect, takes
-from gatecast.flows.engine.terminal import explained, print_next, print_paths, print_table, say
+from gatecast.flows.engine.terminal import BREACHED, explained, print_next, print_paths, print_table, say
 from gatecast.flows.settings.champion import MonitorSettings
 
 
@@ -24,6 +26,8 @@ def monitor(options: MonitorOptions) -> None:
 
     A breach emits the Prefect event gatecast.monitor.breach, on which a served Gatecast retrains the model. A champion
     that is worse than the best baseline is replaced by the one before it.
+
+    Ends with exit status 3 if there is a breach.
     """
     with explained(options.debug):
         options.prepare()
@@ -34,7 +38,10 @@ def monitor(options: MonitorOptions) -> None:
             from gatecast.flows.settings.workspace import Workspace
 
             choose_model(Workspace.from_environment(), settings.name)
-        show(flow(settings))
+        result = flow(settings)
+        show(result)
+        if result["check"]["breaches"]:
+            raise typer.Exit(BREACHED)
 
 
 def show(result: dict[str, Any]) -> None:

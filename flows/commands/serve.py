@@ -232,11 +232,14 @@ def runner_of(deployments: Sequence[RunnerDeployment], at_once: int) -> Runner:
 
 
 def keep_going(workspace: Workspace, server: Server | None, watch: Watch | None, ended: threading.Event) -> None:
-    """Keep restarting the server if it ends, and keep looking for runs whose process or machine is gone."""
+    """Keep restarting the server if it ends, and keep looking for runs that nobody else can tell of."""
     import httpx
 
+    from gatecast.flows.deployments import TAG
     from gatecast.flows.engine.runs import crash_dead_runs
+    from gatecast.flows.engine.turned_away import TurnedAway
 
+    turned_away = TurnedAway(TAG)
     swept = time.monotonic()
     while not ended.wait(POLL_SECONDS):
         try:
@@ -248,6 +251,8 @@ def keep_going(workspace: Workspace, server: Server | None, watch: Watch | None,
             swept = time.monotonic()
             for run in crash_dead_runs(workspace):
                 warn(f"The process of run {run} was gone; the run is marked as crashed.")
+            for run in turned_away.tell():
+                warn(f"Run {run} was cancelled, since another run of its deployment is under way.")
             for run in watch.crash_silent_runs() if watch else ():
                 warn(f"Run {run} has told nothing of itself for too long; it is marked as crashed.")
         except (httpx.HTTPError, RuntimeError, InputError) as error:

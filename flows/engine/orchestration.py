@@ -33,7 +33,7 @@ from gatecast.flows.engine.caching import HashedJSON, Unchanged
 from gatecast.flows.engine.login import check_login
 from gatecast.flows.engine.parameters import require_valid
 from gatecast.flows.engine.results import StepRecord
-from gatecast.flows.engine.runs import WhenBusy, alive, crash_dead_runs, one_at_a_time, report, time_limit_seconds
+from gatecast.flows.engine.runs import WhenBusy, alive, crash_dead_runs, one_at_a_time, report, tell, time_limit_seconds
 from gatecast.flows.engine.server import Server, dashboard_url, quiet_import, set_environment
 from gatecast.flows.engine.terminal import print_step, warn, warnings_to
 from gatecast.flows.settings.workspace import Workspace
@@ -325,5 +325,9 @@ def run_name(subject: Callable[[Mapping[str, Any]], str]) -> Callable[[], str]:
 
 
 def cancelled(message: str) -> Any:
-    """Return the state that a flow returns, instead of its result, to end as cancelled."""
+    """Return the state that a flow returns, instead of its result, to end as cancelled; the webhook is told.
+
+    Prefect's hooks are not called for a state that is returned.
+    """
+    tell("Cancelled", message)
     return Cancelled(message=message)

@@ -11,8 +11,10 @@ import logging
 import os
 import re
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
@@ -36,6 +38,8 @@ TIME_LIMIT = "GATECAST_TIME_LIMIT_MINUTES"
 WEBHOOK_LIMIT_SECONDS = 10
 POLL_SECONDS = 0.5
 RECORD_SECONDS = 15
+RUNS_PER_QUERY = 200
+FAILED_DAYS = 7
 ENDED = b"ended"
 GONE = "The process of this run is gone; the next run goes on where it stopped."
 STOPPED = "Gatecast was stopped while this run was under way; the next run goes on where it stopped."
@@ -231,6 +235,29 @@ def _deployment_name(client: SyncPrefectClient, run: FlowRun) -> str:
         return ""
 
 
+def failed_runs() -> dict[str, int]:
+    """Return how many runs of each flow failed or crashed in the last days, as far as the server knows."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import (
+        FlowRunFilter,
+        FlowRunFilterEndTime,
+        FlowRunFilterState,
+        FlowRunFilterStateType,
+    )
+    from prefect.client.schemas.objects import StateType
+
+    since = datetime.now(UTC) - timedelta(days=FAILED_DAYS)
+    failed = FlowRunFilter(
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.FAILED, StateType.CRASHED])),
+        end_time=FlowRunFilterEndTime(after_=since),
+    )
+    counts: Counter[UUID] = Counter()
+    with get_client(sync_client=True) as client:
+        while page := client.read_flow_runs(flow_run_filter=failed, limit=RUNS_PER_QUERY, offset=counts.total()):
+            counts.update(run.flow_id for run in page)
+        return {client.read_flow(flow).name: count for flow, count in counts.items()}
+
+
 def report(flow: Any, flow_run: FlowRun, state: State[Any]) -> None:
     """Tell the log and the webhook that a run failed, crashed or was cancelled; a hook of every flow."""
     from prefect.client.orchestration import get_client
@@ -256,18 +283,47 @@ def raise_alarm(event: str, name: str, message: str, payload: Mapping[str, Any])
     payload : mapping
         What the event carries besides the name and the message, as JSON values.
     """
-    from prefect import runtime
     from prefect.events import emit_event
 
-    _logger().warning("%s", one_line(masked(message)))
     emit_event(
         event,
         resource={"prefect.resource.id": f"gatecast.model.{name}", "prefect.resource.name": name},
         payload={"model": name, "message": masked(message), **payload},
     )
-    run = runtime.flow_run
-    told = (run.flow_name or "gatecast", name, str(run.id or ""), "Alarm", message, run.ui_url or "")
-    _send(describe(*told))
+    tell("Alarm", message, model=name)
+
+
+def tell(state: str, message: str, model: str = "") -> None:
+    """Tell the log and the webhook what the present run has found; it goes on. Outside of runs, nobody is told.
+
+    Parameters
+    ----------
+    state : str
+        What it is in a word or two, in the place of the state in which a run ends.
+    message : str
+    model : str, optional
+        What it is about.
+    """
+    from prefect.runtime import flow_run
+    from prefect.utilities.urls import url_for
+
+    if flow_run.id is None:
+        return
+    url = url_for("flow-run", obj_id=flow_run.id) or ""
+    told = describe(str(flow_run.flow_name), str(flow_run.name), str(flow_run.id), state, message, url, model=model)
+    _logger().warning("%(state)s. %(message)s", told)
+    _send(told)
+
+
+def tell_of(flow_run: FlowRun, message: str) -> None:
+    """Tell the webhook of a run that is not the present one, and why it is in its state."""
+    from prefect.client.orchestration import get_client
+
+    assert flow_run.state is not None
+    with get_client(sync_client=True) as client:
+        flow = client.read_flow(flow_run.flow_id).name
+        deployment = _deployment_name(client, flow_run)
+    _send(_message(flow, flow_run, flow_run.state.model_copy(update={"message": message}), deployment))
 
 
 def describe(

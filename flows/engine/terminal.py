@@ -29,6 +29,7 @@ from gatecast.flows.engine.results import StepRecord
 
 INPUT_IS_WRONG = 2
 RUN_FAILED = 1
+BREACHED = 3
 INTERRUPTED = 130
 LEAST_FREE_BYTES = 1_000_000  # less is a full disk
 SERIES_IN_TABLE = 6

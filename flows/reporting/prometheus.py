@@ -10,7 +10,9 @@ from typing import Any
 import pandas as pd
 
 from gatecast.data.errors import InputError
+from gatecast.flows.engine.runs import FAILED_DAYS
 from gatecast.flows.judging.live import read_file
+from gatecast.flows.reporting.last_runs import KINDS, last_runs
 from gatecast.flows.settings.workspace import Workspace
 
 
@@ -69,7 +71,38 @@ def write_metrics(name: str, report: Mapping[str, Any], workspace: Workspace, di
         if each["value"] is not None:
             value.labels(name, each["name"]).set(each["value"])
             limit.labels(name, each["name"]).set(each["limit"])
+    ended = gauge("last_run_timestamp_seconds", "End of the last run of a kind that ended well.", "flow")
+    for kind, moment in last_runs(workspace, name).items():
+        ended.labels(name, kind).set(moment.timestamp())
     path = directory / f"gatecast-{name}.prom"
+    write_to_textfile(str(path), registry)
+    return path
+
+
+def write_failed_runs(counts: Mapping[str, int], directory: Path) -> Path:
+    """Write ``gatecast.prom`` atomically: how many runs of each flow have failed, of all models together.
+
+    Which model a run is about is often not known when it fails, so it has no place in the file of a model.
+
+    Parameters
+    ----------
+    counts : mapping of flow to int
+        See `flows.engine.runs.failed_runs`.
+    directory : Path
+        As for `write_metrics`.
+    """
+    from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
+
+    registry = CollectorRegistry()
+    failed = Gauge(
+        "gatecast_failed_runs",
+        f"Runs that failed or crashed in the last {FAILED_DAYS} days.",
+        ("flow",),
+        registry=registry,
+    )
+    for flow in sorted({*KINDS, *counts}):
+        failed.labels(flow).set(counts.get(flow, 0))
+    path = directory / "gatecast.prom"
     write_to_textfile(str(path), registry)
     return path
 

@@ -84,7 +84,9 @@ def scale_windows(
 
 
 @kernel
-def _scale_windows(values, starts, firsts, kind, season, floor, indicator, lag, windows, past, targets, base, spread):
+def _scale_windows(
+    values, starts, firsts, kind, season, floor, indicator, gap_season, lag, windows, past, targets, base, spread
+):
     count, steps = past.shape
     columns = values.shape[1]
     for n in range(count):
@@ -93,7 +95,7 @@ def _scale_windows(values, starts, firsts, kind, season, floor, indicator, lag, 
         first = max(begin, firsts[n])
         window = windows[n]
         for j in range(columns):
-            center, scale = scale_column(values, begin, first, end, j, kind, season, floor, window)
+            center, scale = scale_column(values, begin, first, end, j, kind, gap_season, floor, window)
             if j == 0:
                 write_targets(values, first, end, center, scale, season, targets[n], base[n])
                 spread[n] = scale

@@ -36,7 +36,9 @@ def scale_windows(
 
 
 @kernel
-def _scale(values, starts, firsts, kind, season, floor, indicator, lag, windows, past, targets, base, spread):
+def _scale(
+    values, starts, firsts, kind, season, floor, indicator, gap_season, lag, windows, past, targets, base, spread
+):
     column, n = cuda.grid(2)
     if n >= windows.shape[0] or column >= values.shape[1]:
         return
@@ -44,7 +46,7 @@ def _scale(values, starts, firsts, kind, season, floor, indicator, lag, windows,
     end = begin + past.shape[1]
     first = max(begin, firsts[n])
     window = windows[n]
-    center, scale = scale_column(values, begin, first, end, column, kind, season, floor, window)
+    center, scale = scale_column(values, begin, first, end, column, kind, gap_season, floor, window)
     if column == 0:
         write_targets(values, first, end, center, scale, season, targets[n], base[n])
         if lag:

@@ -53,6 +53,7 @@ def scaling_of(settings: ForecasterSettings, indicator: bool = False) -> WindowS
         season = RESIDUAL_TO_LAST
     elif settings.residual == "seasonal":
         season = int(settings.season[0])
+    gap_season = int(settings.season[0]) if settings.season and settings.season != "none" else 0
     lag = {"none": 0, "first": 1, "seasonal": season}[settings.differences]
     is_plain = (
         not (kind or season or indicator or settings.is_weighted or settings.series_embedding)
@@ -60,7 +61,7 @@ def scaling_of(settings: ForecasterSettings, indicator: bool = False) -> WindowS
         and settings.linear_skip == "none"
     )
     floor = _FLOOR_OF_SIZE if settings.scaling == "size" and settings.window_scaling == "standard" else _FLOOR
-    return None if is_plain else WindowScaling(kind, season, floor, indicator, lag)
+    return None if is_plain else WindowScaling(kind, season, floor, indicator, gap_season, lag)
 
 
 def scaled_windows(

@@ -12,6 +12,7 @@ from gatecast import Forecaster, load
 from gatecast.data.errors import InputError
 from gatecast.data.store import read_parquet
 from gatecast.flows.engine.ingested import read_ingested
+from gatecast.flows.engine.runs import WEBHOOK
 from gatecast.flows.forecast import choose_model, file_stem, forecast_latest, predict_next, shown
 from gatecast.flows.registry.kinds import ModelKind
 from gatecast.flows.registry.registry import Registry
@@ -19,6 +20,7 @@ from gatecast.flows.settings.data import DataSettings
 from gatecast.flows.settings.runs import RetrainSettings
 from gatecast.flows.settings.workspace import Workspace
 from tests.flows.conftest import small_settings
+from tests.webhook import listening
 
 
 def test_the_champion_forecasts_from_where_it_was_trained(
@@ -37,6 +39,21 @@ def test_newer_data_give_a_further_forecast(copied: Workspace, tmp_path: Path) -
     frame.tail(40).head(30).to_csv(tmp_path / "bars.csv", index=False)
     result = forecast_latest("sample-range", tmp_path / "bars.csv")
     assert Path(result["forecast"]["path"]).name == f"{frame['ds'].iloc[-11]:%Y-%m-%d}.parquet"
+
+
+@pytest.mark.parametrize("days", [1, 30])
+def test_a_forecast_from_old_data_is_told_to_the_webhook(
+    copied: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: int
+) -> None:
+    frame = read_ingested(next(copied.bars.iterdir())).tail(200)
+    frame.to_csv(tmp_path / "bars.csv", index=False)
+    now = frame["ds"].iloc[-1].tz_localize("UTC") + pd.Timedelta(days=days)
+    monkeypatch.setattr("gatecast.flows.ingest.utc_now", lambda: now)
+    with listening() as (address, told):
+        monkeypatch.setenv(WEBHOOK, address)
+        forecast_latest("sample-range", tmp_path / "bars.csv")
+    assert [(message["flow"], message["state"]) for message in told] == [("forecast", "Old data")] * (days == 30)
+    assert all("bars.csv: old data: the last row is of 2015-06-30, 20 are overdue." in each["message"] for each in told)
 
 
 @pytest.mark.parametrize(

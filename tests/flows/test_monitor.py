@@ -15,12 +15,14 @@ from gatecast.data.store import read_json, write_json
 from gatecast.flows import monitor as module
 from gatecast.flows.cli import app
 from gatecast.flows.engine.ingested import read_ingested
+from gatecast.flows.engine.runs import WEBHOOK
 from gatecast.flows.judging import promotion
 from gatecast.flows.judging.checks import check_coverage, check_skill, read_reference
 from gatecast.flows.judging.targets import series_frame
 from gatecast.flows.judging.yardsticks import Yardstick
 from gatecast.flows.monitor import monitor
 from gatecast.flows.registry.registry import Registry
+from gatecast.flows.reporting.last_runs import last_runs
 from gatecast.flows.settings.champion import MonitorSettings
 from gatecast.flows.settings.workspace import Workspace
 from gatecast.lstm.forecasting.baselines import Baseline, LastValue, SeasonalNaive
@@ -28,6 +30,7 @@ from gatecast.lstm.forecasting.seasons import Seasons
 from gatecast.lstm.training.checkpoint import fingerprint
 from tests.flows.life import DAYS, NAME, Life, forecast_daily, live
 from tests.lstm.frames import PLAIN
+from tests.webhook import listening
 
 # The small model may lose against a baseline; where that is not the point, it is allowed to.
 LENIENT = {"skill_limit": -5.0, "rollback": False}
@@ -317,6 +320,27 @@ def test_a_drift_that_was_there_at_the_training_is_no_news(
         assert not found[column]["breached"]
 
 
+def test_breaches_are_told_to_the_webhook(
+    copied: Workspace, tmp_path: Path, events: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with listening() as (address, told):
+        monkeypatch.setenv(WEBHOOK, address)
+        watch(live(copied, tmp_path), **LENIENT)
+        assert told == []
+        result = watch(live(copied, tmp_path, shifted=True), **LENIENT)
+    (message,) = told
+    assert (message["flow"], message["state"]) == ("monitor", "Breach")
+    assert message["message"].startswith(f"{NAME} {result['version']}: ")
+    assert message["run_id"] in message["url"]
+    for breach in result["check"]["breaches"]:
+        assert f"{breach['name']}: {breach['note']}" in message["message"]
+
+
+def test_a_quiet_monitor_ends_with_status_0(copied: Workspace, tmp_path: Path, events: list[dict[str, Any]]) -> None:
+    done = gatecast("--path", str(live(copied, tmp_path).path), "--no-rollback", "--skill-limit", "-5")
+    assert done.exit_code == 0, done.output
+
+
 def test_figures_for_prometheus(copied: Workspace, tmp_path: Path, events: list[dict[str, Any]]) -> None:
     from prometheus_client.parser import text_string_to_metric_families
 
@@ -336,6 +360,15 @@ def test_figures_for_prometheus(copied: Workspace, tmp_path: Path, events: list[
     assert 0.01 < forecasts[0] < 20
     breached = [value for (name, *_), value in samples.items() if name == "gatecast_check_breached"]
     assert len(breached) == len(report["checks"])
+    ended = {key[1:]: value for key, value in samples.items() if key[0] == "gatecast_last_run_timestamp_seconds"}
+    assert {dict(labels)["flow"] for labels in ended} == {"retrain", "forecast", "monitor"}
+    assert {dict(labels)["model"] for labels in ended} == {NAME}
+    monitored = ended[("flow", "monitor"), ("model", NAME)]
+    assert ended[("flow", "retrain"), ("model", NAME)] < monitored
+    again = watch(life, prometheus=tmp_path / "textfiles", **LENIENT)
+    assert last_runs(copied, NAME)["monitor"].timestamp() > monitored
+    text = Path(again["export"]["path"]).with_name("gatecast.prom").read_text()
+    assert 'gatecast_failed_runs{flow="retrain"} ' in text
 
 
 def test_the_command_prints_checks_and_what_was_done(
@@ -343,7 +376,7 @@ def test_the_command_prints_checks_and_what_was_done(
 ) -> None:
     life = live(copied, tmp_path, shifted=True)
     done = gatecast("--path", str(life.path), "--no-rollback")
-    assert done.exit_code == 0, done.output
+    assert done.exit_code == 3, done.output
     for expected in ("drift of log_range", "BREACH", "event gatecast.monitor.breach for", str(copied.reports)):
         assert expected in done.output
     assert len(events) == 1

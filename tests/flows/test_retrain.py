@@ -17,6 +17,7 @@ from gatecast.flows.engine.orchestration import flow
 from gatecast.flows.engine.runs import one_at_a_time
 from gatecast.flows.registry.kinds import FORECASTER
 from gatecast.flows.registry.registry import Registry
+from gatecast.flows.reporting.last_runs import last_runs
 from gatecast.flows.retrain import build_sequences, retrain, train
 from gatecast.flows.settings.data import DataSettings
 from gatecast.flows.settings.runs import RetrainSettings
@@ -81,12 +82,22 @@ def test_every_task_run_is_on_record(trained: tuple[Workspace, dict[str, Any]]) 
 
 def test_an_unchanged_run_is_answered_from_cache(in_trained: tuple[Workspace, dict[str, Any]]) -> None:
     workspace, first = in_trained
-    before = without(workspace.root, "report.html")  # its sentence on the champion has changed
+    # The sentence of the report on the champion has changed, and the last run is this one.
+    before = without(workspace.root, "report.html", "/runs/")
     second = retrain(small_settings())
     cached = {step["name"] for step in second["steps"] if step["cached"]}
     assert cached == set(STEPS) - {"ingest", "choose", "promote", "publish"}
     assert second["checkpoint"] == first["checkpoint"]
-    assert without(workspace.root, "report.html") == before
+    assert without(workspace.root, "report.html", "/runs/") == before
+
+
+def test_the_last_run_is_on_record(in_trained: tuple[Workspace, dict[str, Any]]) -> None:
+    workspace, _ = in_trained
+    before = last_runs(workspace, "sample-range")
+    retrain(small_settings())
+    after = last_runs(workspace, "sample-range")
+    assert after["retrain"] > before["retrain"]
+    assert after["forecast"] > before["forecast"]
 
 
 def test_a_warm_start_begins_with_the_champion_and_is_on_record(server: str, workspace: Workspace) -> None:

@@ -70,7 +70,7 @@ def expected_windows(values, starts, firsts, scaling, horizon):
         scaled = (window - center) / scale
         begin = max(0, first - start)
         for column in scaled.T:
-            fill_gaps(column, begin, scaling.season)
+            fill_gaps(column, begin, scaling.gap_season)
         if scaling.lag:
             before = np.concatenate([np.full(scaling.lag, np.nan), scaled[: -scaling.lag, 0]])
             before[: begin + scaling.lag] = np.nan
@@ -90,15 +90,16 @@ def expected_windows(values, starts, firsts, scaling, horizon):
 
 @pytest.mark.parametrize("kind", SCALINGS)
 @pytest.mark.parametrize("season", [0, 1, 3, 7])
+@pytest.mark.parametrize("gap_season", [0, 3])
 @pytest.mark.parametrize("indicator", [False, True])
 @pytest.mark.parametrize("lag", [0, 1, 3])
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 2e-6), ("float64", 1e-12)])
-def test_windows_are_as_defined(ops, rng, kind, season, indicator, lag, dtype, tolerance):
+def test_windows_are_as_defined(ops, rng, kind, season, gap_season, indicator, lag, dtype, tolerance):
     values = (3 + rng.normal(size=(40, 2))).astype(dtype)
     values[rng.random(values.shape) < 0.2] = np.nan
     starts = np.array([-5, 3, 14, 25])
     firsts = np.array([0, 0, 17, 17])
-    scaling = WindowScaling(SCALINGS[kind], season, FLOOR, indicator, lag)
+    scaling = WindowScaling(SCALINGS[kind], season, FLOOR, indicator, gap_season, lag)
     found = scaled_windows(ops, values, starts, firsts, scaling, 5)
     for name, expected in expected_windows(values, starts, firsts, scaling, 5).items():
         np.testing.assert_allclose(found[name], expected, atol=tolerance, rtol=tolerance, err_msg=name)

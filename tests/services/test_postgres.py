@@ -87,7 +87,8 @@ def test_workers_share_the_runs_and_the_loss_of_one_loses_none(
     served.start()
     assert served.state(endless) == "Running"
     wait_for(lambda: served.state(endless) == "Crashed", 200)
-    wait_for(lambda: [message["run_id"] for message in told[1]] == [endless])
+    # The other model, trained for one epoch, may lose to a baseline, which is told too.
+    wait_for(lambda: [message["run_id"] for message in told[1] if message["state"] == "Crashed"] == [endless])
     # Its slot is free, and the other worker has outlasted the restart.
     done = served.run("nightly", "--set", "model.max_epochs=1", "--wait")
     assert done.returncode == 0, done.stdout + done.stderr

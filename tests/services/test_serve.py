@@ -62,13 +62,16 @@ def test_the_schedule_is_in_the_time_zone_of_the_file(served: Served) -> None:
     assert not nightly["paused"]
 
 
-def test_a_second_run_of_a_deployment_is_cancelled(served: Served) -> None:
+def test_a_second_run_of_a_deployment_is_cancelled_and_told(
+    served: Served, told: tuple[str, list[dict[str, Any]]]
+) -> None:
     first = served.begin("nightly", *ENDLESS)
     wait_for(lambda: served.state(first) == "Running")
     second = served.begin("nightly")
     wait_for(lambda: served.state(second) == "Cancelled")
     third = served.begin("retrain", "--set", "name=nightly", "--set", "data.symbols=sp500")
     wait_for(lambda: served.state(third) == "Cancelled")
+    wait_for(lambda: {second, third} <= {message["run_id"] for message in told[1]})
     assert "Another retrain of nightly" in served.api(f"flow_runs/{third}")["state"]["message"]
     httpx.post(f"{served.url}/flow_runs/{first}/set_state", json={"state": {"type": "CANCELLING"}}).raise_for_status()
     wait_for(lambda: served.state(first) == "Cancelled")

@@ -16,6 +16,7 @@ import pytest
 from gatecast.data.errors import InputError
 from gatecast.flows.engine import runs
 from gatecast.flows.engine.orchestration import Steps, cancelled, flow, is_retry, task
+from gatecast.flows.engine.turned_away import TurnedAway
 from gatecast.flows.settings.workspace import Workspace
 from tests.damage import HARM_NAMES, HARMS, Harm
 from tests.webhook import listening
@@ -140,11 +141,16 @@ def busy(directory: str) -> str:
     return "done"
 
 
-def test_a_run_that_shall_not_wait_ends_as_cancelled(server: str, workspace: Workspace, tmp_path: Path) -> None:
+def test_a_run_that_shall_not_wait_ends_as_cancelled(
+    server: str, workspace: Workspace, tmp_path: Path, told: list[dict[str, Any]]
+) -> None:
     assert busy(str(tmp_path)) == "done"
     with runs.one_at_a_time(Workspace(tmp_path), "model", "cancel"):
         state = busy(str(tmp_path), return_state=True)
     assert (state.name, state.message) == ("Cancelled", "busy")
+    assert [(message["flow"], message["state"], message["message"]) for message in told] == [
+        ("busy", "Cancelled", "busy")
+    ]
 
 
 def _hold(root: str, run: str, begun: Any) -> None:
@@ -354,3 +360,55 @@ def test_wrong_input_is_not_tried_again(server: str, workspace: Workspace, tmp_p
     with pytest.raises(InputError, match="wrong input"):
         trying(str(tmp_path / "tries"), wrong=True)
     assert (tmp_path / "tries").read_text().split() == ["False"]
+
+
+@flow(name="watchful")
+def watchful() -> str:
+    runs.tell("Old data", "rows.csv: <old> data.")
+    return "done"
+
+
+def test_a_run_that_goes_on_can_tell(server: str, told: list[dict[str, Any]]) -> None:
+    runs.tell("Old data", "nobody runs")
+    assert told == []
+    assert watchful() == "done"
+    (message,) = told
+    assert (message["flow"], message["state"], message["message"]) == ("watchful", "Old data", "rows.csv: <old> data.")
+    assert message["text"] == f"watchful {message['run']}: Old data. rows.csv: &lt;old&gt; data."
+    assert message["run_id"] in message["url"]
+
+
+def test_failed_runs_are_counted_by_flow(server: str) -> None:
+    from prefect.states import Completed, Crashed, Failed
+
+    before = runs.failed_runs().get("failing", 0)
+    for state in (Failed(), Crashed(), Completed(), Failed()):
+        _made(state)
+    assert runs.failed_runs()["failing"] == before + 3
+
+
+def test_more_failed_runs_than_a_page(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from prefect.states import Failed
+
+    for _ in range(3):
+        _made(Failed())
+    whole = runs.failed_runs()
+    monkeypatch.setattr(runs, "RUNS_PER_QUERY", 2)
+    assert runs.failed_runs() == whole
+
+
+def test_runs_that_the_server_turns_away_are_told_once(server: str, told: list[dict[str, Any]]) -> None:
+    from prefect.states import Cancelled
+
+    tag = f"turned-away-{uuid4().hex}"
+    _made(Cancelled(message="Deployment concurrency limit reached."), tag)  # before anybody looked
+    looking = TurnedAway(tag)
+    assert looking.tell() == []
+    run = _made(Cancelled(message="Deployment concurrency limit reached."), tag)
+    _made(Cancelled(message="by hand"), tag)
+    _made(Cancelled(message="Deployment concurrency limit reached."), "another")
+    assert looking.tell() == [run]
+    assert looking.tell() == []
+    (message,) = told
+    assert (message["run_id"], message["state"]) == (str(run), "Cancelled")
+    assert message["message"] == "Another run of its deployment is under way, so this one was cancelled."
