@@ -95,7 +95,7 @@ def age_of(overdue: pd.DataFrame) -> Age:
     if is_stale:
         count = f"{rows:,} or more" if rows == MOST else f"{rows:,}"
         parts.append(f"old data: the last row is of {decisive['last']:%Y-%m-%d}, {count} are overdue")
-    if len(late) and len(overdue) > 1:
+    if 0 < len(late) < len(overdue):
         parts.append(f"{_named(late)} of {len(overdue):,} series late")
     if len(ended):
         parts.append(f"{_named(ended)} of {len(overdue):,} series ended earlier")

@@ -70,7 +70,7 @@ def test_a_model_that_has_hardly_learnt_a_week_loses_to_the_week_before(
         gatecast("models", "show", registry.name),
         gatecast("models", "show", registry.name, version),
         gatecast("forecast", "--name", registry.name),
-        gatecast("monitor", "--name", registry.name),
+        gatecast("monitor", "--name", registry.name, "--max-overdue", "100000"),
     ):
         assert verdict in output
     assert evaluation["season"]["sentence"] in printed
@@ -91,7 +91,7 @@ def test_the_monitor_goes_by_the_best_baseline(
     plant_forecasts(workspace, registry, pd.read_csv(weeks, parse_dates=["ds"]), share)
     events: list[str] = []
     monkeypatch.setattr(monitor, "emit_event", lambda event, **_: events.append(event))
-    result = monitor.monitor(MonitorSettings(name=registry.name))
+    result = monitor.monitor(MonitorSettings(name=registry.name, max_overdue=100_000))
     checks = {each["name"]: each for each in read_json(Path(result["check"]["report"]))["checks"]}
     for name in ("live skill", "the champion's own skill"):
         assert checks[name]["breached"] is breached
