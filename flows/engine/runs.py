@@ -310,7 +310,7 @@ def tell(state: str, message: str, model: str = "") -> None:
     if flow_run.id is None:
         return
     url = url_for("flow-run", obj_id=flow_run.id) or ""
-    told = describe(str(flow_run.flow_name), str(flow_run.name), str(flow_run.id), state, message, url, model=model)
+    told = describe(str(flow_run.flow_name), model or str(flow_run.name), str(flow_run.id), state, message, url)
     _logger().warning("%(state)s. %(message)s", told)
     _send(told)
 
