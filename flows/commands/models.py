@@ -199,6 +199,8 @@ def _show_version(registry: Registry, version: str) -> None:
         "folder": registry.path(version),
         **lineage,
     }
+    if (until := registry.learnt_by_copy(version)) is not None:
+        lineage["forecasts"] = f"by a copy of it that has learnt all rows up to {until}"
     for name, value in lineage.items():
         say(f"  {name.replace('_', ' '):<14}{value or 'none'}")
     console().print("\n[bold]Settings[/bold]")

@@ -89,6 +89,14 @@ class StoredVersions:
         # Not named as the version is: that name tells what the bytes of its checkpoint are.
         return self.directory / "refits" / f"{version}-refit"
 
+    def learnt_by_copy(self, version: str) -> str | None:
+        """Return the last row that the copy of a version has learnt; None if it has no copy that can be read."""
+        path = self.refit_path(version)
+        if path.exists():
+            with suppress(CheckpointError):
+                return str(checkpoint.read_document(path)["boundaries"]["train_end"])
+        return None
+
     def forecaster(self, version: str) -> tuple[Any, bool]:
         """Return what a forecaster's version forecasts with, and whether it is the copy that has learnt all rows.
 

@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 from gatecast.data.store import read_parquet
+from gatecast.flows.cli import app
 from gatecast.flows.forecast import forecast_latest
 from gatecast.flows.registry.kinds import FORECASTER
 from gatecast.flows.registry.registry import Registry
@@ -105,3 +107,10 @@ def test_other_final_fits(path: Path, workspace: Workspace, how: str) -> None:
     trained = (pd.date_range("2022-01-01", periods=150) <= model.boundaries["train_end"]).sum()
     assert f"trained again on {2 * trained} rows" in found["refit"]["summary"]
     assert learnt_until(found["forecast"]["path"]) == "2022-05-30"
+
+
+def test_models_show_tells_of_the_copy(path: Path, workspace: Workspace) -> None:
+    retrain(settings(path))
+    told = CliRunner().invoke(app, ["models", "show", "shop", "1"])
+    assert told.exit_code == 0, told.output
+    assert "by a copy of it that has learnt all rows up to 2022-05-30" in told.output
