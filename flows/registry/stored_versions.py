@@ -100,13 +100,15 @@ class StoredVersions:
     def forecaster(self, version: str) -> tuple[Any, bool]:
         """Return what a forecaster's version forecasts with, and whether it is the copy that has learnt all rows.
 
-        A copy that is damaged, or was written by another Gatecast, is as good as none.
+        A copy that is damaged, or was written by another Gatecast, is as good as none. A version that cannot be read is
+        an error, also if its copy can.
         """
+        model = self.model(version, FORECASTER)
         path = self.refit_path(version)
         if path.exists():
             with suppress(CheckpointError):
                 return load_model(path), True
-        return self.model(version, FORECASTER), False
+        return model, False
 
     def settings(self, version: str, kind: ModelKind | None = None) -> Any:
         """Return the settings that a version was trained with, of the class of its kind.
