@@ -65,6 +65,9 @@ signatures = {
     generation._generate: (two, three, three, two, two, one, one, one, int64, two, two, one, number, int64, number)
     + (integers,),
     gather._gather: (two, integers, three),
+    gather._weigh: (one, integers, one, two),
+    embedding._repeat: (two, three),
+    embedding._sum: (three, two),
     attention._query_scores: (two, three, integers, three),
     attention._add_query_gradient: (two, integers, three, three),
     attention._add_query: (two, three, integers),
@@ -104,7 +107,7 @@ wide = {
     loss._forecast_gradient: (int64, two, two, two, two, one, sums, two),
     loss._gradient: (two, two, one, sums, two),
     loss.cross_entropy_rows: (two, integers, one, sums, two, one),
-    gather._scale: (two, integers, integers, int64, int64, float64, boolean, three, two, two, two, one),
+    gather._scale: (two, integers, integers, int64, int64, float64, boolean, int64, int64, three, two, two, two, one),
     optim._norm: (sums, sums),
     optim._clip: (one, sums, float64),
     _keep: (sums, sums, integers, types.Array(float64, 2, "C")),
