@@ -58,7 +58,7 @@ def read_dates(
     origin: str,
     *,
     say_which: str = "say which with --date-format",
-    count_steps: str = f"if rows are numbered, --date-format {STEPS} says so",
+    count_steps: str = "if rows are numbered, --date-format steps says so",
 ) -> pd.Series:
     """Return timestamps or, if some cannot be read, the others in ISO 8601 and these as they are.
 
