@@ -221,8 +221,8 @@ def _copy(
     return copy
 
 
-def train_tiny(settings: ForecasterSettings) -> None:
-    """Train a tiny model of these settings on rows that fit them, and forecast with it, so that kernels are compiled.
+def train_tiny(settings: ForecasterSettings) -> pd.DataFrame:
+    """Train a tiny model of these settings on rows that fit them, so that kernels are compiled; return its forecast.
 
     What only the models' own data can fit, such as the season or the column of the weights, is made up.
     """
@@ -238,7 +238,7 @@ def train_tiny(settings: ForecasterSettings) -> None:
     sequences = build_sequences(frame, recipe.sequence_settings(tiny, frame, SplitSettings()))
     model = Forecaster.from_settings(tiny).fit_sequences(sequences)
     model.predict_windows(sequences, TEST)
-    model.predict()
+    return model.predict()
 
 
 def _fit(settings: RetrainSettings, sequences: Sequences, start: WarmStart | None, attempt: Attempt) -> Forecaster:

@@ -52,6 +52,7 @@ from gatecast.flows.judging.targets import DISPLAYS, series_frame
 from gatecast.flows.judging.yardsticks import require_baselines
 from gatecast.flows.refit import Refitted, discard, refit
 from gatecast.flows.registry.kinds import FORECASTER
+from gatecast.flows.registry.registry import Registry
 from gatecast.flows.reporting import pictures as report
 from gatecast.flows.reporting import tracking
 from gatecast.flows.reporting.alarms import tell_if_old
@@ -172,17 +173,7 @@ def retrain(
         with transaction():
             promoted = step(promote, job, version["version"], evaluated["predictions"], data, settings, gate)
             champion = promoted["champion"]
-            refitted = None
-            forecasts = None
-            if champion is not None:
-                winner = registry.settings(champion, FORECASTER)
-                again = winner.model_copy(update={"final_fit": settings.final_fit})
-                if settings.final_fit == "none":
-                    discard(registry, champion)
-                else:
-                    refitted = step(refit, workspace, registry.name, champion, again, data)
-                copy = digest(refitted["files"]) if refitted and refitted["path"] else None
-                forecasts = step(forecast, workspace, registry.name, champion, winner, data, bars["last"], copy)
+            refitted, forecasts = forecast_with(step, registry, champion, settings, bars) if champion else (None, None)
         tracked = (
             step(tracking.track, workspace, registry.name, version, evaluated, promoted) if tracking.wanted() else None
         )
@@ -204,6 +195,22 @@ def retrain(
         "track": tracked,
         "publish": published,
     }
+
+
+def forecast_with(
+    step: Steps, registry: Registry, champion: str, settings: RetrainSettings, bars: Ingested
+) -> tuple[Refitted | None, Forecasts]:
+    """Forecast with the champion's copy that has learnt all rows or, with the final fit none, with the champion."""
+    winner = registry.settings(champion, FORECASTER)
+    where = registry.workspace, registry.name, champion
+    data = bars["directory"]
+    refitted = None
+    if settings.final_fit == "none":
+        discard(registry, champion)
+    else:
+        refitted = step(refit, *where, winner.model_copy(update={"final_fit": settings.final_fit}), data)
+    copy = digest(refitted["files"]) if refitted and refitted["path"] else None
+    return refitted, step(forecast, *where, winner, data, bars["last"], copy)
 
 
 @task("choose settings", cached=False)

@@ -53,6 +53,7 @@ def write_arrays(
         return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), names)
 
     def series() -> Iterator[dict[str, pa.Array]]:
+        """Give the rows of the series, some at a time."""
         for rows in _pieces(len(arrays.ds)):
             codes = np.searchsorted(arrays.offsets, np.arange(rows.start, rows.stop), side="right") - 1
             ds = pa.array(arrays.ds[rows]).cast(pa.timestamp("ns", zone))

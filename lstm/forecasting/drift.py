@@ -141,6 +141,7 @@ class _Next(NamedTuple):
 
     @classmethod
     def after(cls, values: np.ndarray) -> _Next:
+        """Return what follows values (n,), whose correlation from one to the next makes them count as fewer."""
         deviation = values - values.mean()
         square = float(np.sum(deviation**2))
         correlation = float(np.sum(deviation[1:] * deviation[:-1])) / square if square > 0 else 0.0

@@ -25,4 +25,6 @@ from gatecast.lstm.config import ForecasterSettings
     ],
 )
 def test_kernels_are_compiled_whatever_only_the_data_of_the_models_can_fit(given: dict[str, Any]) -> None:
-    train_tiny(ForecasterSettings(hidden_size=2, **given))
+    forecast = train_tiny(ForecasterSettings(hidden_size=2, **given))
+    assert len(forecast) == 1
+    assert forecast["y_hat"].notna().all()
