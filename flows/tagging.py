@@ -6,15 +6,15 @@ most often had in training. The champion is the version with the best score on t
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypedDict
 
+from gatecast.data.errors import InputError
 from gatecast.data.language.tagging import TaggedText, has_chunks, read_conll, write_conll
 from gatecast.data.language.words import read_vectors
-from gatecast.data.store import atomic_directory, atomic_file, settled, sha256_file, write_json
+from gatecast.data.store import atomic_directory, atomic_file, json_of, settled, sha256_file, write_json
 from gatecast.flows.engine.caching import code_version, digest, hashes
 from gatecast.flows.engine.orchestration import Steps, cancelled, flow, run_name, task
 from gatecast.flows.engine.progress import TrainingProgress
@@ -32,7 +32,7 @@ from gatecast.lstm.config import TaggerSettings
 from gatecast.lstm.models import load
 from gatecast.lstm.tagging.entities import confusion, most_frequent_tags, score_chunks, token_accuracy
 from gatecast.lstm.tagging.tagger import Tagger
-from gatecast.lstm.training.checkpoint import CheckpointError, read_extra_file
+from gatecast.lstm.training.checkpoint import read_extra_file
 from gatecast.lstm.training.loop import EpochRecord
 
 _LOGGER = logging.getLogger(__name__)
@@ -281,7 +281,8 @@ def naive_tagger(path: Path) -> dict[str, Any] | None:
     if not (path / NAIVE).exists():
         return None
     try:
-        return json.loads(read_extra_file(path, NAIVE))
-    except CheckpointError as error:
+        tags: dict[str, Any] = json_of(read_extra_file(path, NAIVE), path / NAIVE, dict[str, Any])
+        return tags
+    except InputError as error:
         _LOGGER.warning("%s", error)
         return None

@@ -11,7 +11,8 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from gatecast.data.errors import DamagedFileError
-from gatecast.data.store import atomic_file, read_json, set_aside, write_json
+from gatecast.data.hashes import checked, with_hash
+from gatecast.data.store import atomic_file, naming, read_json, set_aside, write_json
 
 POINTER = "champion.json"
 HISTORY = "promotions.jsonl"
@@ -34,6 +35,8 @@ class _Entry(BaseModel):
 
 class Decisions:
     """The files ``champion.json``, which names a version, and ``promotions.jsonl``, a decision per line, oldest first.
+
+    Each line has its own hash, so that a damaged one can be told from the others.
 
     The first can be made again from the second: its last decision says who won, and whether that version is pinned.
 
@@ -145,7 +148,9 @@ class Decisions:
         """Return the decisions; None stands for a damaged line, and for the decisions of an empty file."""
         if not self._history.exists():
             return []
-        return [_decision_in(line) for line in self._history.read_bytes().rstrip(b"\n").split(b"\n")]
+        with naming(self._history):
+            content = self._history.read_bytes()
+        return [_decision_in(line) for line in content.rstrip(b"\n").split(b"\n")]
 
     def _write(self, lines: Sequence[Mapping[str, Any] | None]) -> None:
         """Replace the history without damaged lines; if there are any, the former file is set aside, with a warning."""
@@ -153,13 +158,14 @@ class Decisions:
         if len(whole) < len(lines):
             _LOGGER.warning("%s was damaged, and was set aside as %s.", self._history, set_aside(self._history).name)
         with atomic_file(self._history) as temporary:
-            text = "".join(f"{json.dumps(decision, ensure_ascii=False)}\n" for decision in whole)
+            text = "".join(f"{json.dumps(with_hash(decision), ensure_ascii=False)}\n" for decision in whole)
             temporary.write_text(text, encoding="utf-8")
 
 
 def _decision_in(line: bytes) -> dict[str, Any] | None:
+    """Return the decision of a line, None if that is damaged; those of an earlier Gatecast have no hash."""
     try:
         _Entry.model_validate_json(line)
-        return json.loads(line)
-    except ValueError:
+        return checked(json.loads(line))
+    except (ValueError, RecursionError):
         return None

@@ -7,7 +7,6 @@ version that cannot be read is damaged, was written by another Gatecast, or is o
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,8 +15,9 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from gatecast.data.errors import CheckpointError, DamagedError, FormatError, KindError
+from gatecast.data.errors import CheckpointError, DamagedError, DamagedFileError, FormatError, KindError
 from gatecast.data.settings import first_problem
+from gatecast.data.store import json_of
 from gatecast.flows.registry.kinds import FORECASTER, Against, ModelKind, Rows, find_kind, load_model
 from gatecast.flows.registry.lineages import LINEAGE, read_lineage
 from gatecast.flows.registry.measures import Figure, Standing
@@ -119,9 +119,9 @@ class StoredVersions:
             See `data.errors`.
         """
         own = self.kind_of(version, kind)
-        content = self._extra_file(version, "settings.json")
+        values = self._extra_file(version, "settings.json")
         try:
-            return own.settings(json.loads(content))
+            return own.settings(values)
         except ValueError as error:
             raise self._from_elsewhere(version, "settings.json", error) from error
 
@@ -133,7 +133,7 @@ class StoredVersions:
         DamagedError, FormatError
             See `data.errors`.
         """
-        return json.loads(self._extra_file(version, "evaluation.json"))
+        return self._extra_file(version, "evaluation.json")
 
     def figure(self, version: str) -> Figure:
         """Return the figure that a version is judged by, from its training.
@@ -191,9 +191,14 @@ class StoredVersions:
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise self._from_elsewhere(version, "evaluation.json", error) from error
 
-    def _extra_file(self, version: str, name: str) -> bytes:
+    def _extra_file(self, version: str, name: str) -> dict[str, Any]:
         with self._with_command():
-            return checkpoint.read_extra_file(self.path(version), name)
+            content = checkpoint.read_extra_file(self.path(version), name)
+        try:
+            values: dict[str, Any] = json_of(content, self.path(version) / name, dict[str, Any])
+        except DamagedFileError as error:
+            raise self._from_elsewhere(version, name, error) from error
+        return values
 
     @contextmanager
     def _with_command(self) -> Iterator[None]:
