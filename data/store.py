@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 CONTENT_HASH = "content_hash"
 """Name of the hash of a table's rows in the metadata of its file"""
+FILE_HASHES = "hashes.json"
 LONGEST_FILENAME = 150
 _UNREADABLE = (OSError, ValueError, ArithmeticError, AttributeError, LookupError, MemoryError, TypeError)
 """What libraries raise about a damaged file besides errors of their own"""
@@ -90,8 +91,10 @@ def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
     except OSError as error:
         if error.errno is None:  # Arrow has a text only
             raise OSError(errno.EIO, " ".join(str(error).split()), str(path)) from error
-        if error.filename is None or (temporary is not None and str(error.filename) == str(temporary)):
+        if error.filename is None:
             error.filename = str(path)
+        elif temporary is not None:
+            error.filename = str(error.filename).replace(str(temporary), str(path))
         raise
 
 
@@ -252,7 +255,8 @@ def sync(path: Path) -> None:
         return  # directories cannot be opened here, and the file system keeps a journal
     descriptor = os.open(path, os.O_RDWR if ON_WINDOWS else os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        with naming(path):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
@@ -452,6 +456,18 @@ def _checker(form: Any) -> TypeAdapter[Any]:
     from pydantic import TypeAdapter
 
     return TypeAdapter(form)
+
+
+def write_file_hashes(folder: Path) -> Path:
+    """Write the SHA-256 of each file in a folder to a file next to them, for those that can hold no hash."""
+    return write_json(folder / FILE_HASHES, {file.name: sha256_file(file) for file in sorted(folder.iterdir())})
+
+
+def require_hashed(path: Path, mend: str) -> None:
+    """Raise DamagedFileError if a file differs from its hash in `FILE_HASHES` of its folder, if there is one."""
+    hashes = path.with_name(FILE_HASHES)
+    if hashes.exists() and read_json(hashes, dict[str, str], mend).get(path.name) != sha256_file(path):
+        raise DamagedFileError(f"{path} does not hold what was written there, it is damaged; {mend}.")
 
 
 def is_damaged_sqlite(path: Path) -> bool:

@@ -131,7 +131,7 @@ def fleet(settings: FleetSettings = DEFAULTS, force: bool = False, resume: bool 
             step.wait_for(task_runs)
             outcomes += trained
         directory = workspace.reports / f"{shared.name}-fleet"
-        summary = step(summarise, str(shared.name), outcomes, directory)
+        summary = step(summarise, str(shared.name), outcomes, directory, workspace)
     return {"settings": settings.model_dump(mode="json"), "steps": step.records, "outcomes": outcomes, **summary}
 
 
@@ -275,7 +275,7 @@ def _outcome_of(member: Member, future: Any) -> Outcome | None:
     return outcome(name, symbols, error=sentence)
 
 
-@task("train {settings.name}", cached=True, ignore=("files", "lineage", "workspace", "resume", "pool"))
+@task("train {settings.name}", cached=True, ignore=("files", "lineage", "resume", "pool"))
 def train_member(
     settings: RetrainSettings,
     gate: GateSettings,
@@ -316,9 +316,12 @@ def _mark(workspace: Workspace, member: Member) -> Path:
 
 
 @task("summarise fleet {name}", cached=False)
-def summarise(name: str, outcomes: list[Outcome], directory: Path) -> Summarised:
+def summarise(name: str, outcomes: list[Outcome], directory: Path, workspace: Workspace) -> Summarised:
     """Write what became of each model and which ones to train again; show it on the dashboard."""
-    report = write_json(directory / "outcomes.json", outcomes)
+    stored = [
+        {**each, "forecast": each["forecast"] and workspace.stored(each["forecast"])} for each in outcomes
+    ]  # the workspace may be moved
+    report = write_json(directory / "outcomes.json", stored)
     failed = [each for each in outcomes if each["error"]]
     again = directory / "failed.txt"
     again.unlink(missing_ok=True)

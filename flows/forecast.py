@@ -86,7 +86,7 @@ def forecast_latest(
                 f"{registry.name} was not trained on {bars['kind']}, which the data holds; choose the other file."
             )
         copy = None
-        with suppress(CheckpointError):  # the champion forecasts where its copy is damaged
+        with suppress(CheckpointError):  # the champion forecasts if its copy is damaged
             copy = fingerprint(registry.refit_path(version)) if registry.refit_path(version).exists() else None
         data = bars["directory"]
         drawn = asked.n_samples, asked.seed

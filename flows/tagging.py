@@ -14,13 +14,21 @@ from typing import Any, TypedDict
 from gatecast.data.errors import InputError
 from gatecast.data.language.tagging import TaggedText, has_chunks, read_conll, write_conll
 from gatecast.data.language.words import read_vectors
-from gatecast.data.store import atomic_directory, atomic_file, json_of, settled, sha256_file, write_json
+from gatecast.data.store import (
+    atomic_directory,
+    atomic_file,
+    json_of,
+    settled,
+    sha256_file,
+    write_file_hashes,
+    write_json,
+)
 from gatecast.flows.engine.caching import code_version, digest, hashes
 from gatecast.flows.engine.orchestration import Steps, cancelled, flow, run_name, task
 from gatecast.flows.engine.progress import TrainingProgress
 from gatecast.flows.engine.results import Promoted, Result, StepRecord, Trained, Versioned, Written
 from gatecast.flows.engine.runs import WhenBusy
-from gatecast.flows.judging.comparison import Comparison, meet_tagger
+from gatecast.flows.judging.comparison import Comparison, meet_tagger, read_tagged
 from gatecast.flows.registry.catalogue import choose_champion
 from gatecast.flows.registry.kinds import TAGGER
 from gatecast.flows.registry.registry import Registry
@@ -144,6 +152,7 @@ def read_sentences(settings: TaggingSettings, directory: Path) -> SentencesRead:
         for part, text in texts.items():
             with (temporary / f"{part}.conll").open("w", encoding="utf-8", newline="\n") as file:
                 write_conll(file, text.sentences, text.tags)
+        write_file_hashes(temporary)
     counts = [f"{len(text):,} {part}" for part, text in texts.items()]
     return {
         "directory": str(folder),
@@ -189,7 +198,7 @@ def _describe(record: EpochRecord) -> str:
 def _read_texts(folder: Path) -> dict[str, TaggedText]:
     """Read what `read_sentences` wrote."""
     files = {part: settled(folder).path / f"{part}.conll" for part in PARTS}
-    return {part: read_conll(path) for part, path in files.items() if path.exists()}
+    return {part: read_tagged(path) for part, path in files.items() if path.exists()}
 
 
 @task("evaluate {job.name}", cached=True)

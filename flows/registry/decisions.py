@@ -97,6 +97,17 @@ class Decisions:
         if decision["winner"] != decision["champion"] or bool(decision.get("pinned")) != was_pinned:
             self._point_to(decision)
 
+    def damaged(self) -> list[Path]:
+        """Return those of the two files that do not hold what was written there."""
+        found = []
+        try:
+            self._pointed_to()
+        except DamagedFileError:
+            found.append(self._pointer)
+        if None in self._lines():
+            found.append(self._history)
+        return found
+
     def heal(self) -> None:
         """Write damaged files again from the intact ones; call it while the registry is locked.
 

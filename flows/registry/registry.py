@@ -172,7 +172,7 @@ class Registry(StoredVersions):
         data = self.lineage(version).get("data")
         if not isinstance(data, str):
             raise InputError(f"The lineage of {self.name} {version} is lost, and with it where its data are; retrain.")
-        return Path(data)
+        return self.workspace.found(data)
 
     def candidate(self) -> Path:
         """Return the folder in which the next version is assembled, without the leftovers of a killed run.
@@ -195,13 +195,14 @@ class Registry(StoredVersions):
         fingerprint : str
             Twelve hex digits of its model.json.
         lineage : dict
-            Where it comes from; the time is added.
+            Where it comes from; the time is added, and the path of its data is stored relative to the workspace.
 
         Returns
         -------
         str
             Name of the version.
         """
+        lineage = {**lineage, "data": self.workspace.stored(lineage["data"])} if "data" in lineage else lineage
         versions = self.versions()
         known = next((version for version in versions if version.endswith(f"-{fingerprint}")), None)
         if known is not None:

@@ -7,6 +7,7 @@ version that cannot be read is damaged, was written by another Gatecast, or is o
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -25,6 +26,7 @@ from gatecast.flows.settings.workspace import Workspace
 from gatecast.lstm.training import checkpoint
 
 T = TypeVar("T")
+_LOGGER = logging.getLogger(__name__)
 VERSION = re.compile(r"v(\d{4,})-([0-9a-f]{12})")
 
 
@@ -100,14 +102,16 @@ class StoredVersions:
     def forecaster(self, version: str) -> tuple[Any, bool]:
         """Return what a forecaster's version forecasts with, and whether it is the copy that has learnt all rows.
 
-        A copy that is damaged, or was written by another Gatecast, is as good as none. A version that cannot be read is
-        an error, also if its copy can.
+        A copy that is damaged, or was written by another Gatecast, is as good as none, with a warning. A version that
+        cannot be read is an error, also if its copy can.
         """
         model = self.model(version, FORECASTER)
         path = self.refit_path(version)
         if path.exists():
-            with suppress(CheckpointError):
+            try:
                 return load_model(path), True
+            except CheckpointError as error:
+                _LOGGER.warning("%s Until the next retrain, %s forecasts itself.", error, version)
         return model, False
 
     def settings(self, version: str, kind: ModelKind | None = None) -> Any:

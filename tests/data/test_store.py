@@ -276,7 +276,7 @@ def test_an_error_of_the_disk_names_the_file(tmp_path, monkeypatch, told):
     with pytest.raises(OSError, match=r"f\.json'$") as raised:
         write_json(tmp_path / "f.json", {})
     assert raised.value.filename == str(tmp_path / "f.json")
-    with pytest.raises(OSError, match=r"d'$"), atomic_directory(tmp_path / "d") as temporary:
+    with pytest.raises(OSError, match=r"d/f'$"), atomic_directory(tmp_path / "d") as temporary:
         (temporary / "f").write_text("")
 
 

@@ -296,7 +296,7 @@ def test_the_test_errors_are_those_of_the_evaluation(copied: Workspace) -> None:
     rmse = float(np.sqrt(np.mean(reference.errors["error"] ** 2)))
     assert rmse == pytest.approx(registry.evaluation(version)["scores"][0]["rmse"])
     (rows,) = (rows.values for rows in reference.features["y"].values())
-    frame = read_ingested(Path(registry.lineage(version)["data"]))
+    frame = read_ingested(registry.data(version))
     series = series_frame(frame, "range", "returns")
     expected = (series["y"] - reference.model.scalers["sp500"].center[0]) / reference.model.scalers["sp500"].scale[0]
     assert np.allclose(rows, expected, atol=1e-5)
@@ -306,7 +306,7 @@ def test_a_drift_that_was_there_at_the_training_is_no_news(
     copied: Workspace, tmp_path: Path, events: list[Any]
 ) -> None:
     life = live(copied, tmp_path, shifted=True)
-    file = next(Path(life.registry.lineage(str(life.registry.champion()))["data"]).glob("*.parquet"))
+    file = next(life.registry.data(str(life.registry.champion())).glob("*.parquet"))
     whole = file.read_bytes()  # of the workspace that the tests share
     for column in ("level of y", "level of log_range"):
         assert column in {each["name"] for each in watch(life, **LENIENT)["check"]["breaches"]}
