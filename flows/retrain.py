@@ -48,6 +48,7 @@ from gatecast.flows.forecast import forecast
 from gatecast.flows.ingest import ingest
 from gatecast.flows.judging import evaluation
 from gatecast.flows.judging.comparison import Comparison, meet_forecaster
+from gatecast.flows.judging.tables import worst_series
 from gatecast.flows.judging.targets import DISPLAYS, series_frame
 from gatecast.flows.judging.yardsticks import require_baselines
 from gatecast.flows.refit import Refitted, discard, refit
@@ -321,7 +322,8 @@ def evaluate(job: Job, model: str, sequences: str, bars: str, settings: RetrainS
         title = f"{settings.name}: share of each step in the attention of the test forecasts"
         if settings.data.is_numbered:
             windows = with_steps(windows)
-        attention = plot_attention(windows, weights, title, folder / "attention.png")
+        worst = worst_series(tested.evaluation)
+        attention = plot_attention(windows, weights, title, folder / "attention.png", worst)
         result["attention"] = str(attention)
         result["files"] |= hashes(attention)
     return result
