@@ -59,7 +59,8 @@ from gatecast.flows.reporting import tracking
 from gatecast.flows.reporting.alarms import tell_if_old
 from gatecast.flows.reporting.attention import plot_attention
 from gatecast.flows.reporting.errors import draw_errors
-from gatecast.flows.reporting.last_runs import record_run
+from gatecast.flows.reporting.last_runs import data_of, record_run
+from gatecast.flows.reporting.overview import update_overview
 from gatecast.flows.reporting.publication import publish
 from gatecast.flows.settings.data import DatesGiven
 from gatecast.flows.settings.runs import GateSettings, RetrainSettings
@@ -179,9 +180,10 @@ def retrain(
             step(tracking.track, workspace, registry.name, version, evaluated, promoted) if tracking.wanted() else None
         )
         published = step(publish, workspace, settings, bars, evaluated, version, promoted, forecasts)
-        record_run(workspace, registry.name, "retrain")
+        record_run(workspace, registry.name, "retrain", data=data_of(bars))
         if forecasts is not None:
             record_run(workspace, registry.name, "forecast")
+        update_overview(workspace)
     return {
         "settings": settings.to_dict(),
         "steps": step.records,

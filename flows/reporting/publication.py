@@ -20,7 +20,6 @@ from urllib.parse import quote
 import pandas as pd
 
 from gatecast.data.dates.steps import are_steps, day_in_words
-from gatecast.data.display import one_line
 from gatecast.data.errors import InputError
 from gatecast.data.store import atomic_file, read_json, read_parquet
 from gatecast.flows.engine.artifacts import (
@@ -41,6 +40,7 @@ from gatecast.flows.judging.targets import DISPLAYS
 from gatecast.flows.registry.registry import Registry
 from gatecast.flows.reporting.coming import COMING, plot_coming
 from gatecast.flows.reporting.errors import TITLES
+from gatecast.flows.reporting.pages import render_page
 from gatecast.flows.reporting.pictures import embedded_picture, inline
 from gatecast.flows.settings.runs import RetrainSettings
 from gatecast.flows.settings.workspace import Workspace
@@ -248,14 +248,4 @@ def report_link(report: Path, workspace: Workspace) -> str:
 
 def render(**parts: Any) -> str:
     """Return the report as one self-contained HTML page."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("gatecast.flows.reporting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=lambda value: one_line(value) if isinstance(value, str) else value,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html").render(parts)
+    return render_page("report.html", **parts)
