@@ -20,7 +20,15 @@ from gatecast.data.errors import InputError
 from gatecast.data.locks import ON_WINDOWS
 from gatecast.flows.commands.options import CommonOptions, takes
 from gatecast.flows.engine.log import About, Chatter, Log, LogFormat
-from gatecast.flows.engine.terminal import counted, explained, print_next, say, warnings_to
+from gatecast.flows.engine.terminal import (
+    INPUT_IS_WRONG,
+    counted,
+    explained,
+    print_error,
+    print_next,
+    say,
+    warnings_to,
+)
 
 if TYPE_CHECKING:
     from prefect.deployments.runner import RunnerDeployment
@@ -77,7 +85,12 @@ class ServeOptions(CommonOptions):
     log_format: Annotated[
         LogFormat, typer.Option(help="Form of the log, one line for each thing that happens: text or json.")
     ] = "text"
-    check: Annotated[bool, typer.Option("--check", help="Check the settings file, and end.")] = False
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check", help="Say all that is wrong with the settings file and with what its runs would read, and end."
+        ),
+    ] = False
 
 
 @takes(ServeOptions)
@@ -99,11 +112,10 @@ def serve(options: ServeOptions) -> None:
         os.environ["GATECAST_HOME"] = str(workspace.root)  # for the processes of the runs, wherever they are started
         set_environment(workspace)
         file = options.file or (SETTINGS_FILE if SETTINGS_FILE.exists() else None)
-        settings = read_settings(file)
         if options.check:
-            say(f"{file or 'The default'} is fine: {counted(len(settings.deployments), 'deployment')}.")
-            print_next("serve")
+            check(file, workspace, elsewhere=options.pool is not None)
             return
+        settings = read_settings(file)
         log = Log(options.log_format, sys.stdout, debug=options.debug)
         with logged(log), ExitStack() as stack:
             log.info("starting", f"workspace {workspace.root}")
@@ -111,6 +123,21 @@ def serve(options: ServeOptions) -> None:
             pass_on(settings)
             run(settings, options.pool, workspace, server, log)
         log.info("stopped", "Stopped; what was under way is recorded.")
+
+
+def check(file: Path | None, workspace: Workspace, *, elsewhere: bool) -> None:
+    """Print each thing that is wrong with the settings file and what its runs would read; then the status is 2."""
+    from gatecast.flows.deployments import read_settings
+    from gatecast.flows.served_check import problems_in
+
+    problems = problems_in(file, workspace, elsewhere=elsewhere) if file is not None else []
+    for problem in problems:
+        print_error(problem)
+    if problems:
+        raise typer.Exit(INPUT_IS_WRONG)
+    count = counted(len(read_settings(file).deployments), "deployment")
+    say(f"{file or 'The default'} is fine: {count}.")
+    print_next("serve")
 
 
 @contextmanager
@@ -163,6 +190,7 @@ def run(settings: ServeSettings, pool: str | None, workspace: Workspace, server:
     from gatecast.flows.reporting.overview import write_overview
 
     deployments = list(build(settings, pool))
+    link_overview(deployments, server)
     former = former_schedules(TAG, workspace)
     paused = keep_pauses(deployments, former)
     missed = sum(len(each.missed) for each in former.values())
@@ -199,6 +227,16 @@ def run(settings: ServeSettings, pool: str | None, workspace: Workspace, server:
         if runner is not None:
             record_stopped(workspace, run_log, log)
         write_overview(workspace, due={})
+
+
+def link_overview(deployments: Sequence[RunnerDeployment], server: Server | None) -> None:
+    """Let the description of each deployment lead to the overview, if the server shows it."""
+    from gatecast.flows.engine.login import has_password
+    from gatecast.flows.engine.server import OVERVIEW
+
+    if server is not None and not has_password():
+        for deployment in deployments:
+            deployment.description = f"{deployment.description}\n\n[Overview of all models]({OVERVIEW})"
 
 
 def tell_start(

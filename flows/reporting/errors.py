@@ -243,6 +243,7 @@ def plot_origins(
     """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     chosen = typical_origins(predictions)
     best, label = evaluation["judged"]["best"], evaluation["judged"]["best_label"]
@@ -269,6 +270,7 @@ def plot_origins(
                 axis.plot(ahead, values, line, color=colour, marker=marker, markersize=3, label=text)
             _draw_interval(axis, of, ahead, display)
             axis.axvline(0, color=ACTUAL, linestyle="--", linewidth=0.8)
+            axis.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
             axis.set_title(f"{kind}: {one_line(str(unique_id))}, {day_in_words(cutoff)}", loc="left", fontsize=8)
         for axis in axes[len(chosen) :]:
             axis.remove()

@@ -89,19 +89,19 @@ def models_of(
     settings = settings if isinstance(settings, Mapping) else {}
     shared = settings.get("retrain") if entrypoint.endswith(".fleet") else None
     if isinstance(shared, Mapping):
-        begins = tuple(f"{name}-" for name in _names_of(FORECASTER.settings_model, shared))
+        begins = tuple(f"{name}-" for name in names_of(FORECASTER.settings_model, shared))
         return [name for name in names if name.startswith(begins)] if begins else []
     given = settings.get("name") or parameters.get("name")
     if given:
         return [name for name in names if name == given]
     for kind in KINDS.values():
         if kind.flow.entrypoint.replace(":", ".") == entrypoint:
-            possible = _names_of(kind.settings_model, settings)
+            possible = names_of(kind.settings_model, settings)
             return [name for name in names if name in possible]
     return list(forecasters) if len(forecasters) == 1 and not entrypoint.endswith((".ingest_data", ".fleet")) else []
 
 
-def _names_of(place: str, settings: Mapping[str, Any]) -> set[str]:
+def names_of(place: str, settings: Mapping[str, Any]) -> set[str]:
     """Return what a model with these settings may be called."""
     try:
         read = imported(place).model_validate(settings)
