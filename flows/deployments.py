@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_type_hints
 from zoneinfo import available_timezones
 
 from pydantic import Field, HttpUrl, TypeAdapter, ValidationError, field_validator, model_validator
@@ -165,12 +165,7 @@ def read_settings(path: Path | None) -> ServeSettings:
     """
     if path is None:
         return ServeSettings()
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); name the file with --file.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"{path} is not TOML: {error}.") from error
+    content = read_content(path)
     try:
         settings = ServeSettings.model_validate(content)
     except ValidationError as error:
@@ -178,6 +173,22 @@ def read_settings(path: Path | None) -> ServeSettings:
     for name, deployment in settings.deployments.items():
         parameters(deployment, f"{path}: deployments.{name}")
     return settings
+
+
+def read_content(path: Path) -> dict[str, Any]:
+    """Return what a TOML file holds.
+
+    Raises
+    ------
+    InputError
+        It is missing, or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); name the file with --file.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"{path} is not TOML: {error}.") from error
 
 
 def parameters(deployment: DeploymentSettings, where: str, when_busy: str | None = None) -> dict[str, Any]:
@@ -199,6 +210,32 @@ def parameters(deployment: DeploymentSettings, where: str, when_busy: str | None
     InputError
         The flow takes no such setting, or not that value.
     """
+    checked = {}
+    for each in given_to(deployment, where, when_busy):
+        parsed = validated(each.value, each.hint, each.where)
+        checked[each.name] = TypeAdapter(each.hint).dump_python(parsed, mode="json", exclude_unset=True)
+    return checked
+
+
+class Given(NamedTuple):
+    """A parameter of a flow, as a deployment gives it."""
+
+    name: str
+    value: Any
+    hint: Any
+    """Its type"""
+    where: str
+    """What an error names"""
+
+
+def given_to(deployment: DeploymentSettings, where: str, when_busy: str | None = None) -> list[Given]:
+    """Return the parameters of a deployment's flow, unchecked; see `parameters`.
+
+    Raises
+    ------
+    InputError
+        The flow takes no such parameter.
+    """
     target = offered()[deployment.flow]
     hints = get_type_hints(target.flow().fn, include_extras=True)
     hints.pop("return", None)
@@ -210,12 +247,8 @@ def parameters(deployment: DeploymentSettings, where: str, when_busy: str | None
         raise InputError(f"{where}.settings: {deployment.flow} takes {', '.join(hints)}, not {', '.join(nested)}.")
     if nested:
         given["settings"] = nested
-    checked = {}
-    for name, value in given.items():
-        inner = f"{where}.settings" if name == "settings" else f"{where}.settings.{name}"
-        parsed = validated(value, hints[name], inner)
-        checked[name] = TypeAdapter(hints[name]).dump_python(parsed, mode="json", exclude_unset=True)
-    return checked
+    places = {name: f"{where}.settings" if name == "settings" else f"{where}.settings.{name}" for name in given}
+    return [Given(name, value, hints[name], places[name]) for name, value in given.items()]
 
 
 def build(settings: ServeSettings, work_pool: str | None = None) -> Iterator[RunnerDeployment]:

@@ -31,6 +31,8 @@ from gatecast.flows.ingest import ingest
 from gatecast.flows.judging.yardsticks import require_baselines
 from gatecast.flows.member import STARTED, Member, MemberTrained, member_name, members_of, train_one, train_tiny
 from gatecast.flows.reporting.alarms import tell_if_old
+from gatecast.flows.reporting.last_runs import data_of, record_run
+from gatecast.flows.reporting.overview import update_overview
 from gatecast.flows.settings.runs import FleetSettings, GateSettings, RetrainSettings
 from gatecast.flows.settings.workspace import Workspace
 
@@ -132,6 +134,10 @@ def fleet(settings: FleetSettings = DEFAULTS, force: bool = False, resume: bool 
             outcomes += trained
         directory = workspace.reports / f"{shared.name}-fleet"
         summary = step(summarise, str(shared.name), outcomes, directory, workspace)
+        for each in outcomes:
+            if not each["error"]:
+                record_run(workspace, each["name"], "retrain", data=data_of(bars, each["symbols"]))
+        update_overview(workspace)
     return {"settings": settings.model_dump(mode="json"), "steps": step.records, "outcomes": outcomes, **summary}
 
 

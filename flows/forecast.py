@@ -25,7 +25,8 @@ from gatecast.flows.registry.catalogue import choose_champion
 from gatecast.flows.registry.kinds import FORECASTER
 from gatecast.flows.registry.registry import Registry
 from gatecast.flows.reporting.alarms import tell_if_old
-from gatecast.flows.reporting.last_runs import record_run
+from gatecast.flows.reporting.last_runs import data_of, record_run
+from gatecast.flows.reporting.overview import update_overview
 from gatecast.flows.settings.champion import ForecastSettings
 from gatecast.flows.settings.locations import LocalPath
 from gatecast.flows.settings.runs import RetrainSettings
@@ -91,7 +92,8 @@ def forecast_latest(
         data = bars["directory"]
         drawn = asked.n_samples, asked.seed
         forecasts = step(forecast, workspace, registry.name, version, settings, data, bars["last"], copy, *drawn)
-        record_run(workspace, registry.name, "forecast")
+        record_run(workspace, registry.name, "forecast", data=data_of(bars))
+        update_overview(workspace)
     return {"name": registry.name, "version": version, "steps": step.records, "ingest": bars, "forecast": forecasts}
 
 

@@ -33,6 +33,8 @@ from gatecast.flows.registry.catalogue import choose_champion
 from gatecast.flows.registry.kinds import TAGGER
 from gatecast.flows.registry.registry import Registry
 from gatecast.flows.reporting import tagging as tagging_report
+from gatecast.flows.reporting.last_runs import record_run
+from gatecast.flows.reporting.overview import update_overview
 from gatecast.flows.settings.tagging import TaggingSettings
 from gatecast.flows.settings.workspace import Workspace
 from gatecast.flows.training import Attempt, Job, checkpoint, registry_of, settle
@@ -121,6 +123,8 @@ def train_tagger(
         files = [evaluated["scores"], evaluated["naive"]]
         version = step(checkpoint, job, trained["model"], files, settings, lineage)
         promoted = step(promote, job, version["version"], text["directory"])
+        record_run(workspace, registry.name, "retrain")
+        update_overview(workspace)
     return {
         "name": registry.name,
         "steps": step.records,

@@ -77,7 +77,10 @@ def rollback(options: RollbackOptions) -> None:
 
 
 def print_decision(registry: Registry, reason: str) -> None:
-    """Say what was decided, where that is stored, and what to type next."""
+    """Say what was decided, where that is stored, and what to type next; the overview shows it."""
+    from gatecast.flows.reporting.overview import write_overview
+
+    write_overview(registry.workspace)
     say(reason)
     print_paths({"champion": str(registry.directory / "champion.json")})
     print_next(use(registry))

@@ -6,8 +6,8 @@ stays.
 
 The child differs from ``prefect server start`` in four ways: it does not see Ctrl-C, so that an interrupted run is
 still recorded as such; it ends when the process that started it ends, in whatever way, even by ``kill -9``; it serves
-the model reports of the workspace in addition to Prefect's own pages; and it answers no web pages but its own
-(`flows.engine.guard`).
+the overview and the reports of the workspace in addition to Prefect's own pages; and it answers no web pages but its
+own (`flows.engine.guard`).
 """
 
 from __future__ import annotations
@@ -56,6 +56,9 @@ START_LIMIT_SECONDS = 90
 STOP_LIMIT_SECONDS = 10
 HEALTH_SECONDS = 2
 REPORTS = "/reports"
+OVERVIEW = "/overview"
+OVERVIEW_FILE = "overview.html"
+"""Of the workspace, see `flows.reporting.overview`"""
 
 
 @contextlib.contextmanager
@@ -318,18 +321,19 @@ def make_app(host: str, reports: str, allowed_hosts: Sequence[str]) -> Guard:
     """Return the application that the server runs: Prefect's API and pages and the reports, guarded."""
     import prefect
     from prefect.server.api.server import create_app
-    from starlette.routing import Mount
+    from starlette.routing import Mount, Route
 
     from gatecast.flows.engine.guard import Guard, read_allowed
     from gatecast.flows.engine.no_secrets import NoSecrets
-    from gatecast.flows.engine.report_files import ReportFiles
+    from gatecast.flows.engine.report_files import ReportFiles, one_file
 
     prefect.__ui_v2_static_path__ = Path(os.devnull) / "v2"  # those pages call an outside host and are not served
     app = create_app()
     app.add_middleware(NoSecrets)
     if not has_password():
-        # If the API asks for a password, the reports, which do not, are not served.
+        # If the API asks for a password, the reports and the overview, which do not, are not served.
         app.router.routes.insert(0, Mount(REPORTS, ReportFiles(directory=reports, check_dir=False)))
+        app.router.routes.insert(0, Route(OVERVIEW, one_file(Path(reports).with_name(OVERVIEW_FILE))))
     return Guard(app, host, read_allowed(allowed_hosts))
 
 

@@ -222,7 +222,8 @@ def figure(value: float | None, form: str = "") -> str:
     """Return a number in the format `form`, or with four digits; a dash if there is no number."""
     if value is None:
         return "–"
-    return format(value, form or ("#.4g" if abs(value) < 10_000 else ",.0f"))
+    # From 9999.5 on, four digits would need an exponent; the form #.4g leaves a dot after 1234.
+    return format(value, form or ("#.4g" if abs(value) < 9999.5 else ",.0f")).rstrip(".")
 
 
 def print_table(rows: Sequence[Mapping[str, str]], title: str, right: Sequence[str] = (), bold_rows: int = 0) -> None:

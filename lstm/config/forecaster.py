@@ -116,7 +116,7 @@ class ForecasterSettings(NetworkSettings):
     max_minutes: float | None = Field(
         default=None,
         gt=0,
-        description="Time for training; it is turned into a number of steps, which is kept",
+        description="Time for training, at most; it is turned into a number of steps, which is kept",
         json_schema_extra={"options": ["--minutes", "--max-minutes"]},
     )
     max_epochs: Annotated[int, Field(gt=0)] | Literal["auto"] = Field(

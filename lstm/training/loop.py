@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from types import ModuleType
 from typing import Any, NamedTuple, Protocol
 
@@ -191,7 +192,8 @@ def fit(
     validate: Callable[[], float],
     settings: TrainingSettings,
     *,
-    total_steps: int | None = None,
+    total_steps: int | Callable[[], int] | None = None,
+    is_over: Callable[[], bool] | None = None,
     start: Snapshot | None = None,
     average_decay: float | None = None,
     validate_first: bool = False,
@@ -209,9 +211,11 @@ def fit(
     validate : callable
         Returns the validation loss of the network as it is.
     settings : TrainingSettings
-    total_steps : int, optional
-        Steps of the whole training, over which the schedule runs; it may end within an epoch. By default
-        ``max_epochs`` whole epochs.
+    total_steps : int or callable, optional
+        Steps of the whole training, over which the schedule runs; it may end within an epoch. A callable is asked
+        before each epoch. By default ``max_epochs`` whole epochs.
+    is_over : callable, optional
+        Asked after each step whether the training has to end now, with the validation of what it has become.
     start : Snapshot, optional
         Go on from here; the end is the same, bit for bit, as without the interruption.
     average_decay : float, optional
@@ -237,13 +241,17 @@ def fit(
     )  # fmt: skip
     course = _Course(network, optimizer, validate, on_epoch, start)
     steps = (make_steps or SingleSteps)(network, batches, optimizer)
-    total_steps = total_steps or settings.max_epochs * batches.steps_per_epoch
+    fixed = settings.max_epochs * batches.steps_per_epoch if total_steps is None else total_steps
+    planned = fixed if callable(fixed) else partial(int, fixed)
+    ends = is_over or _never
     if validate_first and start is None:
         course.conclude(_Means(math.nan, math.nan, 0.0), time.perf_counter())
-    while not _finished(course.history, settings, total_steps):
+    while not _finished(course.history, settings, planned()):
         begun = time.perf_counter()
-        means = _train_epoch(steps, settings, course.history, total_steps, on_step, network.ops.to_floats)
+        means = _train_epoch(steps, settings, course.history, planned(), ends, on_step, network.ops.to_floats)
         course.conclude(means, begun)
+        if ends():
+            break
     if course.snapshot is None:
         raise TrainingError("Training has no epoch to run; choose max_epochs of at least 1.")
     network.parameters.set_flat(course.snapshot.best_values)
@@ -321,6 +329,10 @@ def _divergence(epoch: int, train_loss: float, validation_loss: float) -> str:
     )
 
 
+def _never() -> bool:
+    return False
+
+
 def _epochs(history: Sequence[EpochRecord]) -> int:
     """Return how many epochs have been trained."""
     return history[-1].epoch if history else 0
@@ -344,6 +356,7 @@ def _train_epoch(
     settings: TrainingSettings,
     history: tuple[EpochRecord, ...],
     total_steps: int,
+    is_over: Callable[[], bool],
     on_step: Callable[[int, float], None] | None,
     to_floats: Callable[[Sequence[float]], list[float]],
 ) -> _Means:
@@ -359,6 +372,8 @@ def _train_epoch(
         records.append(record)
         if on_step is not None:
             on_step(done + len(records), record.loss)
+        if is_over():
+            break
     rates, losses, norms = zip(*records, strict=True)
     return _Means(float(np.mean(to_floats(losses))), float(np.mean(to_floats(norms))), rates[-1])
 

@@ -2,7 +2,16 @@ from __future__ import annotations
 
 import pytest
 
-from gatecast.flows.engine.terminal import literal, print_error, print_scores, print_step, print_table, say, warn
+from gatecast.flows.engine.terminal import (
+    figure,
+    literal,
+    print_error,
+    print_scores,
+    print_step,
+    print_table,
+    say,
+    warn,
+)
 
 NAME = "[red]a[/red] :x: [/] \\[b] two\nlines\x1b[2J\u2028end\\"
 SHOWN = "[red]a[/red] :x: [/] \\[b] two\\nlines\\x1b[2J\\u2028end\\"
@@ -39,3 +48,19 @@ def test_an_error_shows_no_secret(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_what_is_no_text_is_shown_as_text() -> None:
     assert literal(None) == "None"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (3000, "3000"),
+        (1234.4, "1234"),
+        (3, "3.000"),
+        (9999.7, "10,000"),
+        (0.5, "0.5000"),
+        (-1234.0, "-1234"),
+        (None, "–"),
+    ],
+)
+def test_a_figure_ends_with_no_bare_dot(value: float | None, text: str) -> None:
+    assert figure(value) == text

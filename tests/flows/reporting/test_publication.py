@@ -53,8 +53,8 @@ def test_the_report_is_one_page_that_needs_nothing_else(trained: tuple[Workspace
     assert trained[1]["evaluate"]["summary"] in page
     for text in ("HAR(1,5,22)", "last value", "MASE", trained[1]["checkpoint"]["version"], "&#34;lookback&#34;: 8"):
         assert text in page
-    assert page.count('src="data:image/png;base64,') == 4
-    for title in ("Forecasts from single origins", "Residuals over time", "Loss by epoch"):
+    assert page.count('src="data:image/png;base64,') == 5
+    for title in ("The forecast, after", "Forecasts from single origins", "Residuals over time", "Loss by epoch"):
         assert title in page
     assert not re.findall(r'(?:src|href)="(?!data:)', page)
 
