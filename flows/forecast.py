@@ -174,6 +174,7 @@ def file_stem(cutoff: pd.Timestamp, is_numbered: bool = False) -> str:
     return f"{cutoff:%Y-%m-%dT%H-%M-%S}" if cutoff.tz is None else f"{cutoff.tz_convert('UTC'):%Y-%m-%dT%H-%M-%SZ}"
 
 
+@np.errstate(over="ignore", invalid="ignore")  # instead of a warning, an error names the series
 def predict_next(
     model: Forecaster, frame: pd.DataFrame, settings: RetrainSettings, n_samples: int = 0, seed: int = 0
 ) -> tuple[pd.DataFrame, list[str]]:
