@@ -20,7 +20,7 @@ help:
 	@echo "make test-services  run the tests that need a server, PostgreSQL, a browser or Ray, about five minutes"
 	@echo "make bench       measure speed against torch, ONNX Runtime and neuralforecast (ARGS='--quick' for a minute's worth)"
 	@echo "make bench-gpu   measure speed against torch and cuDNN on an NVIDIA GPU"
-	@echo "make lint        ruff, mypy, import-linter"
+	@echo "make lint        ruff, mypy, import-linter, bandit, pip-audit"
 	@echo "make settings-page  write docs/settings.md, the tables of all settings, from the settings themselves"
 	@echo "make docs        build the documentation into site/ and check its links"
 
@@ -52,6 +52,8 @@ lint: .venv/installed-lint
 	$(VENV)/lint-imports
 	$(VENV)/hadolint Dockerfile
 	$(VENV)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
+	$(VENV)/bandit -q -r -c pyproject.toml flows lstm data kernels
+	$(VENV)/python -m tests.audit
 
 # Any warning fails, and so does a link that leads nowhere or a page that would load something from another host. All pages
 # are made again, since each holds the table of contents.

@@ -31,6 +31,7 @@ from gatecast.flows.settings.champion import ForecastSettings
 from gatecast.flows.settings.locations import LocalPath
 from gatecast.flows.settings.runs import RetrainSettings
 from gatecast.flows.settings.workspace import Workspace
+from gatecast.lstm.forecasting.checks import require_finite
 from gatecast.lstm.forecasting.forecaster import Forecaster
 from gatecast.lstm.forecasting.uncertainty import interval_names, intervals
 from gatecast.lstm.training.checkpoint import fingerprint
@@ -175,6 +176,7 @@ def file_stem(cutoff: pd.Timestamp, is_numbered: bool = False) -> str:
     return f"{cutoff:%Y-%m-%dT%H-%M-%S}" if cutoff.tz is None else f"{cutoff.tz_convert('UTC'):%Y-%m-%dT%H-%M-%SZ}"
 
 
+@np.errstate(over="ignore", invalid="ignore")  # instead of a warning, an error names the series
 def predict_next(
     model: Forecaster, frame: pd.DataFrame, settings: RetrainSettings, n_samples: int = 0, seed: int = 0
 ) -> tuple[pd.DataFrame, list[str]]:
@@ -221,6 +223,7 @@ def predict_next(
         bounds = intervals(np.stack(courses), (LEVEL,))
         names = zip(interval_names("value", LEVEL), interval_names("y_hat", LEVEL), strict=True)
         forecasts = forecasts.assign(**{name: bounds[of_y_hat] for name, of_y_hat in names})
+    require_finite(forecasts.filter(like="value").to_numpy(), forecasts["unique_id"].tolist())
     is_numbered = settings.data.is_numbered
     last_values = _last_values(series[series["unique_id"].isin(raw["unique_id"].unique())], frame, target)
     periods = {name: "next" if is_numbered else _period(series, name) for name in last_values}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -14,8 +14,8 @@ from gatecast.lstm.config import ForecasterSettings
 from gatecast.lstm.forecasting.network import Network
 
 __all__ = [
-    "hash_of_weights", "require_known", "require_same_gaps", "require_same_series", "require_samples", "require_sizes",
-    "weights_to_start",
+    "hash_of_weights", "require_finite", "require_known", "require_same_gaps", "require_same_series",
+    "require_samples", "require_sizes", "weights_to_start",
 ]  # fmt: skip
 
 
@@ -38,6 +38,24 @@ def require_known(sequences: Sequences, columns: tuple[str, ...], scalers: Mappi
     for name, scaler in zip(sequences.unique_ids, sequences.scalers, strict=True):
         if name not in scalers or scaler.to_dict() != scalers[name].to_dict():
             raise InputError(f"{name} is not scaled as in training; build the sequences with the model's scalers.")
+
+
+def require_finite(y_hat: np.ndarray, unique_ids: Sequence[str], series: np.ndarray | None = None) -> np.ndarray:
+    """Return forecasts (n, ...) if all are finite; `series` has the number of the series of each, by default 0 to n-1.
+
+    Raises
+    ------
+    InputError
+        One is not; it names the first such series.
+    """
+    wrong = np.flatnonzero(~np.isfinite(y_hat).reshape(len(y_hat), -1).all(axis=1))
+    if len(wrong):
+        name = unique_ids[wrong[0] if series is None else series[wrong[0]]]
+        raise InputError(
+            f"The forecast of {name} is not a finite number, since its values are too large, or differ too much in"
+            " size; correct them, or give them in another unit."
+        )
+    return y_hat
 
 
 def require_samples(n_samples: int, settings: ForecasterSettings) -> None:

@@ -13,6 +13,7 @@ from gatecast.data.sequences.sequences import Sequences
 from gatecast.data.sequences.windows import Windows
 from gatecast.kernels.window_scaling import NONE, WindowScaling
 from gatecast.lstm.config import ForecasterSettings
+from gatecast.lstm.forecasting.checks import require_finite
 from gatecast.lstm.forecasting.context import Context
 from gatecast.lstm.forecasting.network import Network
 from gatecast.lstm.forecasting.prediction import (
@@ -29,6 +30,8 @@ __all__ = ["Ensemble"]
 
 _ROUNDING = 10 * np.finfo(np.float64).eps
 """Share of a constant by which its scaled values may differ from it"""
+_infinite_if_too_large = np.errstate(over="ignore", invalid="ignore")
+"""Instead of a warning, since `require_finite` names the series"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,27 +66,32 @@ class Ensemble:
             numbers = np.array([places.get(unique_id, len(places)) for unique_id in rows.unique_ids])
         return [WindowReader(network, self.settings, self.scaling, rows, numbers) for network in self.networks]
 
+    @_infinite_if_too_large
     def predict_next(self, context: Context) -> np.ndarray:
         """Forecast what follows each series, (n_series, horizon)."""
         constants = self._next_constants(context)
-        return self._together(
+        y_hat = self._together(
             [
                 _in_unit(_held(predict_next(reader), constants), context.scalers, variance)
                 for reader, variance in zip(self._readers(context), self.variances, strict=True)
             ]
         )
+        return require_finite(y_hat, context.unique_ids)
 
+    @_infinite_if_too_large
     def predict_windows(self, sequences: Sequences, windows: Windows) -> np.ndarray:
         """Forecast what follows each window, (n, horizon)."""
         constants = self._constants(sequences, sequences.scalers, windows.series, windows.end)
         scaled = [predict_windows(reader, windows.series, windows.end) for reader in self._readers(sequences)]
-        return self._together(
+        y_hat = self._together(
             [
                 sequences.unscale_y(_held(each, constants), windows.series, variance)
                 for each, variance in zip(scaled, self.variances, strict=True)
             ]
         )
+        return require_finite(y_hat, sequences.unique_ids, windows.series)
 
+    @_infinite_if_too_large
     def sample(self, context: Context, loss: float, n_samples: int, seed: int) -> np.ndarray:
         """Draw samples of what follows each series, each of a network taken at random; see `draw_samples`.
 
@@ -110,7 +118,9 @@ class Ensemble:
             noise = noise * spread_next(readers[0])[:, None]
         constants = self._next_constants(context)
         samples = draw_samples(predict, noise, n_samples, seed)
-        return np.stack([_in_unit(_held(sample, constants), context.scalers) for sample in samples])
+        drawn = np.stack([_in_unit(_held(sample, constants), context.scalers) for sample in samples])
+        require_finite(drawn.swapaxes(0, 1), context.unique_ids)
+        return drawn
 
     def attention_weights(self, context: Context) -> pd.DataFrame:
         """Return how much each forecast looks at each row, on average over the networks; see `prediction`."""

@@ -152,3 +152,16 @@ def test_newer_data_are_read_at_the_interval_the_model_was_trained_on(
     bars = read_ingested(Path(result["ingest"]["directory"]))
     assert bars["unique_id"].unique().tolist() == ["sp500"]
     assert bars["ds"].dt.day_of_week.unique().tolist() == [6]
+
+
+def test_a_value_that_is_no_finite_number_is_refused_and_names_its_series(
+    every_kind: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = Registry(every_kind, "range")
+    version = registry.versions()[0]
+    frame = read_ingested(next(every_kind.bars.glob("sample-*")))
+    # The logarithm that the network forecasts is finite; the volatility that it stands for is not.
+    forecast = pd.DataFrame({"unique_id": ["sp500"], "ds": [pd.Timestamp("2017-07-03")], "y_hat": [2000.0]})
+    monkeypatch.setattr(Forecaster, "predict", lambda self, series: forecast)
+    with pytest.raises(InputError, match=r"^The forecast of sp500 is not a finite number"):
+        predict_next(load(registry.path(version)), frame, registry.settings(version))

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from gatecast import Forecaster
+from gatecast.data.errors import InputError
 from gatecast.data.sequences.splits import TEST, VALIDATION
+from gatecast.lstm.forecasting.checks import require_finite
 from tests.lstm.frames import SPLIT, sequences_for, sine_frame, small_model
 
 SETTINGS = {"n_models": 3, "max_epochs": 2, "hidden_size": 4, "horizon": 2}
@@ -94,3 +96,25 @@ def test_one_model_is_its_own_member(frame):
     assert model.members == (model,)
     assert sorted(model.contents().arrays) == ["context", "model", "optimizer"]
     assert "members" not in model.contents().document
+
+
+@pytest.mark.parametrize("huge", [1e30, -1e37])
+def test_a_forecast_that_is_no_finite_number_is_refused_and_names_its_series(frame, huge):
+    frame = frame[["unique_id", "ds", "y"]].copy()
+    model = Forecaster(lookback=8, hidden_size=4, max_epochs=2, n_models=1, dropout=0.3, season="none")
+    frame.loc[frame.index[-1], "y"] = huge
+    model.fit(frame)
+    for forecast in (model.predict, lambda: model.predict(n_samples=3), lambda: model.sample(n_samples=3)):
+        with pytest.raises(InputError, match=r"^The forecast of beta is not a finite number") as caught:
+            forecast()
+        assert "\n" not in str(caught.value)
+
+
+def test_forecasts_of_windows_are_finite_numbers_too(frame, fitted):
+    sequences = sequences_for(fitted, frame)
+    windows = sequences.windows_of(TEST)
+    y_hat = np.ones((len(windows), 2))
+    assert require_finite(y_hat, sequences.unique_ids, windows.series) is y_hat
+    y_hat[-1, 1] = np.nan
+    with pytest.raises(InputError, match=r"^The forecast of beta is not"):
+        require_finite(y_hat, sequences.unique_ids, windows.series)
