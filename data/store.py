@@ -20,7 +20,7 @@ import pandas as pd
 
 from gatecast.data.errors import DamagedFileError, InputError
 from gatecast.data.exchange import exchange
-from gatecast.data.leftovers import remove, remove_old_leftovers, temporary_beside
+from gatecast.data.leftovers import remove, remove_dead_leftovers, temporary_beside
 from gatecast.data.locks import ON_WINDOWS, lock_file, open_lock_file, wait_for_lock
 
 if TYPE_CHECKING:
@@ -72,14 +72,11 @@ def content_hash(columns: pd.DataFrame | Mapping[str, Any]) -> str:
 def atomic_file(path: Path) -> Iterator[Path]:
     """Give a temporary path that replaces `path` if the block succeeds, and is removed if it fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = temporary_beside(path)
-    try:
+    with temporary_beside(path) as temporary:
         yield temporary
         sync(temporary)
         temporary.replace(path)
         sync(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -90,18 +87,14 @@ def atomic_directory(path: Path) -> Iterator[Path]:
     after a writer was killed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    remove_old_leftovers(path)
-    temporary = temporary_beside(path)
-    temporary.mkdir()
-    try:
+    remove_dead_leftovers(path)
+    with temporary_beside(path, is_directory=True) as temporary:
         yield temporary
         for file in temporary.rglob("*"):
             sync(file)
         sync(temporary)
         _take_place(temporary, path)
         sync(path.parent)
-    finally:
-        remove(temporary)
 
 
 class Place(NamedTuple):
@@ -247,8 +240,26 @@ def write_parquet(table: pa.Table | pd.DataFrame, path: Path, metadata: Mapping[
         table = pa.Table.from_pandas(table, preserve_index=False)
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), **(metadata or {})})
     with atomic_file(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
+        pq.write_table(table, temporary, **parquet_options(table.schema))
     return path
+
+
+def parquet_options(schema: pa.Schema) -> dict[str, Any]:
+    """Return how tables are written: with checksums, and so that dates and numbers take little space.
+
+    Dates and whole numbers are stored as differences, since those of rows in order are small. A dictionary pays for
+    text only: floats hardly repeat.
+    """
+    from pyarrow import types
+
+    whole = [field.name for field in schema if types.is_integer(field.type) or types.is_timestamp(field.type)]
+    numbers = {*whole, *(field.name for field in schema if types.is_floating(field.type))}
+    return {
+        "compression": "zstd",
+        "write_page_checksum": True,
+        "use_dictionary": [name for name in schema.names if name not in numbers] or False,
+        "column_encoding": dict.fromkeys(whole, "DELTA_BINARY_PACKED") or None,
+    }
 
 
 def read_parquet(path: Path) -> tuple[pd.DataFrame, dict[str, str]]:

@@ -249,8 +249,11 @@ def keep_going(workspace: Workspace, server: Server | None, watch: Watch | None,
             if time.monotonic() - swept < SWEEP_SECONDS:
                 continue
             swept = time.monotonic()
-            for run in crash_dead_runs(workspace):
+            crashed = crash_dead_runs(workspace)
+            for run in crashed:
                 warn(f"The process of run {run} was gone; the run is marked as crashed.")
+            if crashed:
+                workspace.tidy_up()
             for run in turned_away.tell():
                 warn(f"Run {run} was cancelled, since another run of its deployment is under way.")
             for run in watch.crash_silent_runs() if watch else ():
