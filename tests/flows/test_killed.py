@@ -12,7 +12,7 @@ import pytest
 
 from gatecast.data.locks import ON_WINDOWS
 
-STEP = 12
+STEP = 29  # of 97 and 75 writes; with 1, it takes some minutes
 
 
 @pytest.mark.skipif(ON_WINDOWS, reason="needs fork")
@@ -23,4 +23,4 @@ def test_a_rerun_after_a_kill_leaves_nothing_behind_and_decides_once(tmp_path: P
     assert found.returncode == 0, found.stderr
     outcome = json.loads(found.stdout.splitlines()[-1])
     assert outcome["problems"] == {}
-    assert outcome["killed"] > 10
+    assert outcome["killed"] > 5
