@@ -22,7 +22,7 @@ import pandas as pd
 from gatecast.data.errors import DamagedFileError, InputError
 from gatecast.data.exchange import exchange
 from gatecast.data.hashes import HashError, checked, with_hash
-from gatecast.data.leftovers import remove, remove_old_leftovers, temporary_beside
+from gatecast.data.leftovers import remove, remove_dead_leftovers, temporary_beside
 from gatecast.data.locks import ON_WINDOWS, lock_file, open_lock_file, wait_for_lock
 
 if TYPE_CHECKING:
@@ -101,16 +101,13 @@ def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
     """Give a temporary path that replaces `path` if the block succeeds, and is removed if it fails."""
-    temporary = temporary_beside(path)
-    with naming(path, temporary):
+    with naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with temporary_beside(path) as temporary, naming(path, temporary):
             yield temporary
             sync(temporary)
             temporary.replace(path)
             sync(path.parent)
-        finally:
-            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -121,19 +118,15 @@ def atomic_directory(path: Path) -> Iterator[Path]:
     after a writer was killed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    remove_old_leftovers(path)
-    temporary = temporary_beside(path)
-    with naming(path, temporary):
-        temporary.mkdir()
-        try:
+    with naming(path):
+        remove_dead_leftovers(path)
+        with temporary_beside(path, is_directory=True) as temporary, naming(path, temporary):
             yield temporary
             for file in temporary.rglob("*"):
                 sync(file)
             sync(temporary)
             _take_place(temporary, path)
             sync(path.parent)
-        finally:
-            remove(temporary)
 
 
 class Place(NamedTuple):
@@ -286,7 +279,7 @@ def write_parquet(table: pa.Table | pd.DataFrame, path: Path, metadata: Mapping[
     described = with_hash({**_own_metadata(table.schema), **(metadata or {}), CONTENT_HASH: rows})
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), **described})
     with atomic_file(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
+        pq.write_table(table, temporary, **parquet_options(table.schema))
     return path
 
 
@@ -301,6 +294,24 @@ def _as_stored(table: pa.Table) -> pa.Table:
         for field in table.schema
     ]
     return table.cast(pa.schema(fields, metadata=table.schema.metadata))
+
+
+def parquet_options(schema: pa.Schema) -> dict[str, Any]:
+    """Return how tables are written: with checksums, and so that dates and numbers take little space.
+
+    Dates and whole numbers are stored as differences, since those of rows in order are small. A dictionary pays for
+    text only: floats hardly repeat.
+    """
+    from pyarrow import types
+
+    whole = [field.name for field in schema if types.is_integer(field.type) or types.is_timestamp(field.type)]
+    numbers = {*whole, *(field.name for field in schema if types.is_floating(field.type))}
+    return {
+        "compression": "zstd",
+        "write_page_checksum": True,
+        "use_dictionary": [name for name in schema.names if name not in numbers] or False,
+        "column_encoding": dict.fromkeys(whole, "DELTA_BINARY_PACKED") or None,
+    }
 
 
 def read_parquet(path: Path, mend: str = "write it again") -> tuple[pd.DataFrame, dict[str, str]]:

@@ -330,7 +330,8 @@ def keep_going(
             if time.monotonic() - swept < SWEEP_SECONDS:
                 continue
             swept = time.monotonic()
-            crash_dead_runs(workspace)
+            if crash_dead_runs(workspace):
+                workspace.tidy_up()
             turned_away.tell()
             if watch is not None:
                 watch.crash_silent_runs()

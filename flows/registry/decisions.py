@@ -23,6 +23,7 @@ _LOGGER = logging.getLogger(__name__)
 class _Pointer(BaseModel):
     version: str = Field(pattern=f"^{VERSION_PATTERN}$")
     pinned: bool = False
+    promoted_at: str = ""
 
 
 class _Entry(BaseModel):
@@ -39,6 +40,8 @@ class Decisions:
     Each line has its own hash, so that a damaged one can be told from the others.
 
     The first can be made again from the second: its last decision says who won, and whether that version is pinned.
+    The second is written first. So a process that is killed between the two leaves a decision that has yet to take
+    effect: the next one that locks the registry sees to that (`heal`), and does not decide again.
 
     Parameters
     ----------
@@ -91,7 +94,12 @@ class Decisions:
         return whole
 
     def add(self, decision: Mapping[str, Any]) -> None:
-        """Store a decision, and point to its winner; call it while the registry is locked."""
+        """Store a decision, and point to its winner; call it while the registry is locked.
+
+        The gate's last decision once more, of a run that was killed after it and started again, is not stored twice.
+        """
+        if decision.get("action") == "gate" and _is_same(decision, self._last()):
+            return
         was_pinned = self.is_pinned()
         self._write([*self._lines(), decision])
         if decision["winner"] != decision["champion"] or bool(decision.get("pinned")) != was_pinned:
@@ -121,9 +129,22 @@ class Decisions:
                 return
             self._point_to(last)
             _LOGGER.warning("%s was damaged; it was written again, as %s says.", self._pointer, HISTORY)
+        self._take_effect()
         lines = self._lines()
         if None in lines:
             self._write(lines)
+
+    def _take_effect(self) -> None:
+        """Let ``champion.json`` name the winner of the last decision, if a process was killed before it did so."""
+        last = self._last()
+        if last is None or self._pointed_to() == (last["winner"], bool(last.get("pinned"))):
+            return
+        if self._pointer.exists():
+            promoted_at = read_json(self._pointer, _Pointer).get("promoted_at", "")
+            # If the newest lines of the history are lost, the pointer is the younger of the two, and stays.
+            if not promoted_at or promoted_at > last["decided_at"]:
+                return
+        self._point_to(last)
 
     def _pointed_to(self) -> tuple[str | None, bool]:
         """Return the version that ``champion.json`` names, and whether it is pinned; without the file there is none.
@@ -171,6 +192,12 @@ class Decisions:
         with atomic_file(self._history) as temporary:
             text = "".join(f"{json.dumps(with_hash(decision), ensure_ascii=False)}\n" for decision in whole)
             temporary.write_text(text, encoding="utf-8")
+
+
+def _is_same(decision: Mapping[str, Any], last: Mapping[str, Any] | None) -> bool:
+    """Tell whether a decision says the same as the last one, at whatever time."""
+    moment = {"decided_at": None}
+    return last is not None and json.loads(json.dumps({**decision, **moment})) == {**last, **moment}
 
 
 def _decision_in(line: bytes) -> dict[str, Any] | None:

@@ -113,7 +113,7 @@ class Workspace:
         return path
 
     def tidy_up(self) -> None:
-        """Remove the temporary files that killed processes left in these folders."""
+        """Remove the temporary files that killed processes left in these folders; those of living ones stay."""
         for folder in (
             self.bars, self.quarantine, self.sequences, self.texts, self.models, self.tagged, self.forecasts,
             self.reports, self.prefect,

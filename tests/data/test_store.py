@@ -82,6 +82,14 @@ def test_parquet_round_trip_keeps_bits_and_metadata(tmp_path):
     assert metadata == {"gatecast": "é", "content_hash": content_hash(bars)}
 
 
+def test_dates_and_counts_take_next_to_no_space(tmp_path):
+    moments = pd.bdate_range("2000-01-03", periods=5_000, tz="America/New_York").as_unit("ns")
+    frame = pd.DataFrame({"ds": moments, "step.1": range(5_000), "c d[0]": np.random.default_rng(0).normal(size=5_000)})
+    path = write_parquet(frame, tmp_path / "a.parquet")
+    assert path.stat().st_size < 8 * 5_000 + 8_000
+    assert read_parquet(path)[0].equals(frame)
+
+
 def test_a_folder_named_like_a_partition_adds_no_column(tmp_path):
     path = write_parquet(make_bars(), tmp_path / "key=value" / "EURUSD=X.parquet")
     assert list(read_parquet(path)[0].columns) == list(make_bars().columns)
