@@ -204,6 +204,10 @@ class ForecasterSettings(NetworkSettings):
         residual = _RESIDUALS.get(self.differences, self.residual)
         return self.model_copy(update={"residual": residual})
 
+    def with_lookback(self, lookback: int) -> Self:
+        """Return these settings with the lookback that sequences have, where it is left open."""
+        return self.model_copy(update={"lookback": lookback}) if self.lookback == "auto" else self
+
     @property
     def is_weighted(self) -> bool:
         """Whether some targets count more than others."""

@@ -277,7 +277,7 @@ class Forecaster(TrainedModel[Network]):
         return self._members or (self,)
 
     def _adopt(self, sequences: Sequences, rules: DateRules) -> Network:
-        self._recipe = choose(self.settings, panel_of(sequences))
+        self._recipe = choose(self.settings.with_lookback(sequences.settings.lookback), panel_of(sequences))
         checks.require_sizes(sequences, self.chosen)
         self.columns = sequences.columns
         self.boundaries = sequences.boundaries
