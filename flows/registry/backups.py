@@ -123,12 +123,8 @@ def restore(source: Path, workspace: Workspace) -> int:
 def _staged_beside(path: Path) -> Iterator[Path]:
     """Give a new folder next to `path`; what is left of it at the end is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    staging = temporary_beside(path)
-    staging.mkdir()
-    try:
+    with temporary_beside(path, is_directory=True) as staging:
         yield staging
-    finally:
-        remove(staging)
 
 
 def _copy_workspace(workspace: Workspace, staging: Path) -> None:
@@ -233,8 +229,7 @@ def _sync_all(folder: Path) -> None:
 
 
 def _pack(staging: Path, target: Path) -> None:
-    temporary = temporary_beside(target)
-    try:
+    with temporary_beside(target) as temporary:
         with tarfile.open(temporary, "w:gz", compresslevel=6) as archive:
             archive.add(staging / MANIFEST, MANIFEST)
             for path in _files(staging):
@@ -247,8 +242,6 @@ def _pack(staging: Path, target: Path) -> None:
             raise InputError(f"{target} exists already and is not overwritten; choose another name.") from error
         except OSError:  # a file system without links
             temporary.rename(target)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _unpack(source: Path, staging: Path) -> None:
