@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from gatecast.flows.registry.inventory import Found, examine
@@ -15,6 +18,14 @@ UNHASHED = (".png", ".html", ".txt")
 
 def damaged(workspace: Workspace) -> list[Found]:
     return [found for found in examine(workspace) if found.state != "whole"]
+
+
+def reads_the_same(path: Path, before: bytes) -> bool:
+    try:
+        table = pq.read_table(path, page_checksum_verification=True)
+        return table.equals(pq.read_table(io.BytesIO(before)), check_metadata=True)
+    except (OSError, pa.ArrowException):
+        return False
 
 
 def test_everything_is_whole_and_nothing_is_written(copied: Workspace) -> None:
@@ -41,6 +52,8 @@ def test_every_damaged_file_is_named_with_what_to_do(copied: Workspace, harm: Ha
         harm(path)
         if path.read_bytes() == before[name]:
             continue  # it was empty
+        if path.suffix == ".parquet" and harm is one_bit and reads_the_same(path, before[name]):
+            continue  # a statistic in its footer that nothing reads
         found = damaged(copied)
         assert Path(name) in [each.path for each in found], name
         assert all(each.state == "damaged" and each.problem and each.mend for each in found), found
