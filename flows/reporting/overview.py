@@ -2,11 +2,13 @@
 
 It is ``overview.html`` of the workspace, which `gatecast serve` shows at ``/overview``, and the artifact ``overview``
 on Prefect's dashboard. Every run that changes something writes it again, and so do the commands that choose a champion.
-What it was made from is kept in ``overview.json`` next to it, so that only models that have changed are read again.
+What it was made from is kept in ``standings.json`` next to it, so that only models that have changed are read again.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import os
 from collections.abc import Collection, Mapping, Sequence
@@ -25,6 +27,7 @@ from gatecast.flows.reporting.upcoming import Due, next_runs
 from gatecast.flows.settings.workspace import Workspace
 
 TAG = "gatecast"
+KEPT = "standings.json"
 FORM = 1
 """Of what is kept; another Gatecast may keep something else"""
 MOST = 1000
@@ -81,21 +84,25 @@ def write_overview(workspace: Workspace, due: Mapping[str, Due] | None = None) -
             "models": standings(workspace, kept["models"]),
             "due": {name: each for name, each in known.items() if each["at"] >= now},
         }
-        write_json(path.with_suffix(".json"), overview)
+        write_json(workspace.root / KEPT, {"sha256": _hash(overview), **overview})
         with atomic_file(path) as temporary:
             temporary.write_text(page(overview), encoding="utf-8")
     return overview
 
 
 def _kept(workspace: Workspace) -> Overview:
-    """Return what the last overview was made from; nothing if there is none that can be read."""
+    """Return what the last overview was made from; nothing if there is none, or if it is damaged or of another form."""
     nothing: Overview = {"form": FORM, "models": {}, "due": {}}
     try:
-        found = read_json((workspace.root / OVERVIEW_FILE).with_suffix(".json"))
+        found = read_json(workspace.root / KEPT)
     except (InputError, OSError):
         return nothing
-    is_ours = isinstance(found, dict) and found.keys() == nothing.keys() and found["form"] == FORM
-    return cast(Overview, found) if is_ours else nothing
+    known = found.pop("sha256", None) if isinstance(found, dict) else None
+    return cast(Overview, found) if known == _hash(found) and found["form"] == FORM else nothing
+
+
+def _hash(overview: Any) -> str:
+    return hashlib.sha256(json.dumps(overview, sort_keys=True).encode()).hexdigest()
 
 
 def _due(workspace: Workspace) -> dict[str, Due] | None:

@@ -20,7 +20,7 @@ from gatecast.flows.judging import promotion
 from gatecast.flows.judging.checks import check_coverage, check_skill, read_reference
 from gatecast.flows.judging.targets import series_frame
 from gatecast.flows.judging.yardsticks import Yardstick
-from gatecast.flows.monitor import monitor
+from gatecast.flows.monitor import errors_by_night, monitor
 from gatecast.flows.registry.registry import Registry
 from gatecast.flows.reporting.last_runs import last_runs
 from gatecast.flows.settings.champion import MonitorSettings
@@ -441,3 +441,14 @@ def test_where_the_training_data_are_lost_drift_is_not_judged_and_the_rest_is(
 def test_checks_are_plain_values() -> None:
     each = check_skill("skill", scored(np.ones(30)), yardstick_of(), MonitorSettings())
     assert json.loads(json.dumps(vars(each))) == vars(each)
+
+
+def test_the_error_of_a_night_is_in_units_of_the_naive_forecast() -> None:
+    days = pd.to_datetime(["2024-01-01", "2024-01-02"])
+    large = pd.DataFrame({"unique_id": "large", "cutoff": days, "y": 0.0, "lstm": [100.0, 300.0], "naive": 200.0})
+    small = pd.DataFrame({"unique_id": "small", "cutoff": days, "y": 0.0, "lstm": [1.0, 1.0], "naive": [1.0, 3.0]})
+    flat = pd.DataFrame({"unique_id": "flat", "cutoff": days, "y": 0.0, "lstm": 1.0, "naive": 0.0})
+    nights = errors_by_night(pd.concat([large, small, flat], ignore_index=True))
+    assert [night[0] for night in nights] == ["2024-01-01 00:00", "2024-01-02 00:00"]
+    assert [night[1:] for night in nights] == [pytest.approx((0.5, 0.75)), pytest.approx((1.0, 1.25))]
+    assert errors_by_night(large.head(0)) == []

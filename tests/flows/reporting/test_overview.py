@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -143,10 +144,21 @@ def test_only_what_has_changed_is_read_again(every_kind: Workspace, monkeypatch:
     assert "pinned" in (every_kind.root / OVERVIEW_FILE).read_text()
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{", '{"form": 0, "models": {}, "due": {}}', '{"form": 1}'])
-def test_a_damaged_record_is_made_again(every_kind: Workspace, content: str) -> None:
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda text: "",
+        lambda text: "[]",
+        lambda text: text[:-20],
+        lambda text: text.replace('"form": 1', '"form": 2'),
+        lambda text: text.replace('"pinned": false', '"pinned": true'),
+        lambda text: '{"form": 1, "models": {"sales": 3}, "due": {}}',
+    ],
+)
+def test_a_damaged_record_is_made_again(every_kind: Workspace, harm: Callable[[str], str]) -> None:
     whole = write_overview(every_kind)
-    (every_kind.root / OVERVIEW_FILE).with_suffix(".json").write_text(content)
+    path = every_kind.root / module.KEPT
+    path.write_text(harm(path.read_text()))
     assert json.dumps(write_overview(every_kind)) == json.dumps(whole)
 
 

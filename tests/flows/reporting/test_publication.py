@@ -78,7 +78,12 @@ def test_a_name_is_no_markup(trained: tuple[Workspace, dict[str, Any]]) -> None:
     assert "&lt;script&gt;" in page
 
 
-HOSTILE = ["![p](http://127.0.0.1:9/p.png)", "[red]$\\frac$[/red]\n<b>\x1b[2J", "because\u2028it is http://127.0.0.1:9"]
+HOSTILE = [
+    "![p](http://127.0.0.1:9/p.png)",
+    "[red]$\\frac$[/red]\n<b>\x1b[2J",
+    "because\u2028it is http://127.0.0.1:9",
+    '"../x\n<b>"',
+]
 
 
 def test_names_of_series_are_shown_as_they_are_everywhere(
