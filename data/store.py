@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
@@ -19,7 +18,7 @@ from urllib.parse import quote
 import numpy as np
 import pandas as pd
 
-from gatecast.data.errors import DamagedFileError, InputError
+from gatecast.data.errors import DamagedFileError, InputError, naming
 from gatecast.data.exchange import exchange
 from gatecast.data.hashes import HashError, checked, with_hash
 from gatecast.data.leftovers import remove, remove_dead_leftovers, temporary_beside
@@ -74,28 +73,6 @@ def content_hash(columns: pd.DataFrame | Mapping[str, Any]) -> str:
         # The bytes in place: a copy of large arrays would double the memory.
         digest.update(array.reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
-
-
-@contextmanager
-def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
-    """Let the errors of the disk in the block name `path`: those of reading, writing and syncing name no file.
-
-    Parameters
-    ----------
-    path : Path
-    temporary : Path, optional
-        What the file is called meanwhile; nobody would know that name.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno is None:  # Arrow has a text only
-            raise OSError(errno.EIO, " ".join(str(error).split()), str(path)) from error
-        if error.filename is None:
-            error.filename = str(path)
-        elif temporary is not None:
-            error.filename = str(error.filename).replace(str(temporary), str(path))
-        raise
 
 
 @contextmanager
@@ -457,7 +434,7 @@ def json_of(content: bytes, path: Path, form: Any = Any, mend: str = "write it a
             value = checked(value)
             value = value[_VALUE] if set(value) == {_VALUE} else value
         _checker(form).validate_python(value)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DamagedFileError(f"{path} does not hold what was written there; it is damaged: {mend}.") from error
     return value
 

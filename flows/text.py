@@ -14,6 +14,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 
+from gatecast.data.errors import naming
 from gatecast.data.language.text import read_text, sample_text, split_text
 from gatecast.data.store import atomic_file, sha256_file, write_json
 from gatecast.flows.engine.artifacts import (
@@ -246,4 +247,5 @@ def promote(job: Job, version: str, bits_per_char: float, text: str, settings: C
 
 
 def _text_of(path: str) -> str:
-    return Path(path).read_bytes().decode()
+    with naming(Path(path)):
+        return Path(path).read_bytes().decode()

@@ -159,6 +159,11 @@ def explain(error: Exception) -> tuple[str, int]:
         return f"The disk of {full} is full; free some space and run again.", RUN_FAILED
     if type(error).__module__.startswith("gatecast."):
         return str(error), RUN_FAILED
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return (
+            f"{error.filename} cannot be read or written ({error.strerror}); check the disk and your rights.",
+            RUN_FAILED,
+        )
     text = " ".join(str(error).split())
     text = text if len(text) <= 300 else f"{text[:299]}…"
     return f"The run failed with {type(error).__name__}: {text or 'no message'} (--debug shows where).", RUN_FAILED

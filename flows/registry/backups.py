@@ -22,10 +22,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
-from gatecast.data.errors import InputError
+from gatecast.data.errors import InputError, naming
 from gatecast.data.leftovers import remove, temporary_beside
 from gatecast.data.locks import lock_file
-from gatecast.data.store import is_damaged_sqlite, naming, read_json, settled, sha256_file, sync, write_json
+from gatecast.data.store import is_damaged_sqlite, read_json, settled, sha256_file, sync, write_json
 from gatecast.flows.registry.inventory import LEFT_OVER, NOT_STORED, Found, examine
 from gatecast.flows.settings.workspace import Workspace
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from gatecast.data.errors import DamagedFileError
+from gatecast.data.errors import DamagedFileError, InputError
 from gatecast.data.hashes import checked, with_hash
-from gatecast.data.store import atomic_file, naming, read_json, set_aside, write_json
+from gatecast.data.store import atomic_file, read_json, set_aside, write_json
 
 POINTER = "champion.json"
 HISTORY = "promotions.jsonl"
@@ -180,8 +180,10 @@ class Decisions:
         """Return the decisions; None stands for a damaged line, and for the decisions of an empty file."""
         if not self._history.exists():
             return []
-        with naming(self._history):
+        try:
             content = self._history.read_bytes()
+        except OSError as error:
+            raise InputError(f"{self._history} cannot be read ({error.strerror}); check the disk.") from error
         return [_decision_in(line) for line in content.rstrip(b"\n").split(b"\n")]
 
     def _write(self, lines: Sequence[Mapping[str, Any] | None]) -> None:

@@ -14,8 +14,8 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from gatecast.data.bars.store import read_rows
-from gatecast.data.errors import DamagedFileError, FormatError, InputError
-from gatecast.data.store import is_damaged_sqlite, naming, read_json, read_parquet, sha256_file
+from gatecast.data.errors import DamagedFileError, FormatError, InputError, naming
+from gatecast.data.store import is_damaged_sqlite, read_json, read_parquet, sha256_file
 from gatecast.flows.registry.decisions import HISTORY, POINTER, Decisions
 from gatecast.flows.registry.lineages import LINEAGE, read_lineage
 from gatecast.flows.settings.workspace import Workspace

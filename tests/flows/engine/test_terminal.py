@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import errno
+from pathlib import Path
+
 import pytest
 
 from gatecast.flows.engine.terminal import (
+    RUN_FAILED,
+    explain,
     figure,
     literal,
     print_error,
@@ -64,3 +69,13 @@ def test_what_is_no_text_is_shown_as_text() -> None:
 )
 def test_a_figure_ends_with_no_bare_dot(value: float | None, text: str) -> None:
     assert figure(value) == text
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES, errno.ENOSPC, errno.ENOLCK])
+def test_an_error_of_the_disk_is_a_sentence_about_the_file(number: int, tmp_path: Path) -> None:
+    path = str(tmp_path / "f.json")
+    sentence, status = explain(OSError(number, "it is broken", path))
+    assert status == RUN_FAILED
+    assert path in sentence
+    assert "Error" not in sentence
+    assert ";" in sentence

@@ -154,6 +154,23 @@ def test_a_damaged_lineage_is_set_aside_and_written_again_with_its_version(
     assert registry.data(version) == registry.workspace.root / "there"
 
 
+def test_no_flipped_bit_makes_a_decision_another_one(registry: Registry) -> None:
+    version = saved(registry)
+    reign(registry, version)
+    history = registry.directory / "promotions.jsonl"
+    expected = registry.history()
+    whole = history.read_bytes()
+    for place in range(0, len(whole), 2):
+        history.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        found = registry.history()
+        known = [{name: entry.get(name) for name in expected[0]} for entry in found]
+        assert known == expected[: len(found)], place
+    history.unlink()
+    history.mkdir()
+    with pytest.raises(InputError, match=r"promotions\.jsonl cannot be read"):
+        registry.history()
+
+
 def test_no_flipped_bit_makes_a_lineage_another_one(registry: Registry) -> None:
     version = saved(registry)
     path = registry.path(version) / "lineage.json"
