@@ -10,11 +10,12 @@ import numpy as np
 from gatecast.data.errors import InputError
 from gatecast.data.sequences.scaling import Scaler
 from gatecast.data.sequences.sequences import Sequences
+from gatecast.data.sequences.splits import ends_of
 from gatecast.lstm.config import ForecasterSettings
 from gatecast.lstm.forecasting.network import Network
 
 __all__ = [
-    "hash_of_weights", "require_finite", "require_known", "require_same_gaps", "require_same_series",
+    "has_learnt_validation", "hash_of_weights", "require_finite", "require_known", "require_same_gaps", "require_same_series",
     "require_samples", "require_sizes", "weights_to_start",
 ]  # fmt: skip
 
@@ -58,15 +59,23 @@ def require_finite(y_hat: np.ndarray, unique_ids: Sequence[str], series: np.ndar
     return y_hat
 
 
-def require_samples(n_samples: int, settings: ForecasterSettings) -> None:
+def require_samples(n_samples: int, settings: ForecasterSettings, dropout: bool) -> None:
     """Raise InputError if so many samples make no interval, or a model cannot draw any."""
     if n_samples < 2:
         raise InputError(f"n_samples is {n_samples}; an interval needs at least 2 samples, better 100.")
-    if not settings.has_dropout:
+    if dropout and not settings.has_dropout:
         raise InputError(
-            "The model was trained without dropout, so all samples would be alike; train it with dropout or "
-            "recurrent_dropout."
+            "The model was trained without dropout, so all samples would be alike; leave n_samples out of predict, or"
+            " dropout out of sample, or train it with dropout or recurrent_dropout."
         )
+
+
+def has_learnt_validation(
+    boundaries: Mapping[str, str], own: Mapping[str, Mapping[str, str]], sequences: Sequences
+) -> bool:
+    """Tell whether a model whose training ended there has learnt rows that validate in these sequences."""
+    theirs = ends_of("train_end", sequences.unique_ids, boundaries, own)
+    return bool((theirs > sequences.ends("train_end")).any())
 
 
 def require_same_series(theirs: tuple[str, ...], ours: tuple[str, ...], settings: ForecasterSettings) -> None:
