@@ -15,8 +15,8 @@ from gatecast.lstm.config import ForecasterSettings
 from gatecast.lstm.forecasting.network import Network
 
 __all__ = [
-    "has_learnt_validation", "hash_of_weights", "require_finite", "require_known", "require_same_gaps", "require_same_series",
-    "require_samples", "require_sizes", "weights_to_start",
+    "has_learnt_validation", "hash_of_weights", "require_finite", "require_known", "require_same_gaps",
+    "require_same_series", "require_samples", "require_sizes", "weights_to_start",
 ]  # fmt: skip
 
 
