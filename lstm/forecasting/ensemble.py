@@ -83,12 +83,14 @@ class Ensemble:
             numbers = np.array([places.get(unique_id, len(places)) for unique_id in rows.unique_ids])
         return [WindowReader(network, self.settings, self.scaling, rows, numbers) for network in self.networks]
 
+    @_infinite_if_too_large
     def forecast_next(self, context: Context) -> ScaledForecast:
         """Forecast what follows each series."""
         each = [predict_next(reader) for reader in self._readers(context)]
         series = np.arange(len(context.unique_ids))
         return self._scaled(context, context.scalers, series, context.offsets[1:], each)
 
+    @_infinite_if_too_large
     def forecast_windows(self, sequences: Sequences, windows: Windows) -> ScaledForecast:
         """Forecast what follows each window."""
         each = [predict_windows(reader, windows.series, windows.end) for reader in self._readers(sequences)]
@@ -103,6 +105,7 @@ class Ensemble:
         )
         return require_finite(y_hat, forecast.unique_ids, forecast.series)
 
+    @_infinite_if_too_large
     def bounds(self, forecast: ScaledForecast, calibration: Calibration, probabilities: Sequence[float]) -> np.ndarray:
         """Return what y stays below with these probabilities, (len(probabilities), n, horizon).
 
@@ -112,11 +115,14 @@ class Ensemble:
         errors = calibration.quantiles(probabilities)[:, None]
         return _in_unit(forecast, self._together(forecast.each), _unit(forecast, calibration)[:, None] * errors)
 
+    @_infinite_if_too_large
     def sample(self, forecast: ScaledForecast, calibration: Calibration, n_samples: int, seed: int) -> np.ndarray:
         """Draw courses of y over the steps ahead, (n_samples, n, horizon), by the errors of the calibration."""
+        self.y_hat(forecast)  # before the errors of one series make the samples of all infinite
         errors = calibration.draw(n_samples, len(forecast.series), seed)
         return _in_unit(forecast, self._together(forecast.each), _unit(forecast, calibration)[:, None] * errors)
 
+    @_infinite_if_too_large
     def sample_dropout(
         self, context: Context, calibration: Calibration | None, loss: float, n_samples: int, seed: int
     ) -> np.ndarray:
@@ -136,6 +142,7 @@ class Ensemble:
         (n_samples, n_series, horizon) array
         """
         forecast = self.forecast_next(context)
+        self.y_hat(forecast)
         generator = np.random.default_rng(seed)
         chosen = generator.integers(len(self.networks), size=n_samples)
         dropped = np.empty((n_samples, *forecast.each[0].shape))
