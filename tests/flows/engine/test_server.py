@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import subprocess
@@ -186,13 +187,20 @@ def test_a_damaged_file_of_the_dashboard_names_none(tmp_path: Path, harm: Harm) 
 def test_a_page_that_changes_is_always_asked_for_again(tmp_path: Path) -> None:
     from starlette.applications import Starlette
     from starlette.routing import Route
-    from starlette.testclient import TestClient
 
     page = tmp_path / "overview.html"
-    client = TestClient(Starlette(routes=[Route("/overview", one_file(page))]))
-    assert client.get("/overview").status_code == 404
+    application = Starlette(routes=[Route("/overview", one_file(page))])
+
+    def get() -> httpx.Response:
+        async def ask() -> httpx.Response:
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(application), base_url="http://a") as client:
+                return await client.get("/overview")
+
+        return asyncio.run(ask())
+
+    assert get().status_code == 404
     page.write_text("<h1>Models</h1>")
-    answer = client.get("/overview")
+    answer = get()
     assert (answer.status_code, answer.text) == (200, "<h1>Models</h1>")
     assert answer.headers["content-type"].startswith("text/html")
     assert answer.headers["cache-control"] == "no-cache"
