@@ -96,6 +96,13 @@ def remove(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
+def put_aside(path: Path) -> Path:
+    """Give what is to be removed the name of a leftover, so that it is whole or gone at any moment; return it."""
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    path.rename(aside)
+    return aside
+
+
 def remove_leftovers(folder: Path, name: str = "*") -> None:
     """Remove the temporary files and directories of `name`; call it under the lock of its writers."""
     for leftover in folder.glob(f".{name}.*.tmp"):

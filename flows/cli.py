@@ -97,6 +97,9 @@ ENTRIES: Mapping[str, Entry] = MappingProxyType(
             "gatecast.flows.commands.workspace:app",
             "Check, back up and restore the workspace: everything that Gatecast has stored.",
         ),
+        "clean": Entry(
+            "gatecast.flows.commands.clean:clean", "Remove old versions, reports, data, trainings and runs."
+        ),
         "doctor": Entry(
             "gatecast.flows.commands.doctor:doctor",
             "Look at the installation: versions, processor, kernels, workspace and Prefect's server.",

@@ -24,12 +24,14 @@ from gatecast.flows.engine.parameters import explain_problem, validated
 from gatecast.flows.engine.runs import TIME_LIMIT
 from gatecast.flows.engine.server import ENVIRONMENT
 from gatecast.flows.registry.kinds import KINDS
+from gatecast.flows.settings.retention import RetentionSettings
 
 if TYPE_CHECKING:
     from prefect import Flow
     from prefect.deployments.runner import RunnerDeployment
 
 TAG = "gatecast"
+CLEAN = "clean"
 OTHERS = (
     Deployable(
         "forecast", "gatecast.flows.forecast:forecast_latest", "Reads the latest data and forecasts with the champion."
@@ -50,6 +52,7 @@ OTHERS = (
     Deployable(
         "ingest", "gatecast.flows.ingest:ingest_data", "Fetches the latest data and says what is wrong with it."
     ),
+    Deployable(CLEAN, "gatecast.flows.clean:clean", "Removes old versions, reports, data and runs that nobody needs."),
 )
 """The flows that are not the training of a kind of model"""
 
@@ -82,20 +85,38 @@ class DeploymentSettings(Settings):
     @field_validator("cron")
     @classmethod
     def _parses(cls, cron: str | None) -> str | None:
-        from cronsim import CronSim, CronSimError  # the parser that Prefect uses
-        from pendulum import now
-
-        if cron is not None:
-            try:
-                CronSim(cron, now())
-            except CronSimError as error:
-                raise ValueError(f"{cron!r} is no cron schedule ({error}); 30 18 * * mon-fri is one") from error
-        return cron
+        return None if cron is None else _parsed(cron)
 
     @field_validator("timezone")
     @classmethod
     def _on_the_map(cls, timezone: str | None) -> str | None:
         return timezone and _timezone(timezone)
+
+
+def _parsed(cron: str) -> str:
+    from cronsim import CronSim, CronSimError  # the parser that Prefect uses
+    from pendulum import now
+
+    try:
+        CronSim(cron, now())
+    except CronSimError as error:
+        raise ValueError(f"{cron!r} is no cron schedule ({error}); 30 18 * * mon-fri is one") from error
+    return cron
+
+
+class NightlyRetention(RetentionSettings):
+    """The table ``retention`` of ``gatecast.toml``."""
+
+    cron: str = Field(
+        "0 4 * * *",
+        description="When the rest is removed, as minute hour day month weekday in the time zone of the file; empty is"
+        " never",
+    )
+
+    @field_validator("cron")
+    @classmethod
+    def _parses(cls, cron: str) -> str:
+        return cron and _parsed(cron)
 
 
 def _timezone(name: str) -> str:
@@ -121,6 +142,9 @@ class ServeSettings(Settings):
         None,
         description="Where failures, crashes, cancellations and alarms are posted as JSON; $NAME of an environment"
         " variable, or ${NAME} within the URL, for secrets",
+    )
+    retention: NightlyRetention = Field(
+        default_factory=NightlyRetention, description="What is kept, and when the rest is removed"
     )
     deployments: dict[str, DeploymentSettings] = Field({}, description="By name; each flow is there on demand anyway")
 
@@ -151,8 +175,11 @@ class ServeSettings(Settings):
         }
 
     def all_deployments(self) -> dict[str, DeploymentSettings]:
-        """Return one on-demand deployment of each flow, then the deployments of the file."""
-        return {**{name: DeploymentSettings(flow=name) for name in offered()}, **self.deployments}
+        """Return one on-demand deployment of each flow, with that of retention nightly, then those of the file."""
+        on_demand = {name: DeploymentSettings(flow=name) for name in offered()}
+        kept = self.retention.model_dump(exclude={"cron"})
+        nightly = DeploymentSettings(flow=CLEAN, cron=self.retention.cron or None, settings=kept)
+        return {**on_demand, CLEAN: nightly, **self.deployments}
 
 
 def read_settings(path: Path | None) -> ServeSettings:

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, Self
 from gatecast.data.errors import InputError
 from gatecast.data.store import is_damaged_sqlite, read_json, write_json
 from gatecast.flows.engine.command_line import CommandLine
-from gatecast.flows.engine.database import set_aside_with_journal
+from gatecast.flows.engine.database import database, fold_in, set_aside_with_journal
 from gatecast.flows.engine.login import has_password, take_login_out_of_address
 from gatecast.flows.settings.workspace import Workspace
 
@@ -45,6 +45,9 @@ ENVIRONMENT = {
     "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",  # Prefect's default is pickle
     # Slots are leased; leases in memory, Prefect's default, are held for ever once the server has restarted.
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+    # A run leaves some fifty events of 6 kB; automations see them at once. Logs of deleted runs go once a day.
+    "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": "P1D",
+    "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,orphans",
     "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # by which `flows.engine.watch` finds runs whose machine is gone
     "PREFECT_TASKS_DEFAULT_RETRY_DELAY_SECONDS": "10",
     # Errors reach the terminal as one sentence of ours; the log of the run, on the server, has the details.
@@ -173,10 +176,10 @@ class Server:
         try:
             self._start()
         except RuntimeError:
-            database = Path(os.environ["PREFECT_HOME"]) / "prefect.db"
-            if not is_damaged_sqlite(database):
+            path = database(self.workspace)
+            if not is_damaged_sqlite(path):
                 raise
-            set_aside_with_journal(database)
+            set_aside_with_journal(path)
             self._start()
 
     def _start(self) -> None:
@@ -240,6 +243,7 @@ class Server:
             self._process.kill()
             self._process.wait()
         self._process = None
+        fold_in(database(self.workspace))
 
     def _wait(self) -> None:
         assert self._process is not None

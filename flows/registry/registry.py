@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from gatecast.data.errors import DamagedError, InputError, KindError
-from gatecast.data.leftovers import remove_leftovers
+from gatecast.data.leftovers import put_aside, remove, remove_leftovers
 from gatecast.data.locks import lock_file
 from gatecast.data.settings import Settings
 from gatecast.data.store import sha256_file, sync
@@ -361,12 +361,10 @@ class Registry(StoredVersions):
             The versions that were removed.
         """
         removed = self.prunable(keep)
-        for version in removed:
-            # Renamed first, so that a version is complete or absent, whenever this is interrupted.
-            self.path(version).rename(self.directory / f".{version}.pruned")
+        aside = [put_aside(self.path(version)) for version in removed]
         trainings = sorted((self.directory / ".training").glob("*"), key=lambda path: path.stat().st_mtime)
-        for path in (*self.directory.glob(".*.pruned"), *trainings[: -len(self.versions()) or None]):
-            shutil.rmtree(path)
+        for path in (*aside, *self.directory.glob(".*.pruned"), *trainings[: -len(self.versions()) or None]):
+            remove(path)
         return removed
 
 
