@@ -211,10 +211,8 @@ def run(settings: ServeSettings, pool: str | None, workspace: Workspace, server:
         caught = f"; {caught_up:,} of them starts now, one for each deployment" if caught_up else ""
         log.tell("WARNING", "missed", f"{counted(missed, 'run')} due while nothing was served{caught}")
     if settings.retention.cron and "clean" not in paused:
-        kept = settings.retention.keep
-        log.info(
-            "retention", f"Of each model, the newest {kept} versions stay; 'gatecast clean --dry-run' shows what goes."
-        )
+        kept = counted(settings.retention.keep, "version")
+        log.info("retention", f"Of each model, the newest {kept} stay; 'gatecast clean --dry-run' shows what goes.")
     if pool and settings.webhook:
         log.info("webhook", f"Workers tell the webhook of their runs where {WEBHOOK} is set in their own environment.")
     log.info("serving", f"Ctrl-C stops the dashboard{'' if pool else ' and what runs'}.")
