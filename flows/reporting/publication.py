@@ -35,7 +35,7 @@ from gatecast.flows.engine.results import Evaluated, Forecasts, Ingested, Promot
 from gatecast.flows.engine.server import REPORTS
 from gatecast.flows.engine.terminal import counted, figure
 from gatecast.flows.judging.evaluation import LABELS, MODEL
-from gatecast.flows.judging.tables import short_score_table
+from gatecast.flows.judging.tables import interval_table, short_score_table
 from gatecast.flows.judging.targets import DISPLAYS
 from gatecast.flows.registry.registry import Registry
 from gatecast.flows.reporting.coming import COMING, plot_coming
@@ -79,6 +79,7 @@ def publish(
     overdue = {record["unique_id"]: record["overdue"] for record in bars["series"]}
     data = data_table(read_ingested(Path(bars["directory"])), settings.data.is_numbered, overdue)
     versions = version_table(registry, version["version"], promoted["champion"])
+    held = interval_table(evaluation)
     folder = Path(evaluated["evaluation"]).parent
     expected: Table = []
     pictures: dict[str, str] = {}
@@ -109,6 +110,7 @@ def publish(
                 is_alarming=promoted["alarming"],
                 tables={
                     f"Scores on the test period, in {evaluation['unit']}": scores,
+                    **({"Intervals on the test period": held} if held else {}),
                     **({"What comes next": expected[:ROWS]} if expected else {}),
                     "Champion and challenger": versions,
                     "Data": data[:ROWS],

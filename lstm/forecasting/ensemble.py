@@ -134,7 +134,7 @@ class Ensemble:
         calibration : Calibration or None
             See `uncertainty.calibrated`; without one, normal noise is added.
         loss : float
-            Of the validation rows, of which that noise is as large.
+            Of the validation rows, which decide how large that noise is.
         n_samples, seed : int
 
         Returns

@@ -67,12 +67,12 @@ def _sums(values: np.ndarray, series: np.ndarray, n_series: int) -> np.ndarray:
 
 
 def _centred(sums: np.ndarray, counts: np.ndarray, typical: float, chosen: np.ndarray) -> np.ndarray:
-    """Return logarithms of mean errors, (..., n_series), less their mean over the chosen series; 0 where none is."""
+    """Return logarithms of mean errors, (..., n_series), less their mean over the chosen series; 0 if there is none."""
     means = np.where(counts > 0, sums / np.maximum(counts, 1), typical)
     logs = np.log(np.maximum(means / typical, _LEAST))
     return np.where(counts > 0, logs - logs[..., chosen].mean(axis=-1, keepdims=True), 0.0)
 
 
 def _trust(counts: np.ndarray, signal: float, noise: float) -> np.ndarray:
-    """Return how much of a logarithm stays that was measured on so many windows."""
+    """Return how much of a logarithm stays by the number of windows it was measured on."""
     return signal * counts / np.maximum(signal * counts + noise, np.finfo(np.float64).tiny)

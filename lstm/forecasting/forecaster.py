@@ -87,7 +87,7 @@ class Forecaster(TrainedModel[Network]):
         """Of the errors of scaled forecasts, to put the mean of transformed values back; None where nothing is put back
         so, and in a checkpoint of an epoch"""
         self.calibration: Calibration | None = None
-        """How far forecasts are off, of which intervals are made; None in a checkpoint of an epoch, and in models of
+        """How far forecasts are off, for intervals; None in a checkpoint of an epoch, and in models of
         before"""
         self._validated: Predicted | None = None
         self._context: Context | None = None
@@ -367,7 +367,7 @@ class Forecaster(TrainedModel[Network]):
         quantiles : sequence of float
             Shares between 0 and 1.
         n_samples : int
-            Take mean, intervals and quantiles from so many samples of Monte-Carlo dropout; see `sample`.
+            Number of samples of Monte-Carlo dropout that mean, intervals and quantiles are taken from; see `sample`.
         seed : int
             Of the samples.
 

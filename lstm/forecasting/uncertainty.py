@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from gatecast.data.errors import InputError
 
 __all__ = [
-    "DEFAULT_LEVELS", "Wanted", "calibrated", "deviation_of", "interval_names", "intervals", "quantile_name",
+    "DEFAULT_LEVELS", "Wanted", "calibrated", "deviation_of", "interval_names", "intervals", "probabilities_of",
+    "quantile_name",
 ]  # fmt: skip
 
 DEFAULT_LEVELS = (80, 95)
@@ -58,6 +59,16 @@ class Wanted:
     def of_bounds(self, bounds: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         """Return bounds for `probabilities` by the names of their columns."""
         return dict(zip(self.columns, bounds, strict=True))
+
+
+def probabilities_of(columns: Iterable[str]) -> list[float]:
+    """Return the probabilities of columns that `interval_names` and `quantile_name` have called."""
+    found = []
+    for name in columns:
+        _, kind, percent = name.rsplit("-", 2)
+        share = float(percent) / 100
+        found.append({"lo": 0.5 - share / 2, "hi": 0.5 + share / 2, "q": share}[kind])
+    return found
 
 
 def _several(name: str, given: Sequence[float]) -> Sequence[float]:

@@ -79,7 +79,7 @@ def test_a_file_nested_without_end_is_refused(tmp_path: Path) -> None:
         ),
         (
             "[deployments.a]\nflow = 'forecast'\n[deployments.a.settings]\ntarget = 'range'",
-            r"deployments.a.settings: forecast takes name, path, n_samples, seed, not target",
+            r"deployments.a.settings: forecast takes name, path, n_samples, seed, level, quantiles, not target",
         ),
     ],
 )

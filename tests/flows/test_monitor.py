@@ -68,7 +68,8 @@ def test_quiet_days_breach_nothing(copied: Workspace, tmp_path: Path, events: li
     assert events == []
     found = by_name(result)
     assert set(found) == {
-        "age of data", "live skill", "coverage", "drift of errors", "the champion's own skill",
+        "age of data", "live skill", "coverage of 80 %", "coverage of 95 %", "drift of errors",
+        "the champion's own skill",
         "stuck values",
         *(f"drift of {name}" for name in ("y", "log_return", "log_volume", "log_range")),
         *(f"level of {name}" for name in ("y", "log_return", "log_volume", "log_range")),
