@@ -8,6 +8,7 @@ import shutil
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,6 +67,7 @@ def main() -> int:
 
 def _run(torture, arguments: argparse.Namespace, limit: float | None) -> Tally:
     """Try until the time is up, or as often as the short form does."""
+    from tests.torture.report import cpu_seconds
     from tests.torture.torture import Broken, Skipped
 
     tally = Tally(torture.name, torture.promise)
@@ -73,13 +75,18 @@ def _run(torture, arguments: argparse.Namespace, limit: float | None) -> Tally:
     until = time.monotonic() + (limit or 0)
     number = 0
     started = time.monotonic()
+    used = cpu_seconds()
     try:
         torture.prepare()
         while number < wanted if wanted else time.monotonic() < until:
             seed = arguments.seed + number
             try:
                 tally.kinds[torture.trial(seed, number + arguments.number)] += 1
-            except Broken as error:
+            except Skipped:
+                raise
+            except Exception as error:  # Broken, or what nobody has foreseen
+                if not isinstance(error, Broken):
+                    traceback.print_exc()
                 tally.broken.append(f"seed {seed}: {error}")
                 again = f"--only {torture.name} --seed {seed} --number {number + arguments.number} --trials 1"
                 print(f"BROKEN  {torture.name}: {error}\n        make torture ARGS='{again}'", flush=True)
@@ -91,7 +98,9 @@ def _run(torture, arguments: argparse.Namespace, limit: float | None) -> Tally:
     word = "ok     " if not tally.broken else "BROKEN "
     kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(tally.kinds.items()))
     seconds = time.monotonic() - started
-    print(f"{word} {torture.name}: {number} trials, {len(tally.broken)} broken, {seconds:.0f} s ({kinds})", flush=True)
+    used = cpu_seconds() - used
+    told = f"{number} trials, {len(tally.broken)} broken, {seconds:.0f} s, {used:.0f} s of CPU time"
+    print(f"{word} {torture.name}: {told} ({kinds})", flush=True)
     return tally
 
 

@@ -43,7 +43,7 @@ class Year(Torture):
 
     def _scheduled(self, zone: str, cron: str, year: int) -> None:
         """Require one run on each day of a year that has one, at the hour that the clocks show."""
-        from prefect.client.schemas.schedules import CronSchedule
+        from prefect.server.schemas.schedules import CronSchedule
 
         local = ZoneInfo(zone)
         start = datetime(year, 1, 1, tzinfo=local)
