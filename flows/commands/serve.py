@@ -170,9 +170,8 @@ def run(settings: ServeSettings, pool: str | None, workspace: Workspace, server:
     if caught_up:
         say(f"\n{counted(caught_up, 'run')} that was missed starts now, one for each deployment.")
     if settings.retention.cron and "clean" not in paused:
-        say(
-            f"\nOf each model, the newest {settings.retention.keep} versions stay; 'gatecast clean --dry-run' shows what goes."
-        )
+        kept = f"Of each model, the newest {settings.retention.keep} versions stay"
+        say(f"\n{kept}; 'gatecast clean --dry-run' shows what goes.")
     if pool and settings.webhook:
         console().print(f"\nWorkers tell the webhook of their runs where {WEBHOOK} is set in their own environment.")
     print_next(f"run {deployments[0].name}")
