@@ -10,7 +10,7 @@ import typer
 
 from gatecast.flows.commands.options import CommonOptions, Typed, starting_prefect, takes
 from gatecast.flows.commands.serve import SETTINGS_FILE
-from gatecast.flows.engine.terminal import console, counted, explained, print_next, print_table, say
+from gatecast.flows.engine.terminal import console, explained, print_next, print_table, say
 from gatecast.flows.settings.retention import RetentionSettings
 
 
@@ -56,7 +56,7 @@ def clean(options: CleanOptions) -> None:
             console().print("There is nothing to remove.")
             return
         print_table(table_of(rows), "Would be removed" if options.dry_run else "Removed", right=("count", "size"))
-        count = counted(sum(row["count"] for row in rows), "file, folder or run").replace("runs", "run")
-        say(f"\n{count}, {megabytes(total(rows))} outside the database.")
+        count = sum(row["count"] for row in rows)
+        say(f"\n{count:,} files, folders and runs; {megabytes(total(rows))} outside the database.")
         if options.dry_run:
             print_next("clean")

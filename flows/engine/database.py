@@ -47,7 +47,7 @@ def compact(path: Path) -> int:
             if free > GAPS * pages:
                 connection.execute("VACUUM")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    except sqlite3.OperationalError as error:
+    except sqlite3.Error as error:
         _LOGGER.info("%s was not made smaller (%s).", path, error)
     return max(0, before - _bytes(path))
 

@@ -37,6 +37,7 @@ WEBHOOK = "GATECAST_WEBHOOK"
 TIME_LIMIT = "GATECAST_TIME_LIMIT_MINUTES"
 WEBHOOK_LIMIT_SECONDS = 10
 POLL_SECONDS = 0.5
+MOMENT_SECONDS = 1.0
 RECORD_SECONDS = 15
 RUNS_PER_QUERY = 200
 FAILED_DAYS = 7
@@ -68,12 +69,20 @@ def one_at_a_time(workspace: Workspace, name: str, when_busy: WhenBusy) -> Itera
     directory = workspace.models / name
     directory.mkdir(parents=True, exist_ok=True)
     with open_lock_file(directory / ".retrain.lock") as lock:
-        mine = try_lock(lock)
+        mine = _soon_locked(lock)
         if not mine and when_busy == "wait":
             _logger().warning("Another retrain of %s is under way; waiting for it to end.", name)
             wait_for_lock(lock, POLL_SECONDS)
             mine = True
         yield mine
+
+
+def _soon_locked(lock: int) -> bool:
+    """Take a lock unless a run holds it: `flows.registry.retention` holds it for a moment only."""
+    deadline = time.monotonic() + MOMENT_SECONDS
+    while not (mine := try_lock(lock)) and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS / 10)
+    return mine
 
 
 @contextmanager
