@@ -9,7 +9,7 @@ GPU := .venv-gpu/bin
 # For example: make test-gpu SANITIZER='compute-sanitizer --tool racecheck --error-exitcode 1'
 SANITIZER ?=
 
-.PHONY: retrain dashboard test test-gpu test-peers test-services bench bench-gpu lint docs golden settings-page clean help
+.PHONY: retrain dashboard test test-gpu test-peers test-services torture bench bench-gpu lint docs golden settings-page clean help
 
 help:
 	@echo "make retrain     train, evaluate, promote and forecast on the sample data (ARGS='--help' for the options)"
@@ -18,9 +18,10 @@ help:
 	@echo "make test-gpu    run the tests of the kernels on an NVIDIA GPU, at real sizes (docs/gpu.md)"
 	@echo "make test-peers  compare with torch, pytorch-crf and ONNX Runtime, in an environment of their own"
 	@echo "make test-services  run the tests that need a server, PostgreSQL, a browser or Ray, about five minutes"
+	@echo "make torture     kill, starve and damage a workspace for forty minutes (ARGS='--minutes 60', '--only kills', '--short')"
 	@echo "make bench       measure speed against torch, ONNX Runtime and neuralforecast (ARGS='--quick' for a minute's worth)"
 	@echo "make bench-gpu   measure speed against torch and cuDNN on an NVIDIA GPU"
-	@echo "make lint        ruff, mypy, import-linter"
+	@echo "make lint        ruff, mypy, import-linter, bandit, pip-audit"
 	@echo "make settings-page  write docs/settings.md, the tables of all settings, from the settings themselves"
 	@echo "make docs        build the documentation into site/ and check its links"
 
@@ -45,6 +46,10 @@ test-services: .venv/installed-services
 	tests/services/install
 	$(VENV)/python -m pytest tests/services $(ARGS)
 
+# What may happen to a workspace in a year; docs/reliability.md says what is promised.
+torture: .venv/installed-test
+	$(VENV)/python -m tests.torture $(ARGS)
+
 lint: .venv/installed-lint
 	$(VENV)/ruff check .
 	$(VENV)/ruff format --check .
@@ -52,6 +57,8 @@ lint: .venv/installed-lint
 	$(VENV)/lint-imports
 	$(VENV)/hadolint Dockerfile
 	$(VENV)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
+	$(VENV)/bandit -q -r -c pyproject.toml flows lstm data kernels
+	$(VENV)/python -m tests.audit
 
 # Any warning fails, and so does a link that leads nowhere or a page that would load something from another host. All pages
 # are made again, since each holds the table of contents.

@@ -13,12 +13,16 @@
     RuntimeError
     └── SourceError               a source did not give what it should
 
-The three of checkpoints are told apart because only a damaged model may be replaced without asking.
+The three of checkpoints are told apart because only a damaged model may be replaced without asking. `naming` lets an
+error of the disk say which file it is about.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import errno
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from gatecast.data.display import one_line
@@ -77,3 +81,25 @@ class SourceError(RuntimeError):
 
     def __init__(self, message: str) -> None:
         super().__init__(one_line(masked(message)))
+
+
+@contextmanager
+def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Let the errors of the disk in the block name `path`: those of reading, writing and syncing name no file.
+
+    Parameters
+    ----------
+    path : Path
+    temporary : Path, optional
+        What the file is called meanwhile; nobody would know that name.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:  # Arrow has a text only
+            raise OSError(errno.EIO, " ".join(str(error).split()), str(path)) from error
+        if error.filename is None:
+            error.filename = str(path)
+        elif temporary is not None:
+            error.filename = str(error.filename).replace(str(temporary), str(path))
+        raise

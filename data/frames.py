@@ -9,7 +9,7 @@ import pandas as pd
 
 from gatecast.data.errors import InputError
 
-__all__ = ["as_pandas", "series_of", "utc"]
+__all__ = ["as_numbers", "as_pandas", "as_text", "series_of", "utc"]
 
 
 def as_pandas(frame: Any, origin: str) -> pd.DataFrame:
@@ -39,6 +39,24 @@ def as_pandas(frame: Any, origin: str) -> pd.DataFrame:
         raise InputError(
             f"{origin} is a {type(frame).__name__}, which is no frame; give one of pandas, polars or pyarrow."
         ) from error
+
+
+def as_text(column: pd.Series) -> pd.Series:
+    """Return the values of a column as text; bytes that are not UTF-8 are escaped."""
+    try:
+        return column.astype(str)
+    except UnicodeDecodeError:
+        return column.map(lambda value: repr(value) if isinstance(value, bytes) else value).astype(str)
+
+
+def as_numbers(column: pd.Series) -> pd.Series:
+    """Return the values of a column as numbers: NaN what is none, infinity what is too large for a float."""
+    try:
+        return pd.to_numeric(column, errors="coerce")
+    except OverflowError:
+        largest = int(np.finfo(np.float64).max)
+        too_large = column.map(lambda value: isinstance(value, int) and abs(value) > largest)
+        return pd.to_numeric(column.mask(too_large, np.inf), errors="coerce")
 
 
 def series_of(frame: pd.DataFrame) -> tuple[tuple[str, ...], np.ndarray]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gatecast.data.errors import InputError
+from gatecast.data.errors import InputError, naming
 
 ON_WINDOWS = os.name == "nt"
 POLL_SECONDS = 0.05
@@ -21,7 +21,8 @@ def lock_file(path: Path) -> Iterator[None]:
     The file is created if it is missing, keeps its contents, and stays.
     """
     with open_lock_file(path) as descriptor:
-        wait_for_lock(descriptor)
+        with naming(path):
+            wait_for_lock(descriptor)
         yield
 
 

@@ -67,18 +67,29 @@ class Settings(_Model):
 
 
 def first_problem(error: ValidationError) -> dict[str, Any]:
-    """Return the first problem; where a setting has several forms, with what every form expects.
+    """Return the first problem; see `problems_of`."""
+    return problems_of(error)[0]
+
+
+def problems_of(error: ValidationError) -> list[dict[str, Any]]:
+    """Return what is wrong, setting by setting; where a setting has several forms, with what every form expects.
 
     Pydantic reports each form that a value does not have, and puts the form's name behind the setting's.
     """
-    problems: Sequence[Any] = error.errors(include_url=False)
-    problem = dict(problems[0])
-    names = tuple(takewhile(lambda part: not _FORM.fullmatch(str(part)), problem["loc"]))
-    forms = [other for other in problems if other["loc"][: len(names)] == names]
-    if len(forms) > 1 and len(names) < len(problem["loc"]):
-        texts = dict.fromkeys(expected(form).partition(", unable")[0] for form in forms)
-        problem |= {"loc": names, "msg": ", or ".join(texts), "ctx": {}}
-    return problem
+    found = []
+    left: Sequence[Any] = error.errors(include_url=False)
+    while left:
+        problem = dict(left[0])
+        names = tuple(takewhile(lambda part: not _FORM.fullmatch(str(part)), problem["loc"]))
+        forms = [other for other in left if other["loc"][: len(names)] == names]
+        if len(forms) > 1 and len(names) < len(problem["loc"]):
+            texts = dict.fromkeys(expected(form).partition(", unable")[0] for form in forms)
+            problem |= {"loc": names, "msg": ", or ".join(texts), "ctx": {}}
+        else:
+            forms = [left[0]]
+        found.append(problem)
+        left = [other for other in left if other not in forms]
+    return found
 
 
 def _sentence(settings: type[BaseModel], problem: Mapping[str, Any]) -> str:

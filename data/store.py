@@ -18,22 +18,29 @@ from urllib.parse import quote
 import numpy as np
 import pandas as pd
 
-from gatecast.data.errors import DamagedFileError, InputError
+from gatecast.data.errors import DamagedFileError, InputError, naming
 from gatecast.data.exchange import exchange
-from gatecast.data.leftovers import remove, remove_old_leftovers, temporary_beside
+from gatecast.data.hashes import HashError, checked, with_hash
+from gatecast.data.leftovers import remove, remove_dead_leftovers, temporary_beside
 from gatecast.data.locks import ON_WINDOWS, lock_file, open_lock_file, wait_for_lock
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from pydantic import TypeAdapter
 
+CONTENT_HASH = "content_hash"
+"""Name of the hash of a table's rows in the metadata of its file"""
+FILE_HASHES = "hashes.json"
 LONGEST_FILENAME = 150
+_UNREADABLE = (OSError, ValueError, ArithmeticError, AttributeError, LookupError, MemoryError, TypeError)
+"""What libraries raise about a damaged file besides errors of their own"""
+_VALUE = "value"
 RESERVED_ON_WINDOWS = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
 
 
 def sha256_file(path: Path) -> str:
     """Return the SHA-256 of a file's bytes, in hex."""
-    with path.open("rb") as file:
+    with naming(path), path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -59,7 +66,7 @@ def content_hash(columns: pd.DataFrame | Mapping[str, Any]) -> str:
         elif values.dtype.kind not in "fiubMm":
             # Codes and names: the type pandas gives to text differs between its versions.
             codes, names = pd.factorize(np.asarray(values, dtype=object))
-            kind = f"text {json.dumps(list(names))}"
+            kind = f"text {json.dumps(list(names), default=str)}"
             values = codes
         array = np.ascontiguousarray(values)
         digest.update(json.dumps([str(name), kind, array.shape]).encode())
@@ -71,15 +78,13 @@ def content_hash(columns: pd.DataFrame | Mapping[str, Any]) -> str:
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
     """Give a temporary path that replaces `path` if the block succeeds, and is removed if it fails."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = temporary_beside(path)
-    try:
-        yield temporary
-        sync(temporary)
-        temporary.replace(path)
-        sync(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary_beside(path) as temporary, naming(path, temporary):
+            yield temporary
+            sync(temporary)
+            temporary.replace(path)
+            sync(path.parent)
 
 
 @contextmanager
@@ -90,18 +95,15 @@ def atomic_directory(path: Path) -> Iterator[Path]:
     after a writer was killed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    remove_old_leftovers(path)
-    temporary = temporary_beside(path)
-    temporary.mkdir()
-    try:
-        yield temporary
-        for file in temporary.rglob("*"):
-            sync(file)
-        sync(temporary)
-        _take_place(temporary, path)
-        sync(path.parent)
-    finally:
-        remove(temporary)
+    with naming(path):
+        remove_dead_leftovers(path)
+        with temporary_beside(path, is_directory=True) as temporary, naming(path, temporary):
+            yield temporary
+            for file in temporary.rglob("*"):
+                sync(file)
+            sync(temporary)
+            _take_place(temporary, path)
+            sync(path.parent)
 
 
 class Place(NamedTuple):
@@ -223,13 +225,16 @@ def sync(path: Path) -> None:
         return  # directories cannot be opened here, and the file system keeps a journal
     descriptor = os.open(path, os.O_RDWR if ON_WINDOWS else os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        with naming(path):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
 def write_parquet(table: pa.Table | pd.DataFrame, path: Path, metadata: Mapping[str, str] | None = None) -> Path:
     """Write a table or frame (without its index), compressed with zstd, atomically.
+
+    Its metadata get the hash of the rows, and then one of their own, see `data.hashes`.
 
     Parameters
     ----------
@@ -245,16 +250,57 @@ def write_parquet(table: pa.Table | pd.DataFrame, path: Path, metadata: Mapping[
 
     if isinstance(table, pd.DataFrame):
         table = pa.Table.from_pandas(table, preserve_index=False)
-    table = table.replace_schema_metadata({**(table.schema.metadata or {}), **(metadata or {})})
+    table = _as_stored(table)
+    # Of the rows as they will be read: Arrow has no column of every type that pandas has.
+    rows = content_hash(table.to_pandas(ignore_metadata=True))
+    described = with_hash({**_own_metadata(table.schema), **(metadata or {}), CONTENT_HASH: rows})
+    table = table.replace_schema_metadata({**(table.schema.metadata or {}), **described})
     with atomic_file(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
+        pq.write_table(table, temporary, **parquet_options(table.schema))
     return path
 
 
-def read_parquet(path: Path) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Read a Parquet file and its metadata; the checksums of its pages are checked, if it has any.
+def _as_stored(table: pa.Table) -> pa.Table:
+    """Return a table whose times have a unit that Parquet has: it has none for whole seconds."""
+    import pyarrow as pa
+
+    fields = [
+        field.with_type(pa.timestamp("ms", field.type.tz))
+        if pa.types.is_timestamp(field.type) and field.type.unit == "s"
+        else field
+        for field in table.schema
+    ]
+    return table.cast(pa.schema(fields, metadata=table.schema.metadata))
+
+
+def parquet_options(schema: pa.Schema) -> dict[str, Any]:
+    """Return how tables are written: with checksums, and so that dates and numbers take little space.
+
+    Dates and whole numbers are stored as differences, since those of rows in order are small. A dictionary pays for
+    text only: floats hardly repeat.
+    """
+    from pyarrow import types
+
+    whole = [field.name for field in schema if types.is_integer(field.type) or types.is_timestamp(field.type)]
+    numbers = {*whole, *(field.name for field in schema if types.is_floating(field.type))}
+    return {
+        "compression": "zstd",
+        "write_page_checksum": True,
+        "use_dictionary": [name for name in schema.names if name not in numbers] or False,
+        "column_encoding": dict.fromkeys(whole, "DELTA_BINARY_PACKED") or None,
+    }
+
+
+def read_parquet(path: Path, mend: str = "write it again") -> tuple[pd.DataFrame, dict[str, str]]:
+    """Read a Parquet file of this package and its metadata, and check them against their hashes, if it has any.
 
     A pandas index comes as columns; what Arrow and pandas keep in the metadata for themselves is left out.
+
+    Parameters
+    ----------
+    path : Path
+    mend : str
+        What makes the file whole again, for the message.
 
     Raises
     ------
@@ -264,11 +310,15 @@ def read_parquet(path: Path) -> tuple[pd.DataFrame, dict[str, str]]:
         It is damaged, or no Parquet.
     """
     require_file(path)
-    return parquet_to_frame(path, str(path))
+    rows, stored = parquet_to_frame(path, str(path))
+    metadata = _checked_metadata(stored, path, mend)
+    if CONTENT_HASH in metadata and metadata[CONTENT_HASH] != content_hash(rows):
+        raise DamagedFileError(f"{path} does not hold what was written there, its content hash differs; {mend}.")
+    return rows, metadata
 
 
 def read_parquet_metadata(path: Path) -> dict[str, str]:
-    """Read the metadata of a Parquet file alone.
+    """Read the metadata of a Parquet file alone, and check them as `read_parquet` does.
 
     Raises
     ------
@@ -282,9 +332,18 @@ def read_parquet_metadata(path: Path) -> dict[str, str]:
 
     require_file(path)
     try:
-        return _own_metadata(pq.read_schema(path))
-    except (pa.ArrowException, OSError, ValueError) as error:
+        stored = _own_metadata(pq.read_schema(path))
+    except (pa.ArrowException, *_UNREADABLE) as error:
         raise unreadable_parquet(path) from error
+    return _checked_metadata(stored, path, "write it again")
+
+
+def _checked_metadata(stored: Mapping[str, str], path: Path, mend: str) -> dict[str, str]:
+    """Return metadata without their hash, after checking it."""
+    try:
+        return checked(stored)
+    except HashError as error:
+        raise DamagedFileError(f"{path} does not say what was written there, it is damaged; {mend}.") from error
 
 
 def _own_metadata(schema: pa.Schema) -> dict[str, str]:
@@ -294,7 +353,11 @@ def _own_metadata(schema: pa.Schema) -> dict[str, str]:
 
 
 def parquet_to_frame(file: Path | BinaryIO, origin: str) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Read a Parquet file as `read_parquet` does, from a path or what is open already; `origin` is named in errors."""
+    """Read any Parquet file, from a path or what is open already; `origin` is named in errors.
+
+    The checksums of its pages are checked, if it has any, but no hashes: another program may have written other rows
+    under the metadata of one of our files.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -303,7 +366,7 @@ def parquet_to_frame(file: Path | BinaryIO, origin: str) -> tuple[pd.DataFrame, 
         with pq.ParquetFile(file, page_checksum_verification=True) as opened:
             table = opened.read()
         return table.to_pandas(ignore_metadata=True), _own_metadata(table.schema)
-    except (pa.ArrowException, OSError, ValueError) as error:
+    except (pa.ArrowException, *_UNREADABLE) as error:
         raise unreadable_parquet(origin) from error
 
 
@@ -313,20 +376,29 @@ def unreadable_parquet(origin: str | Path) -> DamagedFileError:
 
 
 def write_json(path: Path, value: Any) -> Path:
-    """Write a value as indented JSON, atomically; NaN and infinity are refused, since other readers refuse them."""
-    content = as_json(value)
+    """Write a value with its hash as indented JSON, atomically; NaN and infinity are refused, as by other readers.
+
+    The hash is a key of the object (see `data.hashes`); what is no object becomes one, with the key ``value``.
+    """
+    content = as_json(with_hash(_document(json.loads(as_json(value)))))
     with atomic_file(path) as temporary:
         temporary.write_bytes(content)
     return path
 
 
 def as_json(value: Any) -> bytes:
-    """Return a value as `write_json` writes it."""
+    """Return a value as indented JSON, for a file whose hash is elsewhere; NaN and infinity are refused."""
     return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
+def _document(value: Any) -> dict[str, Any]:
+    if isinstance(value, dict) and set(value) != {_VALUE}:
+        return value
+    return {_VALUE: value}
+
+
 def read_json(path: Path, form: Any = Any, mend: str = "write it again or restore it") -> Any:
-    """Read a JSON file.
+    """Read a JSON file that `write_json` wrote, now or in a version of Gatecast that wrote no hashes.
 
     Parameters
     ----------
@@ -341,16 +413,28 @@ def read_json(path: Path, form: Any = Any, mend: str = "write it again or restor
     InputError
         The file is missing.
     DamagedFileError
-        It is not JSON, or not of this form.
+        It is not JSON, has another hash than it states, or is not of this form.
     """
     require_file(path)
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DamagedFileError(f"{path} cannot be read ({error.strerror}); {mend}.") from error
+    return json_of(content, path, form, mend)
+
+
+def json_of(content: bytes, path: Path, form: Any = Any, mend: str = "write it again or restore it") -> Any:
+    """Return the value in the bytes of a JSON file; see `read_json`."""
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError) as error:
         raise DamagedFileError(f"{path} cannot be read as JSON; it is damaged: {mend}.") from error
     try:
+        if isinstance(value, dict):
+            value = checked(value)
+            value = value[_VALUE] if set(value) == {_VALUE} else value
         _checker(form).validate_python(value)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DamagedFileError(f"{path} does not hold what was written there; it is damaged: {mend}.") from error
     return value
 
@@ -360,6 +444,18 @@ def _checker(form: Any) -> TypeAdapter[Any]:
     from pydantic import TypeAdapter
 
     return TypeAdapter(form)
+
+
+def write_file_hashes(folder: Path) -> Path:
+    """Write the SHA-256 of each file in a folder to a file next to them, for those that can hold no hash."""
+    return write_json(folder / FILE_HASHES, {file.name: sha256_file(file) for file in sorted(folder.iterdir())})
+
+
+def require_hashed(path: Path, mend: str) -> None:
+    """Raise DamagedFileError if a file differs from its hash in `FILE_HASHES` of its folder, if there is one."""
+    hashes = path.with_name(FILE_HASHES)
+    if hashes.exists() and read_json(hashes, dict[str, str], mend).get(path.name) != sha256_file(path):
+        raise DamagedFileError(f"{path} does not hold what was written there, it is damaged; {mend}.")
 
 
 def is_damaged_sqlite(path: Path) -> bool:

@@ -93,6 +93,13 @@ ENTRIES: Mapping[str, Entry] = MappingProxyType(
         ),
         "serve": Entry("gatecast.flows.commands.serve:serve", "Serve the dashboard and run what is due."),
         "run": Entry("gatecast.flows.commands.run:run", "Start a deployment now, on the dashboard that serves it."),
+        "workspace": Entry(
+            "gatecast.flows.commands.workspace:app",
+            "Check, back up and restore the workspace: everything that Gatecast has stored.",
+        ),
+        "clean": Entry(
+            "gatecast.flows.commands.clean:clean", "Remove old versions, reports, data, trainings and runs."
+        ),
         "doctor": Entry(
             "gatecast.flows.commands.doctor:doctor",
             "Look at the installation: versions, processor, kernels, workspace and Prefect's server.",

@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_type_hints
 from zoneinfo import available_timezones
 
 from pydantic import Field, HttpUrl, TypeAdapter, ValidationError, field_validator, model_validator
@@ -24,12 +24,14 @@ from gatecast.flows.engine.parameters import explain_problem, validated
 from gatecast.flows.engine.runs import TIME_LIMIT
 from gatecast.flows.engine.server import ENVIRONMENT
 from gatecast.flows.registry.kinds import KINDS
+from gatecast.flows.settings.retention import RetentionSettings
 
 if TYPE_CHECKING:
     from prefect import Flow
     from prefect.deployments.runner import RunnerDeployment
 
 TAG = "gatecast"
+CLEAN = "clean"
 OTHERS = (
     Deployable(
         "forecast", "gatecast.flows.forecast:forecast_latest", "Reads the latest data and forecasts with the champion."
@@ -50,6 +52,7 @@ OTHERS = (
     Deployable(
         "ingest", "gatecast.flows.ingest:ingest_data", "Fetches the latest data and says what is wrong with it."
     ),
+    Deployable(CLEAN, "gatecast.flows.clean:clean", "Removes old versions, reports, data and runs that nobody needs."),
 )
 """The flows that are not the training of a kind of model"""
 
@@ -82,20 +85,38 @@ class DeploymentSettings(Settings):
     @field_validator("cron")
     @classmethod
     def _parses(cls, cron: str | None) -> str | None:
-        from cronsim import CronSim, CronSimError  # the parser that Prefect uses
-        from pendulum import now
-
-        if cron is not None:
-            try:
-                CronSim(cron, now())
-            except CronSimError as error:
-                raise ValueError(f"{cron!r} is no cron schedule ({error}); 30 18 * * mon-fri is one") from error
-        return cron
+        return None if cron is None else _parsed(cron)
 
     @field_validator("timezone")
     @classmethod
     def _on_the_map(cls, timezone: str | None) -> str | None:
         return timezone and _timezone(timezone)
+
+
+def _parsed(cron: str) -> str:
+    from cronsim import CronSim, CronSimError  # the parser that Prefect uses
+    from pendulum import now
+
+    try:
+        CronSim(cron, now())
+    except CronSimError as error:
+        raise ValueError(f"{cron!r} is no cron schedule ({error}); 30 18 * * mon-fri is one") from error
+    return cron
+
+
+class NightlyRetention(RetentionSettings):
+    """The table ``retention`` of ``gatecast.toml``."""
+
+    cron: str = Field(
+        "0 4 * * *",
+        description="When the rest is removed, as minute hour day month weekday in the time zone of the file; empty is"
+        " never",
+    )
+
+    @field_validator("cron")
+    @classmethod
+    def _parses(cls, cron: str) -> str:
+        return cron and _parsed(cron)
 
 
 def _timezone(name: str) -> str:
@@ -121,6 +142,9 @@ class ServeSettings(Settings):
         None,
         description="Where failures, crashes, cancellations and alarms are posted as JSON; $NAME of an environment"
         " variable, or ${NAME} within the URL, for secrets",
+    )
+    retention: NightlyRetention = Field(
+        default_factory=NightlyRetention, description="What is kept, and when the rest is removed"
     )
     deployments: dict[str, DeploymentSettings] = Field({}, description="By name; each flow is there on demand anyway")
 
@@ -151,8 +175,11 @@ class ServeSettings(Settings):
         }
 
     def all_deployments(self) -> dict[str, DeploymentSettings]:
-        """Return one on-demand deployment of each flow, then the deployments of the file."""
-        return {**{name: DeploymentSettings(flow=name) for name in offered()}, **self.deployments}
+        """Return one on-demand deployment of each flow, with that of retention nightly, then those of the file."""
+        on_demand = {name: DeploymentSettings(flow=name) for name in offered()}
+        kept = self.retention.model_dump(exclude={"cron"})
+        nightly = DeploymentSettings(flow=CLEAN, cron=self.retention.cron or None, settings=kept)
+        return {**on_demand, CLEAN: nightly, **self.deployments}
 
 
 def read_settings(path: Path | None) -> ServeSettings:
@@ -165,12 +192,7 @@ def read_settings(path: Path | None) -> ServeSettings:
     """
     if path is None:
         return ServeSettings()
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); name the file with --file.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"{path} is not TOML: {error}.") from error
+    content = read_content(path)
     try:
         settings = ServeSettings.model_validate(content)
     except ValidationError as error:
@@ -178,6 +200,22 @@ def read_settings(path: Path | None) -> ServeSettings:
     for name, deployment in settings.deployments.items():
         parameters(deployment, f"{path}: deployments.{name}")
     return settings
+
+
+def read_content(path: Path) -> dict[str, Any]:
+    """Return what a TOML file holds.
+
+    Raises
+    ------
+    InputError
+        It is missing, or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); name the file with --file.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"{path} is not TOML: {error}.") from error
 
 
 def parameters(deployment: DeploymentSettings, where: str, when_busy: str | None = None) -> dict[str, Any]:
@@ -199,6 +237,32 @@ def parameters(deployment: DeploymentSettings, where: str, when_busy: str | None
     InputError
         The flow takes no such setting, or not that value.
     """
+    checked = {}
+    for each in given_to(deployment, where, when_busy):
+        parsed = validated(each.value, each.hint, each.where)
+        checked[each.name] = TypeAdapter(each.hint).dump_python(parsed, mode="json", exclude_unset=True)
+    return checked
+
+
+class Given(NamedTuple):
+    """A parameter of a flow, as a deployment gives it."""
+
+    name: str
+    value: Any
+    hint: Any
+    """Its type"""
+    where: str
+    """What an error names"""
+
+
+def given_to(deployment: DeploymentSettings, where: str, when_busy: str | None = None) -> list[Given]:
+    """Return the parameters of a deployment's flow, unchecked; see `parameters`.
+
+    Raises
+    ------
+    InputError
+        The flow takes no such parameter.
+    """
     target = offered()[deployment.flow]
     hints = get_type_hints(target.flow().fn, include_extras=True)
     hints.pop("return", None)
@@ -210,12 +274,8 @@ def parameters(deployment: DeploymentSettings, where: str, when_busy: str | None
         raise InputError(f"{where}.settings: {deployment.flow} takes {', '.join(hints)}, not {', '.join(nested)}.")
     if nested:
         given["settings"] = nested
-    checked = {}
-    for name, value in given.items():
-        inner = f"{where}.settings" if name == "settings" else f"{where}.settings.{name}"
-        parsed = validated(value, hints[name], inner)
-        checked[name] = TypeAdapter(hints[name]).dump_python(parsed, mode="json", exclude_unset=True)
-    return checked
+    places = {name: f"{where}.settings" if name == "settings" else f"{where}.settings.{name}" for name in given}
+    return [Given(name, value, hints[name], places[name]) for name, value in given.items()]
 
 
 def build(settings: ServeSettings, work_pool: str | None = None) -> Iterator[RunnerDeployment]:

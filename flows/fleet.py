@@ -31,6 +31,8 @@ from gatecast.flows.ingest import ingest
 from gatecast.flows.judging.yardsticks import require_baselines
 from gatecast.flows.member import STARTED, Member, MemberTrained, member_name, members_of, train_one, train_tiny
 from gatecast.flows.reporting.alarms import tell_if_old
+from gatecast.flows.reporting.last_runs import data_of, record_run
+from gatecast.flows.reporting.overview import update_overview
 from gatecast.flows.settings.runs import FleetSettings, GateSettings, RetrainSettings
 from gatecast.flows.settings.workspace import Workspace
 
@@ -131,7 +133,11 @@ def fleet(settings: FleetSettings = DEFAULTS, force: bool = False, resume: bool 
             step.wait_for(task_runs)
             outcomes += trained
         directory = workspace.reports / f"{shared.name}-fleet"
-        summary = step(summarise, str(shared.name), outcomes, directory)
+        summary = step(summarise, str(shared.name), outcomes, directory, workspace)
+        for each in outcomes:
+            if not each["error"]:
+                record_run(workspace, each["name"], "retrain", data=data_of(bars, each["symbols"]))
+        update_overview(workspace)
     return {"settings": settings.model_dump(mode="json"), "steps": step.records, "outcomes": outcomes, **summary}
 
 
@@ -275,7 +281,7 @@ def _outcome_of(member: Member, future: Any) -> Outcome | None:
     return outcome(name, symbols, error=sentence)
 
 
-@task("train {settings.name}", cached=True, ignore=("files", "lineage", "workspace", "resume", "pool"))
+@task("train {settings.name}", cached=True, ignore=("files", "lineage", "resume", "pool"))
 def train_member(
     settings: RetrainSettings,
     gate: GateSettings,
@@ -316,9 +322,12 @@ def _mark(workspace: Workspace, member: Member) -> Path:
 
 
 @task("summarise fleet {name}", cached=False)
-def summarise(name: str, outcomes: list[Outcome], directory: Path) -> Summarised:
+def summarise(name: str, outcomes: list[Outcome], directory: Path, workspace: Workspace) -> Summarised:
     """Write what became of each model and which ones to train again; show it on the dashboard."""
-    report = write_json(directory / "outcomes.json", outcomes)
+    stored = [
+        {**each, "forecast": each["forecast"] and workspace.stored(each["forecast"])} for each in outcomes
+    ]  # the workspace may be moved
+    report = write_json(directory / "outcomes.json", stored)
     failed = [each for each in outcomes if each["error"]]
     again = directory / "failed.txt"
     again.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context, copy_context
@@ -132,7 +133,9 @@ def read_data(settings: DataSettings, workspace: Workspace, fetch: Fetch | None 
     with locked(bars / "ingest"):
         remove_leftovers(bars)
         former = _rows_before(bars, settings.origin)
-        if not _holds(directory, content):
+        if _holds(directory, content):
+            os.utime(directory / OVERVIEW_FILE)  # what is used again is not old
+        else:
             records, _ = overview(found.frame, found.calendars)
             _write(frame, records, directory, settings)
         records = read_json(directory / OVERVIEW_FILE, list[Record])

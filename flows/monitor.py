@@ -25,13 +25,14 @@ from gatecast.flows.ingest import ingest
 from gatecast.flows.judging import evaluation, promotion
 from gatecast.flows.judging.checks import Check, check_forecasts, check_skill, read_reference
 from gatecast.flows.judging.data_checks import check_data
-from gatecast.flows.judging.evaluation import MODEL
+from gatecast.flows.judging.evaluation import MODEL, NAIVE
 from gatecast.flows.judging.live import hindcast, read_forecasts, rows_between_origins, score_forecasts
 from gatecast.flows.judging.yardsticks import Yardstick
 from gatecast.flows.registry.kinds import FORECASTER
 from gatecast.flows.registry.registry import Registry
 from gatecast.flows.reporting.alarms import tell_breaches
-from gatecast.flows.reporting.last_runs import record_run
+from gatecast.flows.reporting.last_runs import data_of, record_run
+from gatecast.flows.reporting.overview import update_overview
 from gatecast.flows.reporting.prometheus import require_folder, write_failed_runs, write_metrics
 from gatecast.flows.settings.champion import MonitorSettings
 from gatecast.flows.settings.runs import BAD_DATA, BREACH, RetrainSettings
@@ -86,7 +87,8 @@ def monitor(settings: MonitorSettings = DEFAULTS) -> dict[str, Any]:
             tell_breaches(registry.name, version, checked["breaches"])
             wanted = own.model_copy(update={"data": data})
             results["raise_alarm"] = step(raise_alarm, registry.name, checked["breaches"], wanted)
-        record_run(workspace, registry.name, "monitor")
+        record_run(workspace, registry.name, "monitor", data=data_of(bars))
+        update_overview(workspace)
         if settings.prometheus is not None:
             results["export"] = step(export, workspace, registry.name, checked["report"], str(settings.prometheus))
     return {
@@ -156,6 +158,7 @@ def check(
             "verdict": verdict,
             "evaluation": evaluated,
             "errors": errors_by_series(rows),
+            "nights": errors_by_night(rows),
             "checks": [asdict(each) for each in (*checks, own)],
         },
     )
@@ -256,6 +259,19 @@ def errors_by_series(live: pd.DataFrame) -> list[dict[str, Any]]:
         }
         for unique_id, rows in live.groupby("unique_id")
     ]
+
+
+def errors_by_night(live: pd.DataFrame) -> list[tuple[str, float, float]]:
+    """Return for each origin its day and the errors of model and naive forecast, the oldest first.
+
+    They are mean absolute errors, each series in units of its naive forecast's on all of these rows.
+    """
+    error, naive = ((live[name] - live["y"]).abs() for name in (MODEL, NAIVE))
+    unit = naive.groupby(live["unique_id"]).transform("mean")
+    known = unit > 0
+    scaled = pd.DataFrame({"model": error / unit, "naive": naive / unit}).astype(float)[known]
+    means = scaled.groupby(live.loc[known, "cutoff"]).mean().dropna()
+    return [(f"{cutoff:%Y-%m-%d %H:%M}", model, naive) for cutoff, model, naive in means.itertuples()]
 
 
 def check_table(checks: list[Check]) -> list[dict[str, str]]:

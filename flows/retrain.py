@@ -48,6 +48,7 @@ from gatecast.flows.forecast import forecast
 from gatecast.flows.ingest import ingest
 from gatecast.flows.judging import evaluation
 from gatecast.flows.judging.comparison import Comparison, meet_forecaster
+from gatecast.flows.judging.tables import worst_series
 from gatecast.flows.judging.targets import DISPLAYS, series_frame
 from gatecast.flows.judging.yardsticks import require_baselines
 from gatecast.flows.refit import Refitted, discard, refit
@@ -58,7 +59,8 @@ from gatecast.flows.reporting import tracking
 from gatecast.flows.reporting.alarms import tell_if_old
 from gatecast.flows.reporting.attention import plot_attention
 from gatecast.flows.reporting.errors import draw_errors
-from gatecast.flows.reporting.last_runs import record_run
+from gatecast.flows.reporting.last_runs import data_of, record_run
+from gatecast.flows.reporting.overview import update_overview
 from gatecast.flows.reporting.publication import publish
 from gatecast.flows.settings.data import DatesGiven
 from gatecast.flows.settings.runs import GateSettings, RetrainSettings
@@ -178,9 +180,10 @@ def retrain(
             step(tracking.track, workspace, registry.name, version, evaluated, promoted) if tracking.wanted() else None
         )
         published = step(publish, workspace, settings, bars, evaluated, version, promoted, forecasts)
-        record_run(workspace, registry.name, "retrain")
+        record_run(workspace, registry.name, "retrain", data=data_of(bars))
         if forecasts is not None:
             record_run(workspace, registry.name, "forecast")
+        update_overview(workspace)
     return {
         "settings": settings.to_dict(),
         "steps": step.records,
@@ -321,7 +324,8 @@ def evaluate(job: Job, model: str, sequences: str, bars: str, settings: RetrainS
         title = f"{settings.name}: share of each step in the attention of the test forecasts"
         if settings.data.is_numbered:
             windows = with_steps(windows)
-        attention = plot_attention(windows, weights, title, folder / "attention.png")
+        worst = worst_series(tested.evaluation)
+        attention = plot_attention(windows, weights, title, folder / "attention.png", worst)
         result["attention"] = str(attention)
         result["files"] |= hashes(attention)
     return result

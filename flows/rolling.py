@@ -177,6 +177,7 @@ def forecast_rolling(
         on_window=on_window,
         only=only,
         gaps="keep",  # those of series are filled where they were read
+        asked={"level": ()},
     )
     raw["step"] = raw.groupby(["unique_id", "cutoff"]).cumcount() + 1
     rows = evaluation.in_unit(raw, frame, target_of(own)).rename(columns={"y_hat": MODEL})[[*KEYS, "y", MODEL]]

@@ -6,25 +6,35 @@ most often had in training. The champion is the version with the best score on t
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypedDict
 
+from gatecast.data.errors import InputError
 from gatecast.data.language.tagging import TaggedText, has_chunks, read_conll, write_conll
 from gatecast.data.language.words import read_vectors
-from gatecast.data.store import atomic_directory, atomic_file, settled, sha256_file, write_json
+from gatecast.data.store import (
+    atomic_directory,
+    atomic_file,
+    json_of,
+    settled,
+    sha256_file,
+    write_file_hashes,
+    write_json,
+)
 from gatecast.flows.engine.caching import code_version, digest, hashes
 from gatecast.flows.engine.orchestration import Steps, cancelled, flow, run_name, task
 from gatecast.flows.engine.progress import TrainingProgress
 from gatecast.flows.engine.results import Promoted, Result, StepRecord, Trained, Versioned, Written
 from gatecast.flows.engine.runs import WhenBusy
-from gatecast.flows.judging.comparison import Comparison, meet_tagger
+from gatecast.flows.judging.comparison import Comparison, meet_tagger, read_tagged
 from gatecast.flows.registry.catalogue import choose_champion
 from gatecast.flows.registry.kinds import TAGGER
 from gatecast.flows.registry.registry import Registry
 from gatecast.flows.reporting import tagging as tagging_report
+from gatecast.flows.reporting.last_runs import record_run
+from gatecast.flows.reporting.overview import update_overview
 from gatecast.flows.settings.tagging import TaggingSettings
 from gatecast.flows.settings.workspace import Workspace
 from gatecast.flows.training import Attempt, Job, checkpoint, registry_of, settle
@@ -32,7 +42,7 @@ from gatecast.lstm.config import TaggerSettings
 from gatecast.lstm.models import load
 from gatecast.lstm.tagging.entities import confusion, most_frequent_tags, score_chunks, token_accuracy
 from gatecast.lstm.tagging.tagger import Tagger
-from gatecast.lstm.training.checkpoint import CheckpointError, read_extra_file
+from gatecast.lstm.training.checkpoint import read_extra_file
 from gatecast.lstm.training.loop import EpochRecord
 
 _LOGGER = logging.getLogger(__name__)
@@ -113,6 +123,8 @@ def train_tagger(
         files = [evaluated["scores"], evaluated["naive"]]
         version = step(checkpoint, job, trained["model"], files, settings, lineage)
         promoted = step(promote, job, version["version"], text["directory"])
+        record_run(workspace, registry.name, "retrain")
+        update_overview(workspace)
     return {
         "name": registry.name,
         "steps": step.records,
@@ -144,6 +156,7 @@ def read_sentences(settings: TaggingSettings, directory: Path) -> SentencesRead:
         for part, text in texts.items():
             with (temporary / f"{part}.conll").open("w", encoding="utf-8", newline="\n") as file:
                 write_conll(file, text.sentences, text.tags)
+        write_file_hashes(temporary)
     counts = [f"{len(text):,} {part}" for part, text in texts.items()]
     return {
         "directory": str(folder),
@@ -189,7 +202,7 @@ def _describe(record: EpochRecord) -> str:
 def _read_texts(folder: Path) -> dict[str, TaggedText]:
     """Read what `read_sentences` wrote."""
     files = {part: settled(folder).path / f"{part}.conll" for part in PARTS}
-    return {part: read_conll(path) for part, path in files.items() if path.exists()}
+    return {part: read_tagged(path) for part, path in files.items() if path.exists()}
 
 
 @task("evaluate {job.name}", cached=True)
@@ -281,7 +294,8 @@ def naive_tagger(path: Path) -> dict[str, Any] | None:
     if not (path / NAIVE).exists():
         return None
     try:
-        return json.loads(read_extra_file(path, NAIVE))
-    except CheckpointError as error:
+        tags: dict[str, Any] = json_of(read_extra_file(path, NAIVE), path / NAIVE, dict[str, Any])
+        return tags
+    except InputError as error:
         _LOGGER.warning("%s", error)
         return None

@@ -14,6 +14,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 
+from gatecast.data.errors import naming
 from gatecast.data.language.text import read_text, sample_text, split_text
 from gatecast.data.store import atomic_file, sha256_file, write_json
 from gatecast.flows.engine.artifacts import (
@@ -32,6 +33,8 @@ from gatecast.flows.judging.comparison import Comparison, meet_language_model
 from gatecast.flows.judging.tables import language_model_table
 from gatecast.flows.registry.kinds import LANGUAGE_MODEL
 from gatecast.flows.reporting import pictures as report
+from gatecast.flows.reporting.last_runs import record_run
+from gatecast.flows.reporting.overview import update_overview
 from gatecast.flows.settings.text import TextSettings
 from gatecast.flows.settings.workspace import Workspace
 from gatecast.flows.training import Attempt, Job, checkpoint, registry_of, settle
@@ -115,6 +118,8 @@ def train_text(
         version = step(checkpoint, job, trained["model"], [evaluated["evaluation"]], settings, lineage)
         bits = evaluated["bits_per_char"]
         promoted = step(promote, job, version["version"], bits, text["path"], settings.model)
+        record_run(workspace, registry.name, "retrain")
+        update_overview(workspace)
     return {
         "name": registry.name,
         "settings": settings.model_dump(mode="json"),
@@ -242,4 +247,5 @@ def promote(job: Job, version: str, bits_per_char: float, text: str, settings: C
 
 
 def _text_of(path: str) -> str:
-    return Path(path).read_bytes().decode()
+    with naming(Path(path)):
+        return Path(path).read_bytes().decode()

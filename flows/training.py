@@ -20,6 +20,7 @@ from typing import Any, Literal, NamedTuple
 from gatecast.data.errors import DamagedError, InputError
 from gatecast.data.sequences.sequences import Sequences
 from gatecast.data.settings import Settings
+from gatecast.data.store import as_json, read_json
 from gatecast.flows.engine.caching import code_version, digest, hashes
 from gatecast.flows.engine.orchestration import Transaction, get_transaction, is_retry, task
 from gatecast.flows.engine.results import Promoted, Trained, Versioned
@@ -254,7 +255,8 @@ class SparingCheckpoints:
 def checkpoint(job: Job, model: str, files: list[str], settings: Settings, lineage: dict[str, Any]) -> Versioned:
     """Make the model a version, with its settings and the files of its evaluation; see `Registry.add_model`."""
     registry = job.registry
-    evaluation = {Path(file).name: Path(file).read_bytes() for file in files}
+    # Without their own hashes: the checkpoint has one of each file.
+    evaluation = {Path(file).name: as_json(read_json(Path(file))) for file in files}
     with registry.locked():
         version = registry.add_model(load_model(Path(model)), settings, evaluation, lineage)
     path = registry.path(version)

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.accuracy.task import Budget, Forecasts, Task
+from benchmarks.accuracy.task import QUANTILES, Budget, Forecasts, Task
 from gatecast.data.errors import InputError
 from gatecast.data.sequences.sequences import Sequences, build_sequences
 from gatecast.data.sequences.splits import TEST, VALIDATION, SplitSettings
 from gatecast.lstm.config import ForecasterSettings
 from gatecast.lstm.forecasting.forecaster import Forecaster
 from gatecast.lstm.forecasting.recipe import recipe_of, sequence_settings
+from gatecast.lstm.forecasting.uncertainty import quantile_name
 
 __all__ = ["candidates", "chosen_settings", "forecast_best", "forecast_default", "forecast_ensemble"]
 
@@ -46,13 +47,13 @@ def candidates(task: Task) -> Mapping[str, Mapping[str, Any]]:
 def forecast_default(task: Task, budget: Budget, seed: int) -> Forecasts:
     """Forecast with a `Forecaster` of which nothing but the horizon is chosen."""
     model, sequences = _train(task, {}, budget, seed)
-    return Forecasts(_forecast_test(model, sequences, task), bound=_bound(budget))
+    return Forecasts(*_forecast_test(model, sequences, task), bound=_bound(budget))
 
 
 def forecast_ensemble(task: Task, budget: Budget, seed: int) -> Forecasts:
     """Forecast with the mean of networks of the default, of this seed and those after it."""
     model, sequences = _train(task, {"n_models": _MODELS}, budget, seed)
-    return Forecasts(_forecast_test(model, sequences, task), bound=_bound(budget))
+    return Forecasts(*_forecast_test(model, sequences, task), bound=_bound(budget))
 
 
 def forecast_best(task: Task, budget: Budget, seed: int) -> Forecasts:
@@ -83,7 +84,7 @@ def forecast_best(task: Task, budget: Budget, seed: int) -> Forecasts:
     if _may_learn_validation(task):
         model, sequences = _train(task, tried[best], budget, seed)
     note = f"{best} (of {len(trained)})"
-    return Forecasts(_forecast_test(model, sequences, task), note=note, bound=_bound(budget))
+    return Forecasts(*_forecast_test(model, sequences, task), note=note, bound=_bound(budget))
 
 
 def _written(settings: Mapping[str, Any]) -> str:
@@ -125,8 +126,10 @@ def _validation_error(model: Forecaster, sequences: Sequences, task: Task) -> fl
     return float(error.groupby(rows["unique_id"]).mean().mean())
 
 
-def _forecast_test(model: Forecaster, sequences: Sequences, task: Task) -> np.ndarray:
-    """Return the forecasts in the order of `Task.keys`."""
+def _forecast_test(model: Forecaster, sequences: Sequences, task: Task) -> tuple[np.ndarray, np.ndarray]:
+    """Return the forecasts and their quantiles in the order of `Task.keys`."""
     index = ["unique_id", "cutoff", "step"]
-    y_hat = model.predict_windows(sequences, TEST).set_index(index)["y_hat"]
-    return y_hat.reindex(pd.MultiIndex.from_frame(task.keys[index])).to_numpy()
+    rows = model.predict_windows(sequences, TEST, quantiles=QUANTILES).set_index(index)
+    rows = rows.reindex(pd.MultiIndex.from_frame(task.keys[index]))
+    names = [quantile_name("y_hat", quantile) for quantile in QUANTILES]
+    return rows["y_hat"].to_numpy(), rows[names].to_numpy()

@@ -66,7 +66,7 @@ def _forecast(model: Forecaster, frame: pd.DataFrame, task: Task) -> pd.DataFram
     parts = []
     for origin in origins:
         known = frame[frame["ds"] <= origin].groupby("unique_id").tail(model.chosen.window)
-        parts.append(model.predict(known))
+        parts.append(model.predict(known, level=()))
     return pd.concat(parts).merge(task.frame, on=["unique_id", "ds"])
 
 

@@ -21,6 +21,7 @@ from gatecast.data.errors import DamagedFileError, InputError
 from gatecast.data.leftovers import remove_leftovers
 from gatecast.data.quality.validation import PRICE_COLUMNS
 from gatecast.data.store import (
+    CONTENT_HASH,
     content_hash,
     locked,
     read_parquet,
@@ -31,6 +32,7 @@ from gatecast.data.store import (
 
 _LOGGER = logging.getLogger(__name__)
 SCHEMA_VERSION = 2
+FETCH = "fetch it again"
 
 
 class NewerFileError(InputError):
@@ -61,7 +63,6 @@ def write_rows(rows: pd.DataFrame, path: Path, metadata: Mapping[str, str]) -> P
         "first": format_date(rows["ds"].iloc[0]),
         "last": format_date(rows["ds"].iloc[-1]),
         "rows": str(len(rows)),
-        "content_hash": content_hash(rows),
     }
     return write_parquet(rows, path, described)
 
@@ -74,17 +75,15 @@ def read_rows(path: Path) -> Stored:
     InputError
         The file is missing or damaged, is of a newer version, or does not hold what was written there.
     """
-    rows, metadata = read_parquet(path)
+    rows, metadata = read_parquet(path, FETCH)
     version = _version(metadata, path)
     if version > SCHEMA_VERSION:
         raise NewerFileError(
             f"{path} was written by a newer Gatecast (schema version {version}, this one knows {SCHEMA_VERSION}); "
             "install that version."
         )
-    if version == SCHEMA_VERSION and content_hash(rows) != metadata.get("content_hash"):
-        raise DamagedFileError(
-            f"{path} does not hold what was written there, its content hash differs; fetch it again."
-        )
+    if version == SCHEMA_VERSION and CONTENT_HASH not in metadata:
+        raise DamagedFileError(f"{path} does not hold what was written there, its content hash is gone; {FETCH}.")
     for older in range(version, SCHEMA_VERSION):
         rows, metadata = MIGRATIONS[older](rows, metadata, path)
     return Stored(rows, metadata)

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 
 from gatecast.data.errors import InputError
+from gatecast.data.frames import as_text
 
 DAY = pd.Timedelta(days=1)
 MONTH = pd.Timedelta(days=30.4375)
@@ -37,7 +38,7 @@ def parse_dates(column: pd.Series) -> pd.Series:
     elif pd.api.types.is_numeric_dtype(column):
         parsed = pd.Series(pd.NaT, index=column.index, dtype="datetime64[ns]")
     else:
-        parsed = _parse_text(column.astype(str))
+        parsed = _parse_text(as_text(column))
     representable = parsed.dt.year.between(1678, 2261)
     return parsed.where(representable).dt.as_unit("ns")
 

@@ -14,6 +14,7 @@ import pandas as pd
 
 from gatecast.data.dates.timestamps import format_date, parse_dates
 from gatecast.data.errors import InputError
+from gatecast.data.frames import as_numbers, as_text
 
 _LOGGER = logging.getLogger(__name__)
 KEYS = ("unique_id", "ds")
@@ -224,14 +225,14 @@ def _require_columns(frame: pd.DataFrame, columns: Sequence[str], origin: str) -
 
 def _typed(original: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     """Return the frame with its types; what cannot be read is an empty name, NaT or NaN."""
-    names = original["unique_id"].astype(str).where(original["unique_id"].notna(), "")
+    names = as_text(original["unique_id"]).where(original["unique_id"].notna(), "")
     numbers = {column: _numbers(original[column]) for column in columns}
     return pd.DataFrame({"unique_id": names, "ds": parse_dates(original["ds"]), **numbers})
 
 
 def _numbers(column: pd.Series) -> np.ndarray:
     # As objects, so that a date does not count as a number; to_numeric alone would take its nanoseconds.
-    numeric = column if column.dtype.kind in "fiub" else pd.to_numeric(column.astype(object), errors="coerce")
+    numeric = column if column.dtype.kind in "fiub" else as_numbers(column.astype(object))
     return numeric.to_numpy(np.float64, na_value=np.nan)
 
 
@@ -239,7 +240,7 @@ def _is_missing(column: pd.Series) -> pd.Series:
     """Tell which values are none, as against text that cannot be read."""
     if column.dtype.kind in "fiub":
         return column.isna()
-    return column.isna() | column.astype(str).str.strip().str.lower().isin(MISSING)
+    return column.isna() | as_text(column).str.strip().str.lower().isin(MISSING)
 
 
 def _broken(

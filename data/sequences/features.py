@@ -138,6 +138,11 @@ class Target:
     invert: Callable[[pd.DataFrame, pd.DataFrame], pd.DataFrame] = lambda predictions, bars: predictions
     told: str | None = None
 
+    @property
+    def adds_up(self) -> bool:
+        """Whether `invert` adds the steps ahead up, so that it does not turn bounds of y into bounds."""
+        return self.told is not None
+
 
 def log_variance(bars: pd.DataFrame) -> pd.Series:
     """Return the log of the Garman-Klass variance, floored for a bar whose high equals its low."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from gatecast.data.errors import DamagedFileError
 from gatecast.data.sequences.windows import Windows
-from gatecast.data.store import atomic_file, require_file, unreadable_parquet
+from gatecast.data.store import atomic_file, parquet_options, require_file, unreadable_parquet
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -163,10 +163,7 @@ def _write_parquet(pieces: Iterator[dict[str, pa.Array]], path: Path, metadata: 
     import pyarrow.parquet as pq
 
     first = pa.table(next(pieces)).replace_schema_metadata(metadata)
-    # Scaled numbers hardly repeat, so a dictionary of them would only cost time.
-    options: dict[str, Any] = {
-        "compression": "zstd", "use_dictionary": ["unique_id"], "write_page_checksum": True,
-    }  # fmt: skip
+    options = parquet_options(first.schema)
     with atomic_file(path) as temporary, pq.ParquetWriter(temporary, first.schema, **options) as writer:
         writer.write_table(first)
         for piece in pieces:

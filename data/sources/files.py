@@ -30,7 +30,7 @@ from gatecast.data.sources.numbers import (
     without_unit,
 )
 from gatecast.data.sources.spellings import spelling
-from gatecast.data.store import parquet_to_frame, read_parquet, require_file
+from gatecast.data.store import parquet_to_frame, require_file
 from gatecast.data.urls import file_name, is_url
 
 _EXTRAS = {"s3fs": "s3", "gcsfs": "gcs", "aiohttp": "http", "openpyxl": "excel"}
@@ -128,7 +128,8 @@ def read_parquet_at(location: str | Path) -> pd.DataFrame:
             contents = io.BytesIO(system.cat_file(path))
         frame, _ = parquet_to_frame(contents, str(location))
     else:
-        frame, _ = read_parquet(Path(location))
+        require_file(Path(location))
+        frame, _ = parquet_to_frame(Path(location), str(location))
     if frame.columns.nlevels == 2 or any(_LEVELS.fullmatch(str(column)) for column in frame.columns):
         return _long_of_yahoo(frame)
     nameless_index = [column for column in frame.columns if column.startswith("__index_level_")]

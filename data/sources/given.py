@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 import pandas as pd
 
 from gatecast.data.dates.steps import are_steps, dates_of_steps
-from gatecast.data.frames import as_pandas
+from gatecast.data.frames import as_pandas, as_text
 from gatecast.data.sources.columns import Columns, arranged
 from gatecast.data.sources.dates import read_dates
 from gatecast.data.sources.spellings import fallback, spelling
@@ -130,7 +130,7 @@ def _dated(frame: pd.DataFrame, source: pd.DataFrame, written: Mapping[str, str]
         name = written.get("unique_id", "unique_id")
         ids = [name] if name in source.columns else name.split(",")
     first = ~frame["unique_id"].duplicated().to_numpy()
-    names = source.loc[first, ids].set_axis(frame["unique_id"][first].astype(str), axis=0)
+    names = source.loc[first, ids].set_axis(as_text(frame["unique_id"][first]), axis=0)
     return GivenFrame(frame, names, time, written.get("y", "y"), is_numbered)
 
 

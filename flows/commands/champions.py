@@ -77,9 +77,12 @@ def rollback(options: RollbackOptions) -> None:
 
 
 def print_decision(registry: Registry, reason: str) -> None:
-    """Say what was decided, where that is stored, and what to type next."""
+    """Say what was decided, where that is stored, and what to type next; the overview shows it."""
+    from gatecast.flows.reporting.overview import write_overview
+
     say(reason)
     print_paths({"champion": str(registry.directory / "champion.json")})
+    write_overview(registry.workspace)
     print_next(use(registry))
 
 

@@ -30,7 +30,8 @@ def forecast(options: ForecastOptions) -> None:
             from gatecast.flows.settings.workspace import Workspace
 
             name = choose_model(Workspace.from_environment(), settings.name)
-        result = forecast_latest(name, settings.path, settings.n_samples, settings.seed)
+        asked = settings.n_samples, settings.seed, settings.level, settings.quantiles
+        result = forecast_latest(name, settings.path, *asked)
         console().print(f"\n[bold]Forecast by {literal(result['name'])} {result['version']}[/bold]")
         for sentence in result["forecast"]["sentences"]:
             say(f"  {sentence}")

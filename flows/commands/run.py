@@ -18,6 +18,7 @@ import typer
 
 from gatecast.flows.commands.options import CommonOptions, takes
 from gatecast.flows.commands.setting import split_list
+from gatecast.flows.engine.run_log import sentence_of
 from gatecast.flows.engine.terminal import RUN_FAILED, console, explained, print_error, print_next, say
 
 if TYPE_CHECKING:
@@ -226,5 +227,5 @@ def follow(api: httpx.Client, run_id: str) -> None:
             break
         time.sleep(POLL_SECONDS)
     if state["type"] != "COMPLETED":
-        print_error(f"The run is {shown}: {inspect.cleandoc(state['message'] or 'no message')}")
+        print_error(f"The run is {shown}: {sentence_of(inspect.cleandoc(state['message'] or 'no message'))}")
         raise typer.Exit(RUN_FAILED)

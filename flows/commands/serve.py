@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,15 +18,24 @@ import typer
 
 from gatecast.data.errors import InputError
 from gatecast.data.locks import ON_WINDOWS
-from gatecast.data.secrets import masked
 from gatecast.flows.commands.options import CommonOptions, takes
-from gatecast.flows.engine.terminal import console, counted, explained, literal, print_next, say, warn
+from gatecast.flows.engine.log import About, Chatter, Log, LogFormat
+from gatecast.flows.engine.terminal import (
+    INPUT_IS_WRONG,
+    counted,
+    explained,
+    print_error,
+    print_next,
+    say,
+    warnings_to,
+)
 
 if TYPE_CHECKING:
     from prefect.deployments.runner import RunnerDeployment
     from prefect.runner import Runner
 
     from gatecast.flows.deployments import ServeSettings
+    from gatecast.flows.engine.run_log import RunLog
     from gatecast.flows.engine.server import Server
     from gatecast.flows.engine.watch import Watch
     from gatecast.flows.settings.workspace import Workspace
@@ -72,7 +82,15 @@ class ServeOptions(CommonOptions):
             show_default="run them here",
         ),
     ] = None
-    check: Annotated[bool, typer.Option("--check", help="Check the settings file, and end.")] = False
+    log_format: Annotated[
+        LogFormat, typer.Option(help="Form of the log, one line for each thing that happens: text or json.")
+    ] = "text"
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check", help="Say all that is wrong with the settings file and with what its runs would read, and end."
+        ),
+    ] = False
 
 
 @takes(ServeOptions)
@@ -94,17 +112,40 @@ def serve(options: ServeOptions) -> None:
         os.environ["GATECAST_HOME"] = str(workspace.root)  # for the processes of the runs, wherever they are started
         set_environment(workspace)
         file = options.file or (SETTINGS_FILE if SETTINGS_FILE.exists() else None)
-        settings = read_settings(file)
         if options.check:
-            say(f"{file or 'The default'} is fine: {counted(len(settings.deployments), 'deployment')}.")
-            print_next("serve")
+            check(file, workspace, elsewhere=options.pool is not None)
             return
-        with ExitStack() as stack:
-            with console(stderr=True).status("Starting Prefect"):
-                server = connect(options, workspace, stack)
-                pass_on(settings)
-            run(settings, options.pool, workspace, server)
-        console().print("Stopped; what was under way is recorded.")
+        settings = read_settings(file)
+        log = Log(options.log_format, sys.stdout, debug=options.debug)
+        with logged(log), ExitStack() as stack:
+            log.info("starting", f"workspace {workspace.root}")
+            server = connect(options, workspace, stack)
+            pass_on(settings)
+            run(settings, options.pool, workspace, server, log)
+        log.info("stopped", "Stopped; what was under way is recorded.")
+
+
+def check(file: Path | None, workspace: Workspace, *, elsewhere: bool) -> None:
+    """Print each thing that is wrong with the settings file and what its runs would read; then the status is 2."""
+    from gatecast.flows.deployments import read_settings
+    from gatecast.flows.served_check import problems_in
+
+    problems = problems_in(file, workspace, elsewhere=elsewhere) if file is not None else []
+    for problem in problems:
+        print_error(problem)
+    if problems:
+        raise typer.Exit(INPUT_IS_WRONG)
+    count = counted(len(read_settings(file).deployments), "deployment")
+    say(f"{file or 'The default'} is fine: {count}.")
+    print_next("serve")
+
+
+@contextmanager
+def logged(log: Log) -> Iterator[None]:
+    """Let nothing but the log be seen: what anything else prints, here or in a run, is a line of the level DEBUG."""
+    chatter = Chatter(log)
+    with redirect_stdout(chatter), redirect_stderr(chatter), warnings_to(log.warn):
+        yield
 
 
 def connect(options: ServeOptions, workspace: Workspace, stack: ExitStack) -> Server | None:
@@ -139,19 +180,24 @@ def pass_on(settings: ServeSettings) -> None:
         os.environ[WEBHOOK] = str(settings.webhook)
 
 
-def run(settings: ServeSettings, pool: str | None, workspace: Workspace, server: Server | None) -> None:
+def run(settings: ServeSettings, pool: str | None, workspace: Workspace, server: Server | None, log: Log) -> None:
     """Register the deployments and run what is due, until the process is told to stop."""
     from gatecast.flows.deployments import TAG, build, register_in_pool
+    from gatecast.flows.engine.run_log import RunLog
     from gatecast.flows.engine.runs import WEBHOOK, crash_dead_runs, crash_pending_runs
     from gatecast.flows.engine.schedules import catch_up_once, former_schedules, keep_pauses, mark_pauses_kept
     from gatecast.flows.engine.watch import Watch
+    from gatecast.flows.reporting.overview import write_overview
 
     deployments = list(build(settings, pool))
+    link_overview(deployments, server)
     former = former_schedules(TAG, workspace)
     paused = keep_pauses(deployments, former)
+    missed = sum(len(each.missed) for each in former.values())
     caught_up = catch_up_once(deployments, former, settings.waiting)
     # Runs may be on machines that share no files with this one; if all are on one machine, its locks tell more.
     watch = Watch(TAG, settings.lost_after_seconds) if pool or server is None else None
+    run_log = RunLog(log, TAG)
     if pool:
         register_in_pool(deployments, pool)
     elif server is not None:
@@ -160,47 +206,77 @@ def run(settings: ServeSettings, pool: str | None, workspace: Workspace, server:
     workspace.tidy_up()
     runner = None if pool else runner_of(deployments, settings.runs_at_once)
     mark_pauses_kept(workspace)
-    address = server.address if server else os.environ["PREFECT_API_URL"].removesuffix("/api")
-    console().print(f"[bold]Dashboard[/bold]  {literal(masked(address))}\n")
-    for deployment in deployments:
-        schedule = deployment.schedules[0].schedule if deployment.schedules else None
-        when = f"{schedule.cron}, {schedule.timezone}" if schedule else "on demand"  # type: ignore[union-attr]
-        is_paused = ", paused on the dashboard" if deployment.name in paused else ""
-        say(f"  {f'{deployment.flow_name}/{deployment.name}':<32}{when}{is_paused}")
-    if caught_up:
-        say(f"\n{counted(caught_up, 'run')} that was missed starts now, one for each deployment.")
+    tell_start(log, deployments, paused, workspace, server)
+    if missed:
+        caught = f"; {caught_up:,} of them starts now, one for each deployment" if caught_up else ""
+        log.tell("WARNING", "missed", f"{counted(missed, 'run')} due while nothing was served{caught}")
+    if settings.retention.cron and "clean" not in paused:
+        kept = counted(settings.retention.keep, "version")
+        log.info("retention", f"Of each model, the newest {kept} stay; 'gatecast clean --dry-run' shows what goes.")
     if pool and settings.webhook:
-        console().print(f"\nWorkers tell the webhook of their runs where {WEBHOOK} is set in their own environment.")
-    print_next(f"run {deployments[0].name}")
-    console().print(f"[dim]Ctrl-C stops the dashboard{'' if pool else ' and what runs'}.[/dim]")
+        log.info("webhook", f"Workers tell the webhook of their runs where {WEBHOOK} is set in their own environment.")
+    log.info("serving", f"Ctrl-C stops the dashboard{'' if pool else ' and what runs'}.")
 
     ended = threading.Event()
-    keeper = threading.Thread(target=keep_going, args=(workspace, server, watch, ended), daemon=True)
+    keeper = threading.Thread(target=keep_going, args=(workspace, server, watch, run_log, log, ended), daemon=True)
     keeper.start()
     try:
         wait() if runner is None else asyncio.run(runner.start())
     except KeyboardInterrupt:
-        console().print("Stopping")
+        log.info("stopping", "")
     finally:
         ended.set()
         keeper.join()
         if runner is not None:
-            record_stopped(workspace)
+            record_stopped(workspace, run_log, log)
+        write_overview(workspace, due={})
 
 
-def record_stopped(workspace: Workspace) -> None:
+def link_overview(deployments: Sequence[RunnerDeployment], server: Server | None) -> None:
+    """Let the description of each deployment lead to the overview, if the server shows it."""
+    from gatecast.flows.engine.login import has_password
+    from gatecast.flows.engine.server import OVERVIEW
+
+    if server is not None and not has_password():
+        for deployment in deployments:
+            deployment.description = f"{deployment.description}\n\n[Overview of all models]({OVERVIEW})"
+
+
+def tell_start(
+    log: Log,
+    deployments: Sequence[RunnerDeployment],
+    paused: Sequence[str],
+    workspace: Workspace,
+    server: Server | None,
+) -> None:
+    """Tell where the dashboard and the overview are, and what is served when."""
+    from gatecast.flows.reporting.overview import due_of, overview_address, write_overview
+
+    address = server.address if server else os.environ["PREFECT_API_URL"].removesuffix("/api")
+    log.info("dashboard", address)
+    write_overview(workspace, due=due_of(workspace))
+    log.info("overview", f"all models: {overview_address(workspace)}")
+    for deployment in deployments:
+        schedule = deployment.schedules[0].schedule if deployment.schedules else None
+        when = f"{schedule.cron}, {schedule.timezone}" if schedule else "on demand"  # type: ignore[union-attr]
+        is_paused = ", paused on the dashboard" if deployment.name in paused else ""
+        about: About = {"flow": str(deployment.flow_name), "deployment": deployment.name}
+        log.tell("INFO", "deployment", f"{when}{is_paused}", about)
+
+
+def record_stopped(workspace: Workspace, run_log: RunLog, log: Log) -> None:
     """Record the runs that the stop has ended, in no more time than a supervisor leaves before it kills."""
     from gatecast.flows.engine.runs import STOP_SECONDS, crash_stopped_runs
 
     def record() -> None:
-        for run in crash_stopped_runs(workspace):
-            warn(f"Run {run} was stopped; it is marked as crashed.")
+        if crash_stopped_runs(workspace):
+            run_log.poll()
 
     recording = threading.Thread(target=record, daemon=True)
     recording.start()
     recording.join(STOP_SECONDS + 1)
     if recording.is_alive():
-        warn("Prefect's server is too slow to record what was under way; the next start does it.")
+        log.warn("Prefect's server is too slow to record what was under way; the next start does it.")
 
 
 def interrupt(*signal_and_frame: object) -> None:
@@ -231,8 +307,15 @@ def runner_of(deployments: Sequence[RunnerDeployment], at_once: int) -> Runner:
     return runner
 
 
-def keep_going(workspace: Workspace, server: Server | None, watch: Watch | None, ended: threading.Event) -> None:
-    """Keep restarting the server if it ends, and keep looking for runs that nobody else can tell of."""
+def keep_going(
+    workspace: Workspace,
+    server: Server | None,
+    watch: Watch | None,
+    run_log: RunLog,
+    log: Log,
+    ended: threading.Event,
+) -> None:
+    """Keep restarting the server if it ends, telling of runs, and looking for those that nobody else can tell of."""
     import httpx
 
     from gatecast.flows.deployments import TAG
@@ -244,19 +327,20 @@ def keep_going(workspace: Workspace, server: Server | None, watch: Watch | None,
     while not ended.wait(POLL_SECONDS):
         try:
             if server is not None and server.revive():
-                warn(f"Prefect's server had ended and runs again; {server.log} may say why.")
+                log.warn(f"Prefect's server had ended and runs again; {server.log} may say why.")
                 _forget(watch)
+            run_log.poll()
             if time.monotonic() - swept < SWEEP_SECONDS:
                 continue
             swept = time.monotonic()
-            for run in crash_dead_runs(workspace):
-                warn(f"The process of run {run} was gone; the run is marked as crashed.")
-            for run in turned_away.tell():
-                warn(f"Run {run} was cancelled, since another run of its deployment is under way.")
-            for run in watch.crash_silent_runs() if watch else ():
-                warn(f"Run {run} has told nothing of itself for too long; it is marked as crashed.")
+            if crash_dead_runs(workspace):
+                workspace.tidy_up()
+            turned_away.tell()
+            if watch is not None:
+                watch.crash_silent_runs()
+            run_log.poll_schedules()
         except (httpx.HTTPError, RuntimeError, InputError) as error:
-            warn(f"Prefect's server does not answer ({error or type(error).__name__}); trying again.")
+            log.warn(f"Prefect's server does not answer ({error or type(error).__name__}); trying again.")
             _forget(watch)
 
 

@@ -20,6 +20,7 @@ from gatecast.flows.deployments import DeploymentSettings, ServeSettings
 from gatecast.flows.engine.deployable import imported
 from gatecast.flows.registry.kinds import FORECASTER, KINDS
 from gatecast.flows.settings.champion import ForecastSettings, MonitorSettings
+from gatecast.flows.settings.retention import RetentionSettings
 from gatecast.flows.settings.runs import BacktestSettings, FleetSettings, RetrainSettings
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "settings.md"
@@ -90,8 +91,13 @@ SECTIONS = (
         "`gatecast.toml`",
         "The file that `gatecast serve` reads. `deployments` holds a table `[deployments.NAME]` for each deployment.",
         ServeSettings,
-        without=("deployments",),
+        without=("deployments", "retention"),
         has_options=False,
+    ),
+    Section(
+        "`gatecast clean`, flow `clean`, `[retention]` of `gatecast.toml`",
+        "The table has `cron` too, when the rest is removed: `0 4 * * *` by default, and never if it is empty.",
+        RetentionSettings,
     ),
     Section(
         "`[deployments.NAME]`",

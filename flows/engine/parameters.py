@@ -9,7 +9,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from gatecast.data.errors import InputError
 from gatecast.data.secrets import SECRET
-from gatecast.data.settings import expected, first_problem
+from gatecast.data.settings import expected, problems_of
 
 
 def require_valid(function: Callable[..., Any], given: Mapping[str, Any]) -> None:
@@ -45,7 +45,15 @@ def explain_problem(where: str, error: ValidationError, hint: Any = None) -> str
     hint : type, optional
         Of the settings, for a name that is in the wrong place.
     """
-    problem = first_problem(error)
+    return explain_problems(where, error, hint)[0]
+
+
+def explain_problems(where: str, error: ValidationError, hint: Any = None) -> list[str]:
+    """Return one sentence about each error; see `explain_problem`."""
+    return [_explained(where, problem, hint) for problem in problems_of(error)]
+
+
+def _explained(where: str, problem: Mapping[str, Any], hint: Any) -> str:
     names = ".".join(str(name) for name in problem["loc"])
     reason = problem["msg"].removeprefix("Value error, ")
     if not names and where.endswith(":"):

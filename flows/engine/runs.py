@@ -13,7 +13,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -37,10 +37,12 @@ WEBHOOK = "GATECAST_WEBHOOK"
 TIME_LIMIT = "GATECAST_TIME_LIMIT_MINUTES"
 WEBHOOK_LIMIT_SECONDS = 10
 POLL_SECONDS = 0.5
+MOMENT_SECONDS = 1.0
 RECORD_SECONDS = 15
 RUNS_PER_QUERY = 200
 FAILED_DAYS = 7
 ENDED = b"ended"
+UNSEEN = "run-"
 GONE = "The process of this run is gone; the next run goes on where it stopped."
 STOPPED = "Gatecast was stopped while this run was under way; the next run goes on where it stopped."
 STOP_SECONDS = 5
@@ -67,12 +69,20 @@ def one_at_a_time(workspace: Workspace, name: str, when_busy: WhenBusy) -> Itera
     directory = workspace.models / name
     directory.mkdir(parents=True, exist_ok=True)
     with open_lock_file(directory / ".retrain.lock") as lock:
-        mine = try_lock(lock)
+        mine = _soon_locked(lock)
         if not mine and when_busy == "wait":
             _logger().warning("Another retrain of %s is under way; waiting for it to end.", name)
             wait_for_lock(lock, POLL_SECONDS)
             mine = True
         yield mine
+
+
+def _soon_locked(lock: int) -> bool:
+    """Take a lock unless a run holds it: `flows.registry.retention` holds it for a moment only."""
+    deadline = time.monotonic() + MOMENT_SECONDS
+    while not (mine := try_lock(lock)) and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS / 10)
+    return mine
 
 
 @contextmanager
@@ -87,7 +97,7 @@ def alive(workspace: Workspace, run: str) -> Iterator[None]:
         return
     path = _running(workspace) / run
     path.parent.mkdir(parents=True, exist_ok=True)
-    unseen = workspace.prefect / f"run-{run}"
+    unseen = workspace.prefect / f"{UNSEEN}{run}"
     with open_lock_file(unseen) as lock:
         wait_for_lock(lock)
         unseen.rename(path)  # so that nobody finds it unlocked before the run ends
@@ -115,7 +125,16 @@ def crash_dead_runs(workspace: Workspace) -> list[UUID]:
                 path.unlink()
         except FileNotFoundError:
             continue  # another process is marking dead runs too
+    _remove_unseen(workspace)
     return marked
+
+
+def _remove_unseen(workspace: Workspace) -> None:
+    """Remove the files of runs that were killed as they began, before the file got its place; see `alive`."""
+    for path in workspace.prefect.glob(f"{UNSEEN}*"):
+        with suppress(FileNotFoundError), open_lock_file(path, create=False) as lock:
+            if time.time() - path.stat().st_mtime > RECORD_SECONDS and try_lock(lock):
+                path.unlink()
 
 
 def crash_stopped_runs(workspace: Workspace) -> list[UUID]:

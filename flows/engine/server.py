@@ -6,8 +6,8 @@ stays.
 
 The child differs from ``prefect server start`` in four ways: it does not see Ctrl-C, so that an interrupted run is
 still recorded as such; it ends when the process that started it ends, in whatever way, even by ``kill -9``; it serves
-the model reports of the workspace in addition to Prefect's own pages; and it answers no web pages but its own
-(`flows.engine.guard`).
+the overview and the reports of the workspace in addition to Prefect's own pages; and it answers no web pages but its
+own (`flows.engine.guard`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, Self
 from gatecast.data.errors import InputError
 from gatecast.data.store import is_damaged_sqlite, read_json, write_json
 from gatecast.flows.engine.command_line import CommandLine
-from gatecast.flows.engine.database import set_aside_with_journal
+from gatecast.flows.engine.database import database, fold_in, set_aside_with_journal
 from gatecast.flows.engine.login import has_password, take_login_out_of_address
 from gatecast.flows.settings.workspace import Workspace
 
@@ -45,6 +45,9 @@ ENVIRONMENT = {
     "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",  # Prefect's default is pickle
     # Slots are leased; leases in memory, Prefect's default, are held for ever once the server has restarted.
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+    # A run leaves some fifty events of 6 kB; automations see them at once. Logs of deleted runs go once a day.
+    "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": "P1D",
+    "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,orphans",
     "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # by which `flows.engine.watch` finds runs whose machine is gone
     "PREFECT_TASKS_DEFAULT_RETRY_DELAY_SECONDS": "10",
     # Errors reach the terminal as one sentence of ours; the log of the run, on the server, has the details.
@@ -56,6 +59,9 @@ START_LIMIT_SECONDS = 90
 STOP_LIMIT_SECONDS = 10
 HEALTH_SECONDS = 2
 REPORTS = "/reports"
+OVERVIEW = "/overview"
+OVERVIEW_FILE = "overview.html"
+"""Of the workspace, see `flows.reporting.overview`"""
 
 
 @contextlib.contextmanager
@@ -170,10 +176,10 @@ class Server:
         try:
             self._start()
         except RuntimeError:
-            database = Path(os.environ["PREFECT_HOME"]) / "prefect.db"
-            if not is_damaged_sqlite(database):
+            path = database(self.workspace)
+            if not is_damaged_sqlite(path):
                 raise
-            set_aside_with_journal(database)
+            set_aside_with_journal(path)
             self._start()
 
     def _start(self) -> None:
@@ -237,6 +243,7 @@ class Server:
             self._process.kill()
             self._process.wait()
         self._process = None
+        fold_in(database(self.workspace))
 
     def _wait(self) -> None:
         assert self._process is not None
@@ -318,18 +325,19 @@ def make_app(host: str, reports: str, allowed_hosts: Sequence[str]) -> Guard:
     """Return the application that the server runs: Prefect's API and pages and the reports, guarded."""
     import prefect
     from prefect.server.api.server import create_app
-    from starlette.routing import Mount
+    from starlette.routing import Mount, Route
 
     from gatecast.flows.engine.guard import Guard, read_allowed
     from gatecast.flows.engine.no_secrets import NoSecrets
-    from gatecast.flows.engine.report_files import ReportFiles
+    from gatecast.flows.engine.report_files import ReportFiles, one_file
 
     prefect.__ui_v2_static_path__ = Path(os.devnull) / "v2"  # those pages call an outside host and are not served
     app = create_app()
     app.add_middleware(NoSecrets)
     if not has_password():
-        # If the API asks for a password, the reports, which do not, are not served.
+        # If the API asks for a password, the reports and the overview, which do not, are not served.
         app.router.routes.insert(0, Mount(REPORTS, ReportFiles(directory=reports, check_dir=False)))
+        app.router.routes.insert(0, Route(OVERVIEW, one_file(Path(reports).with_name(OVERVIEW_FILE))))
     return Guard(app, host, read_allowed(allowed_hosts))
 
 

@@ -159,6 +159,11 @@ def explain(error: Exception) -> tuple[str, int]:
         return f"The disk of {full} is full; free some space and run again.", RUN_FAILED
     if type(error).__module__.startswith("gatecast."):
         return str(error), RUN_FAILED
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return (
+            f"{error.filename} cannot be read or written ({error.strerror}); check the disk and your rights.",
+            RUN_FAILED,
+        )
     text = " ".join(str(error).split())
     text = text if len(text) <= 300 else f"{text[:299]}…"
     return f"The run failed with {type(error).__name__}: {text or 'no message'} (--debug shows where).", RUN_FAILED
@@ -222,7 +227,8 @@ def figure(value: float | None, form: str = "") -> str:
     """Return a number in the format `form`, or with four digits; a dash if there is no number."""
     if value is None:
         return "–"
-    return format(value, form or ("#.4g" if abs(value) < 10_000 else ",.0f"))
+    # From 9999.5 on, four digits would need an exponent; the form #.4g leaves a dot after 1234.
+    return format(value, form or ("#.4g" if abs(value) < 9999.5 else ",.0f")).rstrip(".")
 
 
 def print_table(rows: Sequence[Mapping[str, str]], title: str, right: Sequence[str] = (), bold_rows: int = 0) -> None:

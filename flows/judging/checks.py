@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -201,7 +201,8 @@ def check_coverage(reference: Reference, live: pd.DataFrame, settings: MonitorSe
     elif levels:
         for level in levels:
             covered = live[f"covered-{level}"].dropna().astype(bool)
-            yield _coverage(covered, float(level), f"{level} % intervals of the forecasts", settings)
+            check = _coverage(covered, float(level), f"{level} % intervals of the forecasts", settings)
+            yield check if len(levels) == 1 else replace(check, name=f"coverage of {level} %")
     elif reference.lost:
         yield Check("coverage", None, None, False, reference.lost)
     else:

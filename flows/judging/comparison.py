@@ -14,7 +14,7 @@ from gatecast.data.dates.steps import day_in_words
 from gatecast.data.errors import DamagedFileError, InputError
 from gatecast.data.language.tagging import TaggedText, read_conll
 from gatecast.data.language.text import read_text, split_text
-from gatecast.data.store import require_file, sha256_file
+from gatecast.data.store import require_file, require_hashed, sha256_file
 from gatecast.flows.engine.terminal import counted, figure
 from gatecast.flows.judging.evaluation import KEYS, MODEL, predict_test_with
 from gatecast.flows.judging.tables import language_model_table
@@ -363,6 +363,18 @@ def _tagging_comparison(
     return Comparison(measure, float(ours[name]), float(theirs[name]), on, rows=rows)
 
 
+def read_tagged(path: Path) -> TaggedText:
+    """Read tagged sentences of the workspace.
+
+    Raises
+    ------
+    InputError
+        The file is damaged.
+    """
+    require_hashed(path, "'gatecast tag train' with the same files writes it again")
+    return read_conll(path)
+
+
 def compare_taggers(first: Contender, second: Contender, path: Path | None) -> Comparison:
     """Let two taggers tag sentences that neither was trained on.
 
@@ -377,14 +389,14 @@ def compare_taggers(first: Contender, second: Contender, path: Path | None) -> C
         found = [file for part in ("test", "dev") if (file := second.data / f"{part}.conll").exists()]
         if not found:
             raise IncomparableError(f"{second.name} has neither test nor dev sentences; give some with --path.")
-        text = read_conll(found[0])
+        text = read_tagged(found[0])
         name = f"the {found[0].stem} sentences of {second.name}"
     else:
         columns = {"word_column": second.settings.word_column, "tag_column": second.settings.tag_column}
         text = read_conll(path, **columns)
         name = str(path)
     learnt = [file for each in (first, second) if (file := each.data / "train.conll").exists()]
-    known = {tuple(sentence) for file in learnt for sentence in read_conll(file).sentences}
+    known = {tuple(sentence) for file in learnt for sentence in read_tagged(file).sentences}
     new = [number for number, sentence in enumerate(text.sentences) if tuple(sentence) not in known]
     if not new:
         raise IncomparableError(

@@ -13,6 +13,7 @@ from gatecast.data.dates.steps import day_in_words
 from gatecast.data.sequences.features import Target
 from gatecast.data.sequences.sequences import Sequences, SequenceSettings, build_sequences
 from gatecast.data.sequences.splits import TEST
+from gatecast.flows.judging.intervals import bounds_in_unit, score_intervals
 from gatecast.flows.judging.targets import series_frame, target_of
 from gatecast.flows.judging.yardsticks import Yardstick
 from gatecast.flows.settings.runs import RetrainSettings
@@ -21,6 +22,7 @@ from gatecast.lstm.forecasting.metrics import skill
 from gatecast.lstm.forecasting.recipe import recipe_of
 from gatecast.lstm.forecasting.scores import Scores
 from gatecast.lstm.forecasting.significance import fewest_origins
+from gatecast.lstm.forecasting.uncertainty import DEFAULT_LEVELS
 from gatecast.lstm.forecasting.verdict import Verdict, judge
 
 KEYS = ("unique_id", "cutoff", "ds", "step")
@@ -91,7 +93,12 @@ def run_test(model: Forecaster, sequences: Sequences, frame: pd.DataFrame, setti
     """Forecast the test rows with the model and the baselines, and score the forecasts; see `predict_test`."""
     yardstick = Yardstick.of(frame, settings, model.ends("train_end", sequences.unique_ids))
     predictions, notes = predict_test(model, sequences, frame, settings, yardstick)
-    evaluation = evaluate(predictions, yardstick, settings, [*sequences.notes.sentences(), *notes])
+    intervals = None
+    if model.calibration is not None:
+        intervals = score_intervals(predictions, MODEL, int(model.calibration.counts.min()))
+    told = [] if intervals is None else [intervals["sentence"]]
+    evaluation = evaluate(predictions, yardstick, settings, [*sequences.notes.sentences(), *notes, *told])
+    evaluation["intervals"] = intervals
     untested = sorted(set(model.scalers) - set(predictions["unique_id"]))
     if untested:
         more = f" and {len(untested) - 5} more" if len(untested) > 5 else ""
@@ -120,12 +127,15 @@ def predict_test(
     Returns
     -------
     predictions : DataFrame
-        ``unique_id, cutoff, ds, step, y`` and one column per forecast, `MODEL` first, in the unit that people read.
+        ``unique_id, cutoff, ds, step, y`` and one column per forecast, `MODEL` first, in the unit that people read;
+        before the baselines' the bounds of the model's intervals, such as ``y_hat-lo-80``.
     notes : tuple of str
         Where a baseline lacked rows, and how many rows have no value: one sentence each.
     """
-    raw = model.predict_windows(sequences, TEST)
-    whole = in_unit(raw, frame, target_of(settings)).rename(columns={"y_hat": MODEL})
+    target = target_of(settings)
+    raw = model.predict_windows(sequences, TEST, level=() if model.calibration is None else DEFAULT_LEVELS)
+    forecast = in_unit(raw[[*KEYS, "y", "y_hat"]], frame, target).rename(columns={"y_hat": MODEL})
+    whole = forecast.assign(**bounds_in_unit(raw, frame, target))
     predictions = known_rows(whole)
     forecasts = yardstick.forecast(predictions)
     lacking = len(whole) - len(predictions)

@@ -107,14 +107,18 @@ def score_forecasts(
         return pd.DataFrame(columns=[*KEYS, "y", MODEL, *yardstick.labels, "version"])
     scored = pd.concat(parts, ignore_index=True)
     scored["ds"] = scored["ds"].astype(series["ds"].dtype)
-    covered = {
-        f"covered-{level}": (scored["y"] >= scored[f"y_hat-lo-{level}"]) & (scored["y"] <= scored[f"y_hat-hi-{level}"])
-        for level in interval_levels(scored)
-    }
+    covered = {f"covered-{level}": _is_covered(scored, level) for level in interval_levels(scored)}
     result = in_unit(scored[[*KEYS, "y", "y_hat", "version"]], frame, target_of(settings))
     result = result.assign(**covered).rename(columns={"y_hat": MODEL})
     result = result.join(yardstick.forecast(result).values)
     return result.sort_values(["cutoff", "unique_id", "step"], ignore_index=True)
+
+
+def _is_covered(scored: pd.DataFrame, level: str) -> pd.Series:
+    """Tell which actual values lie within the interval of their forecast; unknown for a forecast without one."""
+    low, high = (scored[f"y_hat-{side}-{level}"] for side in ("lo", "hi"))
+    inside = (scored["y"] >= low) & (scored["y"] <= high)
+    return inside if low.notna().all() else inside.astype("boolean").mask(low.isna())
 
 
 def rows_between_origins(live: pd.DataFrame, series: pd.DataFrame) -> int:
@@ -156,7 +160,7 @@ def hindcast(registry: Registry, version: str, frame: pd.DataFrame, keys: pd.Dat
     series = series_frame(known, own.target, own.features)
     since = series[series["ds"] >= keys["cutoff"].min()]
     rows = int(since.groupby("unique_id").size().max())
-    raw = cross_validation(model, series, max(1, rows - own.model.horizon), 1, False, gaps="keep")
+    raw = cross_validation(model, series, max(1, rows - own.model.horizon), 1, False, gaps="keep", asked={"level": ()})
     raw["step"] = raw.groupby(["unique_id", "cutoff"]).cumcount() + 1
     theirs = in_unit(raw, known, target_of(own)).set_index(list(KEYS))["y_hat"]
     wanted = pd.MultiIndex.from_frame(keys[list(KEYS)])

@@ -119,3 +119,19 @@ def tagger_table(scores: Mapping[str, Any]) -> list[dict[str, str]]:
         }
         for type_, score in rows
     ]
+
+
+def interval_table(evaluation: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return the scores of the intervals as rows of text; none of an evaluation without intervals."""
+    intervals = evaluation.get("intervals") or {"levels": []}
+    return [
+        {
+            "interval": f"{each['level']:g} %",
+            "covers": f"{each['coverage']:.1%}",
+            "least at a step": f"{min(step['coverage'] for step in each['steps']):.1%}",
+            "width": figure(each["width"]),
+            "interval score": figure(each["interval_score"]),
+            "holds": "yes" if each["holds"] else "no",
+        }
+        for each in intervals["levels"]
+    ]

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from gatecast.data.errors import DamagedError, InputError, KindError
-from gatecast.data.leftovers import remove_leftovers
+from gatecast.data.leftovers import put_aside, remove, remove_leftovers
 from gatecast.data.locks import lock_file
 from gatecast.data.settings import Settings
 from gatecast.data.store import sha256_file, sync
@@ -172,7 +172,7 @@ class Registry(StoredVersions):
         data = self.lineage(version).get("data")
         if not isinstance(data, str):
             raise InputError(f"The lineage of {self.name} {version} is lost, and with it where its data are; retrain.")
-        return Path(data)
+        return self.workspace.found(data)
 
     def candidate(self) -> Path:
         """Return the folder in which the next version is assembled, without the leftovers of a killed run.
@@ -195,13 +195,14 @@ class Registry(StoredVersions):
         fingerprint : str
             Twelve hex digits of its model.json.
         lineage : dict
-            Where it comes from; the time is added.
+            Where it comes from; the time is added, and the path of its data is stored relative to the workspace.
 
         Returns
         -------
         str
             Name of the version.
         """
+        lineage = {**lineage, "data": self.workspace.stored(lineage["data"])} if "data" in lineage else lineage
         versions = self.versions()
         known = next((version for version in versions if version.endswith(f"-{fingerprint}")), None)
         if known is not None:
@@ -360,12 +361,10 @@ class Registry(StoredVersions):
             The versions that were removed.
         """
         removed = self.prunable(keep)
-        for version in removed:
-            # Renamed first, so that a version is complete or absent, whenever this is interrupted.
-            self.path(version).rename(self.directory / f".{version}.pruned")
+        aside = [put_aside(self.path(version)) for version in removed]
         trainings = sorted((self.directory / ".training").glob("*"), key=lambda path: path.stat().st_mtime)
-        for path in (*self.directory.glob(".*.pruned"), *trainings[: -len(self.versions()) or None]):
-            shutil.rmtree(path)
+        for path in (*aside, *self.directory.glob(".*.pruned"), *trainings[: -len(self.versions()) or None]):
+            remove(path)
         return removed
 
 

@@ -7,7 +7,7 @@ version that cannot be read is damaged, was written by another Gatecast, or is o
 
 from __future__ import annotations
 
-import json
+import logging
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,8 +16,9 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from gatecast.data.errors import CheckpointError, DamagedError, FormatError, KindError
+from gatecast.data.errors import CheckpointError, DamagedError, DamagedFileError, FormatError, KindError
 from gatecast.data.settings import first_problem
+from gatecast.data.store import json_of
 from gatecast.flows.registry.kinds import FORECASTER, Against, ModelKind, Rows, find_kind, load_model
 from gatecast.flows.registry.lineages import LINEAGE, read_lineage
 from gatecast.flows.registry.measures import Figure, Standing
@@ -25,6 +26,7 @@ from gatecast.flows.settings.workspace import Workspace
 from gatecast.lstm.training import checkpoint
 
 T = TypeVar("T")
+_LOGGER = logging.getLogger(__name__)
 VERSION = re.compile(r"v(\d{4,})-([0-9a-f]{12})")
 
 
@@ -100,14 +102,16 @@ class StoredVersions:
     def forecaster(self, version: str) -> tuple[Any, bool]:
         """Return what a forecaster's version forecasts with, and whether it is the copy that has learnt all rows.
 
-        A copy that is damaged, or was written by another Gatecast, is as good as none. A version that cannot be read is
-        an error, also if its copy can.
+        A copy that is damaged, or was written by another Gatecast, is as good as none, with a warning. A version that
+        cannot be read is an error, also if its copy can.
         """
         model = self.model(version, FORECASTER)
         path = self.refit_path(version)
         if path.exists():
-            with suppress(CheckpointError):
+            try:
                 return load_model(path), True
+            except CheckpointError as error:
+                _LOGGER.warning("%s Until the next retrain, %s forecasts itself.", error, version)
         return model, False
 
     def settings(self, version: str, kind: ModelKind | None = None) -> Any:
@@ -119,9 +123,9 @@ class StoredVersions:
             See `data.errors`.
         """
         own = self.kind_of(version, kind)
-        content = self._extra_file(version, "settings.json")
+        values = self._extra_file(version, "settings.json")
         try:
-            return own.settings(json.loads(content))
+            return own.settings(values)
         except ValueError as error:
             raise self._from_elsewhere(version, "settings.json", error) from error
 
@@ -133,7 +137,7 @@ class StoredVersions:
         DamagedError, FormatError
             See `data.errors`.
         """
-        return json.loads(self._extra_file(version, "evaluation.json"))
+        return self._extra_file(version, "evaluation.json")
 
     def figure(self, version: str) -> Figure:
         """Return the figure that a version is judged by, from its training.
@@ -191,9 +195,14 @@ class StoredVersions:
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise self._from_elsewhere(version, "evaluation.json", error) from error
 
-    def _extra_file(self, version: str, name: str) -> bytes:
+    def _extra_file(self, version: str, name: str) -> dict[str, Any]:
         with self._with_command():
-            return checkpoint.read_extra_file(self.path(version), name)
+            content = checkpoint.read_extra_file(self.path(version), name)
+        try:
+            values: dict[str, Any] = json_of(content, self.path(version) / name, dict[str, Any])
+        except DamagedFileError as error:
+            raise self._from_elsewhere(version, name, error) from error
+        return values
 
     @contextmanager
     def _with_command(self) -> Iterator[None]:

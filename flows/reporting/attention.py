@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,9 @@ from gatecast.flows.reporting.pictures import PANELS, STYLE
 ROWS = 120  # per panel: more would be finer than its pixels
 
 
-def plot_attention(windows: pd.DataFrame, weights: np.ndarray, title: str, path: Path) -> Path:
+def plot_attention(
+    windows: pd.DataFrame, weights: np.ndarray, title: str, path: Path, first: Sequence[str] = ()
+) -> Path:
     """Draw a heatmap for each series and head: how much each forecast looks at each step before it.
 
     Parameters
@@ -29,12 +32,15 @@ def plot_attention(windows: pd.DataFrame, weights: np.ndarray, title: str, path:
         Title of the picture.
     path : Path
         A PNG file.
+    first : sequence of str
+        Series that are drawn before others, since there is no room for all of many.
     """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     heads, lookback = weights.shape[1:]
-    series = list(dict.fromkeys(windows["unique_id"]))
+    present = list(dict.fromkeys(windows["unique_id"]))
+    series = list(dict.fromkeys([*(name for name in first if name in set(present)), *present]))
     drawn = [(unique_id, head) for unique_id in series for head in range(heads)][:PANELS]
     columns = min(2, len(drawn))
     rows = math.ceil(len(drawn) / columns)

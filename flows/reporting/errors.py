@@ -24,6 +24,8 @@ from gatecast.flows.reporting.pictures import (
     PANELS,
     STYLE,
     finish_panels,
+    first_steps,
+    marker_of,
     save_picture,
     time_axis,
 )
@@ -53,11 +55,13 @@ _ROWS_BEFORE = 3
 def draw_errors(
     predictions: pd.DataFrame, evaluation: Mapping[str, Any], history: pd.DataFrame, display: Display, folder: Path
 ) -> dict[str, Path]:
-    """Draw what there is to be seen of the errors of one model, and return the files by their kind (see `TITLES`)."""
-    drawn = {
-        "origins": plot_origins(predictions, history, evaluation, display, folder / "origins.png"),
-        "residuals": plot_residuals(predictions, folder / "residuals.png"),
-    }
+    """Draw what there is to be seen of the errors of one model, and return the files by their kind (see `TITLES`).
+
+    Without two different residuals of a series, there is no picture of residuals.
+    """
+    drawn = {"origins": plot_origins(predictions, history, evaluation, display, folder / "origins.png")}
+    if np.isfinite(scaled_residuals(predictions)["scaled"]).any():
+        drawn["residuals"] = plot_residuals(predictions, folder / "residuals.png")
     if predictions["step"].max() > 1:
         drawn["steps"] = plot_steps(evaluation, folder / "steps.png")
     if predictions["unique_id"].nunique() > PANELS:
@@ -120,7 +124,7 @@ def plot_series(predictions: pd.DataFrame, series: Sequence[str], display: Displ
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    first = predictions[predictions["step"] == 1]
+    first = first_steps(predictions)
     names = first["unique_id"].astype(str)
     columns = 1 if len(series) < 3 else 2
     rows = math.ceil(len(series) / columns)
@@ -129,8 +133,10 @@ def plot_series(predictions: pd.DataFrame, series: Sequence[str], display: Displ
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for axis, unique_id in zip(axes, series, strict=False):
             of = first[names == unique_id].sort_values("ds")
-            axis.plot(of["ds"], display.apply(of["y"].to_numpy()), color=ACTUAL, linewidth=0.8, label="actual")
-            axis.plot(of["ds"], display.apply(of[MODEL].to_numpy()), color=FORECAST, linewidth=1.0, label="forecast")
+            for name, colour, width, label in (("y", ACTUAL, 0.8, "actual"), (MODEL, FORECAST, 1.0, "forecast")):
+                values = display.apply(of[name].to_numpy())
+                marker = marker_of(len(of))
+                axis.plot(of["ds"], values, color=colour, linewidth=width, label=label, marker=marker, markersize=3)
             time_axis(axis, of["ds"])
             axis.set_title(one_line(unique_id), loc="left", fontsize=9)
         finish_panels(figure, axes, len(series), title, path)
@@ -150,16 +156,15 @@ def plot_residuals(predictions: pd.DataFrame, path: Path) -> Path:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    first = predictions[predictions["step"] == 1].sort_values(["unique_id", "ds"], kind="stable")
-    error = (first["y"] - first[MODEL]).to_numpy(np.float64)
+    first = scaled_residuals(predictions)
+    scaled = first["scaled"].to_numpy()
     codes = pd.factorize(first["unique_id"])[0]
-    deviation = pd.Series(error).groupby(codes).transform("std").replace(0, np.nan).to_numpy()
-    scaled = error / deviation
     shown = np.unique(np.linspace(0, len(first) - 1, min(len(first), _POINTS)).astype(int))
     r, bound = autocorrelation(scaled, codes)
     with rc_context(STYLE):  # type: ignore[arg-type]
-        figure = Figure(figsize=(9, 4.6), dpi=110, layout="constrained")
-        above, below = figure.subplots(2, 1)
+        panels = 2 if len(r) else 1
+        figure = Figure(figsize=(9, 2.3 * panels), dpi=110, layout="constrained")
+        above, *others = figure.subplots(panels, 1, squeeze=False).ravel()
         above.plot(first["ds"].iloc[shown], scaled[shown], ".", color=MARK, markersize=2)
         mean = pd.Series(scaled).groupby(first["ds"].to_numpy()).mean()
         above.plot(mean.index, mean.rolling(max(1, len(mean) // 20), center=True).mean(), color=FORECAST, linewidth=1.2)
@@ -167,13 +172,22 @@ def plot_residuals(predictions: pd.DataFrame, path: Path) -> Path:
         above.set_ylabel("actual less forecast,\nin deviations of the series")
         above.set_title("one step ahead; the line is the moving mean over all series", loc="left", fontsize=9)
         time_axis(above, first["ds"])
-        below.bar(np.arange(1, len(r) + 1), r, color=MARK, width=0.6)
-        below.axhspan(-bound, bound, color=ACTUAL, alpha=0.25, linewidth=0)
-        below.set_xlabel("rows apart")
-        below.set_ylabel("autocorrelation")
-        below.set_title("within the band, it may be luck", loc="left", fontsize=9)
+        for below in others:
+            below.bar(np.arange(1, len(r) + 1), r, color=MARK, width=0.6)
+            below.axhspan(-bound, bound, color=ACTUAL, alpha=0.25, linewidth=0)
+            below.set_xlabel("rows apart")
+            below.set_ylabel("autocorrelation")
+            below.set_title("within the band, it may be luck", loc="left", fontsize=9)
         save_picture(figure, path)
     return path
+
+
+def scaled_residuals(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return ``unique_id``, ``ds`` and ``scaled``, the error one step ahead in deviations of its series."""
+    first = first_steps(predictions).sort_values(["unique_id", "ds"], kind="stable", ignore_index=True)
+    error = first["y"] - first[MODEL]
+    deviation = error.groupby(first["unique_id"]).transform("std").replace(0, np.nan)
+    return first[["unique_id", "ds"]].assign(scaled=error / deviation)
 
 
 def autocorrelation(residuals: np.ndarray, series: np.ndarray, lags: int = _LAGS) -> tuple[np.ndarray, float]:
@@ -229,6 +243,7 @@ def plot_origins(
     """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     chosen = typical_origins(predictions)
     best, label = evaluation["judged"]["best"], evaluation["judged"]["best_label"]
@@ -246,7 +261,7 @@ def plot_origins(
             of = of.sort_values("step")
             ahead = np.arange(1, len(of) + 1)
             axis.plot(np.arange(1 - len(past), 1), display.apply(past["y"].to_numpy()), color=MARK, linewidth=1.0)
-            marker = "o" if len(of) < 30 else ""
+            marker = marker_of(len(of))
             for name, colour, text in (
                 ("y", ACTUAL, "what came"), (best, "#94a3b8", label), (MODEL, FORECAST, "forecast"),
             ):  # fmt: skip
@@ -255,6 +270,7 @@ def plot_origins(
                 axis.plot(ahead, values, line, color=colour, marker=marker, markersize=3, label=text)
             _draw_interval(axis, of, ahead, display)
             axis.axvline(0, color=ACTUAL, linestyle="--", linewidth=0.8)
+            axis.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
             axis.set_title(f"{kind}: {one_line(str(unique_id))}, {day_in_words(cutoff)}", loc="left", fontsize=8)
         for axis in axes[len(chosen) :]:
             axis.remove()

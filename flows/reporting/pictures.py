@@ -7,7 +7,7 @@ import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
     from gatecast.lstm.training.loop import EpochRecord
 
-PANELS = 6
+PANELS = 10
+FEW_POINTS = 30
+"""Points of a line that are also marked; a single one would not be seen"""
 ACTUAL = "#9aa5b1"
 FORECAST = "#c2410c"
 MARK = "#334155"
@@ -44,7 +46,7 @@ STYLE = {
 
 
 def plot_forecasts(predictions: pd.DataFrame, display: Display, title: str, path: Path) -> Path:
-    """Draw forecast against actual over the test period, one panel per series, `PANELS` at most.
+    """Draw forecast against actual over the test period, one panel per series: the `PANELS` largest.
 
     Parameters
     ----------
@@ -60,8 +62,8 @@ def plot_forecasts(predictions: pd.DataFrame, display: Display, title: str, path
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    first_step = predictions[predictions["step"] == 1]
-    drawn = list(dict.fromkeys(first_step["unique_id"]))[:PANELS]
+    first_step = first_steps(predictions)
+    drawn = largest_series(first_step["unique_id"], first_step["y"])
     columns = 1 if len(drawn) < 3 else 2
     rows = math.ceil(len(drawn) / columns)
     with rc_context(STYLE):  # type: ignore[arg-type]
@@ -69,8 +71,33 @@ def plot_forecasts(predictions: pd.DataFrame, display: Display, title: str, path
         axes = figure.subplots(rows, columns, sharex=True, squeeze=False).ravel()
         for axis, unique_id in zip(axes, drawn, strict=False):
             _draw_series(axis, first_step[first_step["unique_id"] == unique_id], display)
-        finish_panels(figure, axes, len(drawn), title, path)
+        finish_panels(figure, axes, len(drawn), f"{title}{_of_all(first_step, drawn)}", path)
     return path
+
+
+def first_steps(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return the forecasts one step ahead or, if none of those has an actual value, of the first step that has."""
+    return predictions[predictions["step"] == predictions["step"].min()]
+
+
+def largest_series(unique_ids: pd.Series, values: pd.Series, count: int = PANELS) -> list[Any]:
+    """Return the series with the largest mean absolute values, in the order in which they come."""
+    names = list(dict.fromkeys(unique_ids))
+    if len(names) <= count:
+        return names
+    size = values.abs().groupby(unique_ids, sort=False).mean()
+    kept = set(size.sort_values(ascending=False, kind="stable").index[:count])
+    return [name for name in names if name in kept]
+
+
+def _of_all(rows: pd.DataFrame, drawn: Sequence[Any]) -> str:
+    count = rows["unique_id"].nunique()
+    return "" if count == len(drawn) else f"; the {len(drawn)} largest of {count:,} series"
+
+
+def marker_of(points: int) -> str:
+    """Return how the points of a line are marked: not at all if there are many."""
+    return "o" if points <= FEW_POINTS else ""
 
 
 def finish_panels(figure: Figure, axes: np.ndarray, used: int, title: str, path: Path) -> None:
@@ -86,8 +113,9 @@ def finish_panels(figure: Figure, axes: np.ndarray, used: int, title: str, path:
 def _draw_series(axis: Axes, rows: pd.DataFrame, display: Display) -> None:
     actual = display.apply(rows["y"].to_numpy())
     forecast = display.apply(rows[MODEL].to_numpy())
-    axis.plot(rows["ds"], actual, color=ACTUAL, linewidth=0.7, label="actual")
-    axis.plot(rows["ds"], forecast, color=FORECAST, linewidth=1.1, label="forecast")
+    for values, colour, width, label in ((actual, ACTUAL, 0.7, "actual"), (forecast, FORECAST, 1.1, "forecast")):
+        marker = marker_of(len(rows))
+        axis.plot(rows["ds"], values, color=colour, linewidth=width, label=label, marker=marker, markersize=3)
     title = one_line(str(rows["unique_id"].iloc[0]))
     if display.unit == "%" and actual.min() > 0:
         # A few extreme days would flatten all the others.

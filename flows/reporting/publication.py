@@ -20,7 +20,6 @@ from urllib.parse import quote
 import pandas as pd
 
 from gatecast.data.dates.steps import are_steps, day_in_words
-from gatecast.data.display import one_line
 from gatecast.data.errors import InputError
 from gatecast.data.store import atomic_file, read_json, read_parquet
 from gatecast.flows.engine.artifacts import (
@@ -34,12 +33,14 @@ from gatecast.flows.engine.ingested import read_ingested
 from gatecast.flows.engine.orchestration import artifact_key, task
 from gatecast.flows.engine.results import Evaluated, Forecasts, Ingested, Promoted, Published, Versioned
 from gatecast.flows.engine.server import REPORTS
-from gatecast.flows.engine.terminal import counted
+from gatecast.flows.engine.terminal import counted, figure
 from gatecast.flows.judging.evaluation import LABELS, MODEL
-from gatecast.flows.judging.tables import short_score_table
+from gatecast.flows.judging.tables import interval_table, short_score_table
 from gatecast.flows.judging.targets import DISPLAYS
 from gatecast.flows.registry.registry import Registry
+from gatecast.flows.reporting.coming import COMING, plot_coming
 from gatecast.flows.reporting.errors import TITLES
+from gatecast.flows.reporting.pages import render_page
 from gatecast.flows.reporting.pictures import embedded_picture, inline
 from gatecast.flows.settings.runs import RetrainSettings
 from gatecast.flows.settings.workspace import Workspace
@@ -78,18 +79,24 @@ def publish(
     overdue = {record["unique_id"]: record["overdue"] for record in bars["series"]}
     data = data_table(read_ingested(Path(bars["directory"])), settings.data.is_numbered, overdue)
     versions = version_table(registry, version["version"], promoted["champion"])
+    held = interval_table(evaluation)
+    folder = Path(evaluated["evaluation"]).parent
     expected: Table = []
+    pictures: dict[str, str] = {}
     if forecasts is not None:
-        expected = forecast_table(read_parquet(Path(forecasts["path"]))[0], DISPLAYS[settings.target or "y"].label)
+        rows = read_parquet(Path(forecasts["path"]))[0]
+        expected = forecast_table(rows, DISPLAYS[settings.target or "y"].label)
+        coming = plot_coming(rows, read_ingested(Path(bars["directory"])), settings, folder / "coming.png")
+        pictures[COMING] = inline(coming)
     errors = evaluated["errors"]
-    pictures = {
+    pictures |= {
         "Forecast against actual over the test period": inline(Path(evaluated["picture"])),
         **{title: inline(Path(errors[kind])) for kind, title in TITLES.items() if kind in errors},
         "Loss by epoch": inline(Path(evaluated["losses"])),
     }
     if "attention" in evaluated:
         pictures["Share of each step in the attention of the test forecasts"] = inline(Path(evaluated["attention"]))
-    report = Path(evaluated["evaluation"]).with_name("report.html")
+    report = folder / "report.html"
     with atomic_file(report) as temporary:
         temporary.write_text(
             render(
@@ -103,6 +110,7 @@ def publish(
                 is_alarming=promoted["alarming"],
                 tables={
                     f"Scores on the test period, in {evaluation['unit']}": scores,
+                    **({"Intervals on the test period": held} if held else {}),
                     **({"What comes next": expected[:ROWS]} if expected else {}),
                     "Champion and challenger": versions,
                     "Data": data[:ROWS],
@@ -192,7 +200,7 @@ def forecast_table(forecasts: pd.DataFrame, label: str) -> Table:
     else:
         form = "%Y-%m-%d" if (forecasts["ds"] == forecasts["ds"].dt.normalize()).all() else "%Y-%m-%d %H:%M"
     return [
-        {"series": str(unique_id), "for": f"{ds:{form}}", f"expected {label}": f"{value:,.4g} {unit}".strip()}
+        {"series": str(unique_id), "for": f"{ds:{form}}", f"expected {label}": f"{figure(value)} {unit}".strip()}
         for unique_id, ds, value, unit in forecasts[["unique_id", "ds", "value", "unit"]].itertuples(index=False)
     ]
 
@@ -242,14 +250,4 @@ def report_link(report: Path, workspace: Workspace) -> str:
 
 def render(**parts: Any) -> str:
     """Return the report as one self-contained HTML page."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("gatecast.flows.reporting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=lambda value: one_line(value) if isinstance(value, str) else value,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html").render(parts)
+    return render_page("report.html", **parts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
@@ -26,14 +26,29 @@ class ChampionSettings(Settings):
 class ForecastSettings(ChampionSettings):
     """What `flows.forecast.forecast_latest` does."""
 
+    level: tuple[Annotated[float, Field(gt=0, lt=100)], ...] | None = Field(
+        None, description="Intervals of the forecast in percent, as 80,95, which is the default"
+    )
+    quantiles: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
+        (),
+        description="Quantiles of the forecast, as 0.1,0.9",
+        json_schema_extra={"options": ["--quantile", "--quantiles"]},
+    )
     n_samples: int = Field(
         0,
         ge=0,
-        description="Samples to draw of a model trained with dropout, for intervals of 90 %; 100 is a good number, 0"
-        " draws none",
+        description="Courses to draw over the steps ahead, which intervals and quantiles are then made of; of a model"
+        " trained with dropout, by Monte-Carlo dropout. 100 is a good number, 0 draws none",
         json_schema_extra={"options": ["--samples", "--n-samples"]},
     )
     seed: int = Field(0, ge=0, description="Seed of the samples; the same seed draws the same ones")
+
+    @field_validator("level", "quantiles")
+    @classmethod
+    def _each_once(cls, shares: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if shares is not None and len(set(shares)) < len(shares):
+            raise ValueError("one comes twice; give each once")
+        return shares
 
     @field_validator("n_samples")
     @classmethod

@@ -10,6 +10,9 @@ from gatecast.data.errors import InputError
 from gatecast.data.leftovers import sweep
 from gatecast.data.secrets import holds_secret
 
+DATA_FOLDERS = ("bars", "texts", "tagged")
+"""Those of the data that versions were trained on"""
+
 
 @dataclass(frozen=True)
 class Workspace:
@@ -86,8 +89,31 @@ class Workspace:
         """Folder of Prefect's database and results."""
         return self.root / "prefect"
 
+    def stored(self, path: Path | str) -> str:
+        """Return a path as files of the workspace name it: from its root, so that the workspace may be moved.
+
+        Paths outside the workspace stay absolute.
+        """
+        path = Path(path)
+        return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
+
+    def found(self, stored: str) -> Path:
+        """Return where the path is that a file of the workspace names.
+
+        An earlier Gatecast wrote absolute paths. If the workspace has been moved or copied since, their part inside the
+        workspace leads to what they named.
+        """
+        path = Path(stored)
+        if not path.is_absolute():
+            return self.root / path
+        for place, part in reversed(list(enumerate(path.parts))):
+            inside = Path(self.root, *path.parts[place:])
+            if part in DATA_FOLDERS and part != path.name and inside.exists():
+                return inside
+        return path
+
     def tidy_up(self) -> None:
-        """Remove the temporary files that killed processes left in these folders."""
+        """Remove the temporary files that killed processes left in these folders; those of living ones stay."""
         for folder in (
             self.bars, self.quarantine, self.sequences, self.texts, self.models, self.tagged, self.forecasts,
             self.reports, self.prefect,

@@ -116,7 +116,7 @@ class ForecasterSettings(NetworkSettings):
     max_minutes: float | None = Field(
         default=None,
         gt=0,
-        description="Time for training; it is turned into a number of steps, which is kept",
+        description="Time for training, at most; it is turned into a number of steps, which is kept",
         json_schema_extra={"options": ["--minutes", "--max-minutes"]},
     )
     max_epochs: Annotated[int, Field(gt=0)] | Literal["auto"] = Field(
@@ -203,6 +203,10 @@ class ForecasterSettings(NetworkSettings):
         """These settings with the residual that follows from the differences."""
         residual = _RESIDUALS.get(self.differences, self.residual)
         return self.model_copy(update={"residual": residual})
+
+    def with_lookback(self, lookback: int) -> Self:
+        """Return these settings with the lookback that sequences have, where it is left open."""
+        return self.model_copy(update={"lookback": lookback}) if self.lookback == "auto" else self
 
     @property
     def is_weighted(self) -> bool:

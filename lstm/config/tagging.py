@@ -76,7 +76,7 @@ class TaggerSettings(Settings):
     max_minutes: float | None = Field(
         default=None,
         gt=0,
-        description="Time for training; it is turned into a number of steps, which is kept",
+        description="Time for training, at most; it is turned into a number of steps, which is kept",
         json_schema_extra={"options": ["--minutes", "--max-minutes"]},
     )
     max_epochs: int = Field(

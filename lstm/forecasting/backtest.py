@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
+from types import MappingProxyType
 from typing import Any, Literal, Protocol, Self, TypeVar
 
 import numpy as np
@@ -40,7 +41,9 @@ class RollingModel(Protocol):
     def fit(self, df: pd.DataFrame, split: SplitSettings, *, gaps: Gaps) -> Self:
         """Train on a long frame."""
 
-    def predict(self, df: pd.DataFrame) -> pd.DataFrame:
+    def predict(
+        self, df: pd.DataFrame, *, level: Sequence[float] | None = None, quantiles: Sequence[float] = ()
+    ) -> pd.DataFrame:
         """Forecast what follows each series of a long frame."""
 
     @property
@@ -73,6 +76,7 @@ def cross_validation(
     on_window: Callable[[int], None] | None = None,
     only: range | None = None,
     gaps: Gaps = "mask",
+    asked: Mapping[str, Any] = MappingProxyType({}),
 ) -> pd.DataFrame:
     """Forecast from each of the last origins of a long frame, as `Forecaster.cross_validation` describes.
 
@@ -90,6 +94,8 @@ def cross_validation(
         the model is fitted.
     gaps : {"mask", "keep"}
         Put rows that are missing on the calendar of a series in, or take the rows around a gap for neighbours.
+    asked : mapping
+        Options of `predict`: ``level`` and ``quantiles``.
     """
     frame = validate_series(df, "The series frame")
     if gaps == "mask":
@@ -108,7 +114,7 @@ def cross_validation(
         if fitted is None or (every and number % every == 0):
             known, origin = windows.known(number)
             fitted = _fit(model, frame[known], origin, split)
-        parts.append(_forecast_from(fitted, frame, windows, number))
+        parts.append(_forecast_from(fitted, frame, windows, number, asked))
         if on_window is not None:
             on_window(done)
     return pd.concat(parts, ignore_index=True)
@@ -223,7 +229,9 @@ def _fit(model: Model, known: pd.DataFrame, origin: pd.Timestamp, split: SplitSe
     return type(model).from_settings(settings).fit(known, split=shares, gaps="keep")
 
 
-def _forecast_from(model: RollingModel, frame: pd.DataFrame, windows: _Windows, number: int) -> pd.DataFrame:
+def _forecast_from(
+    model: RollingModel, frame: pd.DataFrame, windows: _Windows, number: int, asked: Mapping[str, Any]
+) -> pd.DataFrame:
     """Return the forecasts that `model` makes at the origins of a window, next to the observed values."""
     horizon = model.settings.horizon
     ends = windows.ends[number]
@@ -238,7 +246,7 @@ def _forecast_from(model: RollingModel, frame: pd.DataFrame, windows: _Windows, 
         )
     rows = max(model.context_rows, _DATES)
     inputs = [np.arange(max(begins[series], ends[series] - rows), ends[series]) for series in chosen]
-    predicted = model.predict(frame.iloc[np.concatenate(inputs)])
+    predicted = model.predict(frame.iloc[np.concatenate(inputs)], **asked)
     # An expected date may be a holiday: the k-th step is the k-th observed row.
     outcome = frame[["unique_id", "ds", "y"]].iloc[(ends[chosen][:, None] + np.arange(horizon)).ravel()]
     cutoff = frame["ds"].iloc[np.repeat(ends[chosen] - 1, horizon)].array

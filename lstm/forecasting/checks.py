@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from gatecast.data.errors import InputError
 from gatecast.data.sequences.scaling import Scaler
 from gatecast.data.sequences.sequences import Sequences
+from gatecast.data.sequences.splits import ends_of
 from gatecast.lstm.config import ForecasterSettings
 from gatecast.lstm.forecasting.network import Network
 
 __all__ = [
-    "hash_of_weights", "require_known", "require_same_gaps", "require_same_series", "require_samples", "require_sizes",
-    "weights_to_start",
+    "has_learnt_validation", "hash_of_weights", "require_finite", "require_known", "require_same_gaps",
+    "require_same_series", "require_samples", "require_sizes", "weights_to_start",
 ]  # fmt: skip
 
 
@@ -40,15 +41,41 @@ def require_known(sequences: Sequences, columns: tuple[str, ...], scalers: Mappi
             raise InputError(f"{name} is not scaled as in training; build the sequences with the model's scalers.")
 
 
-def require_samples(n_samples: int, settings: ForecasterSettings) -> None:
+def require_finite(y_hat: np.ndarray, unique_ids: Sequence[str], series: np.ndarray | None = None) -> np.ndarray:
+    """Return forecasts (n, ...) if all are finite; `series` has the number of the series of each, by default 0 to n-1.
+
+    Raises
+    ------
+    InputError
+        One is not; it names the first such series.
+    """
+    wrong = np.flatnonzero(~np.isfinite(y_hat).reshape(len(y_hat), -1).all(axis=1))
+    if len(wrong):
+        name = unique_ids[wrong[0] if series is None else series[wrong[0]]]
+        raise InputError(
+            f"The forecast of {name} is not a finite number, since its values are too large, or differ too much in"
+            " size; correct them, or give them in another unit."
+        )
+    return y_hat
+
+
+def require_samples(n_samples: int, settings: ForecasterSettings, dropout: bool) -> None:
     """Raise InputError if so many samples make no interval, or a model cannot draw any."""
     if n_samples < 2:
         raise InputError(f"n_samples is {n_samples}; an interval needs at least 2 samples, better 100.")
-    if not settings.has_dropout:
+    if dropout and not settings.has_dropout:
         raise InputError(
-            "The model was trained without dropout, so all samples would be alike; train it with dropout or "
-            "recurrent_dropout."
+            "The model was trained without dropout, so all samples would be alike; leave n_samples out of predict, or"
+            " dropout out of sample, or train it with dropout or recurrent_dropout."
         )
+
+
+def has_learnt_validation(
+    boundaries: Mapping[str, str], own: Mapping[str, Mapping[str, str]], sequences: Sequences
+) -> bool:
+    """Tell whether a model whose training ended there has learnt rows that validate in these sequences."""
+    theirs = ends_of("train_end", sequences.unique_ids, boundaries, own)
+    return bool((theirs > sequences.ends("train_end")).any())
 
 
 def require_same_series(theirs: tuple[str, ...], ours: tuple[str, ...], settings: ForecasterSettings) -> None:

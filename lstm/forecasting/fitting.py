@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,9 +16,10 @@ from gatecast.lstm.config import ForecasterSettings
 from gatecast.lstm.forecasting.batches import StreamBatches, WindowBatches
 from gatecast.lstm.forecasting.linear_start import start_linear
 from gatecast.lstm.forecasting.network import Network
-from gatecast.lstm.forecasting.prediction import predict_windows, window_loss
+from gatecast.lstm.forecasting.prediction import predict_windows
 from gatecast.lstm.forecasting.reader import WindowReader
 from gatecast.lstm.forecasting.target_weights import TargetWeights
+from gatecast.lstm.forecasting.validation import Validation
 from gatecast.lstm.forecasting.window_steps import make_steps
 from gatecast.lstm.training.loop import Batches, Snapshot, fit
 
@@ -68,16 +68,9 @@ class Fitting:
             embedding_size=settings.series_embedding,
         )  # fmt: skip
 
-    def validation(self, network: Network) -> Callable[[], float]:
-        """Return what computes the validation loss of a network as it is."""
-        settings, sequences = self.settings, self.sequences
-        windows = sequences.windows_of(VALIDATION)
-        reader = self._reader(network)
-        if self.scaling is not None:
-            weights = TargetWeights.of(settings, sequences, network.ops)
-            return lambda: window_loss(reader, windows.series, windows.end, weights)
-        targets = sequences.values[windows.end[:, None] + np.arange(settings.horizon), 0]
-        return lambda: float(np.mean((predict_windows(reader, windows.series, windows.end) - targets) ** 2))
+    def validation(self, network: Network) -> Validation:
+        """Return what computes the validation loss of a network as it is, and its errors on the validation rows."""
+        return Validation(self.settings, self.sequences, self.scaling, self._reader(network))
 
     def step_variance(self, network: Network) -> np.ndarray | None:
         """Return the variance of the errors on the validation windows, scaled, for each step ahead, float64 (horizon,).
@@ -89,7 +82,7 @@ class Fitting:
         if settings.of_y == "none" or settings.loss != "mse":
             return None
         windows = sequences.windows_of(VALIDATION)
-        y_hat = predict_windows(self._reader(network), windows.series, windows.end).astype(np.float64)
+        y_hat = predict_windows(self._reader(network), windows.series, windows.end).y_hat.astype(np.float64)
         rows = windows.end[:, None] + np.arange(settings.horizon)
         errors = y_hat - sequences.values[rows, 0]
         weights = np.ones(errors.shape) if sequences.weights is None else sequences.weights[rows]

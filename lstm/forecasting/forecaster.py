@@ -22,16 +22,19 @@ from gatecast.data.sources.given import ColumnNames, GivenFrame, columns_of, rea
 from gatecast.kernels.window_scaling import WindowScaling
 from gatecast.lstm.config import ForecasterSettings
 from gatecast.lstm.forecasting import checks
+from gatecast.lstm.forecasting.calibration import Calibration
 from gatecast.lstm.forecasting.context import Context
-from gatecast.lstm.forecasting.ensemble import Ensemble
+from gatecast.lstm.forecasting.ensemble import Ensemble, ScaledForecast
 from gatecast.lstm.forecasting.fitting import Fitting, has_gaps, last_rows
 from gatecast.lstm.forecasting.members import fit_members, member_checkpoint, parts_of_members
 from gatecast.lstm.forecasting.names import SeriesNames
 from gatecast.lstm.forecasting.network import Network
 from gatecast.lstm.forecasting.prediction import frame_of_windows
+from gatecast.lstm.forecasting.reader import Predicted
 from gatecast.lstm.forecasting.recipe import Recipe, choose, panel_of, sequence_settings
 from gatecast.lstm.forecasting.scaled_windows import scaling_of
-from gatecast.lstm.forecasting.uncertainty import intervals
+from gatecast.lstm.forecasting.uncertainty import DEFAULT_LEVELS, Wanted, intervals
+from gatecast.lstm.forecasting.validation import calibrate
 from gatecast.lstm.forecasting.window_steps import make_steps
 from gatecast.lstm.nn.initialisation import count_weights
 from gatecast.lstm.training.checkpoint import Checkpoint
@@ -83,6 +86,10 @@ class Forecaster(TrainedModel[Network]):
         self.step_variance: np.ndarray | None = None
         """Of the errors of scaled forecasts, to put the mean of transformed values back; None where nothing is put back
         so, and in a checkpoint of an epoch"""
+        self.calibration: Calibration | None = None
+        """How far forecasts are off, for intervals; None in a checkpoint of an epoch, and in models of
+        before"""
+        self._validated: Predicted | None = None
         self._context: Context | None = None
         self._names: SeriesNames | None = None
         self._members: tuple[Self, ...] = ()
@@ -194,10 +201,12 @@ class Forecaster(TrainedModel[Network]):
             checks.require_same_gaps(start.sees_missing, has_gaps(sequences))
             weights = checks.weights_to_start(start.network, start.columns, trial, sequences.columns)
         network = self._adopt(sequences, rules)
+        learnt = start is not None and checks.has_learnt_validation(start.boundaries, start.own_boundaries, sequences)
         self.started_from = "" if weights is None else checks.hash_of_weights(weights)
         if self.settings.n_models > 1:
             options = {"keep": keep, "resume": resume, "freq": freq, "closed": closed, "calendar": calendar}
-            return self._unite(fit_members(self, sequences, starts, checkpoints, on_epoch, options))
+            self._unite(fit_members(self, sequences, starts, checkpoints, on_epoch, options))
+            return self._calibrate(sequences, start if learnt else None)
         stopped = self._stopped(checkpoints, resume, self.data_hash)
         if stopped is not None and stopped.started_from != self.started_from:
             raise CheckpointError(f"What {checkpoints} holds began with other weights; train again without resume.")
@@ -206,14 +215,31 @@ class Forecaster(TrainedModel[Network]):
             network.parameters.load(weights)
         elif stopped is None:
             fitting.begin(network, TRAIN)
+        validation = fitting.validation(network)
         self._train(
-            network, fitting.batches(network, TRAIN), fitting.validation(network),
+            network, fitting.batches(network, TRAIN), validation, fold_losses=validation.fold_losses,
             stopped=stopped, checkpoints=checkpoints, keep=keep, on_epoch=on_epoch, make_steps=make_steps,
             average_decay=self.chosen.average_decay, validate_first=start is not None or network.skip is not None,
         )  # fmt: skip
         self.step_variance = fitting.step_variance(network)
+        trained = self._require_snapshot()
+        self._validated = validation.cross_forecasts(trained)
+        self._snapshot = trained.without_folds
+        self._calibrate(sequences, start if learnt else None)
         if fitting.is_refitted and start is None:
             self._refit(fitting)
+        return self
+
+    def _calibrate(self, sequences: Sequences, former: Forecaster | None) -> Self:
+        """Measure how far forecasts of the validation rows are off, by the common forecast of all members.
+
+        `former` is a model that this one began with and that has learnt those rows, which say nothing of it: what was
+        measured for that model stays.
+        """
+        forecasts = [member._validated for member in self.members]
+        calibration = former.calibration if former else calibrate(self.chosen, sequences, forecasts)
+        for model in (self, *self.members):
+            model.calibration = calibration
         return self
 
     def _refit(self, fitting: Fitting) -> None:
@@ -255,6 +281,7 @@ class Forecaster(TrainedModel[Network]):
             model._snapshot = fitting.train_until(TEST, network, member._snapshot)
             model.total_steps = member.total_steps
             model.step_variance = member.step_variance
+            model.calibration = self.calibration
             model.boundaries, model.own_boundaries = last_rows(sequences)
             model._names = self._names
             refitted.append(model)
@@ -267,7 +294,8 @@ class Forecaster(TrainedModel[Network]):
     def _unite(self, members: tuple[Self, ...]) -> Self:
         """Become the ensemble of these; `history`, and whatever there is of one network, are of the first."""
         self._members = members
-        for name in ("_network", "_snapshot", "total_steps", "boundaries", "own_boundaries", "step_variance"):
+        of_training = "_network", "_snapshot", "total_steps", "boundaries", "own_boundaries"
+        for name in (*of_training, "step_variance", "calibration"):
             setattr(self, name, getattr(members[0], name))
         return self
 
@@ -277,7 +305,7 @@ class Forecaster(TrainedModel[Network]):
         return self._members or (self,)
 
     def _adopt(self, sequences: Sequences, rules: DateRules) -> Network:
-        self._recipe = choose(self.settings, panel_of(sequences))
+        self._recipe = choose(self.settings.with_lookback(sequences.settings.lookback), panel_of(sequences))
         checks.require_sizes(sequences, self.chosen)
         self.columns = sequences.columns
         self.boundaries = sequences.boundaries
@@ -296,6 +324,8 @@ class Forecaster(TrainedModel[Network]):
         self._network = self._new_network()
         self._snapshot = None
         self._members = ()
+        self.calibration = None
+        self._validated = None
         return self._network
 
     def _make_network(self) -> Network:
@@ -315,7 +345,13 @@ class Forecaster(TrainedModel[Network]):
     # ---------------------------------------------------------------- results
 
     def predict(
-        self, df: pd.DataFrame | None = None, *, n_samples: int = 0, level: Sequence[int] = (90,), seed: int = 0
+        self,
+        df: pd.DataFrame | None = None,
+        *,
+        level: Sequence[float] | None = None,
+        quantiles: Sequence[float] = (),
+        n_samples: int = 0,
+        seed: int = 0,
     ) -> pd.DataFrame:
         """Forecast what follows each series.
 
@@ -325,31 +361,49 @@ class Forecaster(TrainedModel[Network]):
             Long frame, columns as in training, or ``unique_id``, ``ds`` and ``y``; by default the data the model was
             fitted on is continued. Its series need not be those of the training; one with less than two known values is
             left out, with a warning.
+        level : sequence of float, optional
+            Probability of each interval in percent; () gives none. By default 80 and 95 where nothing else is asked
+            for; none of a model that an older Gatecast trained, and 90 with `n_samples`.
+        quantiles : sequence of float
+            Shares between 0 and 1.
         n_samples : int
-            Number of samples of Monte-Carlo dropout to draw, as `sample` does; returns their mean and intervals.
-        level : sequence of int
-            Probability of each interval in percent.
+            Number of samples of Monte-Carlo dropout that mean, intervals and quantiles are taken from; see `sample`.
         seed : int
             Of the samples.
 
         Returns
         -------
         DataFrame
-            ``unique_id`` and ``ds``, as the frame calls them, and ``y_hat``: `horizon` rows for each series; with
-            `n_samples` also ``y_hat-lo-90`` and ``y_hat-hi-90`` for a level of 90.
+            ``unique_id`` and ``ds``, as the frame calls them, and ``y_hat``: `horizon` rows for each series; also
+            ``y_hat-lo-80`` and ``y_hat-hi-80`` for a level of 80, and ``y_hat-q-10`` for a quantile of .1.
+
+        Raises
+        ------
+        InputError
+            A level is not between 0 and 100, a quantile not between 0 and 1, or one comes twice; or the model has no
+            errors to make intervals of.
         """
-        if n_samples:
-            frame, samples = self.sample(df, n_samples=n_samples, seed=seed)
-            return frame.assign(**intervals(samples, level))
         ensemble = self._ensemble()
+        if n_samples:
+            frame, samples = self.sample(df, n_samples=n_samples, seed=seed, dropout=True)
+            by_default = () if len(quantiles) else (90,)
+            return frame.assign(**intervals(samples, by_default if level is None else level, quantiles))
+        wanted = self._wanted(level, quantiles)
         context, names = self._given(df)
-        forecast = context.next_rows(self.settings.horizon).assign(y_hat=ensemble.predict_next(context).ravel())
+        scaled = ensemble.forecast_next(context)
+        columns = {"y_hat": ensemble.y_hat(scaled), **self._bounds(ensemble, scaled, wanted)}
+        rows = context.next_rows(self.settings.horizon)
+        forecast = rows.assign(**{name: values.ravel() for name, values in columns.items()})
         return names.restored(forecast) if names else forecast
 
     def sample(
-        self, df: pd.DataFrame | None = None, *, n_samples: int = 100, seed: int = 0
+        self, df: pd.DataFrame | None = None, *, n_samples: int = 100, seed: int = 0, dropout: bool = False
     ) -> tuple[pd.DataFrame, np.ndarray]:
-        """Draw samples of what follows each series, by Monte-Carlo dropout: see `uncertainty.draw_samples`.
+        """Draw courses of what follows each series.
+
+        The forecast is added to errors as large, and as alike over the steps ahead, as those of the validation rows
+        were (a Gaussian copula), so that sums over the steps, peaks and the like have the right spread. Series are
+        drawn independently of each other.
 
         Parameters
         ----------
@@ -358,6 +412,8 @@ class Forecaster(TrainedModel[Network]):
         n_samples : int
         seed : int
             The same seed draws the same samples.
+        dropout : bool
+            Drop out as in training, and add what remains of the errors: see `uncertainty.calibrated`.
 
         Returns
         -------
@@ -369,13 +425,18 @@ class Forecaster(TrainedModel[Network]):
         Raises
         ------
         InputError
-            When the model was trained without dropout, whose samples would all be alike.
+            When `dropout` is asked of a model that was trained without, or samples of one without known errors.
         """
         ensemble = self._ensemble()
         context, names = self._given(df)
-        checks.require_samples(n_samples, self.settings)
-        losses = [min(record.validation_loss for record in member.history) for member in self.members]
-        values = ensemble.sample(context, sum(losses) / len(losses), n_samples, seed).reshape(n_samples, -1)
+        checks.require_samples(n_samples, self.settings, dropout)
+        if dropout:
+            losses = [min(record.validation_loss for record in member.history) for member in self.members]
+            loss = sum(losses) / len(losses)
+            values = ensemble.sample_dropout(context, self.calibration, loss, n_samples, seed)
+        else:
+            values = ensemble.sample(ensemble.forecast_next(context), self._known_errors(), n_samples, seed)
+        values = values.reshape(n_samples, -1)
         rows = context.next_rows(self.settings.horizon)
         return (names.restored(rows), values[:, names.order_of(rows)]) if names else (rows, values)
 
@@ -410,6 +471,25 @@ class Forecaster(TrainedModel[Network]):
         unique_ids = np.array(sequences.unique_ids, dtype=object)[windows.series]
         frame = pd.DataFrame({"unique_id": unique_ids, "cutoff": sequences.dates(windows.end - 1)})
         return frame, self._attending().attention_of_windows(sequences, windows)
+
+    def _wanted(self, level: Sequence[float] | None, quantiles: Sequence[float]) -> Wanted:
+        if level is None:
+            level = DEFAULT_LEVELS if self.calibration is not None and len(quantiles) == 0 else ()
+        return Wanted(level, quantiles)
+
+    def _bounds(self, ensemble: Ensemble, forecast: ScaledForecast, wanted: Wanted) -> dict[str, np.ndarray]:
+        if not wanted.columns:
+            return {}
+        bounds = ensemble.bounds(forecast, self._known_errors(), wanted.probabilities)
+        return wanted.of_bounds(list(bounds))
+
+    def _known_errors(self) -> Calibration:
+        if self.calibration is None:
+            raise InputError(
+                "The model does not know how far its forecasts are off, since an older Gatecast trained it or its"
+                " training was not over; train it again for intervals, or leave them out with level=()."
+            )
+        return self.calibration
 
     def _ensemble(self) -> Ensemble:
         networks = tuple(member.network for member in self.members)
@@ -448,6 +528,9 @@ class Forecaster(TrainedModel[Network]):
         n_windows: int = 1,
         step_size: int = 1,
         refit: bool | int = False,
+        *,
+        level: Sequence[float] | None = None,
+        quantiles: Sequence[float] = (),
         **columns: Unpack[ColumnNames],
     ) -> pd.DataFrame:
         """Forecast the end of a long frame from several origins, each time with what was known then.
@@ -463,6 +546,8 @@ class Forecaster(TrainedModel[Network]):
         refit : bool or int
             True trains again, with these settings, at every origin; a number n at every n-th. False uses this model as
             it is, whatever it was fitted on; one that is not fitted is trained once, at the first origin.
+        level, quantiles : sequence of float
+            As for `predict`.
         **columns
             ``id_column``, ``time_column``, ``target`` and ``exclude``, as for `fit`; by default those of the training.
 
@@ -483,11 +568,14 @@ class Forecaster(TrainedModel[Network]):
         # A model that was not trained on masked gaps, as of bars, is not tested on them either.
         gaps = self._context.gaps if self._context else "mask"
         given = read_frame(df, columns_of(**columns)) if columns else self._read(df)
-        forecasts = backtest.cross_validation(self, given.frame, n_windows, step_size, refit, gaps=gaps)
+        asked = {"level": level, "quantiles": quantiles}
+        forecasts = backtest.cross_validation(self, given.frame, n_windows, step_size, refit, gaps=gaps, asked=asked)
         names = SeriesNames.of_frame(given)
         return names.renamed(forecasts) if names else forecasts
 
-    def predict_windows(self, sequences: Sequences, split: int) -> pd.DataFrame:
+    def predict_windows(
+        self, sequences: Sequences, split: int, *, level: Sequence[float] = (), quantiles: Sequence[float] = ()
+    ) -> pd.DataFrame:
         """Forecast every window of a split, for scoring.
 
         Parameters
@@ -496,17 +584,22 @@ class Forecaster(TrainedModel[Network]):
             Built with this model's lookback, horizon and scalers.
         split : int
             TRAIN, VALIDATION or TEST of `data.sequences.splits`.
+        level, quantiles : sequence of float
+            As for `predict`; none by default.
 
         Returns
         -------
         DataFrame
-            ``unique_id``, ``cutoff`` (last input ds), ``ds``, ``step`` (1 to horizon), ``y`` and ``y_hat`` in y's unit.
+            ``unique_id``, ``cutoff`` (last input ds), ``ds``, ``step`` (1 to horizon), ``y`` and ``y_hat`` in y's unit,
+            and the bounds that are asked for.
         """
         ensemble = self._ensemble()
         checks.require_sizes(sequences, self.chosen)
         checks.require_known(sequences, self.columns, self.scalers)
         windows = sequences.windows_of(split)
-        return frame_of_windows(sequences, windows, ensemble.predict_windows(sequences, windows))
+        forecast = ensemble.forecast_windows(sequences, windows)
+        bounds = self._bounds(ensemble, forecast, Wanted(level, quantiles))
+        return frame_of_windows(sequences, windows, ensemble.y_hat(forecast), bounds)
 
     @property
     def recipe(self) -> Recipe:
@@ -560,7 +653,8 @@ class Forecaster(TrainedModel[Network]):
             "step_variance": None if self.step_variance is None else self.step_variance.tolist(),
         }
         of_members, arrays = parts_of_members(self._members)
-        return {**document, **of_members}, {"context": context.to_arrays(), **arrays}
+        of_errors = {} if self.calibration is None else {"calibration": self.calibration.to_arrays(self.unique_ids)}
+        return {**document, **of_members}, {"context": context.to_arrays(), **of_errors, **arrays}
 
     def _restore(self, document: Mapping[str, Any], arrays: Mapping[str, Mapping[str, np.ndarray]]) -> None:
         self.columns = tuple(document["columns"])
@@ -576,6 +670,8 @@ class Forecaster(TrainedModel[Network]):
         self.started_from = document.get("started_from", "")
         variance = document.get("step_variance")  # none in models of before
         self.step_variance = None if variance is None else np.array(variance, np.float64)
+        if "calibration" in arrays:
+            self.calibration = Calibration.from_arrays(arrays["calibration"], self.unique_ids, self.settings.horizon)
         if any(scaler.columns != self.columns for scaler in self.scalers.values()):
             raise ValueError("a scaler is of other columns")
         if self._context.values.shape[1] != len(self.columns):

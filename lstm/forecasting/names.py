@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from gatecast.data.dates.steps import with_steps
-from gatecast.data.frames import as_pandas
+from gatecast.data.frames import as_pandas, as_text
 from gatecast.data.sources.columns import Columns
 from gatecast.data.sources.given import GivenFrame, read_frame
 
@@ -71,7 +71,7 @@ class SeriesNames:
         """Return the names of a frame, or None where they are those here, and sorted, so that nothing is to be done."""
         names = tuple(given.names.index)
         columns = tuple(
-            NameColumn(str(name), str(column.dtype), tuple(column.astype(str))) for name, column in given.names.items()
+            NameColumn(str(name), str(column.dtype), tuple(as_text(column))) for name, column in given.names.items()
         )
         found = cls(names, columns, given.time, given.target, given.is_numbered, excluded)
         is_plain = [(column.name, column.dtype in _TEXT) for column in columns] == [("unique_id", True)]

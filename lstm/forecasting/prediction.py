@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -9,16 +11,17 @@ from gatecast.data.sequences.sequences import Sequences
 from gatecast.data.sequences.windows import Windows
 from gatecast.kernels.losses import LOSSES
 from gatecast.lstm.forecasting.context import Context
-from gatecast.lstm.forecasting.reader import WindowReader
+from gatecast.lstm.forecasting.reader import Predicted, WindowReader
 from gatecast.lstm.forecasting.target_weights import TargetWeights
 
 __all__ = [
-    "attention_of_windows", "attention_weights", "frame_of_windows", "predict_next", "predict_windows",
-    "spread_next", "window_loss",
+    "attention_of_windows", "attention_weights", "frame_of_windows", "predict_dropout", "predict_next",
+    "predict_windows",
+    "together", "window_loss", "window_losses",
 ]  # fmt: skip
 
 
-def predict_windows(reader: WindowReader, series: np.ndarray, end: np.ndarray) -> np.ndarray:
+def predict_windows(reader: WindowReader, series: np.ndarray, end: np.ndarray) -> Predicted:
     """Forecast what follows each window.
 
     Parameters
@@ -26,14 +29,10 @@ def predict_windows(reader: WindowReader, series: np.ndarray, end: np.ndarray) -
     reader : WindowReader
     series, end : (n,) arrays
         Series of each window, and the row after its last input row.
-
-    Returns
-    -------
-    (n, horizon) array
-        Scaled, of the network's dtype.
     """
     network = reader.network
     scaled = np.empty((len(end), reader.settings.horizon), network.dtype)
+    spread = np.ones(len(end), network.dtype)
     if reader.settings.stateful:
         for number in np.unique(series):
             chosen = series == number
@@ -42,10 +41,10 @@ def predict_windows(reader: WindowReader, series: np.ndarray, end: np.ndarray) -
             stream = reader.values[first : ends.max()]
             y_hat, _ = network.forward(stream.reshape(1, *stream.shape), every_step=True)
             scaled[chosen] = network.ops.to_host(y_hat)[ends - 1 - first]
-        return scaled
+        return Predicted(scaled, spread)
     for rows in reader.batches(len(end)):
-        scaled[rows] = reader.forecast(series[rows], end[rows])
-    return scaled
+        scaled[rows], spread[rows] = reader.forecast(series[rows], end[rows])
+    return Predicted(scaled, spread)
 
 
 def window_loss(
@@ -61,9 +60,31 @@ def window_loss(
     target_weights : TargetWeights, optional
         By default all targets weigh the same.
     """
+    loss, _ = window_losses(reader, series, end, target_weights)
+    return loss
+
+
+def window_losses(
+    reader: WindowReader,
+    series: np.ndarray,
+    end: np.ndarray,
+    target_weights: TargetWeights | None = None,
+    folds: Sequence[np.ndarray] = (),
+) -> tuple[float, tuple[float, ...]]:
+    """Return `window_loss`, and the same of each fold of the windows alone.
+
+    Parameters
+    ----------
+    reader, series, end, target_weights
+        As for `window_loss`.
+    folds : sequence of bool (n,) arrays
+        Which windows are in each.
+    """
     network, ops = reader.network, reader.ops
-    loss_sum = 0.0
-    weight_sum = 0.0
+    whole = np.ones(len(end), bool)
+    parts = [whole, *folds]
+    loss_sums = np.zeros(len(parts))
+    weight_sums = np.zeros(len(parts))
     for rows in reader.batches(len(end)):
         windows = reader.read(series[rows], end[rows], known=True)
         y_hat = reader.forward(windows, series[rows])
@@ -73,18 +94,27 @@ def window_loss(
                 target_weights.of_rows, ops.as_array(end[rows], "int64"), target_weights.of_steps, weights
             )
         unused = ops.empty(y_hat.shape, network.dtype)
-        loss = ops.forecast_loss(
-            LOSSES[network.loss], y_hat, windows.targets, weights, windows.base, windows.spread, unused
-        )
         is_known = np.isfinite(ops.to_host(windows.targets))
-        weight = float(ops.to_host(weights)[is_known].sum(dtype=np.float64))
-        loss_sum += weight * float(loss)
-        weight_sum += weight
-    return loss_sum / weight_sum if weight_sum else 0.0
+        of_targets = ops.to_host(weights)
+        for number, part in enumerate(parts):
+            own = of_targets * part[rows, None].astype(network.dtype)
+            weight = float(own[is_known].sum(dtype=np.float64))
+            if not weight:
+                continue
+            loss = ops.forecast_loss(
+                LOSSES[network.loss], y_hat, windows.targets, ops.as_array(own, network.dtype), windows.base,
+                windows.spread, unused,
+            )  # fmt: skip
+            loss_sums[number] += weight * float(loss)
+            weight_sums[number] += weight
+    losses = np.divide(loss_sums, weight_sums, out=np.zeros(len(parts)), where=weight_sums > 0)
+    return float(losses[0]), tuple(losses[1:].tolist())
 
 
-def frame_of_windows(sequences: Sequences, windows: Windows, y_hat: np.ndarray) -> pd.DataFrame:
-    """Return forecasts (n, horizon) of windows, in y's unit, as `Forecaster.predict_windows` does."""
+def frame_of_windows(
+    sequences: Sequences, windows: Windows, y_hat: np.ndarray, more: Mapping[str, np.ndarray]
+) -> pd.DataFrame:
+    """Return forecasts (n, horizon) of windows, in y's unit, and more columns, as `Forecaster.predict_windows` does."""
     horizon = y_hat.shape[1]
     steps = np.tile(np.arange(1, horizon + 1), len(windows))
     series = np.repeat(windows.series, horizon)
@@ -98,8 +128,17 @@ def frame_of_windows(sequences: Sequences, windows: Windows, y_hat: np.ndarray) 
             "step": steps,
             "y": y.ravel(),
             "y_hat": y_hat.ravel(),
+            **{name: values.ravel() for name, values in more.items()},
         }
     )
+
+
+def together(forecasts: Sequence[np.ndarray], how: str) -> np.ndarray:
+    """Return the common forecast of several networks, by their mean or median; of a single one, its own."""
+    if len(forecasts) == 1:
+        return forecasts[0]
+    combine = np.median if how == "median" else np.mean
+    return np.asarray(combine(np.stack(forecasts), axis=0))
 
 
 def attention_of_windows(reader: WindowReader, series: np.ndarray, end: np.ndarray) -> np.ndarray:
@@ -121,7 +160,7 @@ def attention_of_windows(reader: WindowReader, series: np.ndarray, end: np.ndarr
     return weights
 
 
-def predict_next(reader: WindowReader, dropout_step: int | None = None) -> np.ndarray:
+def predict_next(reader: WindowReader, dropout_step: int | None = None) -> Predicted:
     """Forecast what follows each series.
 
     Parameters
@@ -131,11 +170,6 @@ def predict_next(reader: WindowReader, dropout_step: int | None = None) -> np.nd
     dropout_step : int, optional
         Drop out as in training, with the masks of this step: one sample of Monte-Carlo dropout. By default nothing is
         dropped.
-
-    Returns
-    -------
-    (n_series, horizon) array
-        Scaled, of the network's dtype.
     """
     network = reader.network
     count = len(reader.offsets) - 1
@@ -146,16 +180,47 @@ def predict_next(reader: WindowReader, dropout_step: int | None = None) -> np.nd
             x = stream.reshape(1, *stream.shape)
             y_hat, _ = network.forward(x, training=dropout_step is not None, step=dropout_step)
             parts.append(network.ops.to_host(y_hat))
-        return np.concatenate(parts)
+        return Predicted(np.concatenate(parts), np.ones(count, network.dtype))
     series = np.arange(count)
     end = reader.offsets[1:]
-    return np.concatenate([reader.forecast(series[b], end[b], dropout_step) for b in reader.batches(count)])
+    each = [reader.forecast(series[rows], end[rows], dropout_step) for rows in reader.batches(count)]
+    return Predicted(np.concatenate([part.y_hat for part in each]), np.concatenate([part.spread for part in each]))
 
 
-def spread_next(reader: WindowReader) -> np.ndarray:
-    """Return what the last window of each series is divided by, (n_series,)."""
-    windows = reader.read(np.arange(len(reader.offsets) - 1), reader.offsets[1:])
-    return np.asarray(reader.ops.to_host(windows.spread))
+def predict_dropout(reader: WindowReader, n_samples: int, generator: np.random.Generator) -> np.ndarray:
+    """Forecast what follows each series, many times, with other things dropped each time.
+
+    The samples of many series are forecast in one batch, unless the dropped weights are those of the whole batch.
+
+    Parameters
+    ----------
+    reader : WindowReader
+        Of the last rows of each series.
+    n_samples : int
+    generator : Generator
+        Draws the steps whose masks are taken.
+
+    Returns
+    -------
+    (n_samples, n_series, horizon) array
+        Scaled, float64.
+    """
+    settings = reader.settings
+    count = len(reader.offsets) - 1
+    samples = np.empty((n_samples * count, settings.horizon))
+    if settings.stateful or settings.weight_dropout:
+        for number in range(n_samples):
+            samples[number * count : (number + 1) * count] = predict_next(reader, _any_step(generator)).y_hat
+    else:
+        series = np.tile(np.arange(count), n_samples)
+        end = reader.offsets[1:][series]
+        for rows in reader.batches(len(series)):
+            samples[rows] = reader.forecast(series[rows], end[rows], _any_step(generator)).y_hat
+    return samples.reshape(n_samples, count, settings.horizon)
+
+
+def _any_step(generator: np.random.Generator) -> int:
+    return int(generator.integers(1 << 62))
 
 
 def attention_weights(reader: WindowReader, context: Context) -> pd.DataFrame:

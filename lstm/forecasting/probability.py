@@ -7,18 +7,14 @@ Forecasts are columns of a frame ``unique_id``, ``y``: a quantile is ``y_hat-q-1
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from gatecast.lstm.forecasting.uncertainty import interval_names
+from gatecast.lstm.forecasting.uncertainty import interval_names, quantile_name
 
 __all__ = ["coverage", "crps", "crps_of_samples", "interval_score", "quantile_name", "weighted_quantile_loss"]
-
-
-def quantile_name(forecast: str, quantile: float) -> str:
-    """Return the column of a forecast's quantile, a share between 0 and 1."""
-    return f"{forecast}-q-{100 * quantile:g}"
 
 
 def weighted_quantile_loss(predictions: pd.DataFrame, forecast: str, quantiles: Sequence[float]) -> float:
@@ -67,26 +63,31 @@ def crps_of_samples(y: np.ndarray, samples: np.ndarray) -> np.ndarray:
     return np.abs(ordered - np.asarray(y, np.float64)).mean(axis=0) - spread
 
 
-def coverage(predictions: pd.DataFrame, forecast: str, level: int) -> pd.Series:
+def coverage(predictions: pd.DataFrame, forecast: str, level: float) -> pd.Series:
     """Return the share of each series' actuals that lie within an interval of so many percent."""
     from utilsforecast import losses
 
-    return _of_series(losses.coverage(_interval(predictions, forecast, level), [forecast], level))
+    return _of_series(losses.coverage(_interval(predictions, forecast, level), [forecast], _level(level)))
 
 
-def interval_score(predictions: pd.DataFrame, forecast: str, level: int) -> pd.Series:
+def interval_score(predictions: pd.DataFrame, forecast: str, level: float) -> pd.Series:
     """Return each series' mean interval score in y's unit (Winkler 1972).
 
     It is the width, and twice the distance outside by the share that may lie outside.
     """
     from utilsforecast import losses
 
-    return _of_series(losses.winkler_score(_interval(predictions, forecast, level), [forecast], level))
+    return _of_series(losses.winkler_score(_interval(predictions, forecast, level), [forecast], _level(level)))
 
 
-def _interval(predictions: pd.DataFrame, forecast: str, level: int) -> pd.DataFrame:
+def _interval(predictions: pd.DataFrame, forecast: str, level: float) -> pd.DataFrame:
     # Without the cutoff, which the library would group by.
     return predictions[["unique_id", "y", *interval_names(forecast, level)]]
+
+
+def _level(level: float) -> Any:
+    """Return a level as the library has it in the names of columns: 80, not 80.0."""
+    return int(level) if level == int(level) else level
 
 
 def _pinball(predictions: pd.DataFrame, forecast: str, quantiles: Sequence[float]) -> pd.Series:

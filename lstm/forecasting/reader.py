@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from gatecast.lstm.config import ForecasterSettings
 from gatecast.lstm.forecasting.network import Network
 from gatecast.lstm.forecasting.scaled_windows import ScaledWindows, scaled_windows
 
-__all__ = ["SeriesRows", "WindowReader"]
+__all__ = ["Predicted", "SeriesRows", "WindowReader"]
 
 # Windows forecast at once: enough to fill the cores, few enough that their activations stay small.
 _BATCH = 256
@@ -34,6 +34,15 @@ class SeriesRows(Protocol):
     @property
     def unique_ids(self) -> tuple[str, ...]:
         """Names of the series."""
+
+
+class Predicted(NamedTuple):
+    """Forecasts of windows, of the network's dtype."""
+
+    y_hat: np.ndarray
+    """(n, horizon), in the unit of the values"""
+    spread: np.ndarray
+    """(n,): what the windows were divided by, in that unit too"""
 
 
 class WindowReader:
@@ -106,10 +115,11 @@ class WindowReader:
         )
         return y_hat
 
-    def forecast(self, series: np.ndarray, end: np.ndarray, dropout_step: int | None = None) -> np.ndarray:
-        """Forecast what follows windows, (n, horizon), in the unit of the values."""
+    def forecast(self, series: np.ndarray, end: np.ndarray, dropout_step: int | None = None) -> Predicted:
+        """Forecast what follows windows."""
         windows = self.read(series, end)
-        return windows.restored(self.ops.to_host(self.forward(windows, series, dropout_step)), self.ops)
+        y_hat = windows.restored(self.ops.to_host(self.forward(windows, series, dropout_step)), self.ops)
+        return Predicted(y_hat, self.ops.to_host(windows.spread))
 
     def batches(self, count: int) -> Iterator[slice]:
         """Give `count` windows in parts that are forecast at once."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -15,9 +15,10 @@ from gatecast.data.quality.series import validate_series
 from gatecast.data.sequences.scaling import require_magnitudes
 from gatecast.data.sequences.sequences import Sequences, SequenceSettings
 from gatecast.data.sequences.splits import SplitSettings, split_series
-from gatecast.data.sequences.transforms import YTransform, transformed
+from gatecast.data.sequences.transforms import TransformKind, YTransform, is_outside, transformed
 from gatecast.data.sequences.windows import FEWEST_KNOWN
 from gatecast.lstm.config import ForecasterSettings
+from gatecast.lstm.forecasting.lookbacks import best_lookback
 from gatecast.lstm.forecasting.panel import Panel
 from gatecast.lstm.forecasting.residuals import best_residual
 from gatecast.lstm.forecasting.seasons import Seasons, find_seasons, given_seasons
@@ -32,6 +33,8 @@ _MOST_LOOKBACK = 336
 _LEAST_LOOKBACK = 4
 _SHARE = 0.25
 """Of the training rows of a usual series, what a window takes at most: the rest is windows to learn from"""
+_SHORTER = (0.75, 0.5)
+"""Shares of the usual lookback that are tried where the rows limit it"""
 _LEARNING_RATE = 3e-3
 _PASSES = 6
 """Over the training windows, of which overlapping ones are near-duplicates"""
@@ -73,14 +76,16 @@ class Recipe(NamedTuple):
         return cls(ForecasterSettings(**{**document["settings"], **own}), document["sentence"])
 
 
-def choose(settings: ForecasterSettings, panel: Panel) -> Recipe:
-    """Choose what settings leave open, by the training rows of the data alone.
+def choose(settings: ForecasterSettings, panel: Panel, validated: np.ndarray | None = None) -> Recipe:
+    """Choose what settings leave open, by the training rows of the data; a lookback by the validation rows as well.
 
     Parameters
     ----------
     settings : ForecasterSettings
     panel : Panel
         The series, as the transform leaves them, and how many rows of each train.
+    validated : (n_series,) array, optional
+        Rows of each series that train or validate, its first ones; by default the lookback is the usual one.
 
     Raises
     ------
@@ -91,7 +96,7 @@ def choose(settings: ForecasterSettings, panel: Panel) -> Recipe:
         return Recipe(settings.plain, "")
     settings = settings.with_residual
     seasons = _seasons_of(settings, panel)
-    lookback = _lookback(settings, seasons, panel) if settings.lookback == "auto" else settings.window
+    lookback = _lookback(settings, seasons, panel, validated) if settings.lookback == "auto" else settings.window
     spanned = tuple(period for period in seasons.periods if period <= lookback)
     _require_season(settings, seasons, spanned, lookback)
     windows = int(np.maximum(panel.trained - lookback - settings.horizon + 1, 0).sum())
@@ -128,17 +133,28 @@ def recipe_of(settings: ForecasterSettings, frame: pd.DataFrame, split: SplitSet
     for unique_id, (first, stop) in zip(unique_ids, pairwise(offsets), strict=True):
         require_magnitudes(y[first:stop, None], ("y",), unique_id)
     # How many rows train is the same for all lookbacks from the fewest rows that something can be forecast from.
-    trained = [
-        split_series(ds[first:stop], ~np.isnan(y[first:stop]), split, FEWEST_KNOWN, settings.horizon).train_rows
+    splits = [
+        split_series(ds[first:stop], ~np.isnan(y[first:stop]), split, FEWEST_KNOWN, settings.horizon)
         for first, stop in pairwise(offsets)
     ]
+    trained = np.array([of_series.train_rows for of_series in splits], np.int64)
+    validated = np.array([of_series.validation_rows for of_series in splits], np.int64)
     if settings.transform != "auto" and settings.transform != "none":
-        y = y.copy()
-        for unique_id, first, count in zip(unique_ids, offsets, trained, strict=False):
-            rows = slice(first, first + count)
-            of_y = YTransform.fit(y[rows], settings.transform, unique_id)
-            y[rows] = transformed(of_y.kind, y[rows], of_y.power)
-    return choose(settings, Panel(pd.Index(unique_ids), ds, y, offsets, np.array(trained, np.int64)))
+        y = _transformed(y, unique_ids, offsets, trained, settings.transform)
+    return choose(settings, Panel(pd.Index(unique_ids), ds, y, offsets, trained), validated)
+
+
+def _transformed(
+    y: np.ndarray, unique_ids: Sequence[str], offsets: np.ndarray, trained: np.ndarray, kind: TransformKind
+) -> np.ndarray:
+    """Return y as its training rows have it transformed; what the transform does not take becomes missing."""
+    y = y.copy()
+    for unique_id, (first, stop), count in zip(unique_ids, pairwise(offsets), trained, strict=True):
+        of_y = YTransform.fit(y[first : first + count], kind, unique_id)
+        rows = y[first:stop]
+        rows[is_outside(kind, rows)] = np.nan
+        y[first:stop] = transformed(of_y.kind, rows, of_y.power)
+    return y
 
 
 def sequence_settings(settings: ForecasterSettings, frame: pd.DataFrame, split: SplitSettings) -> SequenceSettings:
@@ -194,18 +210,25 @@ def _require_season(settings: ForecasterSettings, seasons: Seasons, spanned: tup
     )
 
 
-def _lookback(settings: ForecasterSettings, seasons: Seasons, panel: Panel) -> int:
-    """Return how many rows a window has: whole seasons, as many as the series are long enough for."""
+def _lookback(settings: ForecasterSettings, seasons: Seasons, panel: Panel, validated: np.ndarray | None) -> int:
+    """Return how many rows a window has: whole seasons, as many as the series are long enough for.
+
+    Where that is fewer than usual, the rows are few, and fewer still may leave the network more to learn from.
+    """
     horizon = settings.horizon
     fewest = 2 if settings.differences == "seasonal" else 1  # a window of one season has no difference
     trained = panel.trained[panel.trained > 0]
-    usual = float(np.median(trained)) if len(trained) else 0.0
-    most = min(max(int(_SHARE * usual), _LEAST_LOOKBACK), _MOST_LOOKBACK)
+    length = float(np.median(trained)) if len(trained) else 0.0
+    most = min(max(int(_SHARE * length), _LEAST_LOOKBACK), _MOST_LOOKBACK)
     if not seasons.periods:
         return min(max(_USUAL_LOOKBACK, 2 * horizon), most)
     season = seasons.main
     wanted = max(_SEASONS * season, 2 * max(seasons.periods), 2 * horizon)
-    return max(min(wanted, most) // season, fewest) * season
+    usual = max(min(wanted, most) // season, fewest) * season
+    if validated is None or most >= min(wanted, _MOST_LOOKBACK):
+        return usual
+    shorter = [max(int(share * usual) // season, fewest) * season for share in _SHORTER]
+    return best_lookback(panel, validated, list(dict.fromkeys([usual, *shorter])), horizon)
 
 
 def _lengths(settings: ForecasterSettings, windows: int) -> dict[str, int]:

@@ -11,7 +11,7 @@ import numpy as np
 from gatecast.lstm.forecasting.baselines import Baseline
 from gatecast.lstm.forecasting.panel import Panel
 
-__all__ = ["Moments", "Regression", "Ridge", "filled_targets"]
+__all__ = ["Moments", "Regression", "Ridge", "deviations", "filled_targets"]
 
 # Windows that are gathered at once: enough for speed, few enough that the copies stay small.
 _BATCH = 4096
@@ -59,7 +59,7 @@ class Ridge(Baseline):
 
         There is no regression where no series has rows enough to choose the penalty by.
         """
-        scale = _deviations(panel)[panel.series]
+        scale = deviations(panel)[panel.series]
         early, between, late = (
             sum(
                 (Moments.of(x, y) for x, y in self._batches(panel, rows, scale, horizon)),
@@ -99,7 +99,7 @@ class Ridge(Baseline):
         return (values[:, :-1] - values[:, -1:]) / scale[rows, None]
 
 
-def _deviations(panel: Panel) -> np.ndarray:
+def deviations(panel: Panel) -> np.ndarray:
     """Return the standard deviation of each series' training rows, 1 where there is none."""
     training = [panel.y[rows][:trained] for rows, trained in panel.each()]
     deviations = np.array([np.nanstd(y) if np.isfinite(y).any() else 1.0 for y in training])

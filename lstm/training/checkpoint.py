@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from gatecast.data.errors import CheckpointError, DamagedError, FormatError
+from gatecast.data.hashes import HashError, checked, with_hash
 from gatecast.data.store import atomic_directory, settled
 
 __all__ = [
@@ -31,7 +32,6 @@ FORMAT = 2
 FORMATS = (1, FORMAT)
 """Those that can be read; in the first, ``model.json`` had no hash of itself"""
 DOCUMENT = "model.json"
-OWN_HASH = "sha256"
 T = TypeVar("T")
 _LOGGER = logging.getLogger(__name__)
 _PARTS = (("kind", str), ("format", int), ("files", dict))
@@ -84,8 +84,7 @@ def write(checkpoint: Checkpoint, path: str | Path, overwrite: bool = False) -> 
         contents[f"{name}.safetensors"] = safetensors.numpy.save(tensors)
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(contents.items())}
     document = {"kind": checkpoint.kind, "format": FORMAT, "files": hashes, **checkpoint.document}
-    document[OWN_HASH] = _hash_of(document)
-    text = json.dumps(document, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    text = json.dumps(with_hash(document), indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
     contents[DOCUMENT] = text.encode()
     with atomic_directory(path) as temporary:
         for name, content in contents.items():
@@ -217,20 +216,16 @@ def _read_document(path: Path, name: str) -> dict[str, Any]:
             f"{path} was written by {age} Gatecast in format {written_as}, and this one reads format {FORMAT};"
             f" {remedy} Gatecast."
         )
-    own_hash = document.pop(OWN_HASH, None)
-    was_hashed = own_hash is not None or written_as != 1
-    if was_hashed and own_hash != _hash_of(document):
-        raise DamagedError(f"{path / DOCUMENT} is damaged: its content has another hash; restore or retrain it.")
-    return document
+    try:
+        return checked(document, required=written_as != 1)
+    except HashError as error:
+        raise DamagedError(
+            f"{path / DOCUMENT} is damaged: its content has another hash; restore or retrain it."
+        ) from error
 
 
 def _fingerprint(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:12]
-
-
-def _hash_of(document: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of JSON values, which does not depend on their layout in a file."""
-    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
 def _tensors(content: bytes, path: Path) -> dict[str, np.ndarray]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from types import ModuleType
 from typing import Any, NamedTuple, Protocol
 
@@ -147,6 +148,10 @@ class Snapshot:
     optimizer_steps: int
     best_values: np.ndarray
     history: tuple[EpochRecord, ...]
+    fold_losses: tuple[float, ...] = ()
+    """Least loss of each fold of the validation data; none where it has no folds"""
+    fold_values: tuple[np.ndarray, ...] = ()
+    """The weights of the epochs with these losses"""
 
     @property
     def validated_values(self) -> np.ndarray:
@@ -160,15 +165,23 @@ class Snapshot:
 
     def to_document(self) -> dict[str, Any]:
         """Return what a checkpoint's ``model.json`` keeps of the training."""
+        folds = {"fold_losses": list(self.fold_losses)} if self.fold_losses else {}
         return {
             "history": [record.to_dict() for record in self.history],
             "optimizer_steps": self.optimizer_steps,
+            **folds,
         }
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Return what a checkpoint keeps in addition to the model's own values."""
         own = {"values": self.values} if "average" in self.optimizer else {}
-        return {**self.optimizer, "best_values": self.best_values, **own}
+        folds = {f"fold_values-{number}": values for number, values in enumerate(self.fold_values)}
+        return {**self.optimizer, "best_values": self.best_values, **own, **folds}
+
+    @property
+    def without_folds(self) -> Snapshot:
+        """The same without what is kept of the folds of the validation data, once the training is over."""
+        return replace(self, fold_losses=(), fold_values=())
 
     @classmethod
     def restore(cls, values: np.ndarray, arrays: Mapping[str, np.ndarray], document: Mapping[str, Any]) -> Snapshot:
@@ -176,13 +189,16 @@ class Snapshot:
         optimizer = dict(arrays)
         best_values = optimizer.pop("best_values")
         values = optimizer.pop("values", values)
+        fold_losses = tuple(float(loss) for loss in document.get("fold_losses", ()))
+        fold_values = tuple(optimizer.pop(f"fold_values-{number}") for number in range(len(fold_losses)))
         history = tuple(map(EpochRecord.from_dict, document["history"]))
         if not any(record.best for record in history):
             raise ValueError("no epoch of its training is the best")
-        for name, array in {**optimizer, "best_values": best_values}.items():
+        folds = {f"the weights of fold {number}": array for number, array in enumerate(fold_values)}
+        for name, array in {**optimizer, "best_values": best_values, **folds}.items():
             if array.shape != values.shape:
                 raise ValueError(f"{name} has shape {array.shape}, but the weights {values.shape}")
-        return cls(values, optimizer, document["optimizer_steps"], best_values, history)
+        return cls(values, optimizer, document["optimizer_steps"], best_values, history, fold_losses, fold_values)
 
 
 def fit(
@@ -191,10 +207,12 @@ def fit(
     validate: Callable[[], float],
     settings: TrainingSettings,
     *,
-    total_steps: int | None = None,
+    total_steps: int | Callable[[], int] | None = None,
+    is_over: Callable[[], bool] | None = None,
     start: Snapshot | None = None,
     average_decay: float | None = None,
     validate_first: bool = False,
+    fold_losses: Callable[[], Sequence[float]] | None = None,
     on_epoch: Callable[[EpochRecord, Snapshot], None] | None = None,
     on_step: Callable[[int, float], None] | None = None,
     make_steps: MakeSteps | None = None,
@@ -209,9 +227,11 @@ def fit(
     validate : callable
         Returns the validation loss of the network as it is.
     settings : TrainingSettings
-    total_steps : int, optional
-        Steps of the whole training, over which the schedule runs; it may end within an epoch. By default
-        ``max_epochs`` whole epochs.
+    total_steps : int or callable, optional
+        Steps of the whole training, over which the schedule runs; it may end within an epoch. A callable is asked
+        before each epoch. By default ``max_epochs`` whole epochs.
+    is_over : callable, optional
+        Asked after each step whether the training has to end now, with the validation of what it has become.
     start : Snapshot, optional
         Go on from here; the end is the same, bit for bit, as without the interruption.
     average_decay : float, optional
@@ -219,6 +239,9 @@ def fit(
         themselves. See `kernels.cpu.optim.average_into`.
     validate_first : bool
         Validate the network before its first step too, as epoch 0, and end with those weights if no epoch is better.
+    fold_losses : callable, optional
+        Called after each `validate`: returns the loss of each fold of the validation data. The weights of the best
+        epoch of each are kept in the snapshot; they change nothing else.
     on_epoch : callable, optional
         Called after each epoch, when the network has the weights that were validated.
     on_step : callable, optional
@@ -235,15 +258,19 @@ def fit(
         network.parameters, network.ops,
         weight_decay=settings.weight_decay, gradient_clip=settings.gradient_clip, average_decay=average_decay,
     )  # fmt: skip
-    course = _Course(network, optimizer, validate, on_epoch, start)
+    course = _Course(network, optimizer, validate, fold_losses, on_epoch, start)
     steps = (make_steps or SingleSteps)(network, batches, optimizer)
-    total_steps = total_steps or settings.max_epochs * batches.steps_per_epoch
+    fixed = settings.max_epochs * batches.steps_per_epoch if total_steps is None else total_steps
+    planned = fixed if callable(fixed) else partial(int, fixed)
+    ends = is_over or _never
     if validate_first and start is None:
         course.conclude(_Means(math.nan, math.nan, 0.0), time.perf_counter())
-    while not _finished(course.history, settings, total_steps):
+    while not _finished(course.history, settings, planned()):
         begun = time.perf_counter()
-        means = _train_epoch(steps, settings, course.history, total_steps, on_step, network.ops.to_floats)
+        means = _train_epoch(steps, settings, course.history, planned(), ends, on_step, network.ops.to_floats)
         course.conclude(means, begun)
+        if ends():
+            break
     if course.snapshot is None:
         raise TrainingError("Training has no epoch to run; choose max_epochs of at least 1.")
     network.parameters.set_flat(course.snapshot.best_values)
@@ -267,12 +294,14 @@ class _Course:
         network: Trainable,
         optimizer: Adam,
         validate: Callable[[], float],
+        fold_losses: Callable[[], Sequence[float]] | None,
         on_epoch: Callable[[EpochRecord, Snapshot], None] | None,
         start: Snapshot | None,
     ):
         self._network = network
         self._optimizer = optimizer
         self._validate = validate
+        self._fold_losses = fold_losses
         self._on_epoch = on_epoch
         self._best_values = network.ops.to_host(network.parameters.values)
         self.history: tuple[EpochRecord, ...] = ()
@@ -305,11 +334,24 @@ class _Course:
         values = validated if own_values is None else own_values
         state = self._optimizer.state_dict()
         self._best_values = validated if best else self._best_values
-        self.snapshot = Snapshot(values, state, self._optimizer.steps, self._best_values, self.history)
+        folds = self._best_of_folds(validated)
+        self.snapshot = Snapshot(values, state, self._optimizer.steps, self._best_values, self.history, *folds)
         if self._on_epoch is not None:
             self._on_epoch(record, self.snapshot)
         if own_values is not None:
             network.parameters.set_flat(own_values)
+
+    def _best_of_folds(self, validated: np.ndarray) -> tuple[tuple[float, ...], tuple[np.ndarray, ...]]:
+        """Return the least loss of each fold so far, and the weights that had it."""
+        losses = tuple(self._fold_losses()) if self._fold_losses is not None else ()
+        former = self.snapshot
+        if former is None or len(former.fold_losses) != len(losses):
+            return losses, (validated,) * len(losses)
+        is_better = [loss < least for loss, least in zip(losses, former.fold_losses, strict=True)]
+        return (
+            tuple(map(min, former.fold_losses, losses)),
+            tuple(validated if better else kept for better, kept in zip(is_better, former.fold_values, strict=True)),
+        )
 
 
 def _divergence(epoch: int, train_loss: float, validation_loss: float) -> str:
@@ -319,6 +361,10 @@ def _divergence(epoch: int, train_loss: float, validation_loss: float) -> str:
         f"Training diverged in epoch {epoch} (training loss {train_loss}, validation loss {validation_loss}); "
         "choose a smaller learning_rate or gradient_clip."
     )
+
+
+def _never() -> bool:
+    return False
 
 
 def _epochs(history: Sequence[EpochRecord]) -> int:
@@ -344,6 +390,7 @@ def _train_epoch(
     settings: TrainingSettings,
     history: tuple[EpochRecord, ...],
     total_steps: int,
+    is_over: Callable[[], bool],
     on_step: Callable[[int, float], None] | None,
     to_floats: Callable[[Sequence[float]], list[float]],
 ) -> _Means:
@@ -359,6 +406,8 @@ def _train_epoch(
         records.append(record)
         if on_step is not None:
             on_step(done + len(records), record.loss)
+        if is_over():
+            break
     rates, losses, norms = zip(*records, strict=True)
     return _Means(float(np.mean(to_floats(losses))), float(np.mean(to_floats(norms))), rates[-1])
 

@@ -14,7 +14,7 @@ import numpy as np
 from gatecast.data.errors import FormatError, InputError, KindError
 from gatecast.lstm.nn.biases import with_both_biases, with_one_bias
 from gatecast.lstm.training import checkpoint, epochs
-from gatecast.lstm.training.budget import steps_within
+from gatecast.lstm.training.budget import TimeLimit, steps_within
 from gatecast.lstm.training.loop import Batches, EpochRecord, MakeSteps, SingleSteps, Snapshot, Trainable, fit
 from gatecast.lstm.training.signature import changed_settings
 
@@ -42,6 +42,7 @@ class TrainedModel(ABC, Generic[NetworkT]):
         self.data_hash = ""
         """Content hash of the data it was fitted on"""
         self.total_steps = 0
+        self._limit: TimeLimit | None = None
         """Optimiser steps of the whole training; early stopping may leave out the last ones"""
         self.time_share = 1.0
         """Of `max_minutes`: less than 1 for one of several models that follow each other in that time"""
@@ -218,11 +219,10 @@ class TrainedModel(ABC, Generic[NetworkT]):
         """Return the number of steps to train for: all epochs, or what the time budget has room for."""
         most: int = self._training_settings.max_epochs * batches.steps_per_epoch
         minutes: float | None = self.settings.max_minutes
-        return (
-            most
-            if minutes is None
-            else min(most, steps_within(minutes * self.time_share, network, batches, validate, make_steps))
-        )
+        if minutes is None:
+            return most
+        share = minutes * self.time_share
+        return min(most, steps_within(share, network, batches, validate, make_steps, self._limit))
 
     def _train(
         self,
@@ -242,6 +242,9 @@ class TrainedModel(ABC, Generic[NetworkT]):
         `stopped` is the model to go on from, and `on_epoch` is called with its epochs too; `options` go to `fit`.
         """
         start = self._snapshot = stopped._snapshot if stopped else None
+        minutes: float | None = self.settings.max_minutes
+        limit = self._limit = None if minutes is None else TimeLimit(60 * minutes * self.time_share)
+        validate = validate if limit is None else limit.timed(validate)
         known = stopped.total_steps if stopped else 0
         self.total_steps = known or self._plan(network, batches, validate, make_steps)
         if start is not None and on_epoch is not None:
@@ -251,16 +254,23 @@ class TrainedModel(ABC, Generic[NetworkT]):
 
         def after_epoch(record: EpochRecord, snapshot: Snapshot) -> None:
             self._snapshot = snapshot
+            if limit is not None:
+                self.total_steps = limit.shortened(self.total_steps, record.step)
             if checkpoints is not None:
                 self.save(epochs.epoch_path(checkpoints, record.epoch), overwrite=True)
                 epochs.keep_last(checkpoints, keep)
             if on_epoch is not None:
                 on_epoch(record)
 
+        if limit is not None:
+            limit.note(start.optimizer_steps if start else 0)
         self._snapshot = fit(
             network, batches, validate, self._training_settings,
-            total_steps=self.total_steps, start=start, on_epoch=after_epoch, make_steps=make_steps, **options,
+            total_steps=lambda: self.total_steps, is_over=limit.is_over if limit else None,
+            start=start, on_epoch=after_epoch, make_steps=make_steps, **options,
         )  # fmt: skip
+        if limit is not None and limit.is_over():
+            self.total_steps = min(self.total_steps, self._snapshot.optimizer_steps)
 
     def _stopped(self, checkpoints: Path | None, resume: bool, data_hash: str) -> Self | None:
         """Return the model that an interrupted training left, or None; without `resume`, clear the folder."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -94,3 +95,12 @@ def test_a_file_that_must_be_there_is_not_made(tmp_path):
     with pytest.raises(FileNotFoundError), open_lock_file(tmp_path / "lock", create=False):
         pass
     assert not list(tmp_path.iterdir())
+
+
+def test_a_lock_that_the_file_system_refuses_names_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("filelock.lock_descriptor", refuse)
+    with pytest.raises(OSError, match=r"\.lock'$"), lock_file(tmp_path / ".lock"):
+        pass

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 import re
 import subprocess
@@ -9,6 +10,8 @@ from urllib.parse import unquote
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -76,7 +79,15 @@ def test_parquet_round_trip_keeps_bits_and_metadata(tmp_path):
     write_parquet(bars, tmp_path / "new" / "bars.parquet", {"gatecast": "é"})
     frame, metadata = read_parquet(tmp_path / "new" / "bars.parquet")
     assert content_hash(frame) == content_hash(bars)
-    assert metadata == {"gatecast": "é"}
+    assert metadata == {"gatecast": "é", "content_hash": content_hash(bars)}
+
+
+def test_dates_and_counts_take_next_to_no_space(tmp_path):
+    moments = pd.bdate_range("2000-01-03", periods=5_000, tz="America/New_York").as_unit("ns")
+    frame = pd.DataFrame({"ds": moments, "step.1": range(5_000), "c d[0]": np.random.default_rng(0).normal(size=5_000)})
+    path = write_parquet(frame, tmp_path / "a.parquet")
+    assert path.stat().st_size < 8 * 5_000 + 8_000
+    assert read_parquet(path)[0].equals(frame)
 
 
 def test_a_folder_named_like_a_partition_adds_no_column(tmp_path):
@@ -196,22 +207,85 @@ def test_a_damaged_file_is_known_as_such(tmp_path, harm):
             read(path, dict) if read is read_json else read(path)
 
 
-def test_no_flipped_bit_of_parquet_data_is_read_as_something_else(tmp_path):
-    path = write_parquet(make_bars(rows=40), tmp_path / "bars.parquet")
+def test_no_flipped_bit_of_a_parquet_file_is_read_as_something_else(tmp_path):
+    said = {"version": "v0001", "target": "close"}
+    path = write_parquet(make_bars(rows=40), tmp_path / "bars.parquet", said)
     whole = path.read_bytes()
-    pages = len(whole) - int.from_bytes(whole[-8:-4], "little") - 8  # the rest describes them
     expected = content_hash(read_parquet(path)[0])
     unseen = 0
-    for place in range(pages):
+    for place in range(len(whole)):
         content = bytearray(whole)
         content[place] ^= 1 << (place % 8)
         path.write_bytes(content)
         try:
-            assert content_hash(read_parquet(path)[0]) == expected
-            unseen += 1  # in a statistic, or the like
+            rows, metadata = read_parquet(path)
         except DamagedFileError:
             continue
-    assert unseen < pages / 2
+        assert content_hash(rows) == expected
+        assert all(metadata.get(name) in (value, None) for name, value in said.items())  # the list may be cut
+        unseen += 1  # in a statistic, or the like
+    assert unseen < len(whole) / 2
+
+
+def test_no_changed_character_of_a_json_file_is_read_as_something_else(tmp_path):
+    for number, value in enumerate(({"a": [1, 0.7255, None], "é": "ü", "is": True}, [{"rows": 17}, {"rows": 18}])):
+        path = write_json(tmp_path / f"{number}.json", value)
+        whole = path.read_bytes()
+        for place in range(len(whole)):
+            for bit in range(8):
+                content = bytearray(whole)
+                content[place] ^= 1 << bit
+                path.write_bytes(content)
+                try:
+                    found = read_json(path, type(value))
+                except DamagedFileError:
+                    continue
+                if isinstance(found, dict):  # its hash may have become another key
+                    found = {name: found.get(name) for name in value}
+                assert found == value, (place, bit)
+
+
+def test_files_without_hashes_are_read_as_before(tmp_path):
+    for text, value in (('{"a": 1}', {"a": 1}), ("[1, 2]", [1, 2]), ('"b"', "b")):
+        (tmp_path / "f.json").write_text(text)
+        assert read_json(tmp_path / "f.json") == value
+    pq.write_table(pa.table({"y": [1.0]}, metadata={"model": "m"}), tmp_path / "f.parquet")
+    rows, metadata = read_parquet(tmp_path / "f.parquet")
+    assert (rows["y"].tolist(), metadata) == ([1.0], {"model": "m"})
+
+
+@pytest.mark.parametrize("value", [{}, [], {"value": 1}, {"value": 1, "b": 2}, {"sha256": "mine"}, None, "text", 0.1])
+def test_every_value_comes_back(tmp_path, value):
+    kept = {} if value == {"sha256": "mine"} else value  # that name belongs to the file
+    assert read_json(write_json(tmp_path / "f.json", value)) == kept
+
+
+def test_every_kind_of_column_comes_back(tmp_path):
+    days = pd.date_range("2020-01-01", periods=2)
+    frame = pd.DataFrame(
+        {
+            "s": days.astype("datetime64[s]"), "ns": days.astype("datetime64[ns]"), "zone": days.tz_localize("CET"),
+            "text": ["a", None], "kinds": pd.Categorical(["x", "y"]), "date": days.date, "whole": pd.array([1, None]),
+            "nothing": [None, None], "nan": [np.nan, 1.0], "flag": [True, False],
+        }
+    )  # fmt: skip
+    for rows in (frame, frame.iloc[:0]):
+        found, _ = read_parquet(write_parquet(rows, tmp_path / "f.parquet"))
+        assert found["text"].isna().tolist() == rows["text"].isna().tolist()
+        assert list(found) == list(frame)
+
+
+@pytest.mark.parametrize("told", [(errno.ENOSPC, "No space left"), (errno.EIO, "bad"), ("bad",)])
+def test_an_error_of_the_disk_names_the_file(tmp_path, monkeypatch, told):
+    def fail(*_):
+        raise OSError(*told)
+
+    monkeypatch.setattr("gatecast.data.store.os.fsync", fail)
+    with pytest.raises(OSError, match=r"f\.json'$") as raised:
+        write_json(tmp_path / "f.json", {})
+    assert raised.value.filename == str(tmp_path / "f.json")
+    with pytest.raises(OSError, match=r"d/f'$"), atomic_directory(tmp_path / "d") as temporary:
+        (temporary / "f").write_text("")
 
 
 @pytest.mark.parametrize(

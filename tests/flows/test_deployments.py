@@ -35,7 +35,7 @@ def test_the_example_is_valid_and_names_settings_that_are_there() -> None:
 
 def test_the_example_shows_every_setting_of_the_file() -> None:
     text = EXAMPLE.read_text()
-    shown = {name for name in ServeSettings.model_fields if f"{name} = " in text or f"[{name}." in text}
+    shown = {name for name in ServeSettings.model_fields if f"{name} = " in text or f"[{name}" in text}
     assert shown == set(ServeSettings.model_fields)
 
 
@@ -79,7 +79,7 @@ def test_a_file_nested_without_end_is_refused(tmp_path: Path) -> None:
         ),
         (
             "[deployments.a]\nflow = 'forecast'\n[deployments.a.settings]\ntarget = 'range'",
-            r"deployments.a.settings: forecast takes name, path, n_samples, seed, not target",
+            r"deployments.a.settings: forecast takes name, path, n_samples, seed, level, quantiles, not target",
         ),
     ],
 )
@@ -106,7 +106,8 @@ def test_names_in_settings_are_parameters_of_the_flow_or_of_its_settings() -> No
 @pytest.mark.parametrize("kind", offered())
 def test_every_flow_runs_on_demand_with_a_form_that_explains_itself(kind: str) -> None:
     (deployment,) = (deployment for deployment in build(ServeSettings()) if deployment.name == kind)
-    assert deployment.schedules == []
+    # Only what is old is removed on a schedule of its own.
+    assert [each.schedule.cron for each in deployment.schedules] == (["0 4 * * *"] if kind == "clean" else [])
     assert deployment.description == offered()[kind].about
     assert TAG in deployment.tags
     schema = deployment._parameter_openapi_schema
@@ -156,3 +157,27 @@ def test_workers_are_given_the_environment_of_a_run(monkeypatch: pytest.MonkeyPa
         environment = deployment.job_variables["env"]
         assert environment["GATECAST_TIME_LIMIT_MINUTES"] == "30"
         assert environment["PREFECT_RESULTS_DEFAULT_SERIALIZER"] == "json"
+
+
+def test_retention_is_one_table_of_the_file(tmp_path: Path) -> None:
+    text = "timezone = 'Europe/Berlin'\n[retention]\nkeep = 7\nkeep_days = 14\ncron = '30 3 * * *'"
+    settings = read_settings(write(tmp_path / "gatecast.toml", text))
+    (deployment,) = (deployment for deployment in build(settings) if deployment.name == "clean")
+    assert deployment.parameters == {"keep": 7, "keep_days": 14}
+    (schedule,) = deployment.schedules
+    assert (schedule.schedule.cron, schedule.schedule.timezone) == ("30 3 * * *", "Europe/Berlin")
+
+
+def test_retention_can_be_left_to_a_person(tmp_path: Path) -> None:
+    settings = read_settings(write(tmp_path / "gatecast.toml", "[retention]\ncron = ''"))
+    (deployment,) = (deployment for deployment in build(settings) if deployment.name == "clean")
+    assert deployment.schedules == []
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [("keep = 0", "retention.keep is wrong"), ("kep = 3", "retention.kep is no setting"), ("cron = '1'", "cron")],
+)
+def test_a_mistake_in_retention_is_named(tmp_path: Path, line: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_settings(write(tmp_path / "gatecast.toml", f"[retention]\n{line}"))

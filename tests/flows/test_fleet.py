@@ -88,7 +88,11 @@ def test_the_fleet_goes_on_when_some_fail_and_trains_no_model_twice(
         assert sorted(forecasts["unique_id"]) == sorted(group)
         assert metadata["version"] == found[group]["version"]
     assert Path(result["failed"]).read_text() == "none\nshort\n"
-    assert read_json(Path(result["report"])) == result["outcomes"]
+    stored = read_json(Path(result["report"]))
+    assert [each["forecast"] and str(workspace.found(each["forecast"])) for each in stored] == [
+        each["forecast"] for each in result["outcomes"]
+    ]
+    assert str(workspace.root) not in Path(result["report"]).read_text()
 
     judged = monitor(MonitorSettings(name=found[("a",)]["name"]))["check"]
     assert " in " in judged["summary"]

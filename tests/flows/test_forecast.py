@@ -14,6 +14,7 @@ from gatecast.data.store import read_parquet
 from gatecast.flows.engine.ingested import read_ingested
 from gatecast.flows.engine.runs import WEBHOOK
 from gatecast.flows.forecast import choose_model, file_stem, forecast_latest, predict_next, shown
+from gatecast.flows.judging.targets import series_frame
 from gatecast.flows.registry.kinds import ModelKind
 from gatecast.flows.registry.registry import Registry
 from gatecast.flows.settings.data import DataSettings
@@ -120,12 +121,49 @@ def test_forecast_last_value_and_last_step_are_told_apart() -> None:
     walk = 1e12 + np.random.default_rng(0).normal(scale=1e3, size=80).cumsum()
     frame = pd.DataFrame({"unique_id": "s", "ds": pd.date_range("2020-01-01", periods=80), "y": walk})
     forecasts, (sentence,) = predict_next(Forecaster.from_settings(settings.model).fit(frame), frame, settings)
-    pattern = r"s: expected daily value ([\d,]+), last ([\d,]+); step 3, 2020-03-23: ([\d,]+)"
+    pattern = (
+        r"s: expected daily value ([\d,]+), last ([\d,]+) \(80 % interval [\d,]+ to [\d,]+\);"
+        r" step 3, 2020-03-23: ([\d,]+)"
+    )
     first, last, third = (float(text.replace(",", "")) for text in re.fullmatch(pattern, sentence).groups())  # type: ignore[union-attr]
     assert first == pytest.approx(forecasts["value"].iloc[0], abs=100)
     assert third == pytest.approx(forecasts["value"].iloc[2], abs=100)
     assert last == pytest.approx(frame["y"].iloc[-1], abs=100)
     assert first != last != third
+
+
+@pytest.mark.parametrize("horizon", [1, 3])
+def test_bounds_of_prices_are_those_of_the_sums_of_returns(
+    trained: tuple[Workspace, dict[str, Any]], horizon: int
+) -> None:
+    frame = read_ingested(Path(trained[1]["ingest"]["directory"])).tail(300)
+    settings = small_settings(
+        target="close", model={"lookback": 8, "hidden_size": 4, "max_epochs": 1, "horizon": horizon}
+    )
+    settings = settings.resolved("bars")
+    model = Forecaster.from_settings(settings.model).fit(series_frame(frame, settings.target, settings.features))
+    forecasts, (sentence,) = predict_next(model, frame, settings, level=(50, 80), quantiles=(0.9,))
+    assert "(50 % interval" in sentence
+    columns = ["value-lo-80", "value-lo-50", "value-hi-50", "value-hi-80"]
+    assert (np.diff(forecasts[columns].to_numpy(), axis=1) > 0).all()
+    assert forecasts["value-q-90"].tolist() == forecasts["value-hi-80"].tolist()
+    last = frame["close"].iloc[-1]
+    assert forecasts["value-lo-80"][0] == pytest.approx(last * np.exp(forecasts["y_hat-lo-80"][0]), rel=0.01)
+    if horizon > 1:  # narrower than the sum of bounds
+        assert forecasts["value-hi-80"][2] < last * np.exp(forecasts["y_hat-hi-80"].sum())
+    plain, (sentence,) = predict_next(model, frame, settings, level=())
+    assert not [name for name in plain if "-" in name]
+    assert "interval" not in sentence
+
+
+def test_courses_make_the_bounds_where_they_are_asked_for(trained: tuple[Workspace, dict[str, Any]]) -> None:
+    settings = small_settings().resolved("bars")
+    frame = read_ingested(Path(trained[1]["ingest"]["directory"]))
+    model = load(Path(trained[1]["checkpoint"]["path"]))
+    plain, _ = predict_next(model, frame, settings)
+    drawn, _ = predict_next(model, frame, settings, n_samples=4_000, level=(80, 95))
+    assert list(drawn) == list(plain)
+    assert drawn["value-lo-80"].to_numpy() == pytest.approx(plain["value-lo-80"].to_numpy(), rel=0.05)
 
 
 def test_series_that_are_not_shown_are_counted() -> None:
@@ -152,3 +190,16 @@ def test_newer_data_are_read_at_the_interval_the_model_was_trained_on(
     bars = read_ingested(Path(result["ingest"]["directory"]))
     assert bars["unique_id"].unique().tolist() == ["sp500"]
     assert bars["ds"].dt.day_of_week.unique().tolist() == [6]
+
+
+def test_a_value_that_is_no_finite_number_is_refused_and_names_its_series(
+    every_kind: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = Registry(every_kind, "range")
+    version = registry.versions()[0]
+    frame = read_ingested(next(every_kind.bars.glob("sample-*")))
+    # The logarithm that the network forecasts is finite; the volatility that it stands for is not.
+    forecast = pd.DataFrame({"unique_id": ["sp500"], "ds": [pd.Timestamp("2017-07-03")], "y_hat": [2000.0]})
+    monkeypatch.setattr(Forecaster, "predict", lambda self, series: forecast)
+    with pytest.raises(InputError, match=r"^The forecast of sp500 is not a finite number"):
+        predict_next(load(registry.path(version)), frame, registry.settings(version))

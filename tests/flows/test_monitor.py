@@ -20,7 +20,7 @@ from gatecast.flows.judging import promotion
 from gatecast.flows.judging.checks import check_coverage, check_skill, read_reference
 from gatecast.flows.judging.targets import series_frame
 from gatecast.flows.judging.yardsticks import Yardstick
-from gatecast.flows.monitor import monitor
+from gatecast.flows.monitor import errors_by_night, monitor
 from gatecast.flows.registry.registry import Registry
 from gatecast.flows.reporting.last_runs import last_runs
 from gatecast.flows.settings.champion import MonitorSettings
@@ -68,7 +68,8 @@ def test_quiet_days_breach_nothing(copied: Workspace, tmp_path: Path, events: li
     assert events == []
     found = by_name(result)
     assert set(found) == {
-        "age of data", "live skill", "coverage", "drift of errors", "the champion's own skill",
+        "age of data", "live skill", "coverage of 80 %", "coverage of 95 %", "drift of errors",
+        "the champion's own skill",
         "stuck values",
         *(f"drift of {name}" for name in ("y", "log_return", "log_volume", "log_range")),
         *(f"level of {name}" for name in ("y", "log_return", "log_volume", "log_range")),
@@ -296,7 +297,7 @@ def test_the_test_errors_are_those_of_the_evaluation(copied: Workspace) -> None:
     rmse = float(np.sqrt(np.mean(reference.errors["error"] ** 2)))
     assert rmse == pytest.approx(registry.evaluation(version)["scores"][0]["rmse"])
     (rows,) = (rows.values for rows in reference.features["y"].values())
-    frame = read_ingested(Path(registry.lineage(version)["data"]))
+    frame = read_ingested(registry.data(version))
     series = series_frame(frame, "range", "returns")
     expected = (series["y"] - reference.model.scalers["sp500"].center[0]) / reference.model.scalers["sp500"].scale[0]
     assert np.allclose(rows, expected, atol=1e-5)
@@ -306,7 +307,7 @@ def test_a_drift_that_was_there_at_the_training_is_no_news(
     copied: Workspace, tmp_path: Path, events: list[Any]
 ) -> None:
     life = live(copied, tmp_path, shifted=True)
-    file = next(Path(life.registry.lineage(str(life.registry.champion()))["data"]).glob("*.parquet"))
+    file = next(life.registry.data(str(life.registry.champion())).glob("*.parquet"))
     whole = file.read_bytes()  # of the workspace that the tests share
     for column in ("level of y", "level of log_range"):
         assert column in {each["name"] for each in watch(life, **LENIENT)["check"]["breaches"]}
@@ -441,3 +442,14 @@ def test_where_the_training_data_are_lost_drift_is_not_judged_and_the_rest_is(
 def test_checks_are_plain_values() -> None:
     each = check_skill("skill", scored(np.ones(30)), yardstick_of(), MonitorSettings())
     assert json.loads(json.dumps(vars(each))) == vars(each)
+
+
+def test_the_error_of_a_night_is_in_units_of_the_naive_forecast() -> None:
+    days = pd.to_datetime(["2024-01-01", "2024-01-02"])
+    large = pd.DataFrame({"unique_id": "large", "cutoff": days, "y": 0.0, "lstm": [100.0, 300.0], "naive": 200.0})
+    small = pd.DataFrame({"unique_id": "small", "cutoff": days, "y": 0.0, "lstm": [1.0, 1.0], "naive": [1.0, 3.0]})
+    flat = pd.DataFrame({"unique_id": "flat", "cutoff": days, "y": 0.0, "lstm": 1.0, "naive": 0.0})
+    nights = errors_by_night(pd.concat([large, small, flat], ignore_index=True))
+    assert [night[0] for night in nights] == ["2024-01-01 00:00", "2024-01-02 00:00"]
+    assert [night[1:] for night in nights] == [pytest.approx((0.5, 0.75)), pytest.approx((1.0, 1.25))]
+    assert errors_by_night(large.head(0)) == []

@@ -101,7 +101,7 @@ PUBLIC = {
     " --seed --source --start --stateful --step --step-size --symbols --target --url --weight-dropout --windows",
     "monitor": "--coverage-tolerance --drift-limit --drift-test --minimum-rows --name --no-rollback --path"
     " --prometheus --rollback --skill-limit --window",
-    "forecast": "--name --path --samples --seed",
+    "forecast": "--level --name --path --quantile --samples --seed",
     "fetch": "--adjustment --bad-rows --calendar --date-format --decimal --delimiter --end --interval --max-stale"
     " --path --query --requests-per-second --source --start --symbols --url",
     "data check": "--adjustment --bad-rows --calendar --date-format --decimal --delimiter --end --interval --max-stale"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -37,6 +38,18 @@ def test_a_served_deployment_runs_on_demand_with_settings_of_its_own(served: Ser
     settings = json.loads((served.models / "nightly" / version / "settings.json").read_text())
     assert settings["model"]["max_epochs"] == 1
     assert settings["data"]["symbols"] == ["sp500"]
+
+
+def test_what_it_prints_is_a_log_of_one_line_for_each_thing(served: Served) -> None:
+    run = served.begin("retrain", "--set", "name=noted", "--set", "data.path=missing.csv")
+    wait_for(lambda: served.state(run) == "Failed")
+    failed = wait_for(lambda: [line for line in served.said().splitlines() if "ERROR   failed" in line])[-1]
+    assert failed.endswith("missing.csv does not exist; check the path.")
+    line = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00 (INFO|WARNING|ERROR) +[a-z]+( |$)")
+    assert all(line.match(each) for each in served.said().splitlines()), served.said()
+    page = httpx.get(f"{served.url.removesuffix('/api')}/overview")
+    assert page.status_code == 200
+    assert page.url.path in served.said()
 
 
 def test_commands_use_the_dashboard_that_runs(served: Served) -> None:

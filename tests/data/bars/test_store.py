@@ -11,6 +11,7 @@ from pathlib import Path
 
 import duckdb
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -82,7 +83,7 @@ def test_a_newer_file_is_neither_read_nor_replaced(store):
 def test_a_file_that_is_not_what_was_written_is_named(store, change, message):
     path = store.write(BARS, "1d", FETCHED)
     rows, metadata = change(*read_parquet(path))
-    write_parquet(rows, path, metadata)
+    pq.write_table(pa.Table.from_pandas(rows, preserve_index=False).replace_schema_metadata(metadata), path)
     with pytest.raises(InputError, match=message):
         store.read("A", "1d")
 

@@ -102,6 +102,16 @@ def test_the_locks_of_runs_follow_no_link_and_truncate_nothing(workspace: Worksp
     assert precious.read_text() == "kept"
 
 
+def test_what_a_run_left_that_was_killed_as_it_began_is_removed(workspace: Workspace) -> None:
+    workspace.prefect.mkdir(parents=True)
+    dead, beginning = (workspace.prefect / f"run-{uuid4()}" for _ in range(2))
+    for path in (dead, beginning):
+        path.touch()
+    os.utime(dead, (0, 0))
+    assert runs.crash_dead_runs(workspace) == []
+    assert list(workspace.prefect.glob("run-*")) == [beginning]
+
+
 def test_a_run_that_waits_gets_its_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs, "POLL_SECONDS", 0.01)
     order = []

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from gatecast.data.errors import InputError
+from gatecast.flows.engine.report_files import one_file
 from gatecast.flows.engine.server import Server, _is_free, dashboard_url
 from gatecast.flows.settings.workspace import Workspace
 from tests.damage import HARM_NAMES, HARMS, Harm
@@ -180,3 +182,25 @@ def test_a_damaged_file_of_the_dashboard_names_none(tmp_path: Path, harm: Harm) 
     pointer.write_text('{"url": "http://127.0.0.1:1/api"}')
     harm(pointer)
     assert dashboard_url(workspace) is None
+
+
+def test_a_page_that_changes_is_always_asked_for_again(tmp_path: Path) -> None:
+    from starlette.applications import Starlette
+    from starlette.routing import Route
+
+    page = tmp_path / "overview.html"
+    application = Starlette(routes=[Route("/overview", one_file(page))])
+
+    def get() -> httpx.Response:
+        async def ask() -> httpx.Response:
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(application), base_url="http://a") as client:
+                return await client.get("/overview")
+
+        return asyncio.run(ask())
+
+    assert get().status_code == 404
+    page.write_text("<h1>Models</h1>")
+    answer = get()
+    assert (answer.status_code, answer.text) == (200, "<h1>Models</h1>")
+    assert answer.headers["content-type"].startswith("text/html")
+    assert answer.headers["cache-control"] == "no-cache"

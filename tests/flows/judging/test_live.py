@@ -67,6 +67,13 @@ def test_intervals_are_held_against_what_came(life: Life) -> None:
     forecasts = forecasts.assign(**{"y_hat-lo-80": middle + side, "y_hat-hi-80": middle + 2})
     scored = scored_in(forecasts, life.bars)
     assert scored["covered-80"].mean() == pytest.approx(0.75, abs=0.03)
+    # Forecasts of before had no intervals, and say nothing of coverage.
+    half = forecasts.index < len(forecasts) // 2
+    bounds = ["y_hat-lo-80", "y_hat-hi-80"]
+    forecasts.loc[half, bounds] = np.nan
+    later = scored_in(forecasts, life.bars)["covered-80"]
+    assert 0 < later.notna().sum() < len(later)
+    assert later.dropna().mean() == pytest.approx(0.75, abs=0.05)
 
 
 def of_something_else(path: Path) -> None:

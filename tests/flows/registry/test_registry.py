@@ -4,11 +4,13 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gatecast.data.errors import InputError
 from gatecast.flows.registry.catalogue import champions, find_registry, models
+from gatecast.flows.registry.decisions import Decisions
 from gatecast.flows.registry.registry import Decision, Registry
 from gatecast.flows.settings.runs import RetrainSettings
 from gatecast.flows.settings.workspace import Workspace
@@ -149,7 +151,24 @@ def test_a_damaged_lineage_is_set_aside_and_written_again_with_its_version(
     assert saved(registry) == version
     again = registry.lineage(version)
     assert again == {**whole, "created_at": again["created_at"]}
-    assert registry.data(version) == Path("there")
+    assert registry.data(version) == registry.workspace.root / "there"
+
+
+def test_no_flipped_bit_makes_a_decision_another_one(registry: Registry) -> None:
+    version = saved(registry)
+    reign(registry, version)
+    history = registry.directory / "promotions.jsonl"
+    expected = registry.history()
+    whole = history.read_bytes()
+    for place in range(0, len(whole), 2):
+        history.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        found = registry.history()
+        known = [{name: entry.get(name) for name in expected[0]} for entry in found]
+        assert known == expected[: len(found)], place
+    history.unlink()
+    history.mkdir()
+    with pytest.raises(InputError, match=r"promotions\.jsonl cannot be read"):
+        registry.history()
 
 
 def test_no_flipped_bit_makes_a_lineage_another_one(registry: Registry) -> None:
@@ -328,3 +347,73 @@ def test_the_models_of_a_workspace(registry: Registry, tmp_path: Path) -> None:
     for wrong in ("other", "../models/model"):
         with pytest.raises(InputError, match="choose from model"):
             find_registry(workspace, wrong)
+
+
+# ---------------------------------------------------------------- a kill between the decision and its effect
+
+
+class KilledError(BaseException):
+    """What stands for a kill."""
+
+
+def kill(*_: object) -> None:
+    raise KilledError
+
+
+def decided(registry: Registry, version: str, winner: str | None, **more: Any) -> Decision:
+    return Decision(version, registry.champion(), True, f"{version}: {winner}", winner, **more)
+
+
+@pytest.mark.parametrize(
+    ("winner", "more"),
+    [("second", {}), ("second", {"action": "pin", "pinned": True}), (None, {"action": "rollback"})],
+    ids=["promoted", "pinned", "taken back"],
+)
+def test_a_decision_whose_process_was_killed_takes_effect_once(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, winner: str | None, more: dict[str, Any]
+) -> None:
+    first = registry.add(candidate(tmp_path), "a" * 12, {})
+    registry.record(decided(registry, first, first))
+    second = registry.add(candidate(tmp_path, "more"), "b" * 12, {})
+    decision = decided(registry, second, second if winner else None, **more)
+    with monkeypatch.context() as patched, pytest.raises(KilledError):
+        patched.setattr(Decisions, "_point_to", kill)
+        registry.record(decision)
+    assert registry.champion() == first
+    with registry.locked():
+        assert registry.champion() == decision.winner
+        assert registry.is_pinned() == bool(more.get("pinned"))
+    registry.settle(lambda: Decision(second, registry.champion(), False, "It is the champion already.", second))
+    assert [entry["winner"] for entry in registry.history()][:2] == [first, decision.winner]
+
+
+def test_the_first_decision_takes_effect_too(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = registry.add(candidate(tmp_path), "a" * 12, {})
+    with monkeypatch.context() as patched, pytest.raises(KilledError):
+        patched.setattr(Decisions, "_point_to", kill)
+        registry.record(decided(registry, first, first))
+    with registry.locked():
+        assert registry.champion() == first
+    assert len(registry.history()) == 1
+
+
+def test_the_same_verdict_of_the_gate_after_a_kill_is_on_record_once(registry: Registry, tmp_path: Path) -> None:
+    first = registry.add(candidate(tmp_path), "a" * 12, {})
+    registry.record(decided(registry, first, first))
+    second = registry.add(candidate(tmp_path, "more"), "b" * 12, {})
+    for _ in range(2):  # the run that was killed after its verdict, and the one that was started again
+        registry.settle(lambda: Decision(second, first, False, "It is worse.", first, comparison={"p": 0.5}))
+    registry.settle(lambda: Decision(second, first, False, "It is worse on other data.", first))
+    assert [entry["reason"] for entry in registry.history()][1:] == ["It is worse.", "It is worse on other data."]
+
+
+def test_a_pointer_that_is_newer_than_the_history_stays(registry: Registry, tmp_path: Path) -> None:
+    first = registry.add(candidate(tmp_path), "a" * 12, {})
+    registry.record(decided(registry, first, first))
+    second = registry.add(candidate(tmp_path, "more"), "b" * 12, {})
+    pointer = {"promoted_at": "2999-01-01T00:00:00+00:00", "version": second}
+    (registry.directory / "champion.json").write_text(json.dumps(pointer))
+    with registry.locked():
+        assert registry.champion() == second

@@ -36,14 +36,14 @@ def test_a_variant_is_retrained_pictured_and_forecast_with_intervals(server: str
     assert Path(result["evaluate"]["attention"]).stat().st_size > 1000
     done = gatecast("forecast", "--samples", "30", "--seed", "1")
     assert done.exit_code == 0, done.output
-    assert "90 % interval" in done.output
+    assert "80 % interval" in done.output
     (path,) = (workspace.forecasts / "sample-close-2-steps").iterdir()
     first = pd.read_parquet(path)
-    assert (first["y_hat-lo-90"] < first["y_hat"]).all()
-    assert (first["y_hat"] < first["y_hat-hi-90"]).all()
-    assert (first["value-lo-90"] < first["value"]).all()
+    assert (first["y_hat-lo-80"] < first["y_hat"]).all()
+    assert (first["y_hat"] < first["y_hat-hi-80"]).all()
+    assert (first["value-lo-80"] < first["value"]).all()
     # The course of a price widens; bounds of returns, if they were summed up, would widen it twice as much.
-    width = first["value-hi-90"] - first["value-lo-90"]
+    width = first["value-hi-80"] - first["value-lo-80"]
     assert 1 < width[1] / width[0] < 1.9
     assert gatecast("forecast", "--samples", "30", "--seed", "2").exit_code == 0
     assert not pd.read_parquet(path)["value"].equals(first["value"])

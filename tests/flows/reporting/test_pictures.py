@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from gatecast.flows.judging.targets import DISPLAYS
-from gatecast.flows.reporting.pictures import plot_forecasts, plot_losses, time_axis
+from gatecast.flows.reporting.pictures import largest_series, plot_forecasts, plot_losses, time_axis
 from gatecast.lstm.training.loop import EpochRecord
 
 SMALL = 100_000
@@ -32,12 +32,28 @@ def predictions(series: int) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-@pytest.mark.parametrize(("series", "height"), [(1, 352), (2, 583), (40, 814)])
+@pytest.mark.parametrize(("series", "height"), [(1, 352), (2, 583), (40, 1276)])
 def test_a_picture_is_small_whatever_the_number_of_series(tmp_path: Path, series: int, height: int) -> None:
     path = plot_forecasts(predictions(series), DISPLAYS["range"], "title", tmp_path / "forecast.png")
     assert path.stat().st_size < SMALL
     with Image.open(path) as picture:
         assert picture.size == (990, height)
+
+
+def test_the_ten_largest_series_are_drawn() -> None:
+    names = pd.Series([f"s{number}" for number in range(20)]).repeat(2)
+    values = pd.Series(np.repeat(np.arange(20.0), 2), names.index)
+    assert largest_series(names, -values) == [f"s{number}" for number in range(10, 20)]
+    assert largest_series(names[:6], values[:6]) == ["s0", "s1", "s2"]
+
+
+def test_a_single_point_is_seen(tmp_path: Path) -> None:
+    """A line of one point has no length; of a test with one origin the picture would be empty."""
+    rows = predictions(1).head(1)
+    path = plot_forecasts(rows, DISPLAYS["close"], "title", tmp_path / "forecast.png")
+    with Image.open(path) as picture:
+        colours = {colour for _, colour in picture.convert("RGB").crop((60, 60, 900, 300)).getcolors(1000)}
+    assert any(red > 150 > green + 50 > blue for red, green, blue in colours)
 
 
 def test_the_same_forecasts_give_the_same_bytes(tmp_path: Path) -> None:

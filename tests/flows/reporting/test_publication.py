@@ -53,8 +53,8 @@ def test_the_report_is_one_page_that_needs_nothing_else(trained: tuple[Workspace
     assert trained[1]["evaluate"]["summary"] in page
     for text in ("HAR(1,5,22)", "last value", "MASE", trained[1]["checkpoint"]["version"], "&#34;lookback&#34;: 8"):
         assert text in page
-    assert page.count('src="data:image/png;base64,') == 4
-    for title in ("Forecasts from single origins", "Residuals over time", "Loss by epoch"):
+    assert page.count('src="data:image/png;base64,') == 5
+    for title in ("The forecast, after", "Forecasts from single origins", "Residuals over time", "Loss by epoch"):
         assert title in page
     assert not re.findall(r'(?:src|href)="(?!data:)', page)
 
@@ -78,7 +78,12 @@ def test_a_name_is_no_markup(trained: tuple[Workspace, dict[str, Any]]) -> None:
     assert "&lt;script&gt;" in page
 
 
-HOSTILE = ["![p](http://127.0.0.1:9/p.png)", "[red]$\\frac$[/red]\n<b>\x1b[2J", "because\u2028it is http://127.0.0.1:9"]
+HOSTILE = [
+    "![p](http://127.0.0.1:9/p.png)",
+    "[red]$\\frac$[/red]\n<b>\x1b[2J",
+    "because\u2028it is http://127.0.0.1:9",
+    '"../x\n<b>"',
+]
 
 
 def test_names_of_series_are_shown_as_they_are_everywhere(

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from gatecast import Forecaster
+from gatecast.data.errors import InputError
 from gatecast.data.sequences.splits import TEST, VALIDATION
+from gatecast.lstm.forecasting.checks import require_finite
 from tests.lstm.frames import SPLIT, sequences_for, sine_frame, small_model
 
 SETTINGS = {"n_models": 3, "max_epochs": 2, "hidden_size": 4, "horizon": 2}
@@ -66,18 +68,30 @@ def test_attention_is_the_mean_of_the_members(frame, dropping):
     np.testing.assert_allclose(of_windows, np.mean(alone, axis=0), rtol=1e-6)
 
 
-def test_samples_come_from_all_members(dropping):
-    _, samples = dropping.sample(n_samples=60, seed=2)
-    np.testing.assert_array_equal(samples, dropping.sample(n_samples=60, seed=2)[1])
-    steps = np.random.default_rng(2).integers(1 << 62, size=60)
-    assert set(steps % 3) == {0, 1, 2}
-    # Each sample is what its member would have drawn from the same masks, but for the size of the noise.
-    _, of_last = dropping.members[2].sample(n_samples=60, seed=2)
-    scale = np.abs(of_last).mean()
-    nearer = np.abs(samples - of_last).mean(axis=1)
-    assert nearer[steps % 3 == 2].mean() < nearer[steps % 3 != 2].mean() < scale
+def test_samples_of_dropout_come_from_all_members(dropping):
+    context, _ = dropping._given(None)
+    samples = dropping._ensemble().sample_dropout(context, None, 0.0, 300, seed=2)
+    chosen = np.random.default_rng(2).integers(3, size=300)
+    alone = [
+        member._ensemble().sample_dropout(context, None, 0.0, 200, seed=5).mean(axis=0) for member in dropping.members
+    ]
+    for number in range(3):
+        distances = [np.abs(samples[chosen == number].mean(axis=0) - mean).mean() for mean in alone]
+        assert np.argmin(distances) == number
+
+
+def test_samples_and_intervals_are_of_the_common_forecast(dropping, fitted):
+    _, samples = dropping.sample(n_samples=60, seed=2, dropout=True)
+    np.testing.assert_array_equal(samples, dropping.sample(n_samples=60, seed=2, dropout=True)[1])
     forecast = dropping.predict(n_samples=60, seed=2)
     assert (forecast["y_hat-lo-90"] < forecast["y_hat-hi-90"]).all()
+    for model in (dropping, fitted, with_median(fitted)):
+        forecast = model.predict()
+        assert (forecast["y_hat-lo-80"] < forecast["y_hat"]).all()
+        assert (forecast["y_hat"] < forecast["y_hat-hi-80"]).all()
+        assert all(member.calibration is model.calibration for member in fitted.members if model is fitted)
+        _, samples = model.sample(n_samples=2_000, seed=2)
+        np.testing.assert_allclose(samples.mean(axis=0), forecast["y_hat"], rtol=0.05)
 
 
 def test_rolling_origins_are_forecast_by_ensembles(frame, fitted):
@@ -92,5 +106,27 @@ def test_rolling_origins_are_forecast_by_ensembles(frame, fitted):
 def test_one_model_is_its_own_member(frame):
     model = small_model().fit(frame, SPLIT)
     assert model.members == (model,)
-    assert sorted(model.contents().arrays) == ["context", "model", "optimizer"]
+    assert sorted(model.contents().arrays) == ["calibration", "context", "model", "optimizer"]
     assert "members" not in model.contents().document
+
+
+@pytest.mark.parametrize("huge", [1e30, -1e37])
+def test_a_forecast_that_is_no_finite_number_is_refused_and_names_its_series(frame, huge):
+    frame = frame[["unique_id", "ds", "y"]].copy()
+    model = Forecaster(lookback=8, hidden_size=4, max_epochs=2, n_models=1, dropout=0.3, season="none")
+    frame.loc[frame.index[-1], "y"] = huge
+    model.fit(frame)
+    for forecast in (model.predict, lambda: model.predict(n_samples=3), lambda: model.sample(n_samples=3)):
+        with pytest.raises(InputError, match=r"^The forecast of beta is not a finite number") as caught:
+            forecast()
+        assert "\n" not in str(caught.value)
+
+
+def test_forecasts_of_windows_are_finite_numbers_too(frame, fitted):
+    sequences = sequences_for(fitted, frame)
+    windows = sequences.windows_of(TEST)
+    y_hat = np.ones((len(windows), 2))
+    assert require_finite(y_hat, sequences.unique_ids, windows.series) is y_hat
+    y_hat[-1, 1] = np.nan
+    with pytest.raises(InputError, match=r"^The forecast of beta is not"):
+        require_finite(y_hat, sequences.unique_ids, windows.series)

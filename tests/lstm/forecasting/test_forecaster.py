@@ -65,7 +65,8 @@ def files(folder):
 def test_every_series_is_continued_from_its_last_row(any_kind, frame):
     horizon = any_kind.settings.horizon
     forecast = any_kind.predict()
-    assert forecast.columns.tolist() == ["unique_id", "ds", "y_hat"]
+    bounds = ["y_hat-lo-80", "y_hat-hi-80", "y_hat-lo-95", "y_hat-hi-95"]
+    assert forecast.columns.tolist() == ["unique_id", "ds", "y_hat", *bounds]
     assert forecast["unique_id"].tolist() == ["alpha"] * horizon + ["beta"] * horizon
     expected = pd.bdate_range(frame["ds"].iloc[-1], periods=horizon + 1)[1:]
     for name, level in (("alpha", 10), ("beta", 20)):

@@ -70,8 +70,9 @@ def test_what_was_saved_is_loaded_to_the_bit(frame, tmp_path, kind):
         for ours, theirs in zip(model.members, other.members, strict=True):
             assert ours.history == theirs.history
             np.testing.assert_array_equal(ours.network.parameters.values, theirs.network.parameters.values)
-    if kind:
-        np.testing.assert_array_equal(again.sample(n_samples=4)[1], model.sample(n_samples=4)[1])
+    for dropout in (False, True) if kind else (False,):
+        ours, theirs = (each.sample(n_samples=4, dropout=dropout)[1] for each in (model, again))
+        np.testing.assert_array_equal(ours, theirs)
 
 
 class InterruptionError(Exception):

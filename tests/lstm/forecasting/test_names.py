@@ -28,6 +28,9 @@ def frame(request):
     return frame.assign(unique_id=KINDS[request.param](frame["unique_id"]))
 
 
+BOUNDS = ["y_hat-lo-80", "y_hat-hi-80", "y_hat-lo-95", "y_hat-hi-95"]
+
+
 def small() -> Forecaster:
     return Forecaster(lookback=4, horizon=2, hidden_size=2, max_epochs=1, dropout=0.1)
 
@@ -85,12 +88,12 @@ def test_columns_that_were_named_come_back_from_everything(tmp_path):
     expected = plain.predict(frame).rename(columns={"unique_id": "store", "ds": "day"})
     for each in (model, load(model.save(tmp_path / "model"))):
         for forecast in (each.predict(), each.predict(own), each.predict(own.drop(columns="note"))):
-            assert list(forecast) == ["store", "day", "y_hat"]
+            assert list(forecast) == ["store", "day", "y_hat", *BOUNDS]
             pd.testing.assert_frame_equal(forecast, expected)
         rows, samples = each.sample(own, n_samples=3)
         assert (list(rows), samples.shape) == (["store", "day"], (3, 4))
         tested = each.cross_validation(own, n_windows=2)
-        assert list(tested) == ["store", "day", "cutoff", "sales", "y_hat"]
+        assert list(tested) == ["store", "day", "cutoff", "sales", "y_hat", *BOUNDS]
         assert len(own.merge(tested)) == len(tested) == 8
         pd.testing.assert_frame_equal(each.predict(frame), plain.predict(frame))
 
@@ -107,7 +110,7 @@ def test_a_model_that_is_not_fitted_is_tested_with_columns_that_are_named():
     frame = make_series({"a": 40})
     tested = small().cross_validation(renamed(frame), **ROLES)
     assert tested["y_hat"].tolist() == small().cross_validation(frame)["y_hat"].tolist()
-    assert list(tested) == ["store", "day", "cutoff", "sales", "y_hat"]
+    assert list(tested) == ["store", "day", "cutoff", "sales", "y_hat", *BOUNDS]
 
 
 def test_names_of_several_columns_come_back_as_these(tmp_path):
@@ -117,7 +120,7 @@ def test_names_of_several_columns_come_back_as_these(tmp_path):
     )
     model = small().fit(own.drop(columns="unique_id"), id_column=["region", "shop"])
     for forecast in (model.predict(), load(model.save(tmp_path / "model")).predict()):
-        assert list(forecast) == ["region", "shop", "ds", "y_hat"]
+        assert list(forecast) == ["region", "shop", "ds", "y_hat", *BOUNDS]
         assert forecast["region"].tolist() == ["S/N", "S/N", "N", "N"]
         assert forecast["shop"].tolist() == [2, 2, 1, 1]
 
@@ -126,7 +129,7 @@ def test_a_frame_without_names_is_one_series_without_a_name(tmp_path):
     own = renamed(make_series({"a": 40}, covariates=0))[["day", "sales"]]
     model = small().fit(own)
     forecast = load(model.save(tmp_path / "model")).predict(own)
-    assert list(forecast) == ["day", "y_hat"]
+    assert list(forecast) == ["day", "y_hat", *BOUNDS]
     assert forecast["day"].tolist() == list(pd.date_range("2020-02-10", periods=2))
 
 
