@@ -292,11 +292,19 @@ def _said(path: Path) -> str:
         text = content.decode(errors="replace")
         if path.name == "promotions.jsonl":
             return _decisions(text)
-        if path.name == "lineage.json":
-            with suppress(ValueError):
-                text = json.dumps({k: v for k, v in json.loads(text).items() if k not in ("created_at", "sha256")})
+        if path.suffix == ".json":
+            text = _without_hash(text)
         content = SECONDS.sub("", TIMES.sub("", text)).encode()
     return hashlib.sha256(content).hexdigest()
+
+
+def _without_hash(text: str) -> str:
+    """Return a document without the hash of its own content, which is of its times too."""
+    with suppress(ValueError):
+        document = json.loads(text)
+        if isinstance(document, dict):
+            return json.dumps({name: said for name, said in document.items() if name not in ("created_at", "sha256")})
+    return text
 
 
 def _decisions(text: str) -> str:
