@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from glob import escape
+from importlib.util import find_spec
 from pathlib import Path
 
 from gatecast.data.locks import ON_WINDOWS, try_lock
@@ -72,7 +73,7 @@ def _open(path: Path) -> int | None:
     FileNotFoundError
         It is gone.
     """
-    if ON_WINDOWS:  # whose locks would keep the writer itself out
+    if ON_WINDOWS or find_spec("fcntl") is None:  # whose locks would keep the writer itself out, or that has none
         return None
     try:
         return os.open(path, (os.O_RDONLY if path.is_dir() else os.O_RDWR) | os.O_NOFOLLOW)

@@ -28,6 +28,8 @@ from gatecast.flows.settings.workspace import Workspace
 
 TAG = "gatecast"
 KEPT = "standings.json"
+HASH = "hash"
+"""Of what is kept: a file that lacks it, which other JSON files may, is made again"""
 FORM = 1
 """Of what is kept; another Gatecast may keep something else"""
 MOST = 1000
@@ -84,7 +86,7 @@ def write_overview(workspace: Workspace, due: Mapping[str, Due] | None = None) -
             "models": standings(workspace, kept["models"]),
             "due": {name: each for name, each in known.items() if each["at"] >= now},
         }
-        write_json(workspace.root / KEPT, {"sha256": _hash(overview), **overview})
+        write_json(workspace.root / KEPT, {HASH: _hash(overview), **overview})
         with atomic_file(path) as temporary:
             temporary.write_text(page(overview), encoding="utf-8")
     return overview
@@ -97,7 +99,7 @@ def _kept(workspace: Workspace) -> Overview:
         found = read_json(workspace.root / KEPT)
     except (InputError, OSError):
         return nothing
-    known = found.pop("sha256", None) if isinstance(found, dict) else None
+    known = found.pop(HASH, None) if isinstance(found, dict) else None
     return cast(Overview, found) if known == _hash(found) and found["form"] == FORM else nothing
 
 

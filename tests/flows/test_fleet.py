@@ -259,7 +259,7 @@ def test_the_models_that_failed_can_be_trained_again_whatever_their_series_are_c
     outcomes = [module.outcome(f"m{number}", [name, "x"], error="no") for number, name in enumerate(NAMES)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "create_table_artifact", lambda *arguments, **options: None)
-        failed = module.summarise.fn("m", outcomes, tmp_path)["failed"]
+        failed = module.summarise.fn("m", outcomes, tmp_path, Workspace(root=tmp_path))["failed"]
     assert read_groups(Path(failed)) == tuple((name, "x") for name in NAMES)
 
 

@@ -200,6 +200,6 @@ def test_a_value_that_is_no_finite_number_is_refused_and_names_its_series(
     frame = read_ingested(next(every_kind.bars.glob("sample-*")))
     # The logarithm that the network forecasts is finite; the volatility that it stands for is not.
     forecast = pd.DataFrame({"unique_id": ["sp500"], "ds": [pd.Timestamp("2017-07-03")], "y_hat": [2000.0]})
-    monkeypatch.setattr(Forecaster, "predict", lambda self, series: forecast)
+    monkeypatch.setattr(Forecaster, "predict", lambda self, series, **options: forecast)
     with pytest.raises(InputError, match=r"^The forecast of sp500 is not a finite number"):
         predict_next(load(registry.path(version)), frame, registry.settings(version))

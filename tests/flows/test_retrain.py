@@ -53,7 +53,11 @@ def test_a_run_writes_what_its_steps_promise(trained: tuple[Workspace, dict[str,
     assert version.name.startswith("v0001-")
     assert read_sequences(Path(result["build_sequences"]["directory"])).columns[0] == "y"
     forecasts, metadata = read_parquet(Path(result["forecast"]["path"]))
-    assert list(forecasts.columns) == ["unique_id", "cutoff", "ds", "y_hat", "value", "unit"]
+    bounds = ["lo-80", "hi-80", "lo-95", "hi-95"]
+    assert set(forecasts.columns) == {
+        *("unique_id", "cutoff", "ds", "y_hat", "value", "unit"),
+        *(f"{column}-{bound}" for column in ("y_hat", "value") for bound in bounds),
+    }
     assert metadata["version"] == version.name
     assert result["forecast"]["sentences"][0].startswith("sp500: expected daily volatility")
 

@@ -29,7 +29,8 @@ def task(monkeypatch) -> Task:
 
 def forecast_of(name: str, task: Task) -> np.ndarray:
     model, sequences = gatecast._train(task, SETTINGS[name], BUDGET, seed=0)
-    return gatecast._forecast_test(model, sequences, task)
+    y_hat, _ = gatecast._forecast_test(model, sequences, task)
+    return y_hat
 
 
 def with_test_rows(task: Task, y: np.ndarray) -> Task:

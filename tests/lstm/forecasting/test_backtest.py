@@ -32,7 +32,8 @@ def test_a_fitted_model_forecasts_as_it_does_for_the_test_rows(fitted: Forecaste
     expected = fitted.predict_windows(sequences_for(fitted, frame), TEST)
     last = sorted(expected["cutoff"].unique())[-6:]
     expected = expected[expected["cutoff"].isin(last)].sort_values(["cutoff", "unique_id", "step"])
-    assert result.columns.tolist() == COLUMNS
+    assert result.columns.tolist()[:5] == COLUMNS
+    assert result.columns.tolist()[5:] == ["y_hat-lo-80", "y_hat-hi-80", "y_hat-lo-95", "y_hat-hi-95"]
     assert len(result) == 6 * 2 * horizon
     for column in ("unique_id", "ds", "cutoff"):
         assert result[column].tolist() == expected[column].tolist()
