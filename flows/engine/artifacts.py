@@ -7,6 +7,7 @@ shown as it is, unless it is `Markdown`.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -45,6 +46,16 @@ def create_table_artifact(table: Sequence[Mapping[str, Any]], key: str, descript
     """Show rows under their names."""
     rows = [{name: _cell(value) for name, value in row.items()} for row in table]
     artifacts.create_table_artifact(rows, key=key, description=escaped(description))
+
+
+def create_common_table_artifact(table: Sequence[Mapping[str, Any]], key: str, description: str) -> None:
+    """Show rows that belong to no run: the page of a run lists its own artifacts only."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.actions import ArtifactCreate
+
+    rows = [{name: _cell(value) for name, value in row.items()} for row in table]
+    request = ArtifactCreate(key=key, type="table", description=escaped(description), data=json.dumps(rows))
+    get_client(sync_client=True).create_artifact(request)
 
 
 def _cell(value: Any) -> Any:

@@ -209,7 +209,7 @@ def publish(overview: Overview, address: str) -> None:
     from prefect import get_run_logger
     from prefect.exceptions import MissingContextError
 
-    from gatecast.flows.engine.artifacts import Markdown, create_table_artifact, escaped
+    from gatecast.flows.engine.artifacts import Markdown, create_common_table_artifact, escaped
 
     try:
         logger = get_run_logger()
@@ -220,7 +220,7 @@ def publish(overview: Overview, address: str) -> None:
     more = f", of which the first {ROWS} are below" if len(ordered) > ROWS else ""
     told = escaped(f"{counted(len(ordered), 'model')}{more}; {alarmed:,} with an alarm.")
     link = f"[The overview as a page]({OVERVIEW})" if address.endswith(OVERVIEW) else escaped(address)
-    create_table_artifact(
+    create_common_table_artifact(
         table_of(ordered[:ROWS], overview["due"]), key="overview", description=Markdown(f"{told} {link}")
     )
     logger.info("Overview of all models: %s", address)

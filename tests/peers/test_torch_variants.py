@@ -10,7 +10,7 @@ from tests.reference import relative_error
 
 torch = pytest.importorskip("torch", reason="make test-peers installs torch in an environment of its own")
 
-TOLERANCE = {"float32": 2e-5, "float64": 1e-9}
+TOLERANCE = {"float32": 1e-5, "float64": 1e-9}
 
 
 def tensors(layer):

@@ -45,7 +45,7 @@ def test_a_shift_leads_to_a_retrain(served: Served) -> None:
         runs = served.api("flow_runs/filter", {"flow_runs": {"tags": {"all_": ["retrain"]}}})
         return [run for run in runs if run["state"]["type"] in ("COMPLETED", "FAILED", "CRASHED")]
 
-    (found,) = wait_for(retrained, 240)
+    (found,) = wait_for(retrained, 120)
     assert found["state"]["type"] == "COMPLETED", found["state"]["message"]
     assert found["parameters"]["settings"]["data"]["path"] == str(stormy.path)
     assert found["parameters"]["settings"]["name"] == NAME

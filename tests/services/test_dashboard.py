@@ -53,9 +53,8 @@ def test_the_page_of_a_run_shows_its_steps_and_artifacts(
     browser.wait_for("body", "step=evaluate")
     browser.keep("dashboard-run")
     browser.wait_for("button, a, li", "Artifacts").click()
-    kinds = ("scores", "pictures", "champion", "forecasts", "data", "report")
-    assert set(kinds) <= set(artifacts)
-    for kind in kinds:
+    assert {"scores", "pictures", "champion", "forecasts", "data", "report"} <= set(artifacts)
+    for kind in artifacts:
         assert browser.wait_for("main, body", kind)
 
 
